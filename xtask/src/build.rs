@@ -1,0 +1,74 @@
+//! `cargo xtask build`: the kernel object, then the agent that embeds it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{process, setup, workspace};
+
+/// Tells the agent's build script where the kernel object is.
+pub const OBJECT_ENV: &str = "MANOWARD_BPF_OBJECT";
+
+/// Builds the kernel object and the agent.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Build the agent optimised (the default).
+    #[arg(long, conflicts_with = "debug")]
+    release: bool,
+
+    /// Build the agent without optimisation. The kernel object is always optimised: the verifier
+    /// does not accept it otherwise.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    let object = object()?;
+    let agent = agent(!args.debug)?;
+    println!("kernel object  {}", object.display());
+    println!("agent          {}", agent.display());
+    Ok(())
+}
+
+/// Builds the kernel object and puts it where the agent's build takes it from.
+pub fn object() -> Result<PathBuf> {
+    let (toolchain, machine) = setup::toolchain()?;
+    let mut command = toolchain.cargo(&machine, "build")?;
+    process::run(command.arg("--release")).context("building the kernel object")?;
+    let built = workspace::ebpf_target_dir()
+        .join(crate::machine::BPF_TARGET)
+        .join("release/manoward");
+    place(&built, workspace::object())
+}
+
+/// Builds the agent around the object that [`object`] placed.
+pub fn agent(release: bool) -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--package", "manoward", "--bin", "manoward"]);
+    if release {
+        command.arg("--release");
+    }
+    process::run(&mut command).context("building the agent")?;
+    Ok(workspace::agent(if release { "release" } else { "debug" }))
+}
+
+/// A cargo for the host's crates that tells them where the kernel object is.
+pub fn cargo(args: &[&str]) -> Command {
+    let mut command = process::cargo(args);
+    command.env(OBJECT_ENV, workspace::object());
+    command
+}
+
+/// Copies only what changed: the agent is rebuilt when the object's time is newer.
+fn place(from: &Path, to: PathBuf) -> Result<PathBuf> {
+    let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    if fs::read(&to).is_ok_and(|there| there == bytes) {
+        return Ok(to);
+    }
+    let folder = to.parent().context("the object's place has no folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    fs::write(&to, bytes).with_context(|| format!("writing {}", to.display()))?;
+    Ok(to)
+}

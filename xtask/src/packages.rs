@@ -1,0 +1,145 @@
+//! Debian packages: probed by the program that is needed, installed in one go, and only the missing
+//! ones.
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, progress};
+
+/// A program, and the package that has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tool {
+    /// The program, as it is called.
+    pub program: &'static str,
+    /// Its Debian package.
+    pub package: &'static str,
+}
+
+const fn tool(program: &'static str, package: &'static str) -> Tool {
+    Tool { program, package }
+}
+
+/// What tests, demo and benchmark need to play real management traffic in network namespaces.
+pub const SCENE: [Tool; 13] = [
+    tool("ip", "iproute2"),
+    tool("ethtool", "ethtool"),
+    tool("setpriv", "util-linux"),
+    tool("ps", "procps"),
+    tool("ping", "iputils-ping"),
+    tool("nc", "netcat-openbsd"),
+    tool("socat", "socat"),
+    tool("ssh", "openssh-client"),
+    tool("sshd", "openssh-server"),
+    tool("openssl", "openssl"),
+    tool("nft", "nftables"),
+    tool("tcpdump", "tcpdump"),
+    tool("iperf3", "iperf3"),
+];
+
+/// Traffic at line rate, and the tool the benchmark compares with.
+pub const TRAFFIC: [Tool; 1] = [tool("xdp-trafficgen", "xdp-tools")];
+
+/// Installs the packages whose program is missing.
+pub fn provide(tools: &[Tool], why: &str) -> Result<()> {
+    let missing = packages_of(tools, |program| process::find(program).is_some());
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        install(&missing, why)
+    }
+}
+
+/// Installs packages, or says how.
+pub fn install(packages: &[&str], why: &str) -> Result<()> {
+    let list = packages.join(" ");
+    if process::find("apt-get").is_none() {
+        bail!("{why}: please install what Debian calls {list}; only apt is known here");
+    }
+    if !process::is_root() {
+        bail!("{why}, and installing takes root. Run: sudo apt-get install -y {list}");
+    }
+    eprintln!("Installing {list} ({why}).");
+    refresh();
+    let mut command = apt("install");
+    command
+        .args(["-y", "--no-install-recommends"])
+        .args(packages);
+    progress::run(&format!("apt-get install {list}"), &mut command)
+        .context("packages could not be installed; are the package servers reachable?")
+}
+
+/// Whether apt knows all of these.
+pub fn available(packages: &[&str]) -> bool {
+    let known = || {
+        packages.iter().all(|package| {
+            let mut policy = process::command("apt-cache");
+            policy.env("LC_ALL", "C").args(["policy", package]);
+            process::ask(&mut policy).is_some_and(|text| has_candidate(&text))
+        })
+    };
+    known() || {
+        refresh();
+        known()
+    }
+}
+
+/// A stale list still installs most things, so a failure here is not the end.
+fn refresh() {
+    let mut command = apt("update");
+    command.args(["-o", "APT::Update::Error-Mode=any"]);
+    if progress::run("apt-get update", &mut command).is_err() {
+        eprintln!("The package lists could not be refreshed; going on with those that are there.");
+    }
+}
+
+fn apt(verb: &str) -> std::process::Command {
+    let mut command = process::command("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["-q", verb]);
+    command
+}
+
+fn has_candidate(policy: &str) -> bool {
+    let candidate = policy
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Candidate: "));
+    candidate.is_some_and(|version| version != "(none)")
+}
+
+fn packages_of(tools: &[Tool], found: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let mut packages: Vec<_> = tools
+        .iter()
+        .filter(|tool| !found(tool.program))
+        .map(|tool| tool.package)
+        .collect();
+    packages.dedup();
+    packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_missing_packages_are_installed() {
+        let missing = packages_of(&SCENE, |program| !["sshd", "nft"].contains(&program));
+        assert_eq!(missing, ["openssh-server", "nftables"]);
+    }
+
+    #[test]
+    fn candidates_are_told_from_mere_names() {
+        assert!(has_candidate(
+            "git:\n  Installed: (none)\n  Candidate: 1:2.39.5\n"
+        ));
+        assert!(!has_candidate(
+            "git:\n  Installed: 1\n  Candidate: (none)\n"
+        ));
+        assert!(!has_candidate(""));
+    }
+
+    #[test]
+    fn nothing_is_installed_twice() {
+        let tools = [tool("a", "both"), tool("b", "both")];
+        assert_eq!(packages_of(&tools, |_| false), ["both"]);
+    }
+}

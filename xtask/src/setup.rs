@@ -1,0 +1,166 @@
+//! `cargo xtask setup`: installs what the other commands need. Each of them calls its own part, so
+//! running this first is never necessary.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+
+use crate::machine::{self, Machine};
+use crate::packages;
+use crate::toolchain::Toolchain;
+use crate::{process, progress};
+
+/// Built without its release profile's link-time optimisation, which takes longer than every run
+/// of it.
+const DENY_VERSION: &str = "0.20.2";
+
+/// Installs what building and testing need, as far as it is missing.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to set up for.
+    #[arg(value_enum, default_values_t = [Part::Build, Part::Test])]
+    parts: Vec<Part>,
+
+    /// Do not ask before installing.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// What a set-up is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The compiler and the linker for the kernel object.
+    Build,
+    /// Programs that play management traffic in network namespaces.
+    Test,
+    /// A source of traffic at line rate.
+    Bench,
+    /// rustfmt, clippy and cargo-deny.
+    Lint,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    if !args.yes && io::stdin().is_terminal() {
+        let parts: Vec<_> = args.parts.iter().map(|part| format!("{part:?}")).collect();
+        ensure!(
+            confirm(&format!(
+                "Install what is missing for: {}?",
+                parts.join(", ").to_lowercase()
+            ))?,
+            "nothing was installed"
+        );
+    }
+    for &part in &args.parts {
+        provide(part)?;
+    }
+    eprintln!("Everything needed is there.");
+    Ok(())
+}
+
+/// Sets one part up, where it is not.
+pub fn provide(part: Part) -> Result<()> {
+    match part {
+        Part::Build => toolchain().map(drop),
+        Part::Test => packages::provide(&packages::SCENE, "tests play real management traffic"),
+        Part::Bench => packages::provide(&packages::TRAFFIC, "the benchmark sends at line rate"),
+        Part::Lint => lint(),
+    }
+}
+
+/// The way to build the kernel object, installed if there is none.
+pub fn toolchain() -> Result<(Toolchain, Machine)> {
+    let machine = Machine::inspect();
+    if let Some(way) = Toolchain::detect(&machine) {
+        return Ok((way, machine));
+    }
+    eprintln!("The kernel object needs a compiler with `core` for BPF, and bpf-linker. Missing:");
+    for way in [Toolchain::Rustup, Toolchain::Debian] {
+        eprintln!("  {way:?}: {}", way.missing(&machine).join(", "));
+    }
+    let candidates = Toolchain::candidates(&machine);
+    if candidates.is_empty() {
+        bail!(no_way(&machine));
+    }
+    let mut failures = Vec::new();
+    for way in candidates {
+        eprintln!(
+            "Installing the {way:?} way: {}.",
+            way.missing(&machine).join(", ")
+        );
+        match install(way, &machine) {
+            Ok(machine) => return Ok((way, machine)),
+            Err(error) => failures.push(format!("{way:?}: {error:#}")),
+        }
+    }
+    bail!(
+        "the BPF toolchain could not be installed: {}",
+        failures.join("; ")
+    )
+}
+
+fn install(way: Toolchain, machine: &Machine) -> Result<Machine> {
+    way.install(machine)?;
+    let machine = Machine::inspect();
+    let missing = way.missing(&machine);
+    ensure!(
+        missing.is_empty(),
+        "still missing after installation: {}",
+        missing.join(", ")
+    );
+    Ok(machine)
+}
+
+fn no_way(machine: &Machine) -> &'static str {
+    if machine.apt && !machine.root {
+        "no rustup, and installing Debian's packages takes root. \
+         Run: sudo -E env PATH=$PATH cargo xtask setup"
+    } else {
+        "neither rustup nor Debian's rustc-web can be had here. \
+         Install rustup from https://rustup.rs, then run: cargo xtask setup"
+    }
+}
+
+fn lint() -> Result<()> {
+    for component in ["clippy", "rustfmt"] {
+        let probe = if component == "rustfmt" {
+            "fmt"
+        } else {
+            component
+        };
+        if process::ask(process::cargo(&[probe]).arg("--version")).is_none() {
+            let mut command = process::command("rustup");
+            command.args(["component", "add", component]);
+            progress::run(&format!("rustup component add {component}"), &mut command)?;
+        }
+    }
+    if machine::find_cargo_program("cargo-deny").is_some() {
+        return Ok(());
+    }
+    eprintln!("Installing cargo-deny {DENY_VERSION} (licences, sources and advisories).");
+    let mut command = process::cargo(&["install", "cargo-deny", "--locked"]);
+    command
+        .args(["--version", DENY_VERSION])
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    progress::run(
+        &format!("cargo install cargo-deny {DENY_VERSION}"),
+        &mut command,
+    )
+    .context("is crates.io reachable?")
+}
+
+fn confirm(question: &str) -> Result<bool> {
+    eprint!("{question} [Y/n] ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .context("reading the answer")?;
+    Ok(matches!(
+        answer.trim().to_lowercase().as_str(),
+        "" | "y" | "yes"
+    ))
+}

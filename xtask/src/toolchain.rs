@@ -1,0 +1,254 @@
+//! The two ways to a BPF object: how to detect each, install it, and build with it.
+//!
+//! Distributions ship compilers without `core`'s source and rustup's downloads are not reachable
+//! everywhere, so neither way alone serves every machine.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::machine::{BPF_TARGET, Compiler, DEBIAN_RUSTC, Machine};
+use crate::{packages, process, progress, workspace};
+
+const LINKER_VERSION: &str = "0.13.0";
+
+/// Where the linker's own project publishes it, with LLVM inside.
+const LINKER_RELEASES: &str = "https://github.com/aya-rs/bpf-linker/releases/download";
+
+/// A way to compile for the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toolchain {
+    /// rustup's nightly builds `core` itself, from the component `rust-src`.
+    Rustup,
+    /// Debian's compiler, with `core` prebuilt for BPF in a package of its own.
+    Debian,
+}
+
+impl Toolchain {
+    /// The first way that is usable as the machine stands.
+    pub fn detect(machine: &Machine) -> Option<Self> {
+        [Self::Rustup, Self::Debian]
+            .into_iter()
+            .find(|way| way.missing(machine).is_empty())
+    }
+
+    /// The ways that set-up may try, the likeliest to succeed first.
+    pub fn candidates(machine: &Machine) -> Vec<Self> {
+        let mut ways = Vec::new();
+        if machine.apt && machine.root && packages::available(&DEBIAN_COMPILER) {
+            ways.push(Self::Debian);
+        }
+        if machine.rustup {
+            ways.push(Self::Rustup);
+        }
+        ways
+    }
+
+    /// What the machine lacks for this way.
+    pub fn missing(self, machine: &Machine) -> Vec<String> {
+        let mut missing = Vec::new();
+        let Some(compiler) = self.compiler(machine) else {
+            missing.push(self.compiler_name().to_owned());
+            missing.push("bpf-linker for its LLVM".to_owned());
+            return missing;
+        };
+        if !compiler.core {
+            missing.push(self.core_name().to_owned());
+        }
+        if !links(machine, compiler) {
+            missing.push(format!("bpf-linker for LLVM {}", compiler.llvm));
+        }
+        missing
+    }
+
+    /// Installs what is missing.
+    pub fn install(self, machine: &Machine) -> Result<()> {
+        match self {
+            Self::Rustup => install_rustup(machine),
+            Self::Debian => install_debian(machine),
+        }
+    }
+
+    /// The cargo that compiles the eBPF crate; the caller adds the subcommand's arguments.
+    pub fn cargo(self, machine: &Machine, subcommand: &str) -> Result<Command> {
+        let compiler = self
+            .compiler(machine)
+            .context("the BPF compiler has gone")?;
+        let linker = machine.linker.as_ref().context("bpf-linker has gone")?;
+        let mut command = match self {
+            Self::Rustup => process::command("rustup"),
+            Self::Debian => process::cargo(&[]),
+        };
+        match self {
+            Self::Rustup => {
+                command.args(["run", "nightly", "cargo", subcommand, "-Zbuild-std=core"]);
+            }
+            Self::Debian => {
+                command
+                    .arg(subcommand)
+                    .env("RUSTC", DEBIAN_RUSTC)
+                    .env("RUSTC_BOOTSTRAP", "1");
+                // Cargo's run added its own compiler's libraries here.
+                command.env_remove("LD_LIBRARY_PATH");
+            }
+        }
+        command
+            .current_dir(workspace::ebpf_dir())
+            .args(["--target", BPF_TARGET, "--target-dir"])
+            .arg(workspace::ebpf_target_dir())
+            .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &linker.path)
+            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(compiler).join("\x1f"));
+        Ok(command)
+    }
+
+    fn compiler(self, machine: &Machine) -> Option<&Compiler> {
+        match self {
+            Self::Rustup => machine.nightly.as_ref(),
+            Self::Debian => machine.debian.as_ref(),
+        }
+    }
+
+    fn compiler_name(self) -> &'static str {
+        match self {
+            Self::Rustup => "rustup's nightly toolchain with rust-src",
+            Self::Debian => "Debian's rustc-web with libstd-rust-web-dev-bpf",
+        }
+    }
+
+    fn core_name(self) -> &'static str {
+        match self {
+            Self::Rustup => "rustup's component rust-src for nightly",
+            Self::Debian => "Debian's libstd-rust-web-dev-bpf",
+        }
+    }
+}
+
+/// `--btf` needs debug information: the verifier's messages and CO-RE come from it.
+fn rustflags(compiler: &Compiler) -> Vec<&'static str> {
+    let mut flags = vec!["-Cdebuginfo=2", "-Clink-arg=--btf"];
+    if compiler.misaligned {
+        flags.push("-Ctarget-feature=+allows-misaligned-mem-access");
+    }
+    flags
+}
+
+/// Bitcode is only sure to be read by the same LLVM; a release has its own inside and says nothing.
+fn links(machine: &Machine, compiler: &Compiler) -> bool {
+    machine
+        .linker
+        .as_ref()
+        .is_some_and(|linker| linker.llvm.is_none_or(|llvm| llvm == compiler.llvm))
+}
+
+const DEBIAN_COMPILER: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
+
+fn install_debian(machine: &Machine) -> Result<()> {
+    if !machine
+        .debian
+        .as_ref()
+        .is_some_and(|compiler| compiler.core)
+    {
+        packages::install(&DEBIAN_COMPILER, "the compiler for the kernel object")?;
+    }
+    // Which LLVM the linker needs is known only now.
+    let machine = Machine::inspect();
+    let compiler = machine
+        .debian
+        .as_ref()
+        .context("/usr/bin/rustc does not run")?;
+    if links(&machine, compiler) {
+        return Ok(());
+    }
+    let llvm = format!("llvm-{}-dev", compiler.llvm);
+    let needs = [
+        &llvm,
+        "libstdc++-12-dev",
+        "zlib1g-dev",
+        "libzstd-dev",
+        "libxml2-dev",
+    ];
+    packages::install(&needs, "bpf-linker is compiled against LLVM")?;
+    compile_linker(compiler.llvm)
+}
+
+fn install_rustup(machine: &Machine) -> Result<()> {
+    if machine.nightly.is_none() {
+        let args = ["toolchain", "install", "nightly", "--profile", "minimal"];
+        progress::run(
+            "rustup: nightly toolchain",
+            process::command("rustup").args(args),
+        )?;
+    }
+    if !machine
+        .nightly
+        .as_ref()
+        .is_some_and(|compiler| compiler.core)
+    {
+        let args = ["component", "add", "rust-src", "--toolchain", "nightly"];
+        progress::run(
+            "rustup: component rust-src",
+            process::command("rustup").args(args),
+        )?;
+    }
+    let machine = Machine::inspect();
+    let compiler = machine
+        .nightly
+        .as_ref()
+        .context("rustup's nightly does not run")?;
+    if links(&machine, compiler) {
+        return Ok(());
+    }
+    if PathBuf::from(format!("/usr/lib/llvm-{}/include", compiler.llvm)).is_dir() {
+        return compile_linker(compiler.llvm);
+    }
+    download_linker()
+}
+
+fn compile_linker(llvm: u32) -> Result<()> {
+    let feature = format!("llvm-{llvm}");
+    let mut command = process::cargo(&["install", "bpf-linker", "--locked", "--force"]);
+    command
+        .args([
+            "--version",
+            LINKER_VERSION,
+            "--no-default-features",
+            "--features",
+            &feature,
+        ])
+        .env("LLVM_PREFIX", format!("/usr/lib/llvm-{llvm}"));
+    progress::run(
+        &format!("cargo install bpf-linker {LINKER_VERSION} (LLVM {llvm})"),
+        &mut command,
+    )
+}
+
+fn download_linker() -> Result<()> {
+    let Some(folder) = crate::machine::cargo_bin_dirs()
+        .into_iter()
+        .find(|dir| dir.is_dir())
+    else {
+        bail!("cargo's bin folder was not found (neither $CARGO_HOME/bin nor ~/.cargo/bin)")
+    };
+    let file = format!(
+        "bpf-linker-{}-unknown-linux-musl.tar.zst",
+        std::env::consts::ARCH
+    );
+    let url = format!("{LINKER_RELEASES}/v{LINKER_VERSION}/{file}");
+    let mut command = process::command("sh");
+    command
+        .args([
+            "-c",
+            r#"curl -fsSL "$1" | tar --zstd -x -C "$2" bpf-linker"#,
+            "sh",
+            &url,
+        ])
+        .arg(folder);
+    progress::run(
+        &format!("bpf-linker {LINKER_VERSION} from {LINKER_RELEASES}"),
+        &mut command,
+    )
+}
+
+#[cfg(test)]
+mod tests;
