@@ -1,0 +1,222 @@
+//! The agent's own process, with everything it writes under one temporary folder.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+
+use crate::namespace::Namespace;
+use crate::process::{Output, Process};
+use crate::scratch::Scratch;
+
+/// Names the binary under test.
+pub const BINARY_ENV: &str = "MANOWARD_BIN";
+
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The binary under test.
+pub fn binary() -> Result<OsString> {
+    env::var_os(BINARY_ENV).with_context(|| {
+        format!("{BINARY_ENV} does not name the agent's binary; run: cargo xtask test")
+    })
+}
+
+/// Where the agent hooks into the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hook {
+    /// Before the kernel's own stack.
+    #[default]
+    Xdp,
+    /// Where the XDP slot is taken.
+    Tcx,
+}
+
+impl Hook {
+    /// As the configuration names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::Tcx => "tcx",
+        }
+    }
+}
+
+/// A running agent. Dropping it detaches its programs and removes its files.
+#[derive(Debug)]
+pub struct Agent<'a> {
+    namespace: &'a Namespace,
+    folder: Scratch,
+    pins: PathBuf,
+    process: Option<Process>,
+}
+
+impl<'a> Agent<'a> {
+    /// Starts an agent with a policy, and waits until it answers.
+    pub fn start(namespace: &'a Namespace, policy: &str) -> Result<Self> {
+        Self::start_with(namespace, policy, Hook::Xdp, "")
+    }
+
+    /// The same at a given hook and with further lines of configuration (YAML).
+    pub fn start_with(
+        namespace: &'a Namespace,
+        policy: &str,
+        hook: Hook,
+        more: &str,
+    ) -> Result<Self> {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let folder = Scratch::new("agent")?;
+        let pins = PathBuf::from(format!("/sys/fs/bpf/mw-{}-{number}", std::process::id()));
+        folder.write("policy.yaml", policy)?;
+        let config = format!(
+            "policy: {}\nstate: {}\nsocket: {}\npins: {}\nhook: {}\n{more}",
+            folder.join("policy.yaml").display(),
+            folder.join("state").display(),
+            folder.join("control.sock").display(),
+            pins.display(),
+            hook.name(),
+        );
+        folder.write("agent.yaml", &config)?;
+        let mut agent = Self {
+            namespace,
+            folder,
+            pins,
+            process: None,
+        };
+        agent.launch()?;
+        Ok(agent)
+    }
+
+    /// Runs one of the agent's commands against this agent, however it ends.
+    pub fn cli(&self, words: &[&str]) -> Result<Output> {
+        let mut command = Command::new(binary()?);
+        command.arg("--socket").arg(self.socket()).args(words);
+        self.namespace.output(&command)
+    }
+
+    /// The same, where it has to succeed; returns what it prints.
+    pub fn ask(&self, words: &[&str]) -> Result<String> {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.cli(words)?;
+        ensure!(
+            status.success(),
+            "`manoward {}`: {status}: {stderr}",
+            words.join(" ")
+        );
+        Ok(stdout)
+    }
+
+    /// The same with `--output json`.
+    pub fn ask_json(&self, words: &[&str]) -> Result<serde_json::Value> {
+        let text = self.ask(&[words, &["--output", "json"]].concat())?;
+        serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    }
+
+    /// Replaces the policy's file; the agent is not told.
+    pub fn write_policy(&self, policy: &str) -> Result<PathBuf> {
+        self.folder.write("policy.yaml", policy)
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("control.sock")
+    }
+
+    /// Where its programs and maps are pinned, as seen inside its namespace.
+    #[must_use]
+    pub fn pins(&self) -> &Path {
+        &self.pins
+    }
+
+    /// The folder of its configuration, policy and state.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has logged since it was last started.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process
+            .as_ref()
+            .map(|it| it.stderr() + &it.stdout())
+            .unwrap_or_default()
+    }
+
+    /// Kills it without warning. What it pinned goes on working.
+    pub fn kill9(&mut self) {
+        self.process = None;
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has.
+    pub fn stop(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("the agent is not running")?;
+        process.signal(Signal::SIGTERM)?;
+        let status = process.wait(STOP_TIMEOUT)?;
+        ensure!(
+            status.success(),
+            "the agent ended with {status}: {}",
+            process.stderr()
+        );
+        Ok(())
+    }
+
+    /// Starts it again, after its end or in its place, and waits until it answers.
+    pub fn restart(&mut self) -> Result<()> {
+        if self.process.is_some() {
+            self.stop()?;
+        }
+        self.launch()
+    }
+
+    fn launch(&mut self) -> Result<()> {
+        // The socket's file survives a killed agent, and would answer nobody.
+        let _ = fs::remove_file(self.socket());
+        let mut command = Command::new(binary()?);
+        command
+            .arg("agent")
+            .arg("--config")
+            .arg(self.folder.join("agent.yaml"));
+        let process = self.process.insert(self.namespace.spawn(&command)?);
+        let deadline = Instant::now() + START_TIMEOUT;
+        while UnixStream::connect(self.folder.join("control.sock")).is_err() {
+            if !process.is_running() {
+                bail!("the agent ended: {}{}", process.stderr(), process.stdout());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "the agent does not answer: {}{}",
+                    process.stderr(),
+                    process.stdout()
+                );
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Agent<'_> {
+    fn drop(&mut self) {
+        // An agent that is gone cannot detach; removing the pins takes the rest away.
+        if self.process.is_some() {
+            let _ = self.cli(&["detach"]);
+        }
+        self.process = None;
+        let _ = self.namespace.enter(|| fs::remove_dir_all(&self.pins));
+    }
+}

@@ -1,0 +1,25 @@
+//! The harness: packets, network namespaces, real services and the agent's process.
+//!
+//! Everything here is real: real sshd, real TLS, real kernel. A scene leaves nothing behind, however
+//! its process ends, because its namespaces have no name and hold everything made in them.
+
+pub mod agent;
+pub mod certificate;
+pub mod link;
+pub mod namespace;
+pub mod openssh;
+pub mod packet;
+pub mod process;
+mod realm;
+pub mod scratch;
+pub mod socket;
+pub mod station;
+pub mod tls;
+pub mod topology;
+pub mod wire;
+
+pub use agent::Agent;
+pub use namespace::Namespace;
+pub use packet::Packet;
+pub use socket::Outcome;
+pub use topology::Topology;
