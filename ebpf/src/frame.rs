@@ -1,0 +1,115 @@
+//! Reading frames: the only place that dereferences packet pointers.
+
+use aya_ebpf::{
+    helpers::generated::bpf_xdp_get_buff_len,
+    programs::{TcContext, XdpContext},
+};
+use verdict::packet::Packet;
+
+use crate::settings;
+
+/// Furthest byte that a header is read at; it tells the verifier that offsets stay small.
+const MAX_OFFSET: usize = 0x7fff;
+
+/// A frame at the XDP hook. The first buffer is read; a driver puts all headers there.
+pub struct XdpFrame<'a> {
+    context: &'a XdpContext,
+}
+
+impl<'a> XdpFrame<'a> {
+    /// The frame of `context`.
+    #[inline(always)]
+    pub const fn new(context: &'a XdpContext) -> Self {
+        Self { context }
+    }
+
+    /// Length of the whole frame, bytes, in all of its buffers.
+    #[inline(always)]
+    pub fn len(&self) -> u64 {
+        if settings::multi_buffer() {
+            // SAFETY: the context is the one this program was called with.
+            return unsafe { bpf_xdp_get_buff_len(self.context.ctx) };
+        }
+        (self.context.data_end() - self.context.data()) as u64
+    }
+}
+
+/// The bytes in the packet memory between `data` and `data_end`.
+#[inline(always)]
+fn view<'a, const N: usize>(data: usize, data_end: usize, offset: usize) -> Option<&'a [u8; N]> {
+    if offset > MAX_OFFSET {
+        return None;
+    }
+    let start = data + offset;
+    if start + N > data_end {
+        return None;
+    }
+    // SAFETY: start to start + N lies within the packet, as checked above; the verifier checks it
+    // again. Bytes need no alignment, and the packet is not written while the program runs.
+    Some(unsafe { &*(start as *const [u8; N]) })
+}
+
+impl Packet for XdpFrame<'_> {
+    #[inline(always)]
+    fn view<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        view(self.context.data(), self.context.data_end(), offset)
+    }
+
+    #[inline(always)]
+    fn offloaded_vlan(&self) -> Option<u16> {
+        None
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        self.context.ingress_ifindex() as u32
+    }
+}
+
+/// Bytes that hold every header which is read, in all but absurd packets.
+const PULLED_LEN: u32 = 256;
+
+/// A frame at the TCX hook: a socket buffer.
+pub struct SkbFrame<'a> {
+    context: &'a TcContext,
+}
+
+impl<'a> SkbFrame<'a> {
+    /// The frame of `context`, with its headers pulled into the linear part of the buffer.
+    #[inline(always)]
+    pub fn new(context: &'a TcContext) -> Self {
+        let len = context.len();
+        let wanted = if len < PULLED_LEN { len } else { PULLED_LEN };
+        if context.data() + wanted as usize > context.data_end() {
+            // A failure leaves less to read, and what cannot be read is not passed.
+            let _ = context.pull_data(wanted);
+        }
+        Self { context }
+    }
+
+    /// Length of the whole frame, bytes.
+    #[inline(always)]
+    pub fn len(&self) -> u64 {
+        u64::from(self.context.len())
+    }
+}
+
+impl Packet for SkbFrame<'_> {
+    #[inline(always)]
+    fn view<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        view(self.context.data(), self.context.data_end(), offset)
+    }
+
+    #[inline(always)]
+    fn offloaded_vlan(&self) -> Option<u16> {
+        // SAFETY: the context is the one this program was called with.
+        let skb = unsafe { &*self.context.skb.skb };
+        (skb.vlan_present != 0).then_some(skb.vlan_tci as u16)
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.context.skb.skb).ifindex }
+    }
+}

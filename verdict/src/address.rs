@@ -1,0 +1,231 @@
+//! IPv4 and IPv6 addresses as the tables hold them, behind one trait.
+
+use crate::image::Line;
+
+/// Largest value of an entry: 23 bits.
+pub const MAX_VALUE: u32 = 0x7f_ffff;
+
+/// Where the value ends and the prefix length begins in an entry.
+const LENGTH_SHIFT: u32 = 24;
+
+/// Multipliers with well-mixed bits (the 64-bit golden ratio and two of its relatives).
+const MIX: [u64; 3] = [
+    0x9e37_79b9_7f4a_7c15,
+    0xc2b2_ae3d_27d4_eb4f,
+    0xff51_afd7_ed55_8ccd,
+];
+
+/// Bits of the filter that answers "surely not protected" from one line.
+const FILTER_BITS: u32 = 512;
+
+/// An address family.
+pub trait Family: Copy + Eq {
+    /// Bits of an address.
+    const BITS: u8;
+    /// Entries that one bucket (one [`Line`]) holds.
+    const PER_BUCKET: usize;
+
+    /// The address with all bits behind the first `length` cleared; `length` is at most
+    /// [`Family::BITS`].
+    #[must_use]
+    fn masked(self, length: u8) -> Self;
+
+    /// The bit of the protected-address filter that this address sets, below 512.
+    fn filter_bit(self) -> u32;
+
+    /// Whether the address names a group: multicast, or the limited broadcast.
+    fn is_group(self) -> bool;
+
+    /// A hash of the prefix `self/length`, under the image's seed. Bits 24 to 63 are well mixed.
+    fn hash(self, length: u8, seed: u64) -> u64;
+
+    /// The entry of a bucket that `hash` prefers, below [`Family::PER_BUCKET`].
+    fn preferred(hash: u64) -> usize;
+
+    /// What entry `at` of `bucket` holds for the prefix `self/length`.
+    fn read(self, length: u8, bucket: &Line, at: usize) -> Entry;
+
+    /// Writes the prefix `self/length` with `value` (1 to [`MAX_VALUE`]) into the empty entry `at`
+    /// of `bucket`.
+    fn place(self, length: u8, value: u32, bucket: &mut Line, at: usize);
+
+    /// Marks entry `at` of `bucket`: a prefix that prefers it lies elsewhere.
+    fn displace(bucket: &mut Line, at: usize);
+}
+
+/// What a look at one entry of a bucket yields.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry(u32);
+
+impl Entry {
+    const DISPLACED: u32 = 1 << 23;
+    const FOUND: u32 = 1 << 24;
+
+    /// From the lower half of an entry, and whether its key was the one looked for.
+    #[inline(always)]
+    const fn new(word: u32, found: bool) -> Self {
+        Self(word & (MAX_VALUE | Self::DISPLACED) | if found { Self::FOUND } else { 0 })
+    }
+
+    /// The value, if the key was the one looked for.
+    #[inline(always)]
+    #[must_use]
+    pub const fn value(self) -> Option<u32> {
+        if self.0 & Self::FOUND == 0 {
+            None
+        } else {
+            Some(self.0 & MAX_VALUE)
+        }
+    }
+
+    /// Whether a prefix that prefers this entry lies elsewhere.
+    #[inline(always)]
+    #[must_use]
+    pub const fn displaced(self) -> bool {
+        self.0 & Self::DISPLACED != 0
+    }
+}
+
+/// An IPv4 address, host byte order.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ipv4(pub u32);
+
+/// An IPv6 address as two halves, host byte order.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ipv6 {
+    /// Bits 0 to 63, the network's.
+    pub high: u64,
+    /// Bits 64 to 127, the interface's.
+    pub low: u64,
+}
+
+/// Mixes 64 bits so that each of the upper 40 depends on all of them.
+#[inline(always)]
+const fn finish(product: u64) -> u64 {
+    (product ^ (product >> 32)).wrapping_mul(MIX[2])
+}
+
+/// A value and its prefix length as an entry stores them; the length is one more, so that an
+/// empty entry matches nothing.
+#[inline(always)]
+const fn tagged(length: u8, value: u32) -> u64 {
+    ((length as u64 + 1) << LENGTH_SHIFT) | (value & MAX_VALUE) as u64
+}
+
+impl Family for Ipv4 {
+    const BITS: u8 = 32;
+    const PER_BUCKET: usize = 8;
+
+    #[inline(always)]
+    fn masked(self, length: u8) -> Self {
+        Self(
+            (u64::from(self.0) & (u64::MAX << (32u32.wrapping_sub(u32::from(length)) & 63))) as u32,
+        )
+    }
+
+    #[inline(always)]
+    fn filter_bit(self) -> u32 {
+        self.0.wrapping_mul(MIX[0] as u32) >> (32 - FILTER_BITS.ilog2())
+    }
+
+    #[inline(always)]
+    fn is_group(self) -> bool {
+        // 224.0.0.0/4 and 255.255.255.255; 240.0.0.0/4 between them is not in use (RFC 1112).
+        self.0 >= 0xe000_0000
+    }
+
+    #[inline(always)]
+    fn hash(self, length: u8, seed: u64) -> u64 {
+        let key = (u64::from(self.0) << 8) | u64::from(length);
+        finish((key ^ seed).wrapping_mul(MIX[0]))
+    }
+
+    #[inline(always)]
+    fn preferred(hash: u64) -> usize {
+        (hash >> 61) as usize
+    }
+
+    /// An entry is one word: address in bits 32 to 63, prefix length in 24 to 31, displaced in 23,
+    /// value below.
+    #[inline(always)]
+    fn read(self, length: u8, bucket: &Line, at: usize) -> Entry {
+        let word = bucket[at & 7];
+        let key = (u64::from(self.0) << 8) | (u64::from(length) + 1);
+        Entry::new(word as u32, word >> LENGTH_SHIFT == key)
+    }
+
+    fn place(self, length: u8, value: u32, bucket: &mut Line, at: usize) {
+        bucket[at] |= (u64::from(self.0) << 32) | tagged(length, value);
+    }
+
+    fn displace(bucket: &mut Line, at: usize) {
+        bucket[at] |= u64::from(Entry::DISPLACED);
+    }
+}
+
+impl Family for Ipv6 {
+    const BITS: u8 = 128;
+    const PER_BUCKET: usize = 3;
+
+    #[inline(always)]
+    fn masked(self, length: u8) -> Self {
+        if length <= 64 {
+            let high = if length == 0 {
+                0
+            } else {
+                self.high & (u64::MAX << (64 - length))
+            };
+            Self { high, low: 0 }
+        } else {
+            Self {
+                high: self.high,
+                low: self.low & (u64::MAX << (128u8.wrapping_sub(length) & 63)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn filter_bit(self) -> u32 {
+        (self.high.wrapping_add(self.low).wrapping_mul(MIX[0]) >> (64 - FILTER_BITS.ilog2())) as u32
+    }
+
+    #[inline(always)]
+    fn is_group(self) -> bool {
+        self.high >> 56 == 0xff
+    }
+
+    #[inline(always)]
+    fn hash(self, length: u8, seed: u64) -> u64 {
+        let high = (self.high ^ seed).wrapping_mul(MIX[0]);
+        let low = (self.low ^ u64::from(length))
+            .wrapping_add(seed)
+            .wrapping_mul(MIX[1]);
+        finish(high ^ low)
+    }
+
+    #[inline(always)]
+    fn preferred(hash: u64) -> usize {
+        ((hash >> 56) * Self::PER_BUCKET as u64 >> 8) as usize
+    }
+
+    /// Keys lie in words 0 to 5; prefix lengths, displaced and values, 32 bits for each entry, in
+    /// words 6 and 7.
+    #[inline(always)]
+    fn read(self, length: u8, bucket: &Line, at: usize) -> Entry {
+        let word = (bucket[6 + at / 2 & 7] >> (32 * (at % 2))) as u32;
+        let different = (bucket[2 * at & 7] ^ self.high)
+            | (bucket[2 * at + 1 & 7] ^ self.low)
+            | u64::from((word >> LENGTH_SHIFT) ^ (u32::from(length) + 1));
+        Entry::new(word, different == 0)
+    }
+
+    fn place(self, length: u8, value: u32, bucket: &mut Line, at: usize) {
+        bucket[2 * at] = self.high;
+        bucket[2 * at + 1] = self.low;
+        bucket[6 + at / 2] |= tagged(length, value) << (32 * (at % 2));
+    }
+
+    fn displace(bucket: &mut Line, at: usize) {
+        bucket[6 + at / 2] |= u64::from(Entry::DISPLACED) << (32 * (at % 2));
+    }
+}

@@ -1,0 +1,154 @@
+//! Endpoints: finding a source address, and what its packets are bound to.
+
+use crate::{
+    address::Family,
+    ethernet::{self, Frame},
+    image::{Header, LENGTHS, MAX_LENGTHS, Missing, Tables, family},
+    packet::Packet,
+    reason::Reason,
+    table,
+};
+
+/// Records in a line.
+pub const PER_LINE: u32 = 4;
+
+const MAC_BITS: u32 = 48;
+const ROLE_SHIFT: u32 = MAC_BITS;
+const BOUND_SHIFT: u32 = ROLE_SHIFT + 8;
+
+/// An endpoint is bound to a MAC address.
+pub const BOUND_MAC: u8 = 1;
+/// An endpoint is bound to VLAN tags.
+pub const BOUND_VLAN: u8 = 2;
+/// An endpoint is bound to interfaces.
+pub const BOUND_INTERFACE: u8 = 4;
+
+/// An endpoint as the image holds it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Record {
+    /// Bits 0 to 47: MAC address, first byte highest. 48 to 55: role, 1 to 63. 56 to 63: what the
+    /// endpoint is bound to.
+    identity: u64,
+    /// Lower half: [`VlanTags`](ethernet::VlanTags). Upper half: line of the interfaces.
+    place: u64,
+}
+
+impl Record {
+    /// Composes a record; `bound` is a set of `BOUND_*`.
+    #[must_use]
+    pub const fn new(role: u8, bound: u8, mac: u64, tags: u32, interfaces: u32) -> Self {
+        Self {
+            identity: mac | (role as u64) << ROLE_SHIFT | (bound as u64) << BOUND_SHIFT,
+            place: (interfaces as u64) << 32 | tags as u64,
+        }
+    }
+
+    /// The record as two words of a line.
+    #[must_use]
+    pub const fn to_words(self) -> [u64; 2] {
+        [self.identity, self.place]
+    }
+
+    /// The record of the endpoint `id`.
+    #[inline(always)]
+    pub fn read<T: Tables>(tables: &T, header: Header<'_>, id: u32) -> Result<Self, Missing> {
+        let line = tables.line(header.records().wrapping_add(id / PER_LINE))?;
+        let at = (id % PER_LINE * 2) as usize;
+        Ok(Self {
+            identity: line[at & 7],
+            place: line[(at + 1) & 7],
+        })
+    }
+
+    /// The endpoint's role, 1 to 63.
+    #[inline(always)]
+    #[must_use]
+    pub const fn role(self) -> u8 {
+        (self.identity >> ROLE_SHIFT) as u8
+    }
+
+    /// Checks that the packet comes from where the endpoint is bound to.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::WrongMac`], [`Reason::WrongVlan`], [`Reason::WrongInterface`].
+    #[inline(always)]
+    pub fn check<P: Packet, T: Tables>(
+        self,
+        packet: &P,
+        tables: &T,
+        frame: &Frame,
+    ) -> Result<(), Reason> {
+        let bound = (self.identity >> BOUND_SHIFT) as u8;
+        if bound == 0 {
+            return Ok(());
+        }
+        if bound & BOUND_MAC != 0 {
+            let mac = self.identity & ((1 << MAC_BITS) - 1);
+            if ethernet::source_mac(packet) != Some(mac) {
+                return Err(Reason::WrongMac);
+            }
+        }
+        if bound & BOUND_VLAN != 0 && self.place as u32 != frame.tags.0 {
+            return Err(Reason::WrongVlan);
+        }
+        if bound & BOUND_INTERFACE != 0 && !contains(tables, self.place, packet.ifindex())? {
+            return Err(Reason::WrongInterface);
+        }
+        Ok(())
+    }
+}
+
+/// Interfaces in one set.
+pub const INTERFACES_PER_SET: usize = 16;
+
+/// Whether the set of interfaces that `place` points at holds `ifindex`.
+#[inline(always)]
+fn contains<T: Tables>(tables: &T, place: u64, ifindex: u32) -> Result<bool, Missing> {
+    let set = tables.line((place >> 32) as u32)?;
+    let mut at = 0;
+    while at < INTERFACES_PER_SET {
+        if (set[at / 2 & 7] >> (32 * (at % 2))) as u32 == ifindex {
+            return Ok(true);
+        }
+        at += 1;
+    }
+    Ok(false)
+}
+
+/// The endpoint whose longest prefix covers `source`; 0 if none does.
+#[inline(always)]
+pub fn find<A: Family, T: Tables>(
+    tables: &T,
+    header: Header<'_>,
+    source: A,
+) -> Result<u32, Missing> {
+    let region = header.endpoints::<A>();
+    let flags = header.flags();
+    let longest = flags.longest::<A>();
+    let id = table::find(
+        tables,
+        region,
+        header.seed(),
+        source.masked(longest),
+        longest,
+    )?;
+    let count = flags.lengths::<A>();
+    if id != 0 || count < 2 {
+        return Ok(id);
+    }
+    let lengths = tables.line(LENGTHS + family::<A>() as u32)?;
+    let mut at = 1;
+    while at < MAX_LENGTHS {
+        if at >= count {
+            break;
+        }
+        let length = (lengths[(at / 8 & 7) as usize] >> (8 * (at % 8))) as u8;
+        let id = table::find(tables, region, header.seed(), source.masked(length), length)?;
+        if id != 0 {
+            return Ok(id);
+        }
+        at += 1;
+    }
+    Ok(0)
+}

@@ -1,0 +1,210 @@
+//! An image: a policy compiled into lines of 64 bytes, one CPU cache line each.
+//!
+//! Fixed part, by line:
+//!
+//! | line | holds |
+//! | --- | --- |
+//! | 0 | filter: bit set for every protected address ([`Family::filter_bit`](crate::address::Family::filter_bit)) |
+//! | 1 | header: the words below |
+//! | 2, 3 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
+//! | 4.. | service of each IP protocol, 256 x 16 bits |
+//! | then | UDP source ports of outbound services, 65,536 bits |
+//! | then | service of each TCP, UDP, SCTP port, 3 x 65,536 x 16 bits |
+//!
+//! Behind it lie, where the header says: rules of services (two lines each), endpoint records
+//! (four in a line), sets of interfaces (one line each), and the regions of buckets.
+//!
+//! All words are in host byte order; fields within a word count from bit 0.
+
+use crate::{address::Family, reason::Reason, table::Region};
+
+/// 64 bytes.
+pub type Line = [u64; 8];
+
+/// An image lacks a line that its header promises.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Missing;
+
+impl From<Missing> for Reason {
+    #[inline(always)]
+    fn from(_: Missing) -> Self {
+        Reason::NoPolicy
+    }
+}
+
+/// The lines of an image, in a kernel map or in memory.
+pub trait Tables {
+    /// Line `index`.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if the image has no such line.
+    fn line(&self, index: u32) -> Result<&Line, Missing>;
+}
+
+/// Line of the filter.
+pub const FILTER: u32 = 0;
+/// Line of the header.
+pub const HEADER: u32 = 1;
+/// Line of the prefix lengths of IPv4; IPv6 has the next.
+pub const LENGTHS: u32 = 2;
+/// First line of the services by IP protocol.
+pub const PROTOCOLS: u32 = 4;
+/// First line of the UDP source ports of outbound services.
+pub const OUTBOUND_UDP: u32 = PROTOCOLS + 256 / PER_LINE_16;
+/// First line of the services by port; TCP, UDP and SCTP follow each other.
+pub const PORTS: u32 = OUTBOUND_UDP + 65_536 / 512;
+/// Lines that the ports of one transport take.
+pub const LINES_PER_TRANSPORT: u32 = 65_536 / PER_LINE_16;
+/// First line behind the fixed part.
+pub const FIXED_LINES: u32 = PORTS + 3 * LINES_PER_TRANSPORT;
+
+/// Most prefix lengths of one family that a lookup probes.
+pub const MAX_LENGTHS: u32 = 16;
+
+/// 16-bit values in a line.
+pub const PER_LINE_16: u32 = 32;
+
+/// Words of the header line.
+pub mod header {
+    /// [`Flags`](super::Flags).
+    pub const FLAGS: usize = 0;
+    /// Seed of the hashes.
+    pub const SEED: usize = 1;
+    /// Region of the protected IPv4 addresses; IPv6 has the next word.
+    pub const PROTECTED: usize = 2;
+    /// Region of the IPv4 endpoints; IPv6 has the next word.
+    pub const ENDPOINTS: usize = 4;
+    /// First line of the service rules (upper half) and of the endpoint records (lower half).
+    pub const RECORDS: usize = 6;
+    /// Roles that hold some inbound permission, one bit each.
+    pub const ROLES: usize = 7;
+}
+
+/// The first word of the header.
+///
+/// Bit 0: mode audit for what no reference point governs. Bits 8 to 15: number of IPv4 prefix
+/// lengths; 16 to 23: of IPv6. Bits 24 to 31: longest IPv4 prefix length; 32 to 39: of IPv6.
+/// Bits 48 to 63: layout version.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Flags(pub u64);
+
+impl Flags {
+    /// Composes the word; `counts` are the numbers of prefix lengths of IPv4 and IPv6, `longest`
+    /// the longest of each.
+    #[must_use]
+    pub const fn new(version: u16, audit: bool, counts: [u8; 2], longest: [u8; 2]) -> Self {
+        let [count4, count6] = counts;
+        let [longest4, longest6] = longest;
+        let bytes = [audit as u8, count4, count6, longest4, longest6, 0, 0, 0];
+        Self(u64::from_le_bytes(bytes) | (version as u64) << 48)
+    }
+
+    /// Whether violations that no reference point governs are audited only.
+    #[inline(always)]
+    #[must_use]
+    pub const fn audit(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// Number of prefix lengths of `A`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn lengths<A: Family>(self) -> u32 {
+        (self.0 >> (8 + 8 * family::<A>())) as u32 & 0xff
+    }
+
+    /// The longest prefix length of `A`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn longest<A: Family>(self) -> u8 {
+        (self.0 >> (24 + 8 * family::<A>())) as u8
+    }
+}
+
+/// 0 for IPv4, 1 for IPv6: how far the family's word or line lies behind the first one.
+#[inline(always)]
+#[must_use]
+pub const fn family<A: Family>() -> usize {
+    (A::BITS == 128) as usize
+}
+
+/// The 16-bit value `index` of the array that starts at line `base`.
+#[inline(always)]
+pub fn value16<T: Tables>(tables: &T, base: u32, index: u32) -> Result<u16, Missing> {
+    let line = tables.line(base + index / PER_LINE_16)?;
+    let word = line[(index / 4 % 8) as usize];
+    Ok((word >> (16 * (index % 4))) as u16)
+}
+
+/// The bit `index` of the bitmap that starts at line `base`.
+#[inline(always)]
+pub fn bit<T: Tables>(tables: &T, base: u32, index: u32) -> Result<bool, Missing> {
+    let line = tables.line(base + index / 512)?;
+    Ok(line[(index / 64 % 8) as usize] >> (index % 64) & 1 != 0)
+}
+
+/// The part of the header that every packet to a protected address needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    words: &'a Line,
+}
+
+impl<'a> Header<'a> {
+    /// Reads the header of `tables`.
+    #[inline(always)]
+    pub fn of<T: Tables>(tables: &'a T) -> Result<Self, Missing> {
+        Ok(Self {
+            words: tables.line(HEADER)?,
+        })
+    }
+
+    /// The flags.
+    #[inline(always)]
+    #[must_use]
+    pub const fn flags(self) -> Flags {
+        Flags(self.words[header::FLAGS])
+    }
+
+    /// The seed of the hashes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn seed(self) -> u64 {
+        self.words[header::SEED]
+    }
+
+    /// Where the protected addresses of `A` lie.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protected<A: Family>(self) -> Region {
+        Region::from_word(self.words[header::PROTECTED + family::<A>()])
+    }
+
+    /// Where the endpoints of `A` lie.
+    #[inline(always)]
+    #[must_use]
+    pub const fn endpoints<A: Family>(self) -> Region {
+        Region::from_word(self.words[header::ENDPOINTS + family::<A>()])
+    }
+
+    /// First line of the service rules.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rules(self) -> u32 {
+        (self.words[header::RECORDS] >> 32) as u32
+    }
+
+    /// First line of the endpoint records.
+    #[inline(always)]
+    #[must_use]
+    pub const fn records(self) -> u32 {
+        self.words[header::RECORDS] as u32
+    }
+
+    /// Whether `role` may use some inbound service.
+    #[inline(always)]
+    #[must_use]
+    pub const fn may_enter(self, role: u8) -> bool {
+        self.words[header::ROLES] >> (role & 63) & 1 != 0
+    }
+}

@@ -1,0 +1,51 @@
+//! IPv4 (RFC 791).
+
+use crate::{
+    address::Ipv4,
+    judge::{Datagram, Network, Position},
+    packet::Packet,
+    reason::Reason,
+};
+
+const HEADER_LEN: usize = 20;
+
+impl Network for Ipv4 {
+    type Header = [u8; HEADER_LEN];
+
+    const TRUNCATED: Reason = Reason::Ipv4Truncated;
+
+    #[inline(always)]
+    fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
+        packet.view::<HEADER_LEN>(at)
+    }
+
+    #[inline(always)]
+    fn destination(header: &Self::Header) -> Self {
+        Self(u32::from_be_bytes([
+            header[16], header[17], header[18], header[19],
+        ]))
+    }
+
+    #[inline(always)]
+    fn datagram<P: Packet>(
+        _packet: &P,
+        at: usize,
+        header: &Self::Header,
+    ) -> Result<Datagram<Self>, Reason> {
+        let header_len = usize::from(header[0] & 0x0f) * 4;
+        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        if header[0] >> 4 != 4 || header_len < HEADER_LEN || total_len < header_len {
+            return Err(Reason::Ipv4Header);
+        }
+        Ok(Datagram {
+            source: Self(u32::from_be_bytes([
+                header[12], header[13], header[14], header[15],
+            ])),
+            protocol: header[9],
+            hop_limit: header[8],
+            transport: at + header_len,
+            transport_len: total_len - header_len,
+            position: Position::from_ipv4(u16::from_be_bytes([header[6], header[7]])),
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! What kernel and user space share besides the [image](crate::image): versions, the control
+//! record, and capacities.
+
+/// Version of everything in this crate that pinned maps hold. A datapath of another version is
+/// never opened, only replaced.
+pub const LAYOUT_VERSION: u16 = 1;
+
+/// Places for images.
+pub const SLOTS: u32 = 4;
+
+/// Lines of a chunk, the unit in which images lie in the kernel: 1 MiB.
+///
+/// A chunk is one map value, so that a program finds a line in it by arithmetic. It is also what
+/// kernels before 5.18 take as one value, which is 4 MiB at most.
+pub const CHUNK_LINES: u32 = 1 << 14;
+
+/// Most chunks of an image: 256 MiB.
+pub const CHUNKS: u32 = 256;
+
+/// The control record: one word, written at once, that names the slot every packet is judged by.
+///
+/// Bits 0 to 7 hold the slot; bit 63 is set in every record that was written, so that a map which
+/// nobody has filled yet enforces nothing by accident.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(transparent)]
+pub struct Control(pub u64);
+
+impl Control {
+    const WRITTEN: u64 = 1 << 63;
+
+    /// The record before the first policy.
+    pub const NONE: Self = Self(0);
+
+    /// A record that enforces the image in `slot`.
+    #[must_use]
+    pub const fn enforce(slot: u32) -> Self {
+        Self(Self::WRITTEN | (slot as u64 & 0xff))
+    }
+
+    /// The slot in force; `None` before the first policy.
+    #[inline(always)]
+    #[must_use]
+    pub const fn enforced(self) -> Option<u32> {
+        if self.0 & Self::WRITTEN == 0 {
+            None
+        } else {
+            Some((self.0 & 0xff) as u32)
+        }
+    }
+}
+
+/// Index of a chunk among those of all slots.
+#[inline(always)]
+#[must_use]
+pub const fn chunk_index(slot: u32, chunk: u32) -> u32 {
+    slot * CHUNKS + (chunk & (CHUNKS - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_record_names_a_slot() {
+        assert_eq!(Control::NONE.enforced(), None);
+        assert_eq!(Control::enforce(3).enforced(), Some(3));
+    }
+}

@@ -1,0 +1,38 @@
+//! The decision that manoward makes about a packet.
+//!
+//! This crate is compiled twice: into the eBPF programs, where it reads frames and kernel maps,
+//! and into the host side (agent, tests, `manoward explain`), where it reads byte slices and the
+//! same image in memory. Whatever the kernel decides, the host can therefore repeat and explain.
+//!
+//! The packet's way, in reading order:
+//!
+//! 1. [`ethernet`]: EtherType and VLAN tags.
+//! 2. [`ipv4`], [`ipv6`]: destination first, the rest only for a protected address.
+//! 3. [`transport`]: ports and TCP flags.
+//! 4. [`judge`]: the decision, which asks the [`image`] for services and endpoints.
+//! 5. [`reason`]: the verdict with its reason.
+//!
+//! The crate is `no_std` and forbids `unsafe`. Loops are bounded by constants and arithmetic on
+//! packet offsets stays small, because the kernel's verifier follows every path.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod address;
+pub mod counters;
+pub mod endpoint;
+pub mod ethernet;
+pub mod host_opened;
+pub mod image;
+pub mod ipv4;
+pub mod ipv6;
+pub mod judge;
+pub mod layout;
+pub mod packet;
+pub mod reason;
+pub mod service;
+pub mod table;
+pub mod transport;

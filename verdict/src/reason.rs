@@ -1,0 +1,270 @@
+//! Verdicts and their reasons.
+//!
+//! A reason is a stable code: counters are indexed by it and operators alert on its name. Codes
+//! are never reused for another meaning within one [layout version](crate::layout).
+
+/// What happens to a packet; translated to XDP and TC codes only in the entry points.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// The packet goes on to the network stack.
+    Pass,
+    /// The packet is discarded.
+    Drop,
+}
+
+/// First code of the reasons to drop; smaller codes are reasons to pass.
+const FIRST_DROP: u8 = 16;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])+ $variant:ident = $code:literal, $name:literal;)+) => {
+        /// Why a packet passed or was dropped.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[$doc])+ $variant = $code,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the codes.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)+];
+
+            /// The name shown to people and written to logs; stable.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Reason::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The destination is not a protected address.
+    Unprotected = 0, "unprotected";
+    /// Neither IPv4 nor IPv6: ARP, LLDP, LACP, STP, PTP over Ethernet and the like.
+    NotIp = 1, "not-ip";
+    /// An endpoint with the right role uses a service of a reference point.
+    Permitted = 2, "permitted";
+    /// May belong to a connection that the host opened; see [`host_opened`](crate::host_opened).
+    HostOpened = 3, "host-opened";
+    /// Neighbour or router discovery with hop limit 255 (RFC 4861).
+    NeighbourDiscovery = 4, "neighbour-discovery";
+    /// A later fragment from an endpoint that holds some inbound permission.
+    Fragment = 5, "fragment";
+
+    /// No endpoint has the source address.
+    UnknownSource = 16, "unknown-source";
+    /// The endpoint's role may not use the service.
+    WrongRole = 17, "wrong-role";
+    /// The endpoint is bound to another MAC address.
+    WrongMac = 18, "wrong-mac";
+    /// The endpoint is bound to other VLAN tags.
+    WrongVlan = 19, "wrong-vlan";
+    /// The endpoint is bound to another interface.
+    WrongInterface = 20, "wrong-interface";
+    /// No reference point offers the protocol and port.
+    NoService = 21, "no-service";
+    /// The frame ends within the Ethernet header.
+    EthernetTruncated = 22, "ethernet-truncated";
+    /// The frame ends within a VLAN tag.
+    VlanTruncated = 23, "vlan-truncated";
+    /// More than two VLAN tags.
+    VlanDepth = 24, "vlan-depth";
+    /// The frame ends within the IPv4 header.
+    Ipv4Truncated = 25, "ipv4-truncated";
+    /// IPv4 version, header length or total length contradict each other (RFC 791).
+    Ipv4Header = 26, "ipv4-header";
+    /// The frame ends within the IPv6 header.
+    Ipv6Truncated = 27, "ipv6-truncated";
+    /// The version field of an IPv6 header is not 6 (RFC 8200).
+    Ipv6Header = 28, "ipv6-header";
+    /// The packet ends within an IPv6 extension header.
+    ExtensionTruncated = 29, "extension-truncated";
+    /// More IPv6 extension headers than are followed, or longer ones.
+    ExtensionDepth = 30, "extension-depth";
+    /// An IPv6 routing header with segments left (RFC 5095, RFC 8754).
+    RoutingHeader = 31, "routing-header";
+    /// The packet ends within the TCP, UDP, SCTP or ICMPv6 header.
+    TransportTruncated = 32, "transport-truncated";
+    /// A first fragment too short for the whole transport header (RFC 1858, RFC 7112).
+    FragmentTiny = 33, "fragment-tiny";
+    /// A later fragment that would overwrite the transport header (RFC 1858, RFC 3128).
+    FragmentOverlap = 34, "fragment-overlap";
+    /// A later fragment from a source that holds no inbound permission.
+    FragmentUnpermitted = 35, "fragment-unpermitted";
+    /// Neighbour discovery from beyond the link: hop limit below 255 (RFC 4861).
+    HopLimit = 36, "hop-limit";
+    /// The policy image is missing or inconsistent.
+    NoPolicy = 37, "no-policy";
+}
+
+impl Reason {
+    /// Number of codes that counters reserve for one rule.
+    pub const SPACE: u32 = 64;
+
+    /// The code, an index below [`Reason::SPACE`].
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The verdict that belongs to this reason when it is enforced.
+    #[must_use]
+    pub const fn verdict(self) -> Verdict {
+        if self.code() < FIRST_DROP {
+            Verdict::Pass
+        } else {
+            Verdict::Drop
+        }
+    }
+
+    /// The reason with this code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.code() == code)
+    }
+}
+
+/// The decision about one packet, with what it is counted under.
+///
+/// One word, so that it stays in a register: reason in bits 0 to 7, audited in bit 8, rule in
+/// bits 16 to 31, endpoint in bits 32 to 63.
+#[must_use]
+#[derive(Clone, Copy, Eq, PartialEq)]
+#[repr(transparent)]
+pub struct Outcome(u64);
+
+impl Outcome {
+    /// What is decided when there is no image to decide by.
+    pub const NO_POLICY: Self = Self::new(Reason::NoPolicy, false, 0, 0);
+
+    const AUDITED: u64 = 1 << 8;
+
+    /// Composes an outcome. `audited` says that a drop passes; `rule` and `endpoint` are 0 where
+    /// none governs the packet or sent it.
+    #[inline(always)]
+    pub const fn new(reason: Reason, audited: bool, rule: u16, endpoint: u32) -> Self {
+        Self(
+            reason.code() as u64
+                | (audited as u64) << 8
+                | (rule as u64) << 16
+                | (endpoint as u64) << 32,
+        )
+    }
+
+    /// The outcome as a word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// The outcome that [`Outcome::to_word`] gave; `None` for an unknown reason.
+    #[must_use]
+    pub fn from_word(word: u64) -> Option<Self> {
+        Reason::from_code(word as u8).map(|_| Self(word))
+    }
+
+    /// Code of the reason.
+    #[inline(always)]
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        Reason::from_code(self.code()).unwrap_or(Reason::NoPolicy)
+    }
+
+    /// The reason says drop, but the mode that governs the packet is audit: it passes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn audited(self) -> bool {
+        self.0 & Self::AUDITED != 0
+    }
+
+    /// Rule (service at a reference point) that the packet is counted under; 0 if none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rule(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// Endpoint that the packet is counted under; 0 if none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn endpoint(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The verdict in force.
+    #[inline(always)]
+    pub const fn verdict(self) -> Verdict {
+        if self.code() < FIRST_DROP || self.audited() {
+            Verdict::Pass
+        } else {
+            Verdict::Drop
+        }
+    }
+}
+
+impl core::fmt::Debug for Outcome {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter
+            .debug_struct("Outcome")
+            .field("reason", &self.reason())
+            .field("audited", &self.audited())
+            .field("rule", &self.rule())
+            .field("endpoint", &self.endpoint())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_fit_the_counters_and_names_are_unique() {
+        let mut names = std::collections::HashSet::new();
+        for &reason in Reason::ALL {
+            assert!(u32::from(reason.code()) < Reason::SPACE);
+            assert!(names.insert(reason.name()), "{} twice", reason.name());
+            assert_eq!(Reason::from_code(reason.code()), Some(reason));
+        }
+    }
+
+    #[test]
+    fn an_audited_drop_passes() {
+        assert_eq!(
+            Outcome::new(Reason::WrongRole, true, 1, 1).verdict(),
+            Verdict::Pass
+        );
+        assert_eq!(
+            Outcome::new(Reason::WrongRole, false, 1, 1).verdict(),
+            Verdict::Drop
+        );
+    }
+
+    #[test]
+    fn an_outcome_keeps_its_parts() {
+        let outcome = Outcome::new(Reason::WrongMac, true, 511, 0xffff_ffff);
+        assert_eq!(
+            (
+                outcome.reason(),
+                outcome.audited(),
+                outcome.rule(),
+                outcome.endpoint()
+            ),
+            (Reason::WrongMac, true, 511, 0xffff_ffff)
+        );
+        assert_eq!(Outcome::from_word(outcome.to_word()), Some(outcome));
+        assert_eq!(Outcome::from_word(0xff), None);
+    }
+}

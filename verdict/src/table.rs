@@ -1,0 +1,93 @@
+//! Two-choice buckets: every prefix lies in one of two lines that its hash names.
+//!
+//! Within its first line the hash names an entry, too, and most prefixes lie right there. The
+//! mark in that entry tells when one does not, so that most lookups, found or not, read one entry
+//! and take no branch that cannot be predicted. The agent places the entries; nothing that a
+//! sender chooses makes a lookup read more than two lines.
+
+use crate::{
+    address::Family,
+    image::{Missing, Tables},
+};
+
+/// A power of two of buckets within an image.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Region {
+    /// Line of the first bucket.
+    pub base: u32,
+    /// Number of buckets, less one.
+    pub mask: u32,
+}
+
+impl Region {
+    /// Most buckets of a region: the hash has 20 good bits for each choice.
+    pub const MAX_BUCKETS: u32 = 1 << 20;
+
+    /// The region as a word of the image's header.
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        ((self.base as u64) << 32) | self.mask as u64
+    }
+
+    /// The region that a word of the header describes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self {
+            base: (word >> 32) as u32,
+            mask: word as u32,
+        }
+    }
+
+    /// The bucket, counted from the region's base, that `hash` chooses first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn first(self, hash: u64) -> u32 {
+        (hash >> 40) as u32 & self.mask
+    }
+
+    /// The bucket that `hash` chooses second.
+    #[inline(always)]
+    #[must_use]
+    pub const fn second(self, hash: u64) -> u32 {
+        (hash >> 20) as u32 & self.mask
+    }
+}
+
+/// The value of the prefix `address/length` in `region`; 0 if it has none.
+#[inline(always)]
+pub fn find<A: Family, T: Tables>(
+    tables: &T,
+    region: Region,
+    seed: u64,
+    address: A,
+    length: u8,
+) -> Result<u32, Missing> {
+    let hash = address.hash(length, seed);
+    let bucket = tables.line(region.base.wrapping_add(region.first(hash)))?;
+    let entry = address.read(length, bucket, A::preferred(hash));
+    if let Some(value) = entry.value() {
+        return Ok(value);
+    }
+    if !entry.displaced() {
+        return Ok(0);
+    }
+    let second = region.base.wrapping_add(region.second(hash));
+    match scan(address, length, bucket) {
+        0 => Ok(scan(address, length, tables.line(second)?)),
+        value => Ok(value),
+    }
+}
+
+/// The value of the prefix `address/length` in any entry of `bucket`; 0 if it has none.
+#[inline(always)]
+fn scan<A: Family>(address: A, length: u8, bucket: &crate::image::Line) -> u32 {
+    let mut at = 0;
+    while at < A::PER_BUCKET {
+        if let Some(value) = address.read(length, bucket, at).value() {
+            return value;
+        }
+        at += 1;
+    }
+    0
+}
