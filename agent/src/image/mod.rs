@@ -1,0 +1,49 @@
+//! Compiling a policy into an image: the lines that the datapath reads.
+//!
+//! [`compile`] numbers and places everything; [`Image`] answers the verdict crate's questions
+//! from memory exactly as the kernel maps do.
+
+mod buckets;
+mod compile;
+mod numbers;
+mod prefixes;
+#[cfg(test)]
+mod tests;
+
+pub use compile::{CompileError, Facts, compile};
+pub use numbers::{Numbers, RuleName};
+use verdict::{
+    image::{Line, Missing, Tables},
+    layout::CHUNK_LINES,
+};
+
+/// A compiled policy.
+#[derive(Clone, Debug)]
+pub struct Image {
+    lines: Vec<Line>,
+}
+
+impl Image {
+    /// Number of lines.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.lines.len() as u32
+    }
+
+    /// Whether there are no lines; never so for a compiled policy.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The image in the parts in which it goes to the kernel; the last may be shorter.
+    pub fn chunks(&self) -> impl Iterator<Item = &[Line]> {
+        self.lines.chunks(CHUNK_LINES as usize)
+    }
+}
+
+impl Tables for Image {
+    fn line(&self, index: u32) -> Result<&Line, Missing> {
+        self.lines.get(index as usize).ok_or(Missing)
+    }
+}

@@ -1,0 +1,106 @@
+//! Numbers of rules and endpoints, which their counters are kept under.
+//!
+//! A name keeps its number from one policy to the next, so its counters go on. A number is given
+//! to a new name only after its counters were cleared, and preferably one that the policy in
+//! force does not use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use verdict::counters;
+
+use crate::policy::{Direction, Policy};
+
+/// A service at a reference point: what verdict counters are kept by.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct RuleName {
+    /// Name of the reference point.
+    pub reference_point: String,
+    /// Name of the service.
+    pub service: String,
+}
+
+/// Which number each rule and each endpoint has; numbers start at 1.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Numbers {
+    /// Rules by name.
+    pub rules: BTreeMap<RuleName, u16>,
+    /// Endpoints by name.
+    pub endpoints: BTreeMap<String, u32>,
+}
+
+impl Numbers {
+    /// Numbers for `policy`, keeping those that `self` has given to names still in use. `None` if
+    /// there are not enough.
+    #[must_use]
+    pub fn carried_to(&self, policy: &Policy) -> Option<Self> {
+        let rules = policy
+            .reference_points
+            .iter()
+            .filter(|point| point.direction == Direction::Inbound)
+            .flat_map(|point| {
+                point.services.iter().map(|service| RuleName {
+                    reference_point: point.name.clone(),
+                    service: service.clone(),
+                })
+            });
+        Some(Self {
+            rules: assign(&self.rules, rules, counters::RULES as u16)?,
+            endpoints: assign(
+                &self.endpoints,
+                policy.endpoints.keys().cloned(),
+                counters::ENDPOINTS,
+            )?,
+        })
+    }
+
+    /// Rule numbers that mean something else than in `before`: their counters are to be cleared.
+    pub fn new_rules<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = u16> + 'a {
+        changed(&self.rules, &before.rules)
+    }
+
+    /// Endpoint numbers that mean something else than in `before`.
+    pub fn new_endpoints<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = u32> + 'a {
+        changed(&self.endpoints, &before.endpoints)
+    }
+}
+
+fn changed<'a, K: Ord, N: Copy + Eq>(
+    now: &'a BTreeMap<K, N>,
+    before: &'a BTreeMap<K, N>,
+) -> impl Iterator<Item = N> + 'a {
+    now.iter()
+        .filter(|(name, number)| before.get(name) != Some(number))
+        .map(|(_, &number)| number)
+}
+
+/// Numbers below `end` for `names`: those they had, else unused ones, else ones whose name is gone.
+fn assign<K, N>(
+    before: &BTreeMap<K, N>,
+    names: impl Iterator<Item = K>,
+    end: N,
+) -> Option<BTreeMap<K, N>>
+where
+    K: Ord,
+    N: Copy + Ord + From<u8> + TryFrom<u32>,
+    u32: From<N>,
+{
+    let names: BTreeSet<K> = names.collect();
+    let kept: BTreeSet<N> = names
+        .iter()
+        .filter_map(|name| before.get(name))
+        .copied()
+        .collect();
+    let in_force: BTreeSet<N> = before.values().copied().collect();
+    let every = || (1..u32::from(end)).filter_map(|number| N::try_from(number).ok());
+    let unused = every().filter(|number| !in_force.contains(number));
+    let released = every().filter(|number| in_force.contains(number) && !kept.contains(number));
+    let mut free = unused.chain(released);
+    names
+        .into_iter()
+        .map(|name| {
+            let number = before.get(&name).copied().or_else(|| free.next())?;
+            Some((name, number))
+        })
+        .collect()
+}

@@ -1,0 +1,2 @@
+//! manoward
+fn main() {}
