@@ -34,14 +34,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().command {
-        Command::Setup(args) => setup::run(&args),
-        Command::Build(args) => build::run(&args),
-        Command::Lint(args) => lint::run(&args),
+        Command::Setup(args) => setup::run(&args).map(done),
+        Command::Build(args) => build::run(&args).map(done),
+        Command::Lint(args) => lint::run(&args).map(done),
         Command::Test(args) => test::run(&args),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!(
                 "{} {error:#}",
