@@ -1,0 +1,116 @@
+//! Changes of endpoints.
+
+use std::fmt;
+
+use ipnet::IpNet;
+
+use super::{Change, ChangeKind, first_few, turned};
+use crate::policy::{Binding, Endpoint, Object, Policy};
+
+pub(super) fn diff(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
+    for (name, endpoint) in &new.endpoints {
+        match old.and_then(|old| old.endpoints.get(name)) {
+            None => changes.push(whole(ChangeKind::Added, name, endpoint)),
+            Some(before) if before != endpoint => {
+                changes.extend(Change::changed(
+                    Object::Endpoint,
+                    name,
+                    &details(before, endpoint),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    for (name, endpoint) in old.into_iter().flat_map(|old| &old.endpoints) {
+        if !new.endpoints.contains_key(name) {
+            changes.push(whole(ChangeKind::Removed, name, endpoint));
+        }
+    }
+}
+
+fn whole(kind: ChangeKind, name: &str, endpoint: &Endpoint) -> Change {
+    let mut details = vec![
+        format!("role {}", endpoint.role),
+        counted(&endpoint.addresses),
+    ];
+    let bound = bindings(&endpoint.binding).into_iter();
+    details.extend(bound.filter_map(|(field, value)| Some(format!("{field} {}", value?))));
+    Change::new(kind, Object::Endpoint, name, details.join(", "))
+}
+
+fn details(old: &Endpoint, new: &Endpoint) -> Vec<String> {
+    let mut details = Vec::new();
+    turned(&mut details, "role", &old.role, &new.role);
+    let (added, removed) = difference(&old.addresses, &new.addresses);
+    if !added.is_empty() {
+        details.push(format!("added {}", counted(&added)));
+    }
+    if !removed.is_empty() {
+        details.push(format!("removed {}", counted(&removed)));
+    }
+    let none = || "none".to_owned();
+    for ((field, before), (_, after)) in bindings(&old.binding)
+        .into_iter()
+        .zip(bindings(&new.binding))
+    {
+        turned(
+            &mut details,
+            field,
+            &before.unwrap_or_else(none),
+            &after.unwrap_or_else(none),
+        );
+    }
+    details
+}
+
+/// What only `new` has, and what only `old` has.
+fn difference(old: &[IpNet], new: &[IpNet]) -> (Vec<IpNet>, Vec<IpNet>) {
+    if old == new {
+        return (Vec::new(), Vec::new());
+    }
+    let sorted = |nets: &[IpNet]| {
+        let mut nets = nets.to_vec();
+        nets.sort_unstable();
+        nets
+    };
+    let (old, new) = (sorted(old), sorted(new));
+    let missing = |nets: &[IpNet], others: &[IpNet]| {
+        let absent = nets.iter().filter(|net| others.binary_search(net).is_err());
+        absent.copied().collect()
+    };
+    (missing(&new, &old), missing(&old, &new))
+}
+
+fn counted(nets: &[IpNet]) -> String {
+    let word = if nets.len() == 1 {
+        "address"
+    } else {
+        "addresses"
+    };
+    let few = first_few(nets, |net| {
+        if net.prefix_len() == net.max_prefix_len() {
+            net.addr().to_string()
+        } else {
+            net.to_string()
+        }
+    });
+    format!("{} {word} ({few})", nets.len())
+}
+
+fn bindings(binding: &Binding) -> [(&'static str, Option<String>); 3] {
+    [
+        ("mac", binding.mac.map(|mac| Mac(mac).to_string())),
+        ("vlan", binding.vlan.map(|vlan| vlan.to_string())),
+        ("interface", binding.interface.clone()),
+    ]
+}
+
+struct Mac([u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, rest @ ..] = self.0;
+        write!(f, "{first:02x}")?;
+        rest.iter().try_for_each(|byte| write!(f, ":{byte:02x}"))
+    }
+}

@@ -1,0 +1,27 @@
+//! How much one policy may hold.
+//!
+//! The kernel's tables are sized when they are compiled, and a policy that does not fit must
+//! be refused when it is read, with the place named, and not when it is published.
+
+/// Named endpoints.
+pub const ENDPOINTS: usize = 65_535;
+/// Different roles, those of endpoints and those that only a reference point names.
+pub const ROLES: usize = 63;
+/// Reference points.
+pub const REFERENCE_POINTS: usize = 255;
+/// Services of all reference points, each counted once for every reference point.
+pub const ADMISSIONS: usize = 512;
+/// Addresses and prefixes of all endpoints.
+pub const ADDRESSES: usize = 2_000_000;
+/// Entries of `protect`.
+pub const PROTECT: usize = 4_096;
+/// Entries of `interfaces`.
+pub const INTERFACES: usize = 64;
+/// Services that the file defines.
+pub const SERVICES: usize = 4_096;
+/// Bytes of a name.
+pub const NAME_BYTES: usize = 63;
+/// Bytes of an interface's name (`IFNAMSIZ` less its terminator).
+pub const INTERFACE_NAME_BYTES: usize = 15;
+/// Mistakes that a [`PolicyError`](super::PolicyError) shows; further ones are counted.
+pub const MISTAKES_SHOWN: usize = 100;

@@ -1,0 +1,168 @@
+//! What is valid and yet probably not meant, or worth knowing before it is in force.
+//!
+//! Each remark has a stable code, so that a pipeline can accept some and refuse others.
+
+mod coverage;
+mod host;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, net::IpAddr};
+
+use serde::Serialize;
+
+use super::{Object, Policy, Positions, Validated};
+
+/// What a remark is about.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// An address has a role of its own and lies in a prefix with another.
+    TwoRoles,
+    /// An address lies in a prefix of the same endpoint.
+    RedundantAddress,
+    /// An endpoint covers so much that it names nobody.
+    CoversEveryone,
+    /// Endpoints have a role that no reference point names.
+    UnusedRole,
+    /// A reference point names a role that no endpoint has.
+    RoleWithoutEndpoints,
+    /// The file defines a service that no reference point names.
+    UnusedService,
+    /// A service that anyone on the path can read and alter is admitted inbound.
+    PlaintextService,
+    /// The file defines a service of the catalogue differently.
+    CatalogueRedefined,
+    /// Two reference points give a role the same service.
+    AdmittedTwice,
+    /// Violations are reported and pass.
+    NotEnforced,
+    /// Nobody may connect to the host.
+    NothingAdmitted,
+    /// The host does not have a protected address.
+    AbsentAddress,
+    /// The host does not have an interface that the policy names.
+    AbsentInterface,
+    /// The host may choose an inbound service's port for connections of its own.
+    EphemeralPorts,
+}
+
+impl Code {
+    /// The code as a pipeline sees it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TwoRoles => "two-roles",
+            Self::RedundantAddress => "redundant-address",
+            Self::CoversEveryone => "covers-everyone",
+            Self::UnusedRole => "unused-role",
+            Self::RoleWithoutEndpoints => "role-without-endpoints",
+            Self::UnusedService => "unused-service",
+            Self::PlaintextService => "plaintext-service",
+            Self::CatalogueRedefined => "catalogue-redefined",
+            Self::AdmittedTwice => "admitted-twice",
+            Self::NotEnforced => "not-enforced",
+            Self::NothingAdmitted => "nothing-admitted",
+            Self::AbsentAddress => "absent-address",
+            Self::AbsentInterface => "absent-interface",
+            Self::EphemeralPorts => "ephemeral-ports",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One remark.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Lint {
+    /// What it is about.
+    pub code: Code,
+    /// The kind of thing that it concerns.
+    pub object: Object,
+    /// The name of that thing.
+    pub subject: String,
+    /// The remark: a sentence without its first capital and its full stop.
+    pub message: String,
+    /// What to do about it: whole sentences.
+    pub remedy: String,
+    /// Line where the subject is written, from 1, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Column where the subject is written, from 1, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+}
+
+impl fmt::Display for Lint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}. {}", self.code, self.message, self.remedy)
+    }
+}
+
+/// What a policy is compared with on the host that it is for.
+#[derive(Clone, Debug, Default)]
+pub struct HostFacts {
+    /// All addresses of the host.
+    pub addresses: Vec<IpAddr>,
+    /// Names of all interfaces.
+    pub interfaces: Vec<String>,
+    /// `net.ipv4.ip_local_port_range`, first and last.
+    pub ephemeral_ports: Option<(u16, u16)>,
+    /// `net.ipv4.ip_local_reserved_ports`, first and last of each range.
+    pub reserved_ports: Vec<(u16, u16)>,
+}
+
+/// Remarks on a policy, and on how it fits `host`; [`Validated::lint`] also knows the file.
+#[must_use]
+pub fn lint(policy: &Policy, host: Option<&HostFacts>) -> Vec<Lint> {
+    let mut lints = Vec::new();
+    usage::modes(policy, &mut lints);
+    usage::roles(policy, &mut lints);
+    usage::services(policy, &mut lints);
+    coverage::shared_addresses(policy, &mut lints);
+    coverage::wide_endpoints(policy, &mut lints);
+    if let Some(host) = host {
+        host::compare(policy, host, &mut lints);
+    }
+    lints
+}
+
+impl Validated {
+    /// Remarks on the policy and its file, with positions, in the order of the file.
+    #[must_use]
+    pub fn lint(&self, host: Option<&HostFacts>) -> Vec<Lint> {
+        let mut lints = lint(&self.policy, host);
+        usage::unused_services(&self.policy, &self.positions, &mut lints);
+        for lint in &mut lints {
+            lint.locate(&self.positions);
+        }
+        lints.sort_by_key(|lint| (lint.line.is_none(), lint.line, lint.column));
+        lints
+    }
+}
+
+impl Lint {
+    fn new(code: Code, (object, subject): (Object, &str), message: String, remedy: &str) -> Self {
+        Self {
+            code,
+            object,
+            subject: subject.to_owned(),
+            message,
+            remedy: remedy.to_owned(),
+            line: None,
+            column: None,
+        }
+    }
+
+    fn locate(&mut self, positions: &Positions) {
+        let at = positions.of(self.object, &self.subject);
+        self.line = at.map(|at| at.line);
+        self.column = at.map(|at| at.column);
+    }
+}

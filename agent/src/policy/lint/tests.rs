@@ -1,0 +1,231 @@
+//! Each remark, and policies that raise none.
+
+use super::*;
+use crate::policy::read;
+
+/// Remarks on a policy with these endpoints, reference points and services.
+fn remarks(endpoints: &str, points: &str, services: &str) -> Vec<Lint> {
+    remarks_on_host(endpoints, points, services, None)
+}
+
+fn remarks_on_host(
+    endpoints: &str,
+    points: &str,
+    services: &str,
+    host: Option<&HostFacts>,
+) -> Vec<Lint> {
+    let text = format!(
+        "apiVersion: manoward/v1\nname: n\nserial: 1\ninterfaces: [eth0]\nprotect: \
+         [192.0.2.1]\nendpoints: \
+         {{{endpoints}}}\nreference_points: {{{points}}}\nservices: {{{services}}}\n"
+    );
+    read(&text, "policy.yaml").unwrap().lint(host)
+}
+
+#[track_caller]
+fn only(lints: Vec<Lint>) -> Lint {
+    assert_eq!(lints.len(), 1, "{lints:#?}");
+    lints.into_iter().next().unwrap()
+}
+
+const VIM: &str = "vim-1: { role: vim, addresses: [192.0.2.10] }";
+const SSH: &str = "Nf-Vi: { from: [vim], services: [ssh] }";
+
+#[test]
+fn nothing_is_remarked_where_nothing_is_doubtful() {
+    assert!(remarks(VIM, SSH, "").is_empty());
+}
+
+#[test]
+fn an_address_in_two_roles() {
+    let wide = format!(
+        "{VIM}, x: {{ role: vim, addresses: [192.0.2.11] }}, all: {{ role: lab, addresses: \
+         [192.0.2.0/24] }}"
+    );
+    let lint = only(remarks(
+        &wide,
+        &format!("{SSH}, lab: {{ to: [lab], services: [ntp] }}"),
+        "",
+    ));
+    assert_eq!(
+        (lint.code, &*lint.subject, lint.line),
+        (Code::TwoRoles, "vim-1", Some(6))
+    );
+    assert!(lint.message.contains("its own `vim`, which wins"), "{lint}");
+    assert!(
+        lint.message
+            .contains("`192.0.2.0/24` of endpoint `all`, and so is one other"),
+        "{lint}"
+    );
+}
+
+#[test]
+fn a_role_between_two_prefixes_of_another() {
+    let nested = "a: { role: vim, addresses: [192.0.0.0/16, 192.0.2.10] }, b: { role: lab, \
+     addresses: [192.0.2.0/24] }";
+    let lints = remarks(
+        nested,
+        &format!("{SSH}, lab: {{ from: [lab], services: [ssh] }}"),
+        "",
+    );
+    assert_eq!(lints.len(), 2, "{lints:#?}");
+    assert!(lints.iter().all(|lint| lint.code == Code::TwoRoles));
+}
+
+#[test]
+fn an_address_in_a_prefix_of_its_own_endpoint() {
+    let lint = only(remarks(
+        "a: { role: vim, addresses: [192.0.2.0/24, 192.0.2.10] }",
+        SSH,
+        "",
+    ));
+    assert_eq!(lint.code, Code::RedundantAddress);
+}
+
+#[test]
+fn an_endpoint_that_covers_everyone() {
+    for addresses in [
+        "0.0.0.0/0",
+        "::/0",
+        "10.0.0.0/8, 11.0.0.0/24",
+        "2001::/16, 2002::/32",
+    ] {
+        let lint = only(remarks(
+            &format!("a: {{ role: vim, addresses: [{addresses}] }}"),
+            SSH,
+            "",
+        ));
+        assert_eq!(lint.code, Code::CoversEveryone, "{addresses}");
+    }
+    assert!(
+        remarks(
+            "a: { role: vim, addresses: [10.0.0.0/8, 2001::/16] }",
+            SSH,
+            ""
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn roles_that_lack_a_use_or_an_endpoint() {
+    let lint = only(remarks(
+        &format!("{VIM}, b: {{ role: lab, addresses: [192.0.2.11] }}"),
+        SSH,
+        "",
+    ));
+    assert_eq!(
+        (lint.code, &*lint.subject, lint.object),
+        (Code::UnusedRole, "lab", Object::Role)
+    );
+    let lint = only(remarks(
+        VIM,
+        "Nf-Vi: { from: [vim, nfvo], services: [ssh] }",
+        "",
+    ));
+    assert_eq!(
+        (lint.code, &*lint.subject),
+        (Code::RoleWithoutEndpoints, "Nf-Vi")
+    );
+}
+
+#[test]
+fn a_service_admitted_twice() {
+    let points = format!(
+        "{SSH}, more: {{ from: [vim], services: [ssh, kubelet] }}, out: {{ to: [vim], \
+         services: [ssh] }}"
+    );
+    let lint = only(remarks(VIM, &points, ""));
+    assert_eq!((lint.code, &*lint.subject), (Code::AdmittedTwice, "more"));
+    assert!(lint.message.contains("by `Nf-Vi` already"), "{lint}");
+}
+
+#[test]
+fn services_unused_redefined_or_plaintext() {
+    let lint = only(remarks(VIM, SSH, "mine: { protocol: tcp, ports: [7100] }"));
+    assert_eq!(
+        (lint.code, &*lint.subject, lint.line),
+        (Code::UnusedService, "mine", Some(8))
+    );
+    let lint = only(remarks(
+        VIM,
+        SSH,
+        "ssh: { protocol: tcp, ports: [2222], encryption: encrypted }",
+    ));
+    assert_eq!(
+        (lint.code, &*lint.subject),
+        (Code::CatalogueRedefined, "ssh")
+    );
+    assert!(
+        lint.message
+            .contains("tcp 2222 (encrypted) here and tcp 22 (encrypted)"),
+        "{lint}"
+    );
+    let lint = only(remarks(
+        VIM,
+        "p: { from: [vim], services: [vnc] }, q: { to: [vim], services: [amqp] }",
+        "",
+    ));
+    assert_eq!((lint.code, &*lint.subject), (Code::PlaintextService, "p"));
+}
+
+#[test]
+fn what_is_not_enforced_or_admits_nobody() {
+    let lint = only(remarks(
+        VIM,
+        "p: { from: [vim], services: [ssh], mode: audit }",
+        "",
+    ));
+    assert_eq!((lint.code, &*lint.subject), (Code::NotEnforced, "p"));
+    let lint = only(remarks(VIM, "p: { to: [vim], services: [ssh] }", ""));
+    assert_eq!(lint.code, Code::NothingAdmitted);
+}
+
+#[test]
+fn what_the_host_lacks() {
+    let endpoints = "vim-1: { role: vim, addresses: [192.0.2.10], interface: eth1 }";
+    let lints = remarks_on_host(endpoints, SSH, "", Some(&HostFacts::default()));
+    let found: Vec<_> = lints
+        .iter()
+        .map(|lint| (lint.code, &*lint.subject))
+        .collect();
+    let expected = [
+        (Code::AbsentInterface, "eth0"),
+        (Code::AbsentAddress, "192.0.2.1"),
+        (Code::AbsentInterface, "vim-1"),
+    ];
+    assert_eq!(found, expected);
+    assert!(lints.iter().all(|lint| lint.line.is_some()));
+}
+
+#[test]
+fn inbound_ports_in_the_ephemeral_range() {
+    let mut host = HostFacts {
+        addresses: vec!["192.0.2.1".parse().unwrap()],
+        interfaces: vec!["eth0".to_owned()],
+        ephemeral_ports: Some((32_768, 60_999)),
+        reserved_ports: vec![(49_152, 49_199), (49_210, 49_300)],
+    };
+    let points =
+        "p: { from: [vim], services: [migration-data] }, q: { to: [vim], services: [gnmi] }";
+    let lint = only(remarks_on_host(VIM, points, "", Some(&host)));
+    assert_eq!(
+        (lint.code, &*lint.subject),
+        (Code::EphemeralPorts, "migration-data")
+    );
+    assert!(
+        lint.remedy
+            .contains("`49200-49209` to net.ipv4.ip_local_reserved_ports"),
+        "{lint}"
+    );
+    host.reserved_ports.push((49_200, 49_209));
+    assert!(remarks_on_host(VIM, points, "", Some(&host)).is_empty());
+}
+
+#[test]
+fn codes_are_the_same_in_json() {
+    let lint = only(remarks(VIM, "p: { from: [vim], services: [vnc] }", ""));
+    let json = serde_json::to_value(&lint).unwrap();
+    assert_eq!(json["code"], Code::PlaintextService.as_str());
+    assert_eq!(json["object"], "reference-point");
+}

@@ -1,0 +1,184 @@
+//! Modes, roles and services: what is not enforced, not used, or used twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Code, Lint};
+use crate::policy::{Direction, Encryption, Mode, Object, Policy, Positions, catalogue};
+
+pub(super) fn modes(policy: &Policy, lints: &mut Vec<Lint>) {
+    const REMEDY: &str = "Write `mode: enforce` once the reports show nothing legitimate.";
+    let audited = policy
+        .reference_points
+        .iter()
+        .filter(|point| point.mode == Mode::Audit);
+    for point in audited {
+        let message = format!(
+            "reference point `{}` is not enforced: its mode is audit",
+            point.name
+        );
+        let subject = (Object::ReferencePoint, &*point.name);
+        lints.push(Lint::new(Code::NotEnforced, subject, message, REMEDY));
+    }
+    if policy.mode == Mode::Audit {
+        let message =
+            "packets that no reference point governs are not dropped: the policy's mode is audit";
+        let subject = (Object::Policy, &*policy.name);
+        lints.push(Lint::new(
+            Code::NotEnforced,
+            subject,
+            message.to_owned(),
+            REMEDY,
+        ));
+    }
+    let inbound = |direction| direction == Direction::Inbound;
+    if !policy
+        .reference_points
+        .iter()
+        .any(|point| inbound(point.direction))
+    {
+        let message = "no reference point has `from`: nobody can connect to the host, not even \
+         to administer it";
+        let subject = (Object::Policy, &*policy.name);
+        let remedy = "Admit at least those who administer the host.";
+        lints.push(Lint::new(
+            Code::NothingAdmitted,
+            subject,
+            message.to_owned(),
+            remedy,
+        ));
+    }
+}
+
+pub(super) fn roles(policy: &Policy, lints: &mut Vec<Lint>) {
+    let carried: BTreeSet<&str> = policy
+        .endpoints
+        .values()
+        .map(|endpoint| &*endpoint.role)
+        .collect();
+    let points = &policy.reference_points;
+    let named: BTreeSet<&str> = points
+        .iter()
+        .flat_map(|point| &point.roles)
+        .map(String::as_str)
+        .collect();
+    for role in carried.difference(&named) {
+        let message =
+            format!("no reference point names the role `{role}`: its endpoints may do nothing");
+        let remedy = "Name it in a reference point, or remove its endpoints.";
+        lints.push(Lint::new(
+            Code::UnusedRole,
+            (Object::Role, role),
+            message,
+            remedy,
+        ));
+    }
+    for point in points {
+        for role in point
+            .roles
+            .iter()
+            .filter(|role| !carried.contains(role.as_str()))
+        {
+            let message = format!(
+                "reference point `{}` names the role `{role}`, which no endpoint has",
+                point.name
+            );
+            let subject = (Object::ReferencePoint, &*point.name);
+            let remedy = "Give the role to an endpoint when there is one.";
+            lints.push(Lint::new(
+                Code::RoleWithoutEndpoints,
+                subject,
+                message,
+                remedy,
+            ));
+        }
+    }
+    admitted_twice(policy, lints);
+}
+
+fn admitted_twice(policy: &Policy, lints: &mut Vec<Lint>) {
+    let mut first = BTreeMap::new();
+    for point in &policy.reference_points {
+        for (role, service) in point
+            .roles
+            .iter()
+            .flat_map(|role| point.services.iter().map(move |s| (role, s)))
+        {
+            let key = (point.direction == Direction::Inbound, role, service);
+            let earlier = *first.entry(key).or_insert(point);
+            if std::ptr::eq(earlier, point) {
+                continue;
+            }
+            let message = format!(
+                "the role `{role}` has `{service}` by `{}` already; that counts, and not `{}`",
+                earlier.name, point.name
+            );
+            let remedy = "Remove the role or the service from one of the two.";
+            let subject = (Object::ReferencePoint, &*point.name);
+            lints.push(Lint::new(Code::AdmittedTwice, subject, message, remedy));
+        }
+    }
+}
+
+pub(super) fn services(policy: &Policy, lints: &mut Vec<Lint>) {
+    for point in policy
+        .reference_points
+        .iter()
+        .filter(|point| point.direction == Direction::Inbound)
+    {
+        let plaintext = |name: &&String| {
+            let service = policy.services.get(*name);
+            service.is_some_and(|service| service.encryption == Encryption::Plaintext)
+        };
+        for service in point.services.iter().filter(plaintext) {
+            let message = format!(
+                "reference point `{}` admits `{service}`, which anyone on the path can read \
+                 and alter",
+                point.name
+            );
+            let remedy = "Prefer an encrypted service, or keep the path to trusted networks.";
+            let subject = (Object::ReferencePoint, &*point.name);
+            lints.push(Lint::new(Code::PlaintextService, subject, message, remedy));
+        }
+    }
+    for (name, service) in &policy.services {
+        let Some(entry) = catalogue::find(name).filter(|entry| entry.service() != *service) else {
+            continue;
+        };
+        let text = |matches: &[crate::policy::ServiceMatch]| {
+            matches
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let message = format!(
+            "`{name}` is {} ({}) here and {} ({}) in the catalogue",
+            text(&service.matches),
+            service.encryption,
+            text(entry.matches),
+            entry.encryption
+        );
+        let remedy = "Choose another name if another service is meant.";
+        lints.push(Lint::new(
+            Code::CatalogueRedefined,
+            (Object::Service, name),
+            message,
+            remedy,
+        ));
+    }
+}
+
+pub(super) fn unused_services(policy: &Policy, positions: &Positions, lints: &mut Vec<Lint>) {
+    for name in positions.names(Object::Service) {
+        if !policy.services.contains_key(name) {
+            let message = format!("no reference point names the service `{name}`");
+            let remedy = "Name it in a reference point, or remove it.";
+            lints.push(Lint::new(
+                Code::UnusedService,
+                (Object::Service, name),
+                message,
+                remedy,
+            ));
+        }
+    }
+}

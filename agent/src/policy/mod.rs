@@ -1,0 +1,77 @@
+//! A host's policy: who may reach which management service, and whom the host may call.
+//!
+//! A policy passes through three types, so that each stage can rely on the one before:
+//! [`raw`] is what a person wrote, with the place of every scalar; [`model`] is what it means,
+//! with every name resolved and every number in range; the third is the compiled image that
+//! the kernel reads. [`read`] goes from text to the second and reports every mistake of the
+//! file at once.
+
+pub mod catalogue;
+pub mod diff;
+mod excerpt;
+mod fields;
+pub mod limits;
+pub mod lint;
+pub mod mistake;
+pub mod model;
+pub mod positions;
+pub mod protocol;
+pub mod raw;
+mod reading;
+mod remedies;
+pub mod schema;
+mod suggest;
+mod syntax;
+mod validate;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use catalogue::{CatalogueEntry, catalogue};
+pub use diff::{Change, diff};
+pub use lint::{HostFacts, Lint, lint};
+pub use mistake::{At, Mistake, PolicyError};
+pub use model::{
+    Binding, Direction, Encryption, Endpoint, Mode, Policy, Protect, ReferencePoint, Service,
+    ServiceMatch, Transport, Vlan,
+};
+pub use positions::{Object, Positions};
+pub use schema::json_schema;
+
+use mistake::Mistakes;
+
+/// The `apiVersion` that this version reads.
+pub const API_VERSION: &str = "manoward/v1";
+
+/// A valid policy, and where its parts are written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Validated {
+    /// The policy.
+    pub policy: Policy,
+    /// Where its parts are written.
+    pub positions: Positions,
+}
+
+/// Reads a policy from YAML; `file` names it in mistakes.
+///
+/// # Errors
+///
+/// [`PolicyError`] with every mistake of the file; text that is not YAML is one mistake.
+pub fn read(text: &str, file: &str) -> Result<Validated, PolicyError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut mistakes = Mistakes::default();
+    let raw = match yaml::parse(text, &mut mistakes) {
+        Ok(root) => reading::policy(root, &mut mistakes),
+        Err(broken) => {
+            mistakes = Mistakes::default();
+            mistakes.add(broken.at, || (broken.message, broken.remedy));
+            None
+        }
+    };
+    let validated = raw.map(|raw| validate::policy(raw, &mut mistakes));
+    match validated {
+        Some(validated) if mistakes.is_empty() => Ok(validated),
+        _ => Err(PolicyError::new(file, text, mistakes)),
+    }
+}

@@ -1,0 +1,163 @@
+//! A policy that has been validated: every name resolves, every number is in range.
+//!
+//! These types carry no positions and no text; what a person wrote is
+//! [`raw`](super::raw), and what the kernel reads is an image compiled from these.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether a violation is dropped, or only counted and reported.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Violations are dropped.
+    #[default]
+    Enforce,
+    /// Violations are counted and reported, and pass.
+    Audit,
+}
+
+/// What a host's policy says, after validation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// Name of the policy, usually the host's.
+    pub name: String,
+    /// Grows with every change; an older one is never applied over a newer.
+    pub serial: u64,
+    /// Mode of what no reference point governs (no such service, malformed packets).
+    pub mode: Mode,
+    /// Interface names as written; they may be bonds, bridges or VLAN devices.
+    pub interfaces: Vec<String>,
+    /// Addresses whose management traffic is enforced.
+    pub protect: Vec<Protect>,
+    /// Peers, by name.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// Which roles may use which services, in the order of the file.
+    pub reference_points: Vec<ReferencePoint>,
+    /// Every service that a reference point names, built-in or defined in the file.
+    pub services: BTreeMap<String, Service>,
+}
+
+/// One entry of `protect`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protect {
+    /// Every address that the policy's interfaces hold, followed as it changes.
+    InterfaceAddresses,
+    /// One address, the host's or a guest's.
+    Address(IpAddr),
+}
+
+/// A peer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// Its role; at most 63 roles are in use in one policy.
+    pub role: String,
+    /// Addresses and prefixes, host bits zero, no duplicates within the endpoint.
+    pub addresses: Vec<IpNet>,
+    /// What a packet of this endpoint must carry besides its address.
+    pub binding: Binding,
+}
+
+/// What an endpoint is bound to; `None` binds nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Binding {
+    /// Source MAC address, in the order of the wire.
+    pub mac: Option<[u8; 6]>,
+    /// VLAN tags.
+    pub vlan: Option<Vlan>,
+    /// Name of an interface; packets must arrive there.
+    pub interface: Option<String>,
+}
+
+/// The VLAN tags that a bound endpoint's frames carry (IEEE 802.1Q, 802.1ad); ids 1 to 4094.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Vlan {
+    /// No tag, or a priority tag (VLAN id 0).
+    Untagged,
+    /// One tag.
+    Tagged(u16),
+    /// Two tags.
+    Stacked {
+        /// The tag nearest to the MAC addresses (S-tag).
+        outer: u16,
+        /// The tag nearest to the payload (C-tag).
+        inner: u16,
+    },
+}
+
+/// Roles and the services they may use, under one name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReferencePoint {
+    /// For example `Nf-Vi`.
+    pub name: String,
+    /// Who opens the connection.
+    pub direction: Direction,
+    /// Roles at the far end; never empty, no duplicates.
+    pub roles: Vec<String>,
+    /// Services, each a key of [`Policy::services`]; never empty, no duplicates.
+    pub services: Vec<String>,
+    /// What happens to a violation.
+    pub mode: Mode,
+}
+
+/// Who opens the connections of a reference point.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// `from`: the peers connect to a protected address.
+    Inbound,
+    /// `to`: the host connects to the peers.
+    Outbound,
+}
+
+/// A service: what a packet must carry to belong to it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Service {
+    /// Never empty; ranges of one service may not overlap those of another that is in use.
+    pub matches: Vec<ServiceMatch>,
+    /// Whether what it carries is protected against reading and tampering.
+    pub encryption: Encryption,
+}
+
+/// One protocol, and one range of ports where the protocol has ports.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum ServiceMatch {
+    /// Ports `first..=last` of TCP, UDP or SCTP.
+    Ports {
+        /// The transport protocol.
+        transport: Transport,
+        /// Lowest port, 1 or more.
+        first: u16,
+        /// Highest port, `first` or more.
+        last: u16,
+    },
+    /// A whole IP protocol (IANA protocol number), for protocols without ports.
+    Protocol(u8),
+}
+
+/// A transport protocol that has ports.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Transport {
+    /// TCP (RFC 9293).
+    Tcp,
+    /// UDP (RFC 768).
+    Udp,
+    /// SCTP (RFC 9260).
+    Sctp,
+}
+
+/// How a service protects what it carries.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encryption {
+    /// Always: the protocol has no plaintext form (SSH, TLS, ESP).
+    Encrypted,
+    /// Never: anyone on the path reads and alters it.
+    Plaintext,
+    /// Depends on how the deployment configures it, or is not known.
+    #[default]
+    Unknown,
+}

@@ -1,0 +1,70 @@
+//! Where the things of a policy are written, for remarks that are made after validation.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use super::mistake::At;
+
+/// Kinds of thing that a policy consists of.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Object {
+    /// The policy itself: its name, serial number and mode.
+    Policy,
+    /// An entry of `interfaces`.
+    Interface,
+    /// An entry of `protect`.
+    Protect,
+    /// A role; it is written where an endpoint first carries it.
+    Role,
+    /// An endpoint.
+    Endpoint,
+    /// A reference point.
+    ReferencePoint,
+    /// A service that the file defines.
+    Service,
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Policy => "policy",
+            Self::Interface => "interface",
+            Self::Protect => "protected address",
+            Self::Role => "role",
+            Self::Endpoint => "endpoint",
+            Self::ReferencePoint => "reference point",
+            Self::Service => "service",
+        })
+    }
+}
+
+/// Where things are written.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Positions(BTreeMap<Object, BTreeMap<String, At>>);
+
+impl Positions {
+    /// Where the thing is first written; none if it is not written at all, as a service of the
+    /// catalogue.
+    #[must_use]
+    pub fn of(&self, object: Object, name: &str) -> Option<At> {
+        self.0.get(&object)?.get(name).copied()
+    }
+
+    /// The names of all things of one kind.
+    pub fn names(&self, object: Object) -> impl Iterator<Item = &str> {
+        self.0
+            .get(&object)
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn note(&mut self, object: Object, name: &str, at: At) {
+        let known = self.0.entry(object).or_default();
+        if !known.contains_key(name) {
+            known.insert(name.to_owned(), at);
+        }
+    }
+}

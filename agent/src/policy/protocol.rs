@@ -1,0 +1,143 @@
+//! IP protocols by name (IANA, Assigned Internet Protocol Numbers), and services as text.
+
+use std::fmt;
+
+use super::model::{Direction, Encryption, Mode, Protect, ServiceMatch, Transport, Vlan};
+
+/// Protocols that a policy may name.
+pub const PROTOCOLS: &[(&str, u8)] = &[
+    ("icmp", 1),
+    ("igmp", 2),
+    ("ipip", 4),
+    ("tcp", 6),
+    ("udp", 17),
+    ("ipv6", 41),
+    ("gre", 47),
+    ("esp", 50),
+    ("ah", 51),
+    ("icmpv6", 58),
+    ("eigrp", 88),
+    ("ospf", 89),
+    ("pim", 103),
+    ("ipcomp", 108),
+    ("vrrp", 112),
+    ("l2tp", 115),
+    ("sctp", 132),
+];
+
+impl Transport {
+    /// The transport with this IP protocol number.
+    #[must_use]
+    pub const fn from_protocol(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            132 => Some(Self::Sctp),
+            _ => None,
+        }
+    }
+
+    /// Its IP protocol number.
+    #[must_use]
+    pub const fn protocol(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+}
+
+impl ServiceMatch {
+    /// The IP protocol number, and the ports that it matches; a protocol without ports counts
+    /// as all of them.
+    #[must_use]
+    pub const fn range(self) -> (u8, u16, u16) {
+        match self {
+            Self::Ports {
+                transport,
+                first,
+                last,
+            } => (transport.protocol(), first, last),
+            Self::Protocol(number) => (number, 0, u16::MAX),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        })
+    }
+}
+
+impl fmt::Display for ServiceMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Ports {
+                transport,
+                first,
+                last,
+            } if first == last => write!(f, "{transport} {first}"),
+            Self::Ports {
+                transport,
+                first,
+                last,
+            } => write!(f, "{transport} {first}-{last}"),
+            Self::Protocol(number) => match PROTOCOLS.iter().find(|&&(_, known)| known == number) {
+                Some((name, _)) => f.write_str(name),
+                None => write!(f, "protocol {number}"),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+        })
+    }
+}
+
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encrypted => "encrypted",
+            Self::Plaintext => "plaintext",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inbound => "from",
+            Self::Outbound => "to",
+        })
+    }
+}
+
+impl fmt::Display for Protect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InterfaceAddresses => f.write_str("interface-addresses"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Vlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untagged => f.write_str("untagged"),
+            Self::Tagged(id) => id.fmt(f),
+            Self::Stacked { outer, inner } => write!(f, "{outer}.{inner}"),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A policy as it was written: every scalar is still text and knows its place.
+//!
+//! The JSON Schema is derived from these types, so what an editor accepts and what the reader
+//! accepts is described once. A field that was not written, or could not be read and is
+//! reported already, is `None`.
+
+use schemars::JsonSchema;
+
+use super::{mistake::At, schema};
+
+/// Something that is written, and where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Located<T> {
+    /// What.
+    pub what: T,
+    /// Where.
+    pub at: At,
+}
+
+/// A scalar as written, without its quotes.
+pub type Text = Located<Box<str>>;
+
+/// A list of scalars, located where it begins.
+pub type Texts = Located<Vec<Text>>;
+
+/// A mapping from names, in the order of the file.
+pub type Named<T> = Vec<(Text, T)>;
+
+/// Which management traffic one NFVI host admits, from whom, and to whom it connects.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Policy", deny_unknown_fields)]
+pub struct RawPolicy {
+    /// Version of the format: `manoward/v1`.
+    #[schemars(rename = "apiVersion", required, schema_with = "schema::api_version")]
+    pub api_version: Option<Text>,
+    /// Name of the policy, usually the host's.
+    #[schemars(required, schema_with = "schema::name")]
+    pub name: Option<Text>,
+    /// Number of the change; a policy with a lower one is never applied over a higher one.
+    #[schemars(required, schema_with = "schema::serial")]
+    pub serial: Option<Text>,
+    /// Interfaces on which traffic is admitted: NICs, bonds, bridges or VLAN devices.
+    #[schemars(required, schema_with = "schema::interfaces")]
+    pub interfaces: Option<Texts>,
+    /// Addresses whose traffic is enforced: IP addresses, or `interface-addresses` for all
+    /// those of the interfaces.
+    #[schemars(required, schema_with = "schema::protect")]
+    pub protect: Option<Texts>,
+    /// What happens to a packet that no reference point governs, and the default of the
+    /// reference points' own `mode`.
+    #[schemars(default, schema_with = "schema::mode")]
+    pub mode: Option<Text>,
+    /// Peers, by name.
+    #[schemars(required, schema_with = "schema::endpoints")]
+    pub endpoints: Option<Named<RawEndpoint>>,
+    /// Which roles may use which services, by name.
+    #[schemars(required, schema_with = "schema::reference_points")]
+    pub reference_points: Option<Named<RawReferencePoint>>,
+    /// Services beside the built-in catalogue, or in place of one of its services.
+    #[schemars(default, schema_with = "schema::services")]
+    pub services: Option<Named<Vec<RawMatch>>>,
+}
+
+/// A peer: its addresses, its role, and what its packets must carry besides.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Endpoint", deny_unknown_fields)]
+pub struct RawEndpoint {
+    /// What the peer is: `vim`, `vnfm`, ... or a role of the operator's own.
+    #[schemars(required, schema_with = "schema::name")]
+    pub role: Option<Text>,
+    /// IP addresses and prefixes.
+    #[schemars(required, schema_with = "schema::addresses")]
+    pub addresses: Option<Texts>,
+    /// How the peer proves who it is; this version knows only its address.
+    #[schemars(default, schema_with = "schema::authenticate")]
+    pub authenticate: Option<Text>,
+    /// Source MAC address that its packets must have.
+    #[schemars(default, schema_with = "schema::mac")]
+    pub mac: Option<Text>,
+    /// VLAN tags that its packets must have: an id, `untagged`, or `OUTER.INNER` in quotes.
+    #[schemars(default, schema_with = "schema::vlan")]
+    pub vlan: Option<Text>,
+    /// Interface on which its packets must arrive.
+    #[schemars(default, schema_with = "schema::interface")]
+    pub interface: Option<Text>,
+}
+
+/// Roles and the services they may use.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(
+    rename = "ReferencePoint",
+    deny_unknown_fields,
+    extend("oneOf" = [{ "required": ["from"] }, { "required": ["to"] }])
+)]
+pub struct RawReferencePoint {
+    /// Roles that connect to the host.
+    #[schemars(default, schema_with = "schema::names")]
+    pub from: Option<Texts>,
+    /// Roles that the host connects to.
+    #[schemars(default, schema_with = "schema::names")]
+    pub to: Option<Texts>,
+    /// Services, of the catalogue or of this file.
+    #[schemars(required, schema_with = "schema::names")]
+    pub services: Option<Texts>,
+    /// What happens to a violation; the policy's `mode` if not given.
+    #[schemars(default, schema_with = "schema::mode")]
+    pub mode: Option<Text>,
+}
+
+/// A protocol and, for TCP, UDP and SCTP, its ports.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "ServiceMatch", deny_unknown_fields, transform = schema::ports_by_protocol)]
+pub struct RawMatch {
+    /// `tcp`, `udp`, `sctp`, another protocol's name, or an IP protocol number.
+    #[schemars(required, schema_with = "schema::protocol")]
+    pub protocol: Option<Text>,
+    /// Ports and ranges of ports, `FIRST-LAST`.
+    #[schemars(default, schema_with = "schema::ports")]
+    pub ports: Option<Texts>,
+    /// Whether the service protects what it carries; `unknown` if not given.
+    #[schemars(default, schema_with = "schema::encryption")]
+    pub encryption: Option<Text>,
+    /// Where the mapping, or the name it belongs to, is written.
+    #[schemars(skip)]
+    pub at: At,
+}
+
+impl RawPolicy {
+    /// Fields, in the order in which they are documented.
+    pub const FIELDS: &[&str] = &[
+        "apiVersion",
+        "name",
+        "serial",
+        "interfaces",
+        "protect",
+        "mode",
+        "endpoints",
+        "reference_points",
+        "services",
+    ];
+}
+
+impl RawEndpoint {
+    /// Fields, in the order in which they are documented.
+    pub const FIELDS: &[&str] = &[
+        "role",
+        "addresses",
+        "authenticate",
+        "mac",
+        "vlan",
+        "interface",
+    ];
+}
+
+impl RawReferencePoint {
+    /// Fields, in the order in which they are documented.
+    pub const FIELDS: &[&str] = &["from", "to", "services", "mode"];
+}
+
+impl RawMatch {
+    /// Fields, in the order in which they are documented.
+    pub const FIELDS: &[&str] = &["protocol", "ports", "encryption"];
+}

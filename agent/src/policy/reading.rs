@@ -1,0 +1,154 @@
+//! The tree of a file into the types of [`raw`](super::raw).
+
+use super::{
+    fields::{self, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
+    mistake::{At, Mistakes},
+    raw::{Named, RawEndpoint, RawMatch, RawPolicy, RawReferencePoint, Text},
+    yaml::{Node, Value},
+};
+
+/// Reads a policy; what cannot be read is a mistake and left out.
+pub(super) fn policy(root: Node, mistakes: &mut Mistakes) -> Option<RawPolicy> {
+    const REQUIRED: &[&str] = &[
+        "apiVersion",
+        "name",
+        "serial",
+        "interfaces",
+        "protect",
+        "endpoints",
+        "reference_points",
+    ];
+    let whole = (Owner::Policy, root.at);
+    let mut fields = Fields::open(root, whole, (RawPolicy::FIELDS, REQUIRED), mistakes)?;
+    let raw = RawPolicy {
+        api_version: fields.scalar("apiVersion", TEXT, mistakes),
+        name: fields.scalar("name", TEXT, mistakes),
+        serial: fields.scalar("serial", NUMBER, mistakes),
+        interfaces: fields.scalars("interfaces", TEXT, mistakes),
+        protect: fields.scalars("protect", TEXT, mistakes),
+        mode: fields.scalar("mode", TEXT, mistakes),
+        endpoints: named(&mut fields, "endpoints", endpoint, mistakes),
+        reference_points: named(&mut fields, "reference_points", reference_point, mistakes),
+        services: named(&mut fields, "services", service, mistakes),
+    };
+    fields.close(mistakes);
+    Some(raw)
+}
+
+/// Reads a mapping from names.
+fn named<T>(
+    fields: &mut Fields<'_>,
+    field: &str,
+    read: impl Fn(&Text, Node, &mut Mistakes) -> T,
+    mistakes: &mut Mistakes,
+) -> Option<Named<T>> {
+    let node = fields.take(field)?;
+    let (at, kind) = (node.at, node.kind());
+    let Value::Mapping(pairs) = node.value else {
+        fields::wrong_kind(at, mistakes, kind, || {
+            let message = format!(
+                "`{field}` must be a mapping from names, not {}",
+                kind.name()
+            );
+            let remedy = format!(
+                "Write each one below `{field}:` as `NAME: {{ ... }}`; `{{}}` stands for none."
+            );
+            (message, remedy)
+        });
+        return None;
+    };
+    let each = pairs.into_iter().map(|(name, node)| {
+        let value = read(&name, node, mistakes);
+        (name, value)
+    });
+    Some(each.collect())
+}
+
+fn endpoint(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawEndpoint {
+    let whole = (Owner::Endpoint(&name.what), name.at);
+    let known = (RawEndpoint::FIELDS, ["role", "addresses"].as_slice());
+    let Some(mut fields) = Fields::open(node, whole, known, mistakes) else {
+        return RawEndpoint::default();
+    };
+    let raw = RawEndpoint {
+        role: fields.scalar("role", TEXT, mistakes),
+        addresses: fields.scalars("addresses", TEXT, mistakes),
+        authenticate: fields.scalar("authenticate", TEXT, mistakes),
+        mac: fields.scalar("mac", TEXT, mistakes),
+        vlan: fields.scalar("vlan", TEXT_OR_NUMBER, mistakes),
+        interface: fields.scalar("interface", TEXT, mistakes),
+    };
+    fields.close(mistakes);
+    raw
+}
+
+fn reference_point(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawReferencePoint {
+    let whole = (Owner::ReferencePoint(&name.what), name.at);
+    let known = (RawReferencePoint::FIELDS, ["services"].as_slice());
+    let Some(mut fields) = Fields::open(node, whole, known, mistakes) else {
+        return RawReferencePoint::default();
+    };
+    let directions = (fields.has("from"), fields.has("to"));
+    if directions.0 == directions.1 {
+        mistakes.add(name.at, || {
+            let how_many = if directions.0 {
+                "both `from` and `to`"
+            } else {
+                "neither `from` \
+             nor `to`"
+            };
+            let message = format!("reference point `{}` has {how_many}", name.what);
+            let remedy = "Give it `from: [ROLE]` if the peers connect to this host, or `to: \
+             [ROLE]` if this host \
+                          connects to them; for both, write two reference points.";
+            (message, remedy.to_owned())
+        });
+    }
+    let raw = RawReferencePoint {
+        from: fields.scalars("from", TEXT, mistakes),
+        to: fields.scalars("to", TEXT, mistakes),
+        services: fields.scalars("services", TEXT, mistakes),
+        mode: fields.scalar("mode", TEXT, mistakes),
+    };
+    fields.close(mistakes);
+    raw
+}
+
+/// Reads a service: one mapping, or a list of them.
+fn service(name: &Text, node: Node, mistakes: &mut Mistakes) -> Vec<RawMatch> {
+    match node.value {
+        Value::List(items) if items.is_empty() => {
+            mistakes.add(node.at, || {
+                let message = format!("service `{}` is empty", name.what);
+                (
+                    message,
+                    "Write for example `{ protocol: tcp, ports: [7100] }`.".to_owned(),
+                )
+            });
+            Vec::new()
+        }
+        Value::List(items) => {
+            let each = items.into_iter().map(|item| {
+                let at = item.at;
+                service_match(&name.what, at, item, mistakes)
+            });
+            each.flatten().collect()
+        }
+        _ => service_match(&name.what, name.at, node, mistakes)
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn service_match(name: &str, at: At, node: Node, mistakes: &mut Mistakes) -> Option<RawMatch> {
+    let known = (RawMatch::FIELDS, ["protocol"].as_slice());
+    let mut fields = Fields::open(node, (Owner::Service(name), at), known, mistakes)?;
+    let raw = RawMatch {
+        protocol: fields.scalar("protocol", TEXT_OR_NUMBER, mistakes),
+        ports: fields.scalars("ports", TEXT_OR_NUMBER, mistakes),
+        encryption: fields.scalar("encryption", TEXT, mistakes),
+        at,
+    };
+    fields.close(mistakes);
+    Some(raw)
+}

@@ -1,0 +1,177 @@
+//! The JSON Schema of a policy file, for editors and for programs that write policies.
+//!
+//! It says which fields exist and which values they take; what concerns several places of a
+//! file (names that must resolve, addresses that must differ) only the reader can judge.
+
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+use serde_json::{Value, json};
+
+use super::{
+    limits,
+    protocol::PROTOCOLS,
+    raw::{RawEndpoint, RawMatch, RawPolicy, RawReferencePoint},
+};
+
+/// The schema of a policy file, JSON Schema 2020-12.
+#[must_use]
+pub fn json_schema() -> Value {
+    let mut schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<RawPolicy>();
+    schema.insert("title".to_owned(), json!("manoward policy"));
+    schema.to_value()
+}
+
+pub(super) fn api_version(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "const": super::API_VERSION })
+}
+
+pub(super) fn name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "pattern": "^[A-Za-z0-9._-]+$",
+        "minLength": 1,
+        "maxLength": limits::NAME_BYTES,
+    })
+}
+
+pub(super) fn names(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": name(generator), "minItems": 1, "uniqueItems": true })
+}
+
+pub(super) fn serial(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": u64::MAX })
+}
+
+pub(super) fn interface(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "pattern": "^[A-Za-z0-9._-]+$",
+        "minLength": 1,
+        "maxLength": limits::INTERFACE_NAME_BYTES,
+    })
+}
+
+pub(super) fn interfaces(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": interface(generator),
+        "minItems": 1,
+        "maxItems": limits::INTERFACES,
+        "uniqueItems": true,
+    })
+}
+
+pub(super) fn protect(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {
+            "anyOf": [
+                { "const": "interface-addresses" },
+                { "type": "string", "format": "ipv4" },
+                { "type": "string", "format": "ipv6" },
+            ],
+        },
+        "minItems": 1,
+        "maxItems": limits::PROTECT,
+        "uniqueItems": true,
+    })
+}
+
+pub(super) fn addresses(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$" },
+        "minItems": 1,
+        "uniqueItems": true,
+    })
+}
+
+pub(super) fn mode(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["enforce", "audit"] })
+}
+
+pub(super) fn authenticate(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["address"], "default": "address" })
+}
+
+pub(super) fn mac(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$" })
+}
+
+pub(super) fn vlan(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 4094 },
+            { "type": "string", "pattern": "^(untagged|[0-9]{1,4}(\\.[0-9]{1,4})?)$" },
+        ],
+    })
+}
+
+pub(super) fn protocol(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = PROTOCOLS.iter().map(|&(name, _)| name).collect();
+    json_schema!({
+        "anyOf": [
+            { "enum": names },
+            { "type": "integer", "minimum": 0, "maximum": 255 },
+        ],
+    })
+}
+
+pub(super) fn ports(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {
+            "anyOf": [
+                { "type": "integer", "minimum": 1, "maximum": 65535 },
+                { "type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$" },
+            ],
+        },
+        "minItems": 1,
+    })
+}
+
+pub(super) fn encryption(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["encrypted", "plaintext", "unknown"], "default": "unknown" })
+}
+
+pub(super) fn endpoints(generator: &mut SchemaGenerator) -> Schema {
+    let each = generator.subschema_for::<RawEndpoint>();
+    named(&each, limits::ENDPOINTS, generator)
+}
+
+pub(super) fn reference_points(generator: &mut SchemaGenerator) -> Schema {
+    let each = generator.subschema_for::<RawReferencePoint>();
+    named(&each, limits::REFERENCE_POINTS, generator)
+}
+
+pub(super) fn services(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<RawMatch>();
+    let each = json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] });
+    named(&each, limits::SERVICES, generator)
+}
+
+/// A mapping from names.
+fn named(each: &Schema, most: usize, generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": name(generator),
+        "additionalProperties": each,
+        "maxProperties": most,
+    })
+}
+
+/// Adds that TCP, UDP and SCTP have ports and other protocols have none.
+pub(super) fn ports_by_protocol(schema: &mut Schema) {
+    let with_ports =
+        json!({ "properties": { "protocol": { "enum": ["tcp", "udp", "sctp", 6, 17, 132] } } });
+    schema.insert("if".to_owned(), with_ports);
+    schema.insert("then".to_owned(), json!({ "required": ["ports"] }));
+    schema.insert(
+        "else".to_owned(),
+        json!({ "properties": { "ports": false } }),
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Fields, kinds of value and ranges.
+
+use super::*;
+
+#[test]
+fn fields_are_known_and_complete() {
+    assert_mistake(
+        "addresses: [198",
+        "adresses: [192.0.2.1], addresses: [198",
+        (8, "adresses"),
+        "unknown field `adresses`",
+        "`addresses`?",
+    );
+    assert_mistake(
+        "mac:",
+        "identity: x, mac:",
+        (7, "identity"),
+        "unknown field `identity`",
+        "not part of manoward/v1",
+    );
+    assert_mistake(
+        "services: [libvirt-tls, ssh]",
+        "transport: x, services: [ssh]",
+        (10, "transport"),
+        "`transport`",
+        "remove it",
+    );
+    assert_mistake(
+        "services:\n  v",
+        "break_glass: {}\nservices:\n  v",
+        (12, "break_glass"),
+        "`break_glass`",
+        "not part of",
+    );
+    assert_mistake(
+        "name: compute-17\n",
+        "",
+        (1, ""),
+        "has no `name`",
+        "name: compute-17",
+    );
+    assert_mistake(
+        "role: bastion, ",
+        "",
+        (8, "bastion"),
+        "endpoint `bastion` has no `role`",
+        "role: vim",
+    );
+    assert_mistake(
+        "serial: 42",
+        "serial: 42\nserial: 43",
+        (4, "serial"),
+        "`serial` is written twice",
+        "Keep one",
+    );
+}
+
+#[test]
+fn kinds_of_value_are_checked() {
+    assert_mistake(
+        "[bond0]",
+        "bond0",
+        (4, "bond0"),
+        "must be a list, not text",
+        "Write `interfaces: [bond0]`.",
+    );
+    assert_mistake("[bond0]", "[]", (4, "["), "is empty", "interfaces: [eth0]");
+    assert_mistake(
+        "name: compute-17",
+        "name: 17",
+        (2, "17"),
+        "must be text",
+        "`\"17\"`",
+    );
+    assert_mistake(
+        "serial: 42",
+        "serial: soon",
+        (3, "soon"),
+        "must be a whole number",
+        "serial: 1",
+    );
+    assert_mistake(
+        "\"200.100\"",
+        "200.100",
+        (7, "200.100"),
+        "with a fraction",
+        "`\"200.100\"`",
+    );
+    assert_mistake(
+        "\"2001:db8::10\"",
+        "2001:db8::",
+        (7, ""),
+        "not a mapping",
+        "`\"2001:db8::\"`",
+    );
+    assert_mistake(
+        "name: compute-17",
+        "name: *x",
+        (2, "*"),
+        "anchor",
+        "Write the value itself",
+    );
+    assert_mistake(
+        "name: compute-17",
+        "name: !!str 17",
+        (2, "!!str 17"),
+        "tag `!!str`",
+        "Remove it",
+    );
+}
+
+#[test]
+fn values_are_in_range() {
+    assert_mistake(
+        "manoward/v1",
+        "manoward/v2",
+        (1, "manoward/v2"),
+        "not a version",
+        "`apiVersion: manoward/v1`",
+    );
+    assert_mistake(
+        "serial: 42",
+        "serial: 0",
+        (3, "0"),
+        "not a serial number",
+        "from 1",
+    );
+    assert_mistake(
+        "[bond0]",
+        "[bond0, bond0]",
+        (4, "bond0"),
+        "listed twice",
+        "Remove",
+    );
+    assert_mistake(
+        "[bond0]",
+        "[interface-of-20-byt]",
+        (4, "interface-of-20-byt"),
+        "name of an interface",
+        "15 bytes",
+    );
+    assert_mistake("untagged", "4095", (8, "4095"), "not a VLAN", "1 to 4094");
+    assert_mistake(
+        "52:54:00:aa:bb:01",
+        "53:54:00:aa:bb:01",
+        (7, "53:54:00:aa:bb:01"),
+        "MAC",
+        "group address",
+    );
+    assert_mistake(
+        "mode: audit",
+        "mode: observe",
+        (11, "observe"),
+        "`observe`",
+        "`enforce`, `audit`",
+    );
+    assert_mistake(
+        "role: bastion",
+        "role: bastion, authenticate: certificate",
+        (8, "certificate"),
+        "cannot verify certificates",
+        "weaker",
+    );
+    assert_mistake(
+        "vim-1: {",
+        "vim 1: {",
+        (7, "vim 1"),
+        "name of an endpoint",
+        "ASCII",
+    );
+}

@@ -1,0 +1,118 @@
+//! Two services that match the same packets.
+//!
+//! The datapath finds the one service of a packet by its protocol and port, in each direction:
+//! a port that belonged to two would silently be judged by one of them.
+
+use std::collections::BTreeSet;
+
+use super::services::{self, Services};
+use crate::policy::{
+    mistake::Mistakes,
+    model::{Direction, ServiceMatch, Transport},
+    raw::Text,
+};
+
+/// A service in a reference point.
+pub(super) struct Use {
+    pub(super) direction: Direction,
+    pub(super) service: Text,
+    pub(super) reference_point: Box<str>,
+}
+
+/// A range of one protocol's ports, and the use of the service that matches it.
+struct Range<'a> {
+    protocol: u8,
+    first: u16,
+    last: u16,
+    by: &'a Use,
+}
+
+/// Reports each pair of services that overlap in one direction.
+pub(super) fn report(uses: &[Use], defined: &Services, mistakes: &mut Mistakes) {
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        let mut ranges = ranges(uses, direction, defined);
+        ranges.sort_unstable_by_key(|range| (range.protocol, range.first, range.last));
+        let mut reported = BTreeSet::new();
+        let mut met: Vec<&Range<'_>> = Vec::new();
+        for range in &ranges {
+            met.retain(|earlier| earlier.meets(range));
+            for earlier in &met {
+                let pair = [&earlier.by.service.what, &range.by.service.what];
+                let pair = if pair[0] < pair[1] {
+                    pair
+                } else {
+                    [pair[1], pair[0]]
+                };
+                if reported.insert(pair) {
+                    describe(earlier, range, mistakes);
+                }
+            }
+            met.push(range);
+        }
+    }
+}
+
+/// The ranges of all services in use in one direction, each service at its first use.
+fn ranges<'a>(uses: &'a [Use], direction: Direction, defined: &Services) -> Vec<Range<'a>> {
+    let mut seen = BTreeSet::new();
+    let mut ranges = Vec::new();
+    for by in uses.iter().filter(|by| by.direction == direction) {
+        if !seen.insert(&by.service.what) {
+            continue;
+        }
+        let service = services::find(&by.service.what, defined);
+        for matches in service.into_iter().flat_map(|service| service.matches) {
+            let (protocol, first, last) = matches.range();
+            ranges.push(Range {
+                protocol,
+                first,
+                last,
+                by,
+            });
+        }
+    }
+    ranges
+}
+
+impl Range<'_> {
+    /// Whether both match a common packet, `self` being the one that begins first.
+    fn meets(&self, later: &Self) -> bool {
+        self.protocol == later.protocol && self.last >= later.first
+    }
+}
+
+fn describe(a: &Range<'_>, b: &Range<'_>, mistakes: &mut Mistakes) {
+    let (earlier, later) = if a.by.service.at < b.by.service.at {
+        (a, b)
+    } else {
+        (b, a)
+    };
+    let common = match Transport::from_protocol(a.protocol) {
+        Some(transport) => ServiceMatch::Ports {
+            transport,
+            first: a.first.max(b.first),
+            last: a.last.min(b.last),
+        },
+        None => ServiceMatch::Protocol(a.protocol),
+    };
+    let place = |range: &Range<'_>| {
+        let by = range.by;
+        let line = by.service.at.line;
+        format!(
+            "`{}` (in `{}`, line {line})",
+            by.service.what, by.reference_point
+        )
+    };
+    mistakes.add(later.by.service.at, || {
+        let message = format!(
+            "the services {} and {} both match \
+         {common}",
+            place(earlier),
+            place(later)
+        );
+        let remedy = "A packet can belong to one service only: use one of the two, or define a \
+         service with the ports \
+                      that are meant.";
+        (message, remedy.to_owned())
+    });
+}
