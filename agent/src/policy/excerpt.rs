@@ -10,7 +10,7 @@ use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanConten
 use super::mistake::At;
 
 /// Bytes shown at most on either side of a mistake.
-const AROUND_BYTES: usize = 160;
+const AROUND_BYTES: usize = 100;
 
 /// A policy's text with an index of its lines.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ pub struct Mistake {
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,
-    /// Bytes of the text that the mistake concerns.
+    /// Bytes of the text that the mistake concerns, counted behind a byte order mark.
     pub span: Range<usize>,
     /// What is wrong: a sentence without its first capital and its full stop.
     pub message: String,

@@ -1,5 +1,7 @@
 //! Reading whole policies: what is accepted, what is refused, and where the finger points.
 
+mod damage;
+mod documentation;
 mod fields;
 mod meaning;
 mod reporting;

@@ -50,6 +50,24 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code, in the order in which they are documented.
+    pub const ALL: &[Self] = &[
+        Self::TwoRoles,
+        Self::RedundantAddress,
+        Self::CoversEveryone,
+        Self::UnusedRole,
+        Self::RoleWithoutEndpoints,
+        Self::UnusedService,
+        Self::PlaintextService,
+        Self::CatalogueRedefined,
+        Self::AdmittedTwice,
+        Self::NotEnforced,
+        Self::NothingAdmitted,
+        Self::AbsentAddress,
+        Self::AbsentInterface,
+        Self::EphemeralPorts,
+    ];
+
     /// The code as a pipeline sees it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
