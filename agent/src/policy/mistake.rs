@@ -24,7 +24,7 @@ pub struct At {
 }
 
 /// One mistake.
-#[derive(Clone, Debug, Eq, Error, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, Error, PartialEq, Deserialize, Serialize)]
 #[error("{message}")]
 pub struct Mistake {
     /// Line, from 1.

@@ -11,12 +11,12 @@ mod tests;
 
 use std::{fmt, net::IpAddr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Object, Policy, Positions, Validated};
 
 /// What a remark is about.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// An address has a role of its own and lies in a prefix with another.
@@ -97,7 +97,7 @@ impl fmt::Display for Code {
 }
 
 /// One remark.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Lint {
     /// What it is about.
     pub code: Code,

@@ -1,0 +1,335 @@
+//! Attaching programs to interfaces, and keeping them attached.
+//!
+//! A link that exists is updated in place, so that no packet passes between two programs.
+
+use std::{error::Error, fs, io};
+
+use aya::programs::{
+    LinkOrder, TcAttachType, XdpMode,
+    links::{FdLink, PinnedLink},
+    tc::{SchedClassifierLink, TcAttachOptions},
+    xdp::XdpLink,
+};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tracing::{info, warn};
+
+use super::{
+    Datapath, Hook, LoadError,
+    interface::{Carrier, Interfaces},
+    load, owner,
+    pins::{LinkPin, PinError},
+};
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookMode {
+    /// XDP in the driver.
+    XdpNative,
+    /// XDP behind the driver: works everywhere, at a fraction of the speed.
+    XdpGeneric,
+    /// TCX ingress.
+    Tcx,
+}
+
+impl HookMode {
+    const ALL: [Self; 3] = [Self::XdpNative, Self::XdpGeneric, Self::Tcx];
+
+    /// Name, as in pins and in what people read.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XdpNative => "xdp-native",
+            Self::XdpGeneric => "xdp-generic",
+            Self::Tcx => "tcx",
+        }
+    }
+
+    /// The mode with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+/// A program on an interface.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Attachment {
+    /// Name of the interface.
+    pub interface: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// How the program is attached.
+    pub mode: HookMode,
+    /// The name in the policy that led here, where it is another.
+    pub via: Option<String>,
+    /// Why this is not what was asked for, if it is not.
+    pub degraded: Option<String>,
+}
+
+/// Why a program cannot be attached.
+#[derive(Debug, Error)]
+pub enum AttachError {
+    /// The datapath lacks a program.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The pins cannot be used.
+    #[error(transparent)]
+    Pins(#[from] PinError),
+    /// Somebody else's program is there.
+    #[error(
+        "the XDP slot of `{interface}` is taken by {owner}. Detach that program, or set `hook: tcx` in agent.yaml: the same decision, made behind it"
+    )]
+    Taken {
+        /// Name of the interface.
+        interface: String,
+        /// Whose program it is.
+        owner: String,
+    },
+    /// The kernel refused.
+    #[error("cannot attach to `{interface}`: {reason}")]
+    Refused {
+        /// Name of the interface.
+        interface: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Datapath {
+    /// Attaches to every one of `carriers`, and removes what is attached elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The first failure; what was attached stays.
+    pub fn attach(
+        &mut self,
+        carriers: &[Carrier],
+        interfaces: &Interfaces,
+    ) -> Result<Vec<Attachment>, AttachError> {
+        let mut pinned = self.pins.pinned_links()?;
+        let mut attachments = Vec::new();
+        for carrier in carriers {
+            attachments.extend(self.attach_carrier(carrier, interfaces, &pinned)?);
+        }
+        let kept = |pin: &LinkPin| {
+            attachments
+                .iter()
+                .any(|kept| kept.ifindex == pin.ifindex && kept.mode == pin.mode)
+        };
+        pinned.retain(|pin| !kept(pin));
+        for pin in pinned {
+            self.release(pin, interfaces);
+        }
+        Ok(attachments)
+    }
+
+    /// Attaches to `carrier`, or to each of its members where it does not take programs itself.
+    fn attach_carrier(
+        &mut self,
+        carrier: &Carrier,
+        interfaces: &Interfaces,
+        pinned: &[LinkPin],
+    ) -> Result<Vec<Attachment>, AttachError> {
+        let whole = self.attach_one(carrier, interfaces, pinned)?;
+        let degraded = whole.mode == HookMode::XdpGeneric;
+        if !degraded || carrier.members.is_empty() {
+            return Ok(vec![whole]);
+        }
+        let mut attachments = Vec::new();
+        for (index, name) in &carrier.members {
+            let member = Carrier {
+                index: *index,
+                name: name.clone(),
+                members: Vec::new(),
+                via: Some(carrier.via.clone().unwrap_or_else(|| carrier.name.clone())),
+            };
+            attachments.push(self.attach_one(&member, interfaces, pinned)?);
+        }
+        Ok(attachments)
+    }
+
+    fn attach_one(
+        &mut self,
+        carrier: &Carrier,
+        interfaces: &Interfaces,
+        pinned: &[LinkPin],
+    ) -> Result<Attachment, AttachError> {
+        let wanted = |pin: &&LinkPin| {
+            pin.ifindex == carrier.index && (pin.mode == HookMode::Tcx) == (self.hook == Hook::Tcx)
+        };
+        if let Some(&pin) = pinned.iter().find(wanted) {
+            match self.renew(pin) {
+                Ok(()) => return Ok(attachment(carrier, pin.mode, None)),
+                Err(refusal) => {
+                    let reason = refusal.reason;
+                    warn!(interface = carrier.name, reason, "link is gone, attaching anew");
+                    self.release(pin, interfaces);
+                }
+            }
+        }
+        match self.hook {
+            Hook::Xdp => self.attach_xdp(carrier, interfaces),
+            Hook::Tcx => self.attach_tcx(carrier),
+        }
+    }
+
+    /// Puts this datapath's program into a link that is pinned; fails if the link is dead.
+    fn renew(&mut self, pin: LinkPin) -> Result<(), Refusal> {
+        let link = FdLink::from(PinnedLink::from_pin(self.pins.link(pin))?);
+        match pin.mode {
+            HookMode::XdpNative | HookMode::XdpGeneric => {
+                load::xdp(&mut self.ebpf)?.attach_to_link(XdpLink::try_from(link)?)?;
+            }
+            HookMode::Tcx => {
+                let link = SchedClassifierLink::try_from(link)?;
+                load::classifier(&mut self.ebpf)?.attach_to_link(link)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_xdp(
+        &mut self,
+        carrier: &Carrier,
+        interfaces: &Interfaces,
+    ) -> Result<Attachment, AttachError> {
+        let refused = |refusal: Refusal| {
+            let interface = carrier.name.clone();
+            if refusal.is_taken() {
+                let program = interfaces.get(carrier.index).and_then(|i| i.xdp_program);
+                let owner = program.map_or_else(|| "another program".to_owned(), owner::describe);
+                return AttachError::Taken { interface, owner };
+            }
+            AttachError::Refused {
+                interface,
+                reason: refusal.reason,
+            }
+        };
+        let (mode, degraded) = match self.try_xdp(carrier, HookMode::XdpNative, XdpMode::Driver) {
+            Ok(()) => (HookMode::XdpNative, None),
+            Err(refusal) if refusal.is_taken() => return Err(refused(refusal)),
+            Err(refusal) => {
+                self.try_xdp(carrier, HookMode::XdpGeneric, XdpMode::Skb)
+                    .map_err(refused)?;
+                let why = format!("the driver takes no native XDP ({})", refusal.reason);
+                warn!(interface = carrier.name, why, "attached in generic mode");
+                (HookMode::XdpGeneric, Some(why))
+            }
+        };
+        info!(
+            interface = carrier.name,
+            mode = mode.name(),
+            via = carrier.via,
+            "attached"
+        );
+        Ok(attachment(carrier, mode, degraded))
+    }
+
+    /// Attaches the XDP program and pins the link.
+    fn try_xdp(
+        &mut self,
+        carrier: &Carrier,
+        mode: HookMode,
+        flags: XdpMode,
+    ) -> Result<(), Refusal> {
+        let path = self.pins.link(LinkPin {
+            mode,
+            ifindex: carrier.index,
+        });
+        let program = load::xdp(&mut self.ebpf)?;
+        let id = program.attach_to_if_index(carrier.index, flags)?;
+        FdLink::try_from(program.take_link(id)?)?.pin(path)?;
+        Ok(())
+    }
+
+    fn attach_tcx(&mut self, carrier: &Carrier) -> Result<Attachment, AttachError> {
+        let mode = HookMode::Tcx;
+        self.try_tcx(carrier)
+            .map_err(|refusal| AttachError::Refused {
+                interface: carrier.name.clone(),
+                reason: format!("{}. TCX needs Linux 6.6", refusal.reason),
+            })?;
+        info!(
+            interface = carrier.name,
+            mode = mode.name(),
+            via = carrier.via,
+            "attached"
+        );
+        Ok(attachment(carrier, mode, None))
+    }
+
+    /// Attaches the classifier in front of every other, and pins the link.
+    fn try_tcx(&mut self, carrier: &Carrier) -> Result<(), Refusal> {
+        let path = self.pins.link(LinkPin {
+            mode: HookMode::Tcx,
+            ifindex: carrier.index,
+        });
+        let program = load::classifier(&mut self.ebpf)?;
+        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+        let id = program.attach_with_options(&carrier.name, TcAttachType::Ingress, options)?;
+        FdLink::try_from(program.take_link(id)?)?.pin(path)?;
+        Ok(())
+    }
+
+    /// Detaches what is pinned there.
+    fn release(&self, pin: LinkPin, interfaces: &Interfaces) {
+        let name = interfaces
+            .get(pin.ifindex)
+            .map_or("(gone)", |interface| &interface.name);
+        match fs::remove_file(self.pins.link(pin)) {
+            Ok(()) => info!(interface = name, mode = pin.mode.name(), "detached"),
+            Err(error) => warn!(interface = name, %error, "cannot remove the pin of a link"),
+        }
+    }
+}
+
+fn attachment(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Attachment {
+    let generic =
+        || "generic mode: the driver took no native XDP when this was attached".to_owned();
+    Attachment {
+        interface: carrier.name.clone(),
+        ifindex: carrier.index,
+        mode,
+        via: carrier.via.clone(),
+        degraded: degraded.or_else(|| (mode == HookMode::XdpGeneric).then(generic)),
+    }
+}
+
+/// Why the kernel refused something, from whichever error type.
+#[derive(Debug)]
+struct Refusal {
+    reason: String,
+    errno: Option<i32>,
+}
+
+impl Refusal {
+    /// Whether another program is attached.
+    fn is_taken(&self) -> bool {
+        [Errno::BUSY, Errno::EXIST]
+            .iter()
+            .any(|taken| self.errno == Some(taken.raw_os_error()))
+    }
+}
+
+impl<E: Error + 'static> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        let mut reason = error.to_string();
+        let mut errno = None;
+        let mut source: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(error) = source {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                errno = io.raw_os_error();
+            }
+            source = error.source();
+            if let Some(source) = source
+                && !reason.contains(&source.to_string())
+            {
+                reason = format!("{reason}: {source}");
+            }
+        }
+        Self { reason, errno }
+    }
+}

@@ -1,0 +1,157 @@
+//! Reading the counters that the programs keep.
+
+use aya::maps::{MapData, MapError, PerCpuArray, PerCpuValues};
+use thiserror::Error;
+use verdict::{
+    counters::{Count, EndpointCount, VERDICT_CELLS, of_cell},
+    reason::{Outcome, Reason},
+};
+
+use super::{
+    LoadError, Pins,
+    load::pinned_map,
+    maps::{EndpointValue, VerdictValue, name},
+};
+
+/// Why counters cannot be read or cleared.
+#[derive(Debug, Error)]
+pub enum CounterError {
+    /// The map cannot be opened.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The kernel refused.
+    #[error("cannot {operation} counters: {source}")]
+    Map {
+        /// What was tried.
+        operation: &'static str,
+        /// Why it failed.
+        source: MapError,
+    },
+}
+
+/// A verdict counter, summed over all CPUs.
+#[derive(Clone, Copy, Debug)]
+pub struct VerdictCounter {
+    /// Rule, reason and mode that it counts; its endpoint is 0.
+    pub outcome: Outcome,
+    /// How many.
+    pub count: Count,
+}
+
+/// An endpoint counter, summed over all CPUs.
+#[derive(Clone, Copy, Debug)]
+pub struct EndpointCounter {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// How many.
+    pub count: EndpointCount,
+}
+
+/// The counters, opened from their pins: they are there whether or not the agent loaded them.
+pub struct Counters {
+    verdicts: PerCpuArray<MapData, VerdictValue>,
+    endpoints: PerCpuArray<MapData, EndpointValue>,
+}
+
+impl Counters {
+    /// Opens the counters pinned under `pins`.
+    pub fn open(pins: &Pins) -> Result<Self, CounterError> {
+        let open = |name| pinned_map(pins, name).map(aya::maps::Map::PerCpuArray);
+        Ok(Self {
+            verdicts: open(name::VERDICTS)?.try_into().map_err(failed("open"))?,
+            endpoints: open(name::ENDPOINTS)?.try_into().map_err(failed("open"))?,
+        })
+    }
+
+    /// The counters of `rules`, 0 among them for what no rule governs, that are not zero.
+    pub fn verdicts(
+        &self,
+        rules: impl Iterator<Item = u16>,
+    ) -> Result<Vec<VerdictCounter>, CounterError> {
+        let mut counters = Vec::new();
+        for cell in rules.flat_map(cells) {
+            let Some((rule, audited, reason)) = of_cell(cell) else {
+                continue;
+            };
+            let values = self.verdicts.get(&cell, 0).map_err(failed("read"))?;
+            let count = values
+                .iter()
+                .fold(Count::default(), |sum, value| add(sum, value.0));
+            if count.packets != 0 {
+                let outcome = Outcome::new(reason, audited, rule, 0);
+                counters.push(VerdictCounter { outcome, count });
+            }
+        }
+        Ok(counters)
+    }
+
+    /// The counters of `endpoints`, also those that are zero.
+    pub fn endpoints(
+        &self,
+        endpoints: impl Iterator<Item = u32>,
+    ) -> Result<Vec<EndpointCounter>, CounterError> {
+        endpoints
+            .map(|endpoint| {
+                let values = self.endpoints.get(&endpoint, 0).map_err(failed("read"))?;
+                let count =
+                    values
+                        .iter()
+                        .fold(EndpointCount::default(), |sum, value| EndpointCount {
+                            passed: add(sum.passed, value.0.passed),
+                            dropped: add(sum.dropped, value.0.dropped),
+                        });
+                Ok(EndpointCounter { endpoint, count })
+            })
+            .collect()
+    }
+
+    /// Sets the counters of `rules` to zero.
+    pub fn clear_rules(&mut self, rules: impl Iterator<Item = u16>) -> Result<(), CounterError> {
+        for cell in rules
+            .flat_map(cells)
+            .filter(|&cell| of_cell(cell).is_some())
+        {
+            self.verdicts
+                .set(cell, zeros()?, 0)
+                .map_err(failed("clear"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the counters of `endpoints` to zero.
+    pub fn clear_endpoints(
+        &mut self,
+        endpoints: impl Iterator<Item = u32>,
+    ) -> Result<(), CounterError> {
+        for endpoint in endpoints {
+            self.endpoints
+                .set(endpoint, zeros()?, 0)
+                .map_err(failed("clear"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Cells of one rule.
+fn cells(rule: u16) -> impl Iterator<Item = u32> {
+    let first = u32::from(rule) * 2 * Reason::SPACE;
+    (first..first + 2 * Reason::SPACE).filter(|&cell| cell < VERDICT_CELLS)
+}
+
+fn zeros<V: aya::Pod + Default>() -> Result<PerCpuValues<V>, CounterError> {
+    let cpus =
+        aya::util::nr_cpus().map_err(|(_, error)| failed("clear")(MapError::IoError(error)))?;
+    PerCpuValues::try_from(vec![V::default(); cpus])
+        .map_err(|error| failed("clear")(MapError::IoError(error)))
+}
+
+fn add(a: Count, b: Count) -> Count {
+    Count {
+        packets: a.packets + b.packets,
+        bytes: a.bytes + b.bytes,
+    }
+}
+
+fn failed(operation: &'static str) -> impl Fn(MapError) -> CounterError {
+    move |source| CounterError::Map { operation, source }
+}

@@ -1,0 +1,124 @@
+//! Asking the program in the kernel for its verdict.
+//!
+//! The datapath's own program would count the packet, so a twin is asked: the same instructions
+//! over the same image, with counters of its own, and with the one setting that makes it leave its
+//! outcome behind.
+
+use aya::{
+    Ebpf,
+    maps::{Array, MapError},
+    programs::{ProgramError, TestRun as _, TestRunOptions},
+};
+use thiserror::Error;
+use verdict::reason::Outcome;
+
+use super::{
+    Hook, LoadError, Pins,
+    kernel::Features,
+    load::{self, loader},
+    maps::name,
+};
+
+/// Why the kernel gave no verdict.
+#[derive(Debug, Error)]
+pub enum ExplainError {
+    /// The twin cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The frame is not one that a program can be run on.
+    #[error("the kernel runs programs on frames of 14 to {MAX_FRAME} bytes, and this one has {0}")]
+    Length(usize),
+    /// The program could not be run.
+    #[error("the kernel could not run the program: {0}")]
+    Run(#[from] ProgramError),
+    /// The outcome could not be read.
+    #[error("the outcome could not be read: {0}")]
+    Map(#[from] MapError),
+    /// The program left no outcome that this agent knows.
+    #[error("the program left no outcome")]
+    NoOutcome,
+}
+
+/// Longest frame that a program is run on: one buffer, with the room the kernel needs in it.
+const MAX_FRAME: usize = 3520;
+
+/// The twin of the program in force.
+#[derive(Debug)]
+pub struct Explainer {
+    ebpf: Ebpf,
+    hook: Hook,
+}
+
+impl Explainer {
+    /// Loads the twin of the program of `hook` over the image pinned under `pins`.
+    pub fn load(pins: &Pins, hook: Hook, features: Features) -> Result<Self, LoadError> {
+        let mut loader = loader(features, true);
+        for name in [name::CONTROL, name::IMAGES] {
+            loader.map_pin_path(name, pins.map(name));
+        }
+        // Its counts are of no interest, and counters are most of the memory.
+        for name in [name::VERDICTS, name::ENDPOINTS] {
+            loader.map_max_entries(name, 1);
+        }
+        let mut ebpf = loader.load(load::OBJECT)?;
+        load::load_program(&mut ebpf, hook)?;
+        Ok(Self { ebpf, hook })
+    }
+
+    /// What the program decides about `frame` arriving on the interface `ifindex`; 0 stands for
+    /// the loopback interface.
+    pub fn outcome(&mut self, frame: &[u8], ifindex: u32) -> Result<Outcome, ExplainError> {
+        if !(14..=MAX_FRAME).contains(&frame.len()) {
+            return Err(ExplainError::Length(frame.len()));
+        }
+        let options = |context| TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: context,
+            ..TestRunOptions::default()
+        };
+        let result = match self.hook {
+            Hook::Xdp => {
+                let context = xdp_context(frame.len() as u32, ifindex);
+                load::xdp(&mut self.ebpf)?.test_run(options(Some(&context)))?
+            }
+            Hook::Tcx => {
+                let context = skb_context(ifindex);
+                load::classifier(&mut self.ebpf)?.test_run(options(Some(&context)))?
+            }
+        };
+        let trace = self
+            .ebpf
+            .map(name::TRACE)
+            .ok_or(LoadError::Missing(name::TRACE))?;
+        let trace: Array<_, u64> = trace.try_into()?;
+        let outcome = Outcome::from_word(trace.get(&0, 0)?).ok_or(ExplainError::NoOutcome)?;
+        if self.hook.verdict(result.return_value) == Some(outcome.verdict()) {
+            Ok(outcome)
+        } else {
+            Err(ExplainError::NoOutcome)
+        }
+    }
+}
+
+/// `struct xdp_md` (linux/bpf.h) for a frame of `len` bytes from queue 0 of `ifindex`.
+fn xdp_context(len: u32, ifindex: u32) -> [u8; 24] {
+    words([0, len, 0, ifindex, 0, 0])
+}
+
+/// Offset of `ifindex` in `struct __sk_buff` (linux/bpf.h), in words.
+const SKB_IFINDEX: usize = 10;
+
+/// `struct __sk_buff` for a frame that arrived on `ifindex`, up to that field.
+fn skb_context(ifindex: u32) -> [u8; 192] {
+    let mut context = [0; 48];
+    context[SKB_IFINDEX] = ifindex;
+    words(context)
+}
+
+fn words<const N: usize, const BYTES: usize>(words: [u32; N]) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
+        chunk.copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
+}

@@ -1,0 +1,383 @@
+//! Interfaces: what the host has, and what a name resolves to that can carry a program.
+//!
+//! VLAN devices and bridges take no native XDP, so a VLAN device resolves to what it lies on, and
+//! a bridge to its ports. A bond stays itself: the kernel hands its program to the members.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
+
+use futures_util::TryStreamExt as _;
+use netlink_packet_route::{
+    address::{AddressAttribute, AddressMessage},
+    link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
+};
+use thiserror::Error;
+
+use crate::{image::Facts, policy::Policy};
+
+/// Why interfaces cannot be used.
+#[derive(Debug, Error)]
+pub enum InterfaceError {
+    /// The kernel did not answer.
+    #[error("cannot ask the kernel for {what}: {reason}")]
+    Netlink {
+        /// What was asked for.
+        what: &'static str,
+        /// Why it failed.
+        reason: String,
+    },
+    /// No such interface.
+    #[error(
+        "this host has no interface `{name}` (it has {known}). Correct `interfaces` in the policy"
+    )]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// A bridge with nothing in it.
+    #[error(
+        "bridge `{name}` has no ports, so no packet can arrive there. Add a port to it, or name another interface"
+    )]
+    NoPorts {
+        /// The name.
+        name: String,
+    },
+}
+
+/// What kind of interface, as far as it matters here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    /// A NIC, veth, tap: carries programs itself.
+    Carrier,
+    /// A VLAN device or a macvlan on the interface with this index.
+    Upon(u32),
+    Bridge,
+    Bond,
+    /// A tunnel and the like: its packets arrive inside of others.
+    Overlay,
+}
+
+/// An interface.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// Index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Id of the XDP program that is attached, if any.
+    pub xdp_program: Option<u32>,
+    kind: Kind,
+    master: Option<u32>,
+}
+
+/// An address of an interface.
+#[derive(Clone, Debug)]
+struct Address {
+    index: u32,
+    address: IpAddr,
+    broadcast: Option<Ipv4Addr>,
+}
+
+/// The interfaces and addresses of the host at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Interfaces {
+    interfaces: BTreeMap<u32, Interface>,
+    addresses: Vec<Address>,
+}
+
+/// An interface that a name resolved to.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Carrier {
+    /// Index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Members, if it is a bond.
+    pub members: Vec<(u32, String)>,
+    /// The name in the policy that led here, where it is another.
+    pub via: Option<String>,
+}
+
+impl Interfaces {
+    /// Asks the kernel.
+    pub async fn read() -> Result<Self, InterfaceError> {
+        let netlink = |what| {
+            move |error: rtnetlink::Error| InterfaceError::Netlink {
+                what,
+                reason: error.to_string(),
+            }
+        };
+        let (connection, handle, _) =
+            rtnetlink::new_connection().map_err(|error| InterfaceError::Netlink {
+                what: "a connection",
+                reason: error.to_string(),
+            })?;
+        let connection = tokio::spawn(connection);
+        let links: Vec<LinkMessage> = handle
+            .link()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(netlink("interfaces"))?;
+        let addresses: Vec<AddressMessage> = handle
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(netlink("addresses"))?;
+        connection.abort();
+        Ok(Self {
+            interfaces: links
+                .iter()
+                .map(interface)
+                .map(|link| (link.index, link))
+                .collect(),
+            addresses: addresses.iter().filter_map(address).collect(),
+        })
+    }
+
+    /// The interface called `name`.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Interface> {
+        self.interfaces
+            .values()
+            .find(|interface| interface.name == name)
+    }
+
+    /// The interface with `index`.
+    #[must_use]
+    pub fn get(&self, index: u32) -> Option<&Interface> {
+        self.interfaces.get(&index)
+    }
+
+    /// Names of all interfaces.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.interfaces
+            .values()
+            .map(|interface| interface.name.as_str())
+    }
+
+    /// Every address of the host.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().map(|address| address.address)
+    }
+
+    /// The interfaces that can carry programs for packets to `name`.
+    pub fn resolve(&self, name: &str) -> Result<Vec<Carrier>, InterfaceError> {
+        let Some(interface) = self.named(name) else {
+            let known = self.names().collect::<Vec<_>>().join(", ");
+            return Err(InterfaceError::Unknown {
+                name: name.to_owned(),
+                known,
+            });
+        };
+        let mut indexes = BTreeSet::new();
+        self.descend(interface, &mut indexes);
+        if indexes.is_empty() {
+            return Err(InterfaceError::NoPorts {
+                name: name.to_owned(),
+            });
+        }
+        Ok(indexes
+            .into_iter()
+            .filter_map(|index| self.carrier(index, name))
+            .collect())
+    }
+
+    fn descend(&self, interface: &Interface, found: &mut BTreeSet<u32>) {
+        match interface.kind {
+            Kind::Carrier | Kind::Bond | Kind::Overlay => {
+                found.insert(interface.index);
+            }
+            Kind::Upon(lower) => {
+                if let Some(lower) = self.get(lower) {
+                    self.descend(lower, found);
+                }
+            }
+            Kind::Bridge => {
+                for port in self.ports(interface.index) {
+                    self.descend(port, found);
+                }
+            }
+        }
+    }
+
+    fn ports(&self, master: u32) -> impl Iterator<Item = &Interface> {
+        self.interfaces
+            .values()
+            .filter(move |port| port.master == Some(master))
+    }
+
+    fn carrier(&self, index: u32, asked: &str) -> Option<Carrier> {
+        let interface = self.get(index)?;
+        let members = match interface.kind {
+            Kind::Bond => self
+                .ports(index)
+                .map(|port| (port.index, port.name.clone()))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let via = (interface.name != asked).then(|| asked.to_owned());
+        Some(Carrier {
+            index,
+            name: interface.name.clone(),
+            members,
+            via,
+        })
+    }
+
+    /// Everything that `policy`'s interfaces resolve to, each once.
+    pub fn carriers(&self, policy: &Policy) -> Result<Vec<Carrier>, InterfaceError> {
+        let mut carriers: BTreeMap<u32, Carrier> = BTreeMap::new();
+        for name in &policy.interfaces {
+            for carrier in self.resolve(name)? {
+                carriers.entry(carrier.index).or_insert(carrier);
+            }
+        }
+        Ok(carriers.into_values().collect())
+    }
+
+    /// What `policy` needs to know of this host.
+    ///
+    /// Management traffic to a VLAN device or a bridge comes in through what it lies on, so the
+    /// addresses of everything that lies on the policy's interfaces count as theirs.
+    pub fn facts(&self, policy: &Policy) -> Result<Facts, InterfaceError> {
+        let mut devices: BTreeSet<u32> = self
+            .carriers(policy)?
+            .iter()
+            .map(|carrier| carrier.index)
+            .collect();
+        devices.extend(
+            policy
+                .interfaces
+                .iter()
+                .filter_map(|name| Some(self.named(name)?.index)),
+        );
+        self.ascend(&mut devices);
+        let held = || {
+            self.addresses
+                .iter()
+                .filter(|address| devices.contains(&address.index))
+        };
+        let bound = policy
+            .endpoints
+            .values()
+            .filter_map(|endpoint| endpoint.binding.interface.as_ref());
+        let arrivals = bound
+            .filter_map(|name| Some((name.clone(), self.arrivals(name)?)))
+            .collect();
+        Ok(Facts {
+            addresses: held().map(|address| address.address).collect(),
+            broadcasts: held().filter_map(|address| address.broadcast).collect(),
+            arrivals,
+        })
+    }
+
+    /// Adds what lies on `devices`: VLAN devices, bridges and bonds.
+    fn ascend(&self, devices: &mut BTreeSet<u32>) {
+        loop {
+            let before = devices.len();
+            for interface in self.interfaces.values() {
+                if let Kind::Upon(lower) = interface.kind
+                    && devices.contains(&lower)
+                {
+                    devices.insert(interface.index);
+                }
+                if let Some(master) = interface.master
+                    && devices.contains(&interface.index)
+                {
+                    devices.insert(master);
+                }
+            }
+            if devices.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// Indexes under which a program may see packets that arrive on `name`.
+    fn arrivals(&self, name: &str) -> Option<Vec<u32>> {
+        let carriers = self.resolve(name).ok()?;
+        let members = carriers
+            .iter()
+            .flat_map(|carrier| carrier.members.iter().map(|m| m.0));
+        let indexes: BTreeSet<u32> = carriers
+            .iter()
+            .map(|carrier| carrier.index)
+            .chain(members)
+            .collect();
+        Some(indexes.into_iter().collect())
+    }
+}
+
+fn interface(message: &LinkMessage) -> Interface {
+    let mut interface = Interface {
+        index: message.header.index,
+        name: String::new(),
+        xdp_program: None,
+        kind: Kind::Carrier,
+        master: None,
+    };
+    let mut lower = None;
+    let mut kind = None;
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => interface.name.clone_from(name),
+            LinkAttribute::Controller(index) => interface.master = Some(*index),
+            LinkAttribute::Link(index) => lower = Some(*index),
+            LinkAttribute::LinkInfo(info) => {
+                kind = info.iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.clone()),
+                    _ => None,
+                });
+            }
+            LinkAttribute::Xdp(xdp) => {
+                interface.xdp_program = xdp.iter().find_map(|xdp| match xdp {
+                    LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) => {
+                        Some(*id)
+                    }
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    interface.kind = match (kind, lower) {
+        (Some(InfoKind::Vlan | InfoKind::MacVlan | InfoKind::IpVlan), Some(lower)) => {
+            Kind::Upon(lower)
+        }
+        (Some(InfoKind::Bridge), _) => Kind::Bridge,
+        (Some(InfoKind::Bond), _) => Kind::Bond,
+        (Some(InfoKind::Vxlan | InfoKind::Geneve | InfoKind::GreTap | InfoKind::GreTun), _) => {
+            Kind::Overlay
+        }
+        _ => Kind::Carrier,
+    };
+    interface
+}
+
+fn address(message: &AddressMessage) -> Option<Address> {
+    let mut local = None;
+    let mut peer = None;
+    let mut broadcast = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(address) => local = Some(*address),
+            AddressAttribute::Address(address) => peer = Some(*address),
+            AddressAttribute::Broadcast(address) => broadcast = Some(*address),
+            _ => {}
+        }
+    }
+    // On a point-to-point interface IFA_ADDRESS is the far end; IFA_LOCAL is always the host's.
+    Some(Address {
+        index: message.header.index,
+        address: local.or(peer)?,
+        broadcast,
+    })
+}

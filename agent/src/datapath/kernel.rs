@@ -1,0 +1,124 @@
+//! What the kernel must have before anything is loaded into it.
+
+use std::{fs, path::Path};
+
+use thiserror::Error;
+
+/// Oldest kernel that has everything the programs use, major and minor.
+const OLDEST: (u32, u32) = (5, 10);
+/// The kernel that knows frames of several buffers.
+const MULTI_BUFFER: (u32, u32) = (5, 18);
+
+/// Capabilities that loading and attaching need (capability.h), with their bits.
+const CAPABILITIES: [(&str, u32); 3] =
+    [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
+
+/// Why nothing can be loaded into this kernel.
+#[derive(Debug, Error)]
+pub enum KernelError {
+    /// The process may not load programs.
+    #[error(
+        "no privilege to load programs into the kernel (missing: {missing}). Run as root, or give the service these capabilities"
+    )]
+    NoPrivilege {
+        /// Names of the missing capabilities.
+        missing: String,
+    },
+    /// The kernel is too old.
+    #[error("Linux {found} is too old: manoward needs {}.{} or newer", OLDEST.0, OLDEST.1)]
+    TooOld {
+        /// The release as the kernel states it.
+        found: String,
+    },
+    /// The kernel carries no type information.
+    #[error(
+        "this kernel has no BTF (/sys/kernel/btf/vmlinux does not exist). Use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are"
+    )]
+    NoBtf,
+    /// A file of the kernel's could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What the running kernel can do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Features {
+    /// Frames of several buffers.
+    pub multi_buffer: bool,
+}
+
+/// Checks that the kernel and this process can run the datapath.
+pub fn check_kernel() -> Result<Features, KernelError> {
+    let missing = missing_capabilities(&read("/proc/self/status")?);
+    if !missing.is_empty() {
+        return Err(KernelError::NoPrivilege {
+            missing: missing.join(", "),
+        });
+    }
+    let release = read("/proc/sys/kernel/osrelease")?;
+    let version = version(&release);
+    if version < OLDEST {
+        return Err(KernelError::TooOld {
+            found: release.trim().to_owned(),
+        });
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Err(KernelError::NoBtf);
+    }
+    Ok(Features {
+        multi_buffer: version >= MULTI_BUFFER,
+    })
+}
+
+fn read(path: &'static str) -> Result<String, KernelError> {
+    fs::read_to_string(path).map_err(|source| KernelError::Read { path, source })
+}
+
+/// Names of [`CAPABILITIES`] that `status`, the text of `/proc/self/status`, shows as not effective.
+fn missing_capabilities(status: &str) -> Vec<&'static str> {
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    CAPABILITIES
+        .into_iter()
+        .filter(|(_, bit)| effective >> bit & 1 == 0)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// Major and minor number of a kernel release.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_kernel_versions() {
+        assert_eq!(version("6.18.44-fc-v782\n"), (6, 18));
+        assert_eq!(version("5.10.0-35-amd64"), (5, 10));
+        assert!(version("5.9.1") < OLDEST && version("6.1") > OLDEST);
+    }
+
+    #[test]
+    fn names_missing_capabilities() {
+        assert!(missing_capabilities("CapEff:\t000001ffffffffff\n").is_empty());
+        assert_eq!(missing_capabilities("CapEff:\t0000000000000000\n").len(), 3);
+        assert_eq!(
+            missing_capabilities("CapEff:\t0000008000001000\n"),
+            ["CAP_PERFMON"]
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! Map values as aya reads and writes them.
+//!
+//! The only file of the agent with `unsafe`: it states that these types are plain bytes.
+
+use aya::Pod;
+use verdict::{
+    counters::{Count, EndpointCount},
+    image::Line,
+    layout::CHUNK_LINES,
+};
+
+/// Names of the maps in the kernel object.
+pub mod name {
+    /// The control record.
+    pub const CONTROL: &str = ".bss";
+    /// Chunks of images by slot.
+    pub const IMAGES: &str = "IMAGES";
+    /// Verdict counters.
+    pub const VERDICTS: &str = "VERDICTS";
+    /// Endpoint counters.
+    pub const ENDPOINTS: &str = "ENDPOINTS";
+    /// The last outcome of a program that explains.
+    pub const TRACE: &str = "TRACE";
+}
+
+/// A chunk of an image.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Chunk(pub [Line; CHUNK_LINES as usize]);
+
+// SAFETY: an array of integers: no padding, every bit pattern is a value.
+unsafe impl Pod for Chunk {}
+
+/// A verdict counter.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub struct VerdictValue(pub Count);
+
+// SAFETY: two 64-bit integers, 16 bytes as asserted beside the type: no padding.
+unsafe impl Pod for VerdictValue {}
+
+/// An endpoint counter.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub struct EndpointValue(pub EndpointCount);
+
+// SAFETY: four 64-bit integers, 32 bytes as asserted beside the type: no padding.
+unsafe impl Pod for EndpointValue {}

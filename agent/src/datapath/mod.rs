@@ -1,0 +1,27 @@
+//! The part of manoward that runs in the kernel, seen from user space.
+//!
+//! Everything that enforces is pinned under one directory of a BPF file system, so it outlives
+//! the agent: maps under `layout-N/`, links under `links/`. The agent that starts next finds them
+//! and goes on; [`Datapath::detach`] removes them.
+
+mod attach;
+mod counters;
+mod explain;
+pub mod interface;
+mod kernel;
+mod load;
+mod maps;
+mod owner;
+mod pins;
+mod publish;
+
+pub use attach::{AttachError, Attachment, HookMode};
+pub use counters::{CounterError, Counters, EndpointCounter, VerdictCounter};
+pub use explain::{ExplainError, Explainer};
+pub use kernel::{KernelError, check_kernel};
+pub use load::{Datapath, Hook, LoadError};
+pub use pins::{PinError, Pins};
+pub use publish::{Identity, PublishError};
+
+#[doc(hidden)]
+pub use load::OBJECT;

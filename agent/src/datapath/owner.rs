@@ -1,0 +1,48 @@
+//! Whose program occupies an XDP slot.
+
+use std::fs;
+
+use aya::programs::loaded_programs;
+
+/// Describes the program `id`: its name, and the processes that hold it.
+#[must_use]
+pub fn describe(id: u32) -> String {
+    let name = loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)
+        .and_then(|program| program.name_as_str().map(str::to_owned))
+        .unwrap_or_else(|| "without a name".to_owned());
+    let holders = holders(id);
+    let held = if holders.is_empty() {
+        "held by no process: pinned, or attached over netlink".to_owned()
+    } else {
+        format!("held by {}", holders.join(", "))
+    };
+    format!("program `{name}` (id {id}, {held})")
+}
+
+/// Processes with a file descriptor of the program `id` or of a link to it.
+fn holders(id: u32) -> Vec<String> {
+    let mark = format!("prog_id:\t{id}");
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    processes
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|&pid| pid != std::process::id() && holds(pid, &mark))
+        .map(|pid| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("{} (pid {pid})", name.trim())
+        })
+        .collect()
+}
+
+fn holds(pid: u32, mark: &str) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fdinfo")) else {
+        return false;
+    };
+    descriptors.filter_map(Result::ok).any(|entry| {
+        fs::read_to_string(entry.path()).is_ok_and(|info| info.lines().any(|line| line == mark))
+    })
+}
