@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, fmt, ops::Range};
 
 use miette::{Diagnostic, LabeledSpan, SourceCode};
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 use thiserror::Error;
 
 use super::{excerpt::Excerpt, limits};
