@@ -4,7 +4,14 @@
 //! - [`image`]: a policy compiled into what the kernel reads.
 //! - [`datapath`]: programs, maps and links in the kernel.
 
+pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod datapath;
+pub mod enforcer;
+pub mod explain;
+pub mod frame;
 pub mod image;
+pub mod logging;
 pub mod policy;
+pub mod store;

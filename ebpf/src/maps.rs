@@ -49,7 +49,7 @@ static ENDPOINTS: PerCpuArray<EndpointCount, { counters::ENDPOINTS as usize }> =
 /// Key 0: the last outcome, packed. Written only by a program that was loaded to explain its
 /// verdicts; the datapath's own never touches it.
 #[btf_map]
-static TRACE: PerCpuArray<u64, 1> = PerCpuArray::new();
+static TRACE: Array<u64, 1> = Array::new();
 
 /// The image in one slot.
 pub struct Image {
@@ -118,7 +118,7 @@ fn add(count: &mut Count, bytes: u64) {
 #[inline(always)]
 pub fn trace(outcome: Outcome) {
     if let Some(last) = TRACE.get_ptr_mut(0) {
-        // SAFETY: the pointer is this CPU's own value, and nothing preempts the program on it.
+        // SAFETY: whoever asks for explanations runs one program at a time.
         unsafe { *last = outcome.to_word() };
     }
 }

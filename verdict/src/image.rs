@@ -7,7 +7,8 @@
 //! | 0 | filter: bit set for every protected address ([`Family::filter_bit`](crate::address::Family::filter_bit)) |
 //! | 1 | header: the words below |
 //! | 2, 3 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
-//! | 4.. | service of each IP protocol, 256 x 16 bits |
+//! | 4 | identity: serial of the policy, digest of its text; not read by packets |
+//! | 5.. | service of each IP protocol, 256 x 16 bits |
 //! | then | UDP source ports of outbound services, 65,536 bits |
 //! | then | service of each TCP, UDP, SCTP port, 3 x 65,536 x 16 bits |
 //!
@@ -48,8 +49,10 @@ pub const FILTER: u32 = 0;
 pub const HEADER: u32 = 1;
 /// Line of the prefix lengths of IPv4; IPv6 has the next.
 pub const LENGTHS: u32 = 2;
+/// Line that says which policy this is: serial in word 0, digest in word 1.
+pub const IDENTITY: u32 = 4;
 /// First line of the services by IP protocol.
-pub const PROTOCOLS: u32 = 4;
+pub const PROTOCOLS: u32 = 5;
 /// First line of the UDP source ports of outbound services.
 pub const OUTBOUND_UDP: u32 = PROTOCOLS + 256 / PER_LINE_16;
 /// First line of the services by port; TCP, UDP and SCTP follow each other.
@@ -132,7 +135,7 @@ pub const fn family<A: Family>() -> usize {
 /// The 16-bit value `index` of the array that starts at line `base`.
 #[inline(always)]
 pub fn value16<T: Tables>(tables: &T, base: u32, index: u32) -> Result<u16, Missing> {
-    let line = tables.line(base + index / PER_LINE_16)?;
+    let line = tables.line(base.wrapping_add(index / PER_LINE_16))?;
     let word = line[(index / 4 % 8) as usize];
     Ok((word >> (16 * (index % 4))) as u16)
 }
@@ -140,7 +143,7 @@ pub fn value16<T: Tables>(tables: &T, base: u32, index: u32) -> Result<u16, Miss
 /// The bit `index` of the bitmap that starts at line `base`.
 #[inline(always)]
 pub fn bit<T: Tables>(tables: &T, base: u32, index: u32) -> Result<bool, Missing> {
-    let line = tables.line(base + index / 512)?;
+    let line = tables.line(base.wrapping_add(index / 512))?;
     Ok(line[(index / 64 % 8) as usize] >> (index % 64) & 1 != 0)
 }
 
@@ -208,3 +211,6 @@ impl<'a> Header<'a> {
         self.words[header::ROLES] >> (role & 63) & 1 != 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,8 +37,8 @@ pub struct Status {
     pub started: String,
     /// Where the programs look at packets.
     pub hook: Hook,
-    /// The policy in force.
-    pub policy: PolicyInForce,
+    /// The policy in force; `None` before the first.
+    pub policy: Option<PolicyInForce>,
     /// Where the programs are attached.
     pub attachments: Vec<Attachment>,
     /// Addresses whose management traffic is enforced.

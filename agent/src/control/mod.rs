@@ -1,3 +1,5 @@
 //! The control API: HTTP with JSON over a unix socket, for the CLI and for `curl`.
 
+mod answers;
 pub mod api;
+pub mod server;

@@ -10,7 +10,7 @@ use aya::programs::{
     tc::{SchedClassifierLink, TcAttachOptions},
     xdp::XdpLink,
 };
-use rustix::io::Errno;
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::{info, warn};
@@ -99,31 +99,49 @@ pub enum AttachError {
 }
 
 impl Datapath {
-    /// Attaches to every one of `carriers`, and removes what is attached elsewhere.
+    /// Attaches to every one of `carriers`; what is attached elsewhere stays.
     ///
     /// # Errors
     ///
-    /// The first failure; what was attached stays.
+    /// The first failure. What this call attached is detached again.
     pub fn attach(
         &mut self,
         carriers: &[Carrier],
         interfaces: &Interfaces,
     ) -> Result<Vec<Attachment>, AttachError> {
-        let mut pinned = self.pins.pinned_links()?;
+        let before = self.pins.pinned_links()?;
         let mut attachments = Vec::new();
         for carrier in carriers {
-            attachments.extend(self.attach_carrier(carrier, interfaces, &pinned)?);
-        }
-        let kept = |pin: &LinkPin| {
-            attachments
-                .iter()
-                .any(|kept| kept.ifindex == pin.ifindex && kept.mode == pin.mode)
-        };
-        pinned.retain(|pin| !kept(pin));
-        for pin in pinned {
-            self.release(pin, interfaces);
+            match self.attach_carrier(carrier, interfaces, &before) {
+                Ok(attached) => attachments.extend(attached),
+                Err(error) => {
+                    for pin in self.pins.pinned_links()? {
+                        if !before.contains(&pin) {
+                            self.release(pin, interfaces);
+                        }
+                    }
+                    return Err(error);
+                }
+            }
         }
         Ok(attachments)
+    }
+
+    /// Detaches from every interface that is not among `attachments`.
+    pub fn release_others(
+        &self,
+        attachments: &[Attachment],
+        interfaces: &Interfaces,
+    ) -> Result<(), AttachError> {
+        for pin in self.pins.pinned_links()? {
+            let kept = attachments
+                .iter()
+                .any(|kept| kept.ifindex == pin.ifindex && kept.mode == pin.mode);
+            if !kept {
+                self.release(pin, interfaces);
+            }
+        }
+        Ok(())
     }
 
     /// Attaches to `carrier`, or to each of its members where it does not take programs itself.
@@ -165,7 +183,10 @@ impl Datapath {
                 Ok(()) => return Ok(attachment(carrier, pin.mode, None)),
                 Err(refusal) => {
                     let reason = refusal.reason;
-                    warn!(interface = carrier.name, reason, "link is gone, attaching anew");
+                    warn!(
+                        interface = carrier.name,
+                        reason, "link is gone, attaching anew"
+                    );
                     self.release(pin, interfaces);
                 }
             }
@@ -308,9 +329,9 @@ struct Refusal {
 impl Refusal {
     /// Whether another program is attached.
     fn is_taken(&self) -> bool {
-        [Errno::BUSY, Errno::EXIST]
+        [Errno::EBUSY, Errno::EEXIST]
             .iter()
-            .any(|taken| self.errno == Some(taken.raw_os_error()))
+            .any(|&taken| self.errno == Some(taken as i32))
     }
 }
 

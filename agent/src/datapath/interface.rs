@@ -234,13 +234,31 @@ impl Interfaces {
 
     /// Everything that `policy`'s interfaces resolve to, each once.
     pub fn carriers(&self, policy: &Policy) -> Result<Vec<Carrier>, InterfaceError> {
+        let (carriers, mut missing) = self.carriers_present(policy);
+        if missing.is_empty() {
+            Ok(carriers)
+        } else {
+            Err(missing.swap_remove(0))
+        }
+    }
+
+    /// Everything that those of `policy`'s interfaces that exist resolve to, each once, and what
+    /// is wrong with the others.
+    #[must_use]
+    pub fn carriers_present(&self, policy: &Policy) -> (Vec<Carrier>, Vec<InterfaceError>) {
         let mut carriers: BTreeMap<u32, Carrier> = BTreeMap::new();
+        let mut missing = Vec::new();
         for name in &policy.interfaces {
-            for carrier in self.resolve(name)? {
-                carriers.entry(carrier.index).or_insert(carrier);
+            match self.resolve(name) {
+                Ok(found) => {
+                    for carrier in found {
+                        carriers.entry(carrier.index).or_insert(carrier);
+                    }
+                }
+                Err(error) => missing.push(error),
             }
         }
-        Ok(carriers.into_values().collect())
+        (carriers.into_values().collect(), missing)
     }
 
     /// What `policy` needs to know of this host.
@@ -248,11 +266,15 @@ impl Interfaces {
     /// Management traffic to a VLAN device or a bridge comes in through what it lies on, so the
     /// addresses of everything that lies on the policy's interfaces count as theirs.
     pub fn facts(&self, policy: &Policy) -> Result<Facts, InterfaceError> {
-        let mut devices: BTreeSet<u32> = self
-            .carriers(policy)?
-            .iter()
-            .map(|carrier| carrier.index)
-            .collect();
+        self.carriers(policy)?;
+        Ok(self.facts_present(policy))
+    }
+
+    /// What [`Interfaces::facts`] tells, from those of the policy's interfaces that exist.
+    #[must_use]
+    pub fn facts_present(&self, policy: &Policy) -> Facts {
+        let (carriers, _) = self.carriers_present(policy);
+        let mut devices: BTreeSet<u32> = carriers.iter().map(|carrier| carrier.index).collect();
         devices.extend(
             policy
                 .interfaces
@@ -272,11 +294,11 @@ impl Interfaces {
         let arrivals = bound
             .filter_map(|name| Some((name.clone(), self.arrivals(name)?)))
             .collect();
-        Ok(Facts {
+        Facts {
             addresses: held().map(|address| address.address).collect(),
             broadcasts: held().filter_map(|address| address.broadcast).collect(),
             arrivals,
-        })
+        }
     }
 
     /// Adds what lies on `devices`: VLAN devices, bridges and bonds.

@@ -141,8 +141,14 @@ impl Datapath {
         program.info().ok()?.verified_instruction_count()
     }
 
-    /// Detaches the programs from every interface and removes all pins.
-    pub fn detach(self) -> Result<(), PinError> {
+    /// Where everything is pinned.
+    #[must_use]
+    pub const fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
+    /// Removes all pins, and with them the programs from every interface.
+    pub fn remove_pins(&self) -> Result<(), PinError> {
         self.pins.remove()
     }
 

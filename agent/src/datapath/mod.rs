@@ -2,7 +2,7 @@
 //!
 //! Everything that enforces is pinned under one directory of a BPF file system, so it outlives
 //! the agent: maps under `layout-N/`, links under `links/`. The agent that starts next finds them
-//! and goes on; [`Datapath::detach`] removes them.
+//! and goes on; [`Datapath::remove_pins`] ends it.
 
 mod attach;
 mod counters;
@@ -18,7 +18,7 @@ mod publish;
 pub use attach::{AttachError, Attachment, HookMode};
 pub use counters::{CounterError, Counters, EndpointCounter, VerdictCounter};
 pub use explain::{ExplainError, Explainer};
-pub use kernel::{KernelError, check_kernel};
+pub use kernel::{Features, KernelError, check_kernel};
 pub use load::{Datapath, Hook, LoadError};
 pub use pins::{PinError, Pins};
 pub use publish::{Identity, PublishError};

@@ -5,14 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::statfs;
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use thiserror::Error;
 use verdict::layout::LAYOUT_VERSION;
 
 use super::HookMode;
 
-/// `BPF_FS_MAGIC` (linux/magic.h).
-const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 const LAYOUT_PREFIX: &str = "layout-";
 
 /// Why pins cannot be used.
@@ -87,7 +85,7 @@ impl Pins {
             .unwrap_or(Path::new("/"));
         let status = statfs(existing)
             .map_err(|error| failed("examine", existing, io::Error::from(error)))?;
-        if status.f_type as i64 != BPF_FS_MAGIC {
+        if status.filesystem_type() != BPF_FS_MAGIC {
             return Err(PinError::NotBpf {
                 path: self.root.clone(),
             });

@@ -10,10 +10,11 @@ mod prefixes;
 #[cfg(test)]
 mod tests;
 
+use crate::datapath::Identity;
 pub use compile::{CompileError, Facts, compile};
 pub use numbers::{Numbers, RuleName};
 use verdict::{
-    image::{Line, Missing, Tables},
+    image::{IDENTITY, Line, Missing, Tables},
     layout::CHUNK_LINES,
 };
 
@@ -24,6 +25,26 @@ pub struct Image {
 }
 
 impl Image {
+    /// No image: everything it is asked is missing.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { lines: Vec::new() }
+    }
+
+    /// Writes into the image which policy it was compiled from.
+    pub fn identify(&mut self, identity: Identity) {
+        if let Some(line) = self.lines.get_mut(IDENTITY as usize) {
+            line[..2].copy_from_slice(&[identity.serial, identity.digest]);
+        }
+    }
+
+    /// Memory that the image takes in the kernel.
+    #[must_use]
+    pub fn kernel_bytes(&self) -> u64 {
+        let chunk = u64::from(CHUNK_LINES) * size_of::<Line>() as u64;
+        self.chunks().count() as u64 * chunk
+    }
+
     /// Number of lines.
     #[must_use]
     pub fn len(&self) -> u32 {

@@ -25,6 +25,16 @@ pub const PROTOCOLS: &[(&str, u8)] = &[
     ("sctp", 132),
 ];
 
+/// Number of the protocol that `text` names, or is.
+#[must_use]
+pub fn number(text: &str) -> Option<u8> {
+    let named = PROTOCOLS
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, number)| *number);
+    named.or_else(|| text.parse().ok())
+}
+
 impl Transport {
     /// The transport with this IP protocol number.
     #[must_use]

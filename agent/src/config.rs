@@ -1,0 +1,143 @@
+//! `agent.yaml`: where the agent finds and keeps things.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::datapath::Hook;
+
+/// Where the configuration is looked for.
+pub const DEFAULT_PATH: &str = "/etc/manoward/agent.yaml";
+/// Where the control API listens.
+pub const DEFAULT_SOCKET: &str = "/run/manoward/control.sock";
+/// Where kernel objects are pinned.
+pub const DEFAULT_PINS: &str = "/sys/fs/bpf/manoward";
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{path}: {reason}. The keys are policy, state, socket, pins, hook and group")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+}
+
+/// The configuration of an agent.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The policy that is applied when the agent starts, if it is newer than the one in force.
+    pub policy: PathBuf,
+    /// Directory of the policies that were applied.
+    pub state: PathBuf,
+    /// Socket of the control API.
+    pub socket: PathBuf,
+    /// Directory on a BPF file system.
+    pub pins: PathBuf,
+    /// Where the programs look at packets.
+    pub hook: Hook,
+    /// Group whose members may read over the socket; only root if not given.
+    pub group: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            policy: "/etc/manoward/policy.yaml".into(),
+            state: "/var/lib/manoward".into(),
+            socket: DEFAULT_SOCKET.into(),
+            pins: DEFAULT_PINS.into(),
+            hook: Hook::default(),
+            group: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file at `path`. Only the one at [`DEFAULT_PATH`] need not exist.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && path == Path::new(DEFAULT_PATH) =>
+            {
+                Ok(Self::default())
+            }
+            Err(source) => Err(ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let written: Option<Self> = serde_saphyr::from_str(text).map_err(|error| {
+            let reason = error.to_string();
+            let reason = reason
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
+            ConfigError::Invalid {
+                path: path.to_owned(),
+                reason: reason.to_owned(),
+            }
+        })?;
+        Ok(written.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("agent.yaml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_written_has_a_default() {
+        assert_eq!(parse(""), Ok(Config::default()));
+        assert_eq!(parse("# nothing\n"), Ok(Config::default()));
+        let config = parse("hook: tcx\nstate: /tmp/state\n").expect("valid");
+        assert_eq!(
+            (config.hook, config.state),
+            (Hook::Tcx, "/tmp/state".into())
+        );
+        assert_eq!(config.pins, Path::new(DEFAULT_PINS));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = parse("state: /tmp/state\nsokcet: /tmp/socket\n").expect_err("unknown key");
+        assert!(
+            error.contains("sokcet") && error.contains("line 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_hook_is_refused() {
+        let error = parse("hook: ebpf\n").expect_err("no such hook");
+        assert!(
+            error.contains("ebpf") && error.contains("line 1"),
+            "{error}"
+        );
+    }
+}

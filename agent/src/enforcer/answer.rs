@@ -1,0 +1,189 @@
+//! Answering questions about packets, twice: on the image in memory and in the kernel.
+
+use thiserror::Error;
+use verdict::{
+    judge::judge,
+    reason::{Outcome, Verdict},
+};
+
+use super::{Current, Enforcer};
+use crate::{
+    control::api::{Explanation, Question},
+    datapath::{ExplainError, Explainer, LoadError},
+    explain::{
+        Packet, PacketError, because, covering, endpoint, fate, parse_hex, parse_mac, parse_vlan,
+        rule,
+    },
+    frame::Frame,
+    policy::protocol,
+};
+
+const SOURCE_PORT: u16 = 50_000;
+
+/// Why there is no explanation.
+#[derive(Debug, Error)]
+pub enum AnswerError {
+    /// There is nothing to judge by.
+    #[error("there is no policy, so every packet passes. Apply one with `manoward policy apply`")]
+    NoPolicy,
+    /// The question makes no packet.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// No such protocol.
+    #[error(
+        "`{0}` is no protocol: write tcp, udp, sctp, icmp, icmpv6, another name of a protocol, or its number"
+    )]
+    Protocol(String),
+    /// No such interface.
+    #[error("this host has no interface `{0}`")]
+    Interface(String),
+    /// The kernel's program cannot be asked.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The kernel's program gave no answer.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    /// Two answers.
+    #[error(
+        "host and kernel disagree about this packet: the host says {host:?}, the kernel says {kernel:?}. This is a defect of manoward: please report it with the frame {frame}"
+    )]
+    Disagreement {
+        /// On the image in memory.
+        host: Outcome,
+        /// By the program in the kernel.
+        kernel: Outcome,
+        /// The frame in hexadecimal.
+        frame: String,
+    },
+}
+
+impl Enforcer {
+    /// Explains what happens to the packet in `question`.
+    pub fn explain(&mut self, question: &Question) -> Result<Explanation, AnswerError> {
+        let current = self
+            .current
+            .as_ref()
+            .filter(|current| !current.image.is_empty());
+        let current = current.ok_or(AnswerError::NoPolicy)?;
+        let (bytes, interface) = frame(question, current)?;
+        let ifindex = self.ifindex(interface.as_deref())?;
+        let host = judge(
+            &Frame {
+                bytes: &bytes,
+                ifindex,
+                vlan: None,
+            },
+            &current.image,
+        );
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let kernel_agrees = match self.ask_kernel(&bytes, ifindex) {
+            Ok(kernel) if kernel == host => true,
+            Ok(kernel) => {
+                return Err(AnswerError::Disagreement {
+                    host,
+                    kernel,
+                    frame: hex,
+                });
+            }
+            Err(AnswerError::Explain(ExplainError::Length(_))) => false,
+            Err(error) => return Err(error),
+        };
+        let current = self.current.as_ref().ok_or(AnswerError::NoPolicy)?;
+        let mut explanation = explanation(host, question, current);
+        explanation.frame = hex;
+        explanation.interface = self.interfaces.get(ifindex).map(|found| found.name.clone());
+        explanation.kernel_agrees = kernel_agrees;
+        Ok(explanation)
+    }
+
+    fn ask_kernel(&mut self, frame: &[u8], ifindex: u32) -> Result<Outcome, AnswerError> {
+        if self.explainer.is_none() {
+            let pins = self.datapath.pins();
+            let explainer = Explainer::load(pins, self.config.hook, self.features)?;
+            self.explainer = Some(explainer);
+        }
+        match &mut self.explainer {
+            Some(explainer) => Ok(explainer.outcome(frame, ifindex)?),
+            None => Err(AnswerError::NoPolicy),
+        }
+    }
+
+    /// Index of the interface that a packet arrives on: the one asked for, or the first attached.
+    fn ifindex(&self, interface: Option<&str>) -> Result<u32, AnswerError> {
+        match interface {
+            Some(name) => {
+                // A packet for a VLAN device or a bridge arrives on what it lies on.
+                let carriers = self.interfaces.resolve(name);
+                let first = carriers
+                    .ok()
+                    .and_then(|carriers| carriers.first().map(|c| c.index));
+                first.ok_or_else(|| AnswerError::Interface(name.to_owned()))
+            }
+            None => Ok(self
+                .attachments
+                .first()
+                .map_or(0, |attachment| attachment.ifindex)),
+        }
+    }
+}
+
+/// The bytes of the frame in `question`, and the interface that it arrives on.
+fn frame(question: &Question, current: &Current) -> Result<(Vec<u8>, Option<String>), AnswerError> {
+    match question {
+        Question::Frame { hex, interface } => Ok((parse_hex(hex)?, interface.clone())),
+        Question::Packet {
+            from,
+            to,
+            protocol: named,
+            port,
+            source_port,
+            mac,
+            vlan,
+            interface,
+        } => {
+            let number =
+                protocol::number(named).ok_or_else(|| AnswerError::Protocol(named.clone()))?;
+            let packet = Packet {
+                from: *from,
+                to: *to,
+                protocol: number,
+                port: *port,
+                source_port: source_port.unwrap_or(SOURCE_PORT),
+                mac: mac.as_deref().map(parse_mac).transpose()?,
+                vlan: vlan.as_deref().map(parse_vlan).transpose()?,
+            };
+            let policy = &current.validated.policy;
+            let bound =
+                covering(policy, *from).and_then(|found| found.endpoint.binding.interface.clone());
+            Ok((packet.frame(policy)?, interface.clone().or(bound)))
+        }
+    }
+}
+
+/// What can be said about `outcome`.
+fn explanation(outcome: Outcome, question: &Question, current: &Current) -> Explanation {
+    let policy = &current.validated.policy;
+    let numbers = &current.stored.numbers;
+    let rule = rule(numbers, outcome.rule());
+    let name = endpoint(numbers, outcome.endpoint());
+    let found = match question {
+        Question::Packet { from, .. } => covering(policy, *from),
+        Question::Frame { .. } => None,
+    };
+    let governed = outcome.rule() != 0 || outcome.verdict() == Verdict::Drop;
+    Explanation {
+        fate: fate(outcome),
+        reason: outcome.reason().name().to_owned(),
+        reference_point: rule.map(|rule| rule.reference_point.clone()),
+        service: rule.map(|rule| rule.service.clone()),
+        endpoint: name.map(str::to_owned),
+        role: name.and_then(|name| Some(policy.endpoints.get(name)?.role.clone())),
+        prefix: found
+            .filter(|_| governed && name.is_some())
+            .map(|found| found.prefix.to_string()),
+        because: because(outcome, policy, numbers),
+        frame: String::new(),
+        interface: None,
+        kernel_agrees: false,
+    }
+}

@@ -1,0 +1,292 @@
+//! Changing what is enforced.
+
+use std::time::Instant;
+
+use thiserror::Error;
+use tracing::{info, warn};
+
+use super::{Current, Enforcer, host_facts, now, session};
+use crate::{
+    control::api::{Applied, Session},
+    datapath::{
+        AttachError, CounterError, Identity, PublishError,
+        interface::{Carrier, InterfaceError, Interfaces},
+    },
+    image::{self, CompileError, Facts, Image, Numbers},
+    policy::{self, Policy, PolicyError, Validated},
+    store::{StoreError, Stored, digest},
+};
+
+/// Why a policy was not applied. The one before is still in force.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// It has mistakes.
+    #[error(transparent)]
+    Policy(#[from] Box<PolicyError>),
+    /// It is older than the one in force, or as old and different.
+    #[error(
+        "the policy has serial {candidate}, and serial {current} is in force. Give it a higher serial"
+    )]
+    Stale {
+        /// Its serial.
+        candidate: u64,
+        /// The serial in force.
+        current: u64,
+    },
+    /// It would cut the session that it is applied from.
+    #[error(
+        "the policy would cut the session it is applied from ({session}): {because}. Admit that session, or apply the policy with --force"
+    )]
+    CutsSession {
+        /// The session.
+        session: String,
+        /// Why its packets would be dropped.
+        because: String,
+    },
+    /// An interface cannot be used.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// It cannot be compiled for this host.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It cannot be kept on disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A program cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The kernel did not take it.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Counters cannot be cleared for new names.
+    #[error(transparent)]
+    Counters(#[from] CounterError),
+}
+
+/// A policy compiled for this host.
+pub(super) struct Compiled {
+    facts: Facts,
+    image: Image,
+    numbers: Numbers,
+}
+
+impl Enforcer {
+    /// Enforces the policy in `text`. With `session`, refuses one that would cut it.
+    pub fn apply(
+        &mut self,
+        text: &str,
+        file: &str,
+        session: Option<Session>,
+        interfaces: Interfaces,
+    ) -> Result<Applied, ApplyError> {
+        let started = Instant::now();
+        let validated = policy::read(text, file).map_err(Box::new)?;
+        let identity = Identity {
+            serial: validated.policy.serial,
+            digest: digest(text),
+        };
+        self.check_serial(identity)?;
+        let read = started.elapsed();
+        let carriers = interfaces.carriers(&validated.policy)?;
+        let compiled = self.compile(&validated.policy, &interfaces, identity)?;
+        if let Some(session) = session {
+            session::check(
+                session,
+                &validated.policy,
+                &compiled.image,
+                &compiled.numbers,
+                &compiled.facts,
+            )?;
+        }
+        let compiled_at = started.elapsed();
+        let stored = Stored {
+            identity,
+            file: file.to_owned(),
+            applied: now(),
+            text: text.to_owned(),
+            numbers: compiled.numbers,
+        };
+        self.store.save(&stored)?;
+        self.clear_counters(&stored.numbers)?;
+        self.interfaces = interfaces;
+        self.enforce(&compiled.image, &carriers)?;
+        self.store.set_current(identity)?;
+        let before = self
+            .current
+            .as_ref()
+            .map(|current| &current.validated.policy);
+        let applied = Applied {
+            serial: identity.serial,
+            changes: policy::diff(before, &validated.policy),
+            lints: validated.lint(Some(&host_facts(&self.interfaces))),
+            addresses: addresses(&validated.policy),
+            image_bytes: compiled.image.kernel_bytes(),
+            read_ms: read.as_millis() as u64,
+            compile_ms: (compiled_at - read).as_millis() as u64,
+            publish_ms: (started.elapsed() - compiled_at).as_millis() as u64,
+        };
+        info!(
+            serial = identity.serial,
+            name = validated.policy.name,
+            "policy applied"
+        );
+        let (facts, image) = (compiled.facts, compiled.image);
+        self.current = Some(Current {
+            stored,
+            validated,
+            image,
+            facts,
+        });
+        self.policy_problems.clear();
+        self.host_problems.clear();
+        Ok(applied)
+    }
+
+    /// An older policy is never applied over a newer one; the same again is fine.
+    pub(super) fn check_serial(&self, candidate: Identity) -> Result<(), ApplyError> {
+        let Some(current) = &self.current else {
+            return Ok(());
+        };
+        let current = current.stored.identity;
+        if candidate == current || candidate.serial > current.serial {
+            return Ok(());
+        }
+        Err(ApplyError::Stale {
+            candidate: candidate.serial,
+            current: current.serial,
+        })
+    }
+
+    pub(super) fn compile(
+        &self,
+        policy: &Policy,
+        interfaces: &Interfaces,
+        identity: Identity,
+    ) -> Result<Compiled, ApplyError> {
+        let facts = interfaces.facts(policy)?;
+        let before = self.current.as_ref().map(|current| &current.stored.numbers);
+        let numbers = before
+            .unwrap_or(&Numbers::default())
+            .carried_to(policy)
+            .ok_or(CompileError::TooManyNames)?;
+        let mut image = image::compile(policy, &facts, &numbers)?;
+        image.identify(identity);
+        Ok(Compiled {
+            facts,
+            image,
+            numbers,
+        })
+    }
+
+    /// Clears the counters of every number that gets a new meaning.
+    fn clear_counters(&mut self, numbers: &Numbers) -> Result<(), CounterError> {
+        let none = Numbers::default();
+        let before = self
+            .current
+            .as_ref()
+            .map_or(&none, |current| &current.stored.numbers);
+        self.counters.clear_rules(numbers.new_rules(before))?;
+        self.counters.clear_endpoints(numbers.new_endpoints(before))
+    }
+
+    /// Publishes `image` and attaches to `carriers`, in the order in which nothing goes unjudged:
+    /// a program without an image would drop everything, an interface without a program would
+    /// pass everything.
+    fn enforce(&mut self, image: &Image, carriers: &[Carrier]) -> Result<(), ApplyError> {
+        if self.datapath.enforced()?.is_none() {
+            self.datapath.publish(image)?;
+            self.attachments = self.datapath.attach(carriers, &self.interfaces)?;
+        } else {
+            let attachments = self.datapath.attach(carriers, &self.interfaces)?;
+            self.datapath.publish(image)?;
+            self.attachments = attachments;
+        }
+        self.datapath
+            .release_others(&self.attachments, &self.interfaces)?;
+        Ok(())
+    }
+
+    /// Goes on with a policy that was in force before this agent started.
+    pub(super) fn take_up(&mut self, stored: Stored, validated: Validated) {
+        let image = Image::empty();
+        self.current = Some(Current {
+            stored,
+            validated,
+            image,
+            facts: Facts::default(),
+        });
+        self.follow(self.interfaces.clone());
+    }
+
+    /// Adapts what is enforced to the host as it is now: addresses, interfaces, ports of bridges.
+    ///
+    /// What cannot be adapted stays as it was, and is reported.
+    pub fn follow(&mut self, interfaces: Interfaces) {
+        let Some(current) = self.current.take() else {
+            self.interfaces = interfaces;
+            return;
+        };
+        self.host_problems.clear();
+        self.interfaces = interfaces;
+        let policy = &current.validated.policy;
+        let (carriers, missing) = self.interfaces.carriers_present(policy);
+        for error in missing {
+            self.problem(format!("{error}; everything else stays enforced"));
+        }
+        let adapted = self.adapt(&current, &carriers);
+        self.current = Some(match adapted {
+            Ok(Some(compiled)) => Current {
+                image: compiled.image,
+                facts: compiled.facts,
+                ..current
+            },
+            Ok(None) => current,
+            Err(error) => {
+                self.problem(format!(
+                    "the host changed, and what was enforced before stays: {error}"
+                ));
+                current
+            }
+        });
+    }
+
+    fn adapt(
+        &mut self,
+        current: &Current,
+        carriers: &[Carrier],
+    ) -> Result<Option<Compiled>, ApplyError> {
+        let policy = &current.validated.policy;
+        let facts = self.interfaces.facts_present(policy);
+        let unchanged = facts == current.facts && !current.image.is_empty();
+        if unchanged {
+            self.attachments = self.datapath.attach(carriers, &self.interfaces)?;
+            self.datapath
+                .release_others(&self.attachments, &self.interfaces)?;
+            return Ok(None);
+        }
+        let numbers = current.stored.numbers.clone();
+        let mut image = image::compile(policy, &facts, &numbers)?;
+        image.identify(current.stored.identity);
+        self.enforce(&image, carriers)?;
+        info!(addresses = facts.addresses.len(), "adapted to the host");
+        Ok(Some(Compiled {
+            facts,
+            image,
+            numbers,
+        }))
+    }
+
+    fn problem(&mut self, problem: String) {
+        warn!("{problem}");
+        self.host_problems.push(problem);
+    }
+}
+
+/// Number of addresses and prefixes in `policy`.
+pub(super) fn addresses(policy: &Policy) -> usize {
+    policy
+        .endpoints
+        .values()
+        .map(|endpoint| endpoint.addresses.len())
+        .sum()
+}

@@ -1,0 +1,199 @@
+//! What the agent tells about itself.
+
+use jiff::Timestamp;
+use verdict::counters;
+
+use super::{Current, Enforcer, change::addresses};
+use crate::{
+    control::api::{
+        Count, EndpointCount, EndpointEntry, EndpointList, PolicyInForce, PolicyText, Stats,
+        Status, VerdictCount,
+    },
+    datapath::{CounterError, HookMode},
+    explain::{fate, rule},
+    policy::{Endpoint, Protect, Vlan},
+};
+
+/// Addresses of an endpoint that are listed.
+const LISTED: usize = 16;
+
+impl Enforcer {
+    /// What the agent does.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.started.to_string(),
+            hook: self.config.hook,
+            policy: self.current.as_ref().map(in_force),
+            attachments: self.attachments.clone(),
+            protected: self.current.as_ref().map_or_else(Vec::new, protected),
+            problems: self.problems(),
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = self.policy_problems.clone();
+        problems.extend(self.host_problems.iter().cloned());
+        for attachment in &self.attachments {
+            if let (HookMode::XdpGeneric, Some(why)) = (attachment.mode, &attachment.degraded) {
+                let interface = &attachment.interface;
+                problems.push(format!("{interface} is enforced in generic mode: {why}"));
+            }
+        }
+        if self.current.is_none() {
+            problems.push("there is no policy, so nothing is enforced".to_owned());
+        }
+        problems
+    }
+
+    /// Every counter.
+    ///
+    /// # Errors
+    ///
+    /// Counters that the kernel does not give.
+    pub fn stats(&self) -> Result<Stats, CounterError> {
+        let numbers = self.current.as_ref().map(|current| &current.stored.numbers);
+        let rules = numbers
+            .into_iter()
+            .flat_map(|numbers| numbers.rules.values().copied());
+        let counters = self.counters.verdicts(std::iter::once(0).chain(rules))?;
+        let verdicts = counters.into_iter().map(|counter| {
+            let rule = numbers.and_then(|numbers| rule(numbers, counter.outcome.rule()));
+            VerdictCount {
+                reference_point: rule.map(|rule| rule.reference_point.clone()),
+                service: rule.map(|rule| rule.service.clone()),
+                reason: counter.outcome.reason().name().to_owned(),
+                fate: fate(counter.outcome),
+                count: count(counter.count),
+            }
+        });
+        Ok(Stats {
+            time: Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+                .to_string(),
+            verdicts: verdicts.collect(),
+            endpoints: self.endpoint_counts()?,
+        })
+    }
+
+    fn endpoint_counts(&self) -> Result<Vec<EndpointCount>, CounterError> {
+        let Some(current) = &self.current else {
+            return Ok(Vec::new());
+        };
+        let numbers = &current.stored.numbers.endpoints;
+        let counters = self.counters.endpoints(numbers.values().copied())?;
+        Ok(numbers
+            .keys()
+            .zip(counters)
+            .map(|(name, counter)| EndpointCount {
+                name: name.clone(),
+                passed: count(counter.count.passed),
+                dropped: count(counter.count.dropped),
+            })
+            .collect())
+    }
+
+    /// The endpoints with their counters.
+    ///
+    /// # Errors
+    ///
+    /// Counters that the kernel does not give.
+    pub fn endpoints(&self) -> Result<EndpointList, CounterError> {
+        let counts = self.endpoint_counts()?;
+        let policy = self
+            .current
+            .as_ref()
+            .map(|current| &current.validated.policy);
+        let entries = counts.into_iter().filter_map(|counts| {
+            let endpoint = policy?.endpoints.get(&counts.name)?;
+            Some(entry(counts, endpoint))
+        });
+        Ok(EndpointList {
+            endpoints: entries.collect(),
+        })
+    }
+
+    /// The text of the policy in force.
+    #[must_use]
+    pub fn policy_text(&self) -> Option<PolicyText> {
+        let stored = &self.current.as_ref()?.stored;
+        Some(PolicyText {
+            serial: stored.identity.serial,
+            file: stored.file.clone(),
+            applied: stored.applied.clone(),
+            text: stored.text.clone(),
+        })
+    }
+}
+
+fn in_force(current: &Current) -> PolicyInForce {
+    let policy = &current.validated.policy;
+    PolicyInForce {
+        name: policy.name.clone(),
+        serial: policy.serial,
+        mode: policy.mode,
+        applied: current.stored.applied.clone(),
+        endpoints: policy.endpoints.len(),
+        addresses: addresses(policy),
+        image_bytes: current.image.kernel_bytes(),
+    }
+}
+
+/// The protected addresses, in order and each once.
+fn protected(current: &Current) -> Vec<std::net::IpAddr> {
+    let mut addresses: Vec<_> = current
+        .validated
+        .policy
+        .protect
+        .iter()
+        .flat_map(|protect| match protect {
+            Protect::Address(address) => vec![*address],
+            Protect::InterfaceAddresses => current.facts.addresses.clone(),
+        })
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+fn entry(counts: EndpointCount, endpoint: &Endpoint) -> EndpointEntry {
+    let addresses = &endpoint.addresses;
+    let mac = endpoint
+        .binding
+        .mac
+        .map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
+    let vlan = endpoint.binding.vlan.map(|vlan| match vlan {
+        Vlan::Untagged => "untagged".to_owned(),
+        Vlan::Tagged(id) => id.to_string(),
+        Vlan::Stacked { outer, inner } => format!("{outer}.{inner}"),
+    });
+    EndpointEntry {
+        name: counts.name,
+        role: endpoint.role.clone(),
+        addresses: addresses.iter().take(LISTED).map(written).collect(),
+        address_count: addresses.len(),
+        mac,
+        vlan,
+        interface: endpoint.binding.interface.clone(),
+        passed: counts.passed,
+        dropped: counts.dropped,
+    }
+}
+
+/// A prefix as people write it: a single address without its length.
+fn written(prefix: &ipnet::IpNet) -> String {
+    if prefix.prefix_len() == prefix.max_prefix_len() {
+        prefix.addr().to_string()
+    } else {
+        prefix.to_string()
+    }
+}
+
+fn count(count: counters::Count) -> Count {
+    Count {
+        packets: count.packets,
+        bytes: count.bytes,
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether a policy would cut the session that it is applied from.
+//!
+//! The question is whether the peer could open the session again: an established one would go on
+//! for a while, and the operator would be locked out when it ends.
+
+use verdict::{judge::judge, reason::Verdict, transport::IpProtocol};
+
+use super::ApplyError;
+use crate::{
+    control::api::Session,
+    explain::{self, Packet, covering},
+    frame::Frame,
+    image::{Facts, Image, Numbers},
+    policy::Policy,
+};
+
+/// Refuses a policy whose `image` would drop the packets of `session`.
+pub fn check(
+    session: Session,
+    policy: &Policy,
+    image: &Image,
+    numbers: &Numbers,
+    facts: &Facts,
+) -> Result<(), ApplyError> {
+    let packet = Packet {
+        from: session.peer.ip().to_canonical(),
+        to: session.local.ip().to_canonical(),
+        protocol: IpProtocol::TCP.0,
+        port: Some(session.local.port()),
+        source_port: session.peer.port(),
+        mac: None,
+        vlan: None,
+    };
+    // Mixed families are no connection.
+    let Ok(bytes) = packet.frame(policy) else {
+        return Ok(());
+    };
+    let bound =
+        covering(policy, packet.from).and_then(|found| found.endpoint.binding.interface.as_ref());
+    let arrivals = bound.and_then(|interface| facts.arrivals.get(interface));
+    let ifindex = arrivals
+        .and_then(|indexes| indexes.first())
+        .copied()
+        .unwrap_or(0);
+    let frame = Frame {
+        bytes: &bytes,
+        ifindex,
+        vlan: None,
+    };
+    let outcome = judge(&frame, image);
+    if outcome.verdict() == Verdict::Pass {
+        return Ok(());
+    }
+    Err(ApplyError::CutsSession {
+        session: format!("{} to {}", session.peer, session.local),
+        because: explain::because(outcome, policy, numbers),
+    })
+}

@@ -1,0 +1,210 @@
+//! Taking over what is enforced, or beginning to enforce.
+
+use std::{fs, io};
+
+use jiff::Timestamp;
+use thiserror::Error;
+use tracing::{info, warn};
+
+use super::Enforcer;
+use crate::{
+    config::Config,
+    datapath::{
+        CounterError, Counters, Datapath, Identity, KernelError, LoadError, Pins, PublishError,
+        check_kernel, interface::Interfaces,
+    },
+    policy::{self, PolicyError},
+    store::{Store, StoreError, Stored, digest},
+};
+
+use super::ApplyError;
+
+/// Why the agent cannot start. What the kernel enforced before, it still enforces.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The kernel cannot run the datapath.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The programs cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The kernel's maps cannot be read.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The counters cannot be opened.
+    #[error(transparent)]
+    Counters(#[from] CounterError),
+    /// The store of policies cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The first policy cannot be read.
+    #[error("cannot read the policy {path}: {source}")]
+    ReadPolicy {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The first policy is invalid.
+    #[error("the policy is invalid, and there is none from before:\n{}", .0.lines().collect::<Vec<_>>().join("\n"))]
+    Policy(Box<PolicyError>),
+    /// The policy cannot be enforced on this host.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+/// A policy to begin with.
+struct Candidate {
+    text: String,
+    file: String,
+    serial: u64,
+}
+
+impl Enforcer {
+    /// Loads the programs and goes on with the policy that was in force, or with the one in
+    /// `config.policy` if that is newer.
+    ///
+    /// Without any policy nothing is attached, and the first `apply` begins.
+    pub fn start(config: Config, interfaces: Interfaces) -> Result<Self, StartError> {
+        let features = check_kernel()?;
+        let store = Store::open(&config.state)?;
+        let pins = Pins::new(&config.pins);
+        let mut datapath = Datapath::load(pins.clone(), config.hook, features)?;
+        info!(
+            instructions = datapath.verified_instructions(),
+            "programs loaded"
+        );
+        let counters = Counters::open(&pins)?;
+        let enforced = datapath.enforced()?;
+        let mut enforcer = Self {
+            config,
+            features,
+            store,
+            datapath,
+            counters,
+            explainer: None,
+            current: None,
+            attachments: Vec::new(),
+            interfaces,
+            host_problems: Vec::new(),
+            policy_problems: Vec::new(),
+            started: Timestamp::now(),
+        };
+        enforcer.resume(enforced)?;
+        Ok(enforcer)
+    }
+
+    /// Chooses the policy to begin with and enforces it.
+    fn resume(&mut self, enforced: Option<Identity>) -> Result<(), StartError> {
+        let stored = self.stored(enforced)?;
+        let candidate = self.newer_file(stored.as_ref())?;
+        match (candidate, stored) {
+            (Some(candidate), stored) => self.begin_with_file(&candidate, stored),
+            (None, Some(stored)) => self.begin_with_stored(stored),
+            (None, None) => {
+                let policy = self.config.policy.display();
+                warn!(%policy, "no policy yet: nothing is enforced. Apply one with `manoward policy apply`");
+                Ok(())
+            }
+        }
+    }
+
+    /// The policy that the kernel enforces, or that it did before the host was rebooted.
+    fn stored(&mut self, enforced: Option<Identity>) -> Result<Option<Stored>, StartError> {
+        let Some(identity) = enforced else {
+            return Ok(self.store.current()?);
+        };
+        let stored = self.store.find(identity)?;
+        if stored.is_none() {
+            let state = self.config.state.display();
+            self.policy_problems.push(format!(
+                "the kernel enforces a policy with serial {} that is not in {state}; it stays in \
+                 force until a policy is applied",
+                identity.serial
+            ));
+        }
+        Ok(stored)
+    }
+
+    /// The configured policy file, if its serial is higher than that of `stored`.
+    fn newer_file(&mut self, stored: Option<&Stored>) -> Result<Option<Candidate>, StartError> {
+        let path = self.config.policy.display().to_string();
+        let text = match fs::read_to_string(&self.config.policy) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) if stored.is_none() => return Err(StartError::ReadPolicy { path, source }),
+            Err(error) => {
+                self.policy_problems
+                    .push(format!("cannot read {path}: {error}"));
+                return Ok(None);
+            }
+        };
+        if stored.is_some_and(|stored| stored.identity.digest == digest(&text)) {
+            return Ok(None);
+        }
+        let serial = match policy::read(&text, &path) {
+            Ok(validated) => validated.policy.serial,
+            Err(error) if stored.is_none() => return Err(StartError::Policy(Box::new(error))),
+            Err(error) => {
+                let first = error.lines().next().unwrap_or_default();
+                self.policy_problems
+                    .push(format!("the policy before it stays in force: {first}"));
+                return Ok(None);
+            }
+        };
+        let newer = stored.is_none_or(|stored| stored.identity.serial < serial);
+        Ok(newer.then_some(Candidate {
+            text,
+            file: path,
+            serial,
+        }))
+    }
+
+    fn begin_with_file(
+        &mut self,
+        candidate: &Candidate,
+        stored: Option<Stored>,
+    ) -> Result<(), StartError> {
+        if let Some(stored) = stored {
+            self.begin_with_stored(stored)?;
+        }
+        match self.apply(
+            &candidate.text,
+            &candidate.file,
+            None,
+            self.interfaces.clone(),
+        ) {
+            Ok(_) => Ok(()),
+            Err(error) if self.current.is_some() => {
+                let serial = candidate.serial;
+                self.policy_problems
+                    .push(format!("serial {serial} was not applied: {error}"));
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Goes on with a policy that was applied before.
+    fn begin_with_stored(&mut self, stored: Stored) -> Result<(), StartError> {
+        match policy::read(&stored.text, &stored.file) {
+            Ok(validated) => {
+                info!(
+                    serial = stored.identity.serial,
+                    name = validated.policy.name,
+                    "going on"
+                );
+                self.take_up(stored, validated);
+                Ok(())
+            }
+            // Only after an upgrade that reads policies differently.
+            Err(error) => {
+                let first = error.lines().next().unwrap_or_default();
+                self.policy_problems.push(format!(
+                    "this version does not accept the policy in force, which stays: {first}"
+                ));
+                Ok(())
+            }
+        }
+    }
+}

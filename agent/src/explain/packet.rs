@@ -1,0 +1,226 @@
+//! Packets to ask about: from what somebody typed to the bytes of a frame.
+
+use std::net::IpAddr;
+
+use etherparse::{IpNumber, PacketBuilder, SingleVlanHeader, VlanId};
+use thiserror::Error;
+use verdict::transport::IpProtocol;
+
+use super::covering;
+use crate::policy::{Policy, Vlan};
+
+/// Source MAC address of packets that nothing else is known of; locally administered.
+const ANY_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+const HOST_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
+const TTL: u8 = 64;
+const WINDOW: u16 = 64_240;
+/// SCTP common header (RFC 9260): ports, verification tag, checksum.
+const SCTP_HEADER_LEN: usize = 12;
+
+/// Why there is no frame to ask about.
+#[derive(Debug, Error)]
+pub enum PacketError {
+    /// Source and destination are of different families.
+    #[error("{from} and {to} are not of the same address family")]
+    Families {
+        /// Source.
+        from: IpAddr,
+        /// Destination.
+        to: IpAddr,
+    },
+    /// A protocol with ports needs one.
+    #[error("protocol {0} has ports: give the destination port")]
+    NoPort(u8),
+    /// The frame could not be composed.
+    #[error("cannot compose the packet: {0}")]
+    Compose(String),
+    /// Not a MAC address.
+    #[error("`{0}` is not a MAC address: write six bytes as 52:54:00:aa:bb:01")]
+    Mac(String),
+    /// Not a VLAN.
+    #[error("`{0}` is not a VLAN: write an id from 1 to 4094, `untagged`, or OUTER.INNER")]
+    Vlan(String),
+    /// Not hexadecimal.
+    #[error("the frame is not hexadecimal: {0}")]
+    Hex(String),
+}
+
+/// A packet that opens a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// Source address.
+    pub from: IpAddr,
+    /// Destination address.
+    pub to: IpAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Destination port.
+    pub port: Option<u16>,
+    /// Source port.
+    pub source_port: u16,
+    /// Source MAC address; that of the endpoint's binding if not given.
+    pub mac: Option<[u8; 6]>,
+    /// VLAN; that of the endpoint's binding if not given.
+    pub vlan: Option<Vlan>,
+}
+
+impl Packet {
+    /// The packet as a frame, with what it does not say taken from the binding of its endpoint.
+    pub fn frame(&self, policy: &Policy) -> Result<Vec<u8>, PacketError> {
+        let binding = covering(policy, self.from).map(|found| &found.endpoint.binding);
+        let mac = self
+            .mac
+            .or(binding.and_then(|binding| binding.mac))
+            .unwrap_or(ANY_MAC);
+        let vlan = self.vlan.or(binding.and_then(|binding| binding.vlan));
+        let mut frame = Vec::with_capacity(128);
+        frame.extend(HOST_MAC);
+        frame.extend(mac);
+        frame.extend(tags(vlan)?);
+        let body = self.datagram()?;
+        frame.extend(if self.to.is_ipv4() {
+            [0x08, 0x00]
+        } else {
+            [0x86, 0xdd]
+        });
+        frame.extend(body);
+        Ok(frame)
+    }
+
+    /// The packet from its IP header on.
+    fn datagram(&self) -> Result<Vec<u8>, PacketError> {
+        let builder = match (self.from, self.to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                PacketBuilder::ipv4(from.octets(), to.octets(), TTL)
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                PacketBuilder::ipv6(from.octets(), to.octets(), TTL)
+            }
+            (from, to) => return Err(PacketError::Families { from, to }),
+        };
+        let mut bytes = Vec::with_capacity(96);
+        let port = || self.port.ok_or(PacketError::NoPort(self.protocol));
+        let written = match IpProtocol(self.protocol) {
+            IpProtocol::TCP => builder
+                .tcp(self.source_port, port()?, 0, WINDOW)
+                .syn()
+                .write(&mut bytes, &[]),
+            IpProtocol::UDP => builder
+                .udp(self.source_port, port()?)
+                .write(&mut bytes, &[]),
+            IpProtocol::SCTP => {
+                let mut header = [0; SCTP_HEADER_LEN];
+                header[..2].copy_from_slice(&self.source_port.to_be_bytes());
+                header[2..4].copy_from_slice(&port()?.to_be_bytes());
+                builder.write(&mut bytes, IpNumber::SCTP, &header)
+            }
+            IpProtocol::ICMP => builder.icmpv4_echo_request(1, 1).write(&mut bytes, &[]),
+            IpProtocol::ICMPV6 => builder.icmpv6_echo_request(1, 1).write(&mut bytes, &[]),
+            IpProtocol(other) => builder.write(&mut bytes, IpNumber(other), &[0; 20]),
+        };
+        written.map_err(|error| PacketError::Compose(error.to_string()))?;
+        Ok(bytes)
+    }
+}
+
+/// VLAN tags as they lie in a frame, each from its EtherType on.
+fn tags(vlan: Option<Vlan>) -> Result<Vec<u8>, PacketError> {
+    let tag = |ether_type: [u8; 2], id: u16| -> Result<[u8; 4], PacketError> {
+        let vlan_id = VlanId::try_new(id).map_err(|error| PacketError::Vlan(error.to_string()))?;
+        let header = SingleVlanHeader {
+            vlan_id,
+            ..SingleVlanHeader::default()
+        };
+        let [a, b, _, _] = header.to_bytes();
+        Ok([ether_type[0], ether_type[1], a, b])
+    };
+    let customer = [0x81, 0x00];
+    Ok(match vlan {
+        None | Some(Vlan::Untagged) => Vec::new(),
+        Some(Vlan::Tagged(id)) => tag(customer, id)?.to_vec(),
+        Some(Vlan::Stacked { outer, inner }) => {
+            [tag([0x88, 0xa8], outer)?, tag(customer, inner)?].concat()
+        }
+    })
+}
+
+/// Reads a MAC address: six bytes in hexadecimal, between colons or hyphens.
+pub fn parse_mac(text: &str) -> Result<[u8; 6], PacketError> {
+    let bytes: Option<Vec<u8>> = text
+        .split([':', '-'])
+        .map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| PacketError::Mac(text.to_owned()))
+}
+
+/// Reads a VLAN: an id, `untagged`, or `OUTER.INNER`.
+pub fn parse_vlan(text: &str) -> Result<Vlan, PacketError> {
+    let invalid = || PacketError::Vlan(text.to_owned());
+    let id = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|id| (1..=4094).contains(id))
+            .ok_or_else(invalid)
+    };
+    match text.split_once('.') {
+        _ if text == "untagged" => Ok(Vlan::Untagged),
+        Some((outer, inner)) => Ok(Vlan::Stacked {
+            outer: id(outer)?,
+            inner: id(inner)?,
+        }),
+        None => Ok(Vlan::Tagged(id(text)?)),
+    }
+}
+
+/// Reads a frame in hexadecimal; white space and colons are skipped.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>, PacketError> {
+    let digits: Vec<char> = text
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != ':')
+        .collect();
+    if !digits.len().is_multiple_of(2) {
+        return Err(PacketError::Hex(format!(
+            "it has {} digits, an odd number",
+            digits.len()
+        )));
+    }
+    digits
+        .chunks_exact(2)
+        .map(|pair| {
+            let value = |c: char| {
+                c.to_digit(16)
+                    .ok_or_else(|| PacketError::Hex(format!("`{c}` is no digit")))
+            };
+            Ok((value(pair[0])? << 4 | value(pair[1])?) as u8)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_type() {
+        assert_eq!(
+            parse_mac("52:54:00:aa:BB:01").expect("a MAC"),
+            [0x52, 0x54, 0, 0xaa, 0xbb, 1]
+        );
+        assert!(parse_mac("52:54:00:aa:bb").is_err());
+        assert_eq!(
+            parse_vlan("200.100").expect("tags"),
+            Vlan::Stacked {
+                outer: 200,
+                inner: 100
+            }
+        );
+        assert!(parse_vlan("4095").is_err() && parse_vlan("0").is_err());
+        assert_eq!(
+            parse_hex("de:ad be\nef").expect("hex"),
+            [0xde, 0xad, 0xbe, 0xef]
+        );
+        assert!(parse_hex("abc").is_err() && parse_hex("xy").is_err());
+    }
+}
