@@ -15,11 +15,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use thiserror::Error;
+use verdict::layout::Control;
 
-use crate::{
-    datapath::Identity,
-    image::{Numbers, RuleName},
-};
+use crate::image::{Numbers, RuleName};
 
 /// Policies that are kept.
 const KEPT: usize = 32;
@@ -81,12 +79,21 @@ struct Sheet {
     endpoints: BTreeMap<String, u32>,
 }
 
-/// The digest of a policy's text: the first 8 bytes of its SHA-256.
+/// Which policy something is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// Its serial.
+    pub serial: u64,
+    /// Digest of its text.
+    pub digest: u64,
+}
+
+/// The digest of a policy's text: the first bits of its SHA-256, as many as the kernel keeps.
 #[must_use]
 pub fn digest(text: &str) -> u64 {
     let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
     let [a, b, c, d, e, f, g, h, ..] = hash;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> (u64::BITS - Control::DIGEST_BITS)
 }
 
 /// The directory of policies.
@@ -153,6 +160,15 @@ impl Store {
                 reason: format!("`{name}` names no policy"),
             }),
         }
+    }
+
+    /// The policy with this digest; `None` if there is none.
+    pub fn with_digest(&self, digest: u64) -> Result<Option<Stored>, StoreError> {
+        let found = self
+            .identities()?
+            .into_iter()
+            .find(|identity| identity.digest == digest);
+        found.map_or(Ok(None), |identity| self.find(identity))
     }
 
     /// A policy that was saved.

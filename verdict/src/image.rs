@@ -7,8 +7,7 @@
 //! | 0 | filter: bit set for every protected address ([`Family::filter_bit`](crate::address::Family::filter_bit)) |
 //! | 1 | header: the words below |
 //! | 2, 3 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
-//! | 4 | identity: serial of the policy, digest of its text; not read by packets |
-//! | 5.. | service of each IP protocol, 256 x 16 bits |
+//! | 4.. | service of each IP protocol, 256 x 16 bits |
 //! | then | UDP source ports of outbound services, 65,536 bits |
 //! | then | service of each TCP, UDP, SCTP port, 3 x 65,536 x 16 bits |
 //!
@@ -49,10 +48,8 @@ pub const FILTER: u32 = 0;
 pub const HEADER: u32 = 1;
 /// Line of the prefix lengths of IPv4; IPv6 has the next.
 pub const LENGTHS: u32 = 2;
-/// Line that says which policy this is: serial in word 0, digest in word 1.
-pub const IDENTITY: u32 = 4;
 /// First line of the services by IP protocol.
-pub const PROTOCOLS: u32 = 5;
+pub const PROTOCOLS: u32 = 4;
 /// First line of the UDP source ports of outbound services.
 pub const OUTBOUND_UDP: u32 = PROTOCOLS + 256 / PER_LINE_16;
 /// First line of the services by port; TCP, UDP and SCTP follow each other.

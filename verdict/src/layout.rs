@@ -17,24 +17,31 @@ pub const CHUNK_LINES: u32 = 1 << 14;
 /// Most chunks of an image: 256 MiB.
 pub const CHUNKS: u32 = 256;
 
-/// The control record: one word, written at once, that names the slot every packet is judged by.
+/// The control record: one word that names the slot every packet is judged by.
 ///
-/// Bits 0 to 7 hold the slot; bit 63 is set in every record that was written, so that a map which
-/// nobody has filled yet enforces nothing by accident.
+/// Byte 0 holds the slot, bits 8 to 62 a digest of the policy in it, by which an agent that starts
+/// knows what is enforced. Bit 63 is set in every record that was written, so that a map which
+/// nobody has filled yet enforces nothing by accident. Programs read only byte 0 and bit 63, which
+/// never changes again: a record is replaced at once even where the kernel copies it bytewise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(transparent)]
 pub struct Control(pub u64);
 
 impl Control {
     const WRITTEN: u64 = 1 << 63;
+    const SLOT_BITS: u32 = 8;
+
+    /// Bits that a digest has.
+    pub const DIGEST_BITS: u32 = 55;
 
     /// The record before the first policy.
     pub const NONE: Self = Self(0);
 
-    /// A record that enforces the image in `slot`.
+    /// A record that enforces the image in `slot`, of the policy with `digest`.
     #[must_use]
-    pub const fn enforce(slot: u32) -> Self {
-        Self(Self::WRITTEN | (slot as u64 & 0xff))
+    pub const fn enforce(slot: u32, digest: u64) -> Self {
+        let slot = slot as u64 & ((1 << Self::SLOT_BITS) - 1);
+        Self(Self::WRITTEN | (digest << Self::SLOT_BITS) | slot)
     }
 
     /// The slot in force; `None` before the first policy.
@@ -46,6 +53,12 @@ impl Control {
         } else {
             Some((self.0 & 0xff) as u32)
         }
+    }
+
+    /// Digest of the policy in force.
+    #[must_use]
+    pub const fn digest(self) -> u64 {
+        (self.0 & !Self::WRITTEN) >> Self::SLOT_BITS
     }
 }
 
@@ -61,8 +74,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_control_record_names_a_slot() {
+    fn a_control_record_names_slot_and_policy() {
         assert_eq!(Control::NONE.enforced(), None);
-        assert_eq!(Control::enforce(3).enforced(), Some(3));
+        let digest = (1 << Control::DIGEST_BITS) - 2;
+        let control = Control::enforce(3, digest);
+        assert_eq!((control.enforced(), control.digest()), (Some(3), digest));
     }
 }

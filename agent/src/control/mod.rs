@@ -2,4 +2,5 @@
 
 mod answers;
 pub mod api;
+pub mod client;
 pub mod server;

@@ -31,6 +31,15 @@ pub struct Chunk(pub [Line; CHUNK_LINES as usize]);
 // SAFETY: an array of integers: no padding, every bit pattern is a value.
 unsafe impl Pod for Chunk {}
 
+impl Chunk {
+    /// A chunk of zeros; it never lies on the stack, which it would not fit.
+    #[must_use]
+    pub fn zeroed() -> Box<Self> {
+        // SAFETY: zero is a value of every integer.
+        unsafe { Box::new_zeroed().assume_init() }
+    }
+}
+
 /// A verdict counter.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]

@@ -21,7 +21,7 @@ pub use explain::{ExplainError, Explainer};
 pub use kernel::{Features, KernelError, check_kernel};
 pub use load::{Datapath, Hook, LoadError};
 pub use pins::{PinError, Pins};
-pub use publish::{Identity, PublishError};
+pub use publish::PublishError;
 
 #[doc(hidden)]
 pub use load::OBJECT;

@@ -3,8 +3,8 @@
 use aya::maps::{Array, ArrayOfMaps, MapData, MapError};
 use thiserror::Error;
 use verdict::{
-    image::{IDENTITY, Line},
-    layout::{CHUNK_LINES, Control, SLOTS, chunk_index},
+    image::Line,
+    layout::{Control, chunk_index},
 };
 
 use super::{
@@ -16,14 +16,8 @@ use crate::image::Image;
 /// `BPF_F_MMAPABLE`: as the template of the inner maps has it.
 const MMAPABLE: u32 = 1 << 10;
 
-/// Which policy an image was compiled from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Identity {
-    /// Serial of the policy.
-    pub serial: u64,
-    /// Digest of its text.
-    pub digest: u64,
-}
+/// Slots that policies are published to in turn: the one before stays until the next.
+const IN_TURN: u32 = 2;
 
 /// Why an image was not published. What was enforced before still is.
 #[derive(Debug, Error)]
@@ -44,21 +38,22 @@ pub enum PublishError {
 type Chunks<'a> = ArrayOfMaps<&'a mut MapData, Array<MapData, Chunk>>;
 
 impl Datapath {
-    /// Enforces `image` from the next packet on. Its identity line says which policy it is.
+    /// Enforces `image` from the next packet on.
     ///
     /// When this returns, no packet is judged by the image before any more.
     pub fn publish(&mut self, image: &Image) -> Result<(), PublishError> {
         let slot = self
             .control()?
             .enforced()
-            .map_or(0, |slot| (slot + 1) % SLOTS.min(2));
+            .map_or(0, |slot| (slot + 1) % IN_TURN);
         let first = self.fill(slot, image)?;
+        let record = Control::enforce(slot, image.digest());
         let mut control: Array<_, u64> = self
             .map(name::CONTROL)?
             .try_into()
             .map_err(failed("open the control record"))?;
         control
-            .set(0, Control::enforce(slot).0, 0)
+            .set(0, record.0, 0)
             .map_err(failed("write the control record"))?;
         // The kernel returns from an update of this kind of map only after every program that ran
         // meanwhile has ended: with the image before, if it began before the record was written.
@@ -68,7 +63,7 @@ impl Datapath {
     /// Writes every chunk of `image` into `slot`, and returns the first.
     fn fill(&mut self, slot: u32, image: &Image) -> Result<Array<MapData, Chunk>, PublishError> {
         let mut first = None;
-        let mut value = Box::new(Chunk([Line::default(); CHUNK_LINES as usize]));
+        let mut value = Chunk::zeroed();
         for (number, lines) in (0..).zip(image.chunks()) {
             let (filled, rest) = value.0.split_at_mut(lines.len());
             filled.copy_from_slice(lines);
@@ -108,21 +103,10 @@ impl Datapath {
             .map_err(failed("read the control record"))
     }
 
-    /// The policy that the kernel enforces; `None` before the first.
-    pub fn enforced(&mut self) -> Result<Option<Identity>, PublishError> {
-        let Some(slot) = self.control()?.enforced() else {
-            return Ok(None);
-        };
-        let chunks: Chunks<'_> = self
-            .map(name::IMAGES)?
-            .try_into()
-            .map_err(failed("open the images"))?;
-        let first = chunks
-            .get(&chunk_index(slot, 0), 0)
-            .map_err(failed("open the policy"))?;
-        let chunk = first.get(&0, 0).map_err(failed("read the policy"))?;
-        let [serial, digest, ..] = chunk.0[IDENTITY as usize];
-        Ok(Some(Identity { serial, digest }))
+    /// Digest of the policy that the kernel enforces; `None` before the first.
+    pub fn enforced(&mut self) -> Result<Option<u64>, PublishError> {
+        let control = self.control()?;
+        Ok(control.enforced().map(|_| control.digest()))
     }
 }
 

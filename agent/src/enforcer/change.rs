@@ -9,12 +9,12 @@ use super::{Current, Enforcer, host_facts, now, session};
 use crate::{
     control::api::{Applied, Session},
     datapath::{
-        AttachError, CounterError, Identity, PublishError,
+        AttachError, CounterError, PublishError,
         interface::{Carrier, InterfaceError, Interfaces},
     },
     image::{self, CompileError, Facts, Image, Numbers},
     policy::{self, Policy, PolicyError, Validated},
-    store::{StoreError, Stored, digest},
+    store::{Identity, StoreError, Stored, digest},
 };
 
 /// Why a policy was not applied. The one before is still in force.
@@ -170,7 +170,7 @@ impl Enforcer {
             .carried_to(policy)
             .ok_or(CompileError::TooManyNames)?;
         let mut image = image::compile(policy, &facts, &numbers)?;
-        image.identify(identity);
+        image.identify(identity.digest);
         Ok(Compiled {
             facts,
             image,
@@ -266,7 +266,7 @@ impl Enforcer {
         }
         let numbers = current.stored.numbers.clone();
         let mut image = image::compile(policy, &facts, &numbers)?;
-        image.identify(current.stored.identity);
+        image.identify(current.stored.identity.digest);
         self.enforce(&image, carriers)?;
         info!(addresses = facts.addresses.len(), "adapted to the host");
         Ok(Some(Compiled {

@@ -3,9 +3,9 @@
 use super::{ApplyError, Enforcer, host_facts};
 use crate::{
     control::api::{Candidate, Difference, Report},
-    datapath::{Identity, interface::Interfaces},
+    datapath::interface::Interfaces,
     policy::{self, Mistake, Validated},
-    store::digest,
+    store::{Identity, digest},
 };
 
 impl Enforcer {

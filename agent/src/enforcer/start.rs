@@ -10,8 +10,8 @@ use super::Enforcer;
 use crate::{
     config::Config,
     datapath::{
-        CounterError, Counters, Datapath, Identity, KernelError, LoadError, Pins, PublishError,
-        check_kernel, interface::Interfaces,
+        CounterError, Counters, Datapath, KernelError, LoadError, Pins, PublishError, check_kernel,
+        interface::Interfaces,
     },
     policy::{self, PolicyError},
     store::{Store, StoreError, Stored, digest},
@@ -95,7 +95,7 @@ impl Enforcer {
     }
 
     /// Chooses the policy to begin with and enforces it.
-    fn resume(&mut self, enforced: Option<Identity>) -> Result<(), StartError> {
+    fn resume(&mut self, enforced: Option<u64>) -> Result<(), StartError> {
         let stored = self.stored(enforced)?;
         let candidate = self.newer_file(stored.as_ref())?;
         match (candidate, stored) {
@@ -110,17 +110,16 @@ impl Enforcer {
     }
 
     /// The policy that the kernel enforces, or that it did before the host was rebooted.
-    fn stored(&mut self, enforced: Option<Identity>) -> Result<Option<Stored>, StartError> {
-        let Some(identity) = enforced else {
+    fn stored(&mut self, enforced: Option<u64>) -> Result<Option<Stored>, StartError> {
+        let Some(digest) = enforced else {
             return Ok(self.store.current()?);
         };
-        let stored = self.store.find(identity)?;
+        let stored = self.store.with_digest(digest)?;
         if stored.is_none() {
             let state = self.config.state.display();
             self.policy_problems.push(format!(
-                "the kernel enforces a policy with serial {} that is not in {state}; it stays in \
-                 force until a policy is applied",
-                identity.serial
+                "the kernel enforces a policy that is not in {state}; it stays in force until a \
+                 policy is applied"
             ));
         }
         Ok(stored)

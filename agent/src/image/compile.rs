@@ -122,6 +122,7 @@ pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Imag
     }
     Ok(Image {
         lines: builder.lines,
+        digest: 0,
     })
 }
 

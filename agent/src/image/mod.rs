@@ -10,11 +10,10 @@ mod prefixes;
 #[cfg(test)]
 mod tests;
 
-use crate::datapath::Identity;
 pub use compile::{CompileError, Facts, compile};
 pub use numbers::{Numbers, RuleName};
 use verdict::{
-    image::{IDENTITY, Line, Missing, Tables},
+    image::{Line, Missing, Tables},
     layout::CHUNK_LINES,
 };
 
@@ -22,20 +21,28 @@ use verdict::{
 #[derive(Clone, Debug)]
 pub struct Image {
     lines: Vec<Line>,
+    digest: u64,
 }
 
 impl Image {
     /// No image: everything it is asked is missing.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { lines: Vec::new() }
+        Self {
+            lines: Vec::new(),
+            digest: 0,
+        }
     }
 
-    /// Writes into the image which policy it was compiled from.
-    pub fn identify(&mut self, identity: Identity) {
-        if let Some(line) = self.lines.get_mut(IDENTITY as usize) {
-            line[..2].copy_from_slice(&[identity.serial, identity.digest]);
-        }
+    /// States which policy the image was compiled from.
+    pub const fn identify(&mut self, digest: u64) {
+        self.digest = digest;
+    }
+
+    /// Digest of the policy that the image was compiled from; 0 if nobody said.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Memory that the image takes in the kernel.

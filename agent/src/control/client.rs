@@ -1,0 +1,306 @@
+//! The client of the control API: one connection to the agent's socket for each request, so that
+//! a client outlives a restart of the agent.
+
+use std::{
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use nix::unistd::{Gid, Group};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+use tokio::net::UnixStream;
+
+use super::api::{
+    Applied, Candidate, Detached, Difference, EndpointList, Explanation, Failure, PolicyText,
+    Question, Report, Stats, Status,
+};
+
+/// How long an answer that only reads may take.
+const READING: Duration = Duration::from_secs(10);
+/// How long an answer may take for which a policy of a million addresses may have to be compiled.
+const WORKING: Duration = Duration::from_mins(5);
+
+/// Why the agent did not do what was asked.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nothing is at the socket's path.
+    #[error(
+        "there is no socket at {socket}. Is the agent running? Start it with `systemctl start manoward`, or name its socket with --socket"
+    )]
+    Missing {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The socket is left over, or is none.
+    #[error(
+        "nobody listens at {socket}: the agent has ended. Start it with `systemctl start manoward`"
+    )]
+    Refused {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The caller may not open the socket.
+    #[error("you may not open {socket}: {remedy}")]
+    Denied {
+        /// The socket.
+        socket: PathBuf,
+        /// Who may, and how to become one of them.
+        remedy: String,
+    },
+    /// The socket cannot be reached for another reason.
+    #[error("cannot connect to {socket}: {source}")]
+    Connect {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No answer came.
+    #[error(
+        "the agent has not answered {request} within {} s. See what it does: `journalctl -u manoward`", .after.as_secs()
+    )]
+    Silent {
+        /// Method and path.
+        request: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The connection ended before the answer was complete.
+    #[error(
+        "the agent closed the connection during {request} ({source}). See why: `journalctl -u manoward`"
+    )]
+    Broken {
+        /// Method and path.
+        request: String,
+        /// Why.
+        source: hyper::Error,
+    },
+    /// The answer is none of this version's API.
+    #[error(
+        "the answer to {request} cannot be read ({reason}). Use the `manoward` that the agent is from"
+    )]
+    Unintelligible {
+        /// Method and path.
+        request: String,
+        /// Why.
+        reason: String,
+    },
+    /// The agent says why not.
+    #[error("{}", .0.message)]
+    Failed(Box<Failure>),
+}
+
+impl ClientError {
+    /// Whether no agent is there, as opposed to one that does not do what was asked.
+    #[must_use]
+    pub const fn is_absent(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Refused { .. })
+    }
+
+    /// The agent's own words, if it answered.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+/// A client of the agent at one socket.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client of the agent that listens at `socket`; nothing is connected yet.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self {
+            socket: socket.to_owned(),
+        }
+    }
+
+    /// What the agent does.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.get("/v1/status").await
+    }
+
+    /// Exact counts since the programs were first attached.
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        self.get("/v1/stats").await
+    }
+
+    /// The endpoints of the policy in force.
+    pub async fn endpoints(&self) -> Result<EndpointList, ClientError> {
+        self.get("/v1/endpoints").await
+    }
+
+    /// The text of the policy in force.
+    pub async fn policy(&self) -> Result<PolicyText, ClientError> {
+        self.get("/v1/policy").await
+    }
+
+    /// What is wrong with a policy.
+    pub async fn check(&self, candidate: &Candidate) -> Result<Report, ClientError> {
+        self.post("/v1/policy/check", candidate).await
+    }
+
+    /// How a policy differs from the one in force.
+    pub async fn diff(&self, candidate: &Candidate) -> Result<Difference, ClientError> {
+        self.post("/v1/policy/diff", candidate).await
+    }
+
+    /// Applies a policy.
+    pub async fn apply(&self, candidate: &Candidate) -> Result<Applied, ClientError> {
+        self.post("/v1/policy/apply", candidate).await
+    }
+
+    /// What the policy in force decides about a packet, and why.
+    pub async fn explain(&self, question: &Question) -> Result<Explanation, ClientError> {
+        self.post("/v1/explain", question).await
+    }
+
+    /// Ends enforcement.
+    pub async fn detach(&self) -> Result<Detached, ClientError> {
+        self.request(Method::POST, "/v1/detach", Bytes::new(), WORKING)
+            .await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.request(Method::GET, path, Bytes::new(), READING).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Unintelligible {
+            request: format!("POST {path}"),
+            reason: error.to_string(),
+        })?;
+        self.request(Method::POST, path, body.into(), WORKING).await
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
+        let name = format!("{method} {path}");
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|source| self.unreachable(source))?;
+        let exchange = exchange(stream, &name, method, path, body);
+        match tokio::time::timeout(patience, exchange).await {
+            Ok(answer) => {
+                let (status, body) = answer?;
+                read(status, &body, name)
+            }
+            Err(_) => Err(ClientError::Silent {
+                request: name,
+                after: patience,
+            }),
+        }
+    }
+
+    fn unreachable(&self, source: io::Error) -> ClientError {
+        let socket = self.socket.clone();
+        match source.kind() {
+            io::ErrorKind::NotFound => ClientError::Missing { socket },
+            io::ErrorKind::ConnectionRefused => ClientError::Refused { socket },
+            io::ErrorKind::PermissionDenied => {
+                let remedy = entitled(&socket);
+                ClientError::Denied { socket, remedy }
+            }
+            _ => ClientError::Connect { socket, source },
+        }
+    }
+}
+
+/// Sends one request and reads the whole answer.
+async fn exchange(
+    stream: UnixStream,
+    name: &str,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let broken = |source| ClientError::Broken {
+        request: name.to_owned(),
+        source,
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let connection = tokio::spawn(connection);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "manoward");
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let request = request
+        .body(Full::new(body))
+        .expect("method, path and headers are constant and valid");
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(broken)?;
+    connection.abort();
+    Ok((status, body.to_bytes()))
+}
+
+/// Reads an answer as what was asked for, or as the reason why not.
+fn read<T: DeserializeOwned>(
+    status: StatusCode,
+    body: &[u8],
+    request: String,
+) -> Result<T, ClientError> {
+    if status.is_success() {
+        return serde_json::from_slice(body).map_err(|error| ClientError::Unintelligible {
+            request,
+            reason: error.to_string(),
+        });
+    }
+    match serde_json::from_slice::<Failure>(body) {
+        Ok(failure) => Err(ClientError::Failed(Box::new(failure))),
+        Err(_) => Err(ClientError::Unintelligible {
+            request,
+            reason: match String::from_utf8_lossy(body).trim() {
+                "" => format!("status {status}"),
+                text => format!("status {status}: {text}"),
+            },
+        }),
+    }
+}
+
+/// Who may open `socket`, and how to become one of them.
+fn entitled(socket: &Path) -> String {
+    let group = socket
+        .metadata()
+        .ok()
+        .filter(|socket| socket.mode() & 0o060 == 0o060 && socket.gid() != 0)
+        .and_then(|socket| Group::from_gid(Gid::from_raw(socket.gid())).ok().flatten());
+    match group {
+        Some(group) => format!(
+            "you are not in the group `{0}`. Use sudo, or `usermod -aG {0} USER` and log in again",
+            group.name
+        ),
+        None => "only root may. Use sudo".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
