@@ -8,7 +8,7 @@ use crate::policy::{
     mistake::{At, Mistakes},
     model::{Encryption, ReferencePoint, Service, ServiceMatch, Transport},
     positions::{Object, Positions},
-    protocol::PROTOCOLS,
+    protocol::{self, PROTOCOLS},
     raw::{Named, RawMatch, Text, Texts},
     suggest,
 };
@@ -47,7 +47,7 @@ fn service(name: &Text, raw: Vec<RawMatch>, mistakes: &mut Mistakes) -> Service 
         let Some(protocol) = raw
             .protocol
             .as_ref()
-            .and_then(|text| protocol(text, mistakes))
+            .and_then(|text| protocol_number(text, mistakes))
         else {
             continue;
         };
@@ -104,10 +104,9 @@ fn agreed_encryption(name: &Text, raw: &[RawMatch], mistakes: &mut Mistakes) -> 
     agreed.map_or_else(Encryption::default, |(encryption, _)| encryption)
 }
 
-fn protocol(text: &Text, mistakes: &mut Mistakes) -> Option<u8> {
+fn protocol_number(text: &Text, mistakes: &mut Mistakes) -> Option<u8> {
     let word = &*text.what;
-    let known = PROTOCOLS.iter().find(|&&(name, _)| name == word);
-    let number = known.map_or_else(|| word.parse().ok(), |&(_, number)| Some(number));
+    let number = protocol::number(word);
     if number.is_none() {
         mistakes.add(text.at, || {
             let names = PROTOCOLS.iter().map(|&(name, _)| name);
