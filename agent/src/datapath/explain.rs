@@ -15,7 +15,7 @@ use verdict::reason::Outcome;
 use super::{
     Hook, LoadError, Pins,
     kernel::Features,
-    load::{self, loader},
+    load::{self, Settings},
     maps::name,
 };
 
@@ -52,10 +52,8 @@ pub struct Explainer {
 impl Explainer {
     /// Loads the twin of the program of `hook` over the image pinned under `pins`.
     pub fn load(pins: &Pins, hook: Hook, features: Features) -> Result<Self, LoadError> {
-        let mut loader = loader(features, true);
-        for name in [name::CONTROL, name::IMAGES] {
-            loader.map_pin_path(name, pins.map(name));
-        }
+        let settings = Settings::new(features, true, pins)?;
+        let mut loader = settings.loader(pins, &[name::CONTROL, name::IMAGES]);
         // Its counts are of no interest, and counters are most of the memory.
         for name in [name::VERDICTS, name::ENDPOINTS] {
             loader.map_max_entries(name, 1);

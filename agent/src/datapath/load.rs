@@ -2,13 +2,13 @@
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{MapData, MapError},
+    maps::{Array, Map, MapData, MapError},
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use verdict::reason::Verdict;
+use verdict::{layout::Control, reason::Verdict};
 
 use super::{
     kernel::Features,
@@ -125,11 +125,8 @@ impl Datapath {
     /// Nothing that is attached changes yet.
     pub fn load(pins: Pins, hook: Hook, features: Features) -> Result<Self, LoadError> {
         pins.prepare()?;
-        let mut loader = loader(features, false);
-        for name in PINNED {
-            loader.map_pin_path(name, pins.map(name));
-        }
-        let mut ebpf = loader.load(OBJECT)?;
+        let settings = Settings::new(features, false, &pins)?;
+        let mut ebpf = settings.loader(&pins, &PINNED).load(OBJECT)?;
         load_program(&mut ebpf, hook)?;
         Ok(Self { ebpf, pins, hook })
     }
@@ -152,18 +149,54 @@ impl Datapath {
         self.pins.remove()
     }
 
-    pub(super) fn map(&mut self, name: &'static str) -> Result<&mut aya::maps::Map, LoadError> {
+    pub(super) fn map(&mut self, name: &'static str) -> Result<&mut Map, LoadError> {
         self.ebpf.map_mut(name).ok_or(LoadError::Missing(name))
     }
 }
 
-/// A loader of [`OBJECT`] with its settings; `explain` makes programs leave their outcome.
-pub(super) fn loader(features: Features, explain: bool) -> EbpfLoader<'static> {
-    let mut loader = EbpfLoader::new();
-    let flag = |value: bool| if value { &1u8 } else { &0u8 };
-    loader.override_global("MULTI_BUFFER", flag(features.multi_buffer), true);
-    loader.override_global("EXPLAIN", flag(explain), true);
-    loader
+/// What the variables of the programs are set to when they are loaded.
+pub(super) struct Settings {
+    multi_buffer: u8,
+    explain: u8,
+    control: u64,
+}
+
+impl Settings {
+    /// The settings for `features`, with the control record that is pinned, if one is.
+    ///
+    /// aya writes the initial value of a variable into its map even if the map was pinned before,
+    /// so a record that is in force has to be its own initial value.
+    pub(super) fn new(features: Features, explain: bool, pins: &Pins) -> Result<Self, LoadError> {
+        let control = if pins.map(name::CONTROL).exists() {
+            let failed = |source| LoadError::Map {
+                name: name::CONTROL,
+                source,
+            };
+            let map = Map::Array(pinned_map(pins, name::CONTROL)?);
+            Array::<_, u64>::try_from(map)
+                .and_then(|map| map.get(&0, 0))
+                .map_err(failed)?
+        } else {
+            Control::NONE.0
+        };
+        Ok(Self {
+            multi_buffer: features.multi_buffer.into(),
+            explain: explain.into(),
+            control,
+        })
+    }
+
+    /// A loader of [`OBJECT`] with these settings and the maps `pinned` under `pins`.
+    pub(super) fn loader(&self, pins: &Pins, pinned: &[&'static str]) -> EbpfLoader<'_> {
+        let mut loader = EbpfLoader::new();
+        loader.override_global("MULTI_BUFFER", &self.multi_buffer, true);
+        loader.override_global("EXPLAIN", &self.explain, true);
+        loader.override_global("CONTROL", &self.control, true);
+        for name in pinned {
+            loader.map_pin_path(name, pins.map(name));
+        }
+        loader
+    }
 }
 
 /// Loads the program of `hook` into the kernel.
