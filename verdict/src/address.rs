@@ -33,7 +33,7 @@ pub trait Family: Copy + Eq {
     /// The bit of the protected-address filter that this address sets, below 512.
     fn filter_bit(self) -> u32;
 
-    /// Whether the address names a group: multicast, or the limited broadcast.
+    /// Whether the address names a group: multicast, or a limited broadcast.
     fn is_group(self) -> bool;
 
     /// A hash of the prefix `self/length`, under the image's seed. Bits 24 to 63 are well mixed.
@@ -130,8 +130,9 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn is_group(self) -> bool {
-        // 224.0.0.0/4 and 255.255.255.255; 240.0.0.0/4 between them is not in use (RFC 1112).
-        self.0 >= 0xe000_0000
+        // 224.0.0.0/4 and 255.255.255.255; 240.0.0.0/4 between them is not in use (RFC 1112). And
+        // 0.0.0.0, the limited broadcast of old (RFC 1122, 3.3.6), which Linux still delivers.
+        self.0.wrapping_sub(1) >= 0xe000_0000 - 1
     }
 
     #[inline(always)]
@@ -205,16 +206,16 @@ impl Family for Ipv6 {
 
     #[inline(always)]
     fn preferred(hash: u64) -> usize {
-        ((hash >> 56) * Self::PER_BUCKET as u64 >> 8) as usize
+        (((hash >> 56) * Self::PER_BUCKET as u64) >> 8) as usize
     }
 
     /// Keys lie in words 0 to 5; prefix lengths, displaced and values, 32 bits for each entry, in
     /// words 6 and 7.
     #[inline(always)]
     fn read(self, length: u8, bucket: &Line, at: usize) -> Entry {
-        let word = (bucket[6 + at / 2 & 7] >> (32 * (at % 2))) as u32;
-        let different = (bucket[2 * at & 7] ^ self.high)
-            | (bucket[2 * at + 1 & 7] ^ self.low)
+        let word = (bucket[(6 + at / 2) & 7] >> (32 * (at % 2))) as u32;
+        let different = (bucket[(2 * at) & 7] ^ self.high)
+            | (bucket[(2 * at + 1) & 7] ^ self.low)
             | u64::from((word >> LENGTH_SHIFT) ^ (u32::from(length) + 1));
         Entry::new(word, different == 0)
     }
@@ -229,3 +230,6 @@ impl Family for Ipv6 {
         bucket[6 + at / 2] |= u64::from(Entry::DISPLACED) << (32 * (at % 2));
     }
 }
+
+#[cfg(test)]
+mod tests;
