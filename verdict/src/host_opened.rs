@@ -32,6 +32,18 @@ pub fn may_belong<A: Family, P: Packet, T: Tables>(
             Ok(flags & (SYN | ACK) != SYN)
         }
         IpProtocol::UDP => Ok(bit(tables, OUTBOUND_UDP, u32::from(ports.source()))?),
+        _ => answers(packet, datagram),
+    }
+}
+
+/// Whether `datagram` is an ICMP error or echo reply, which asks for nothing, whoever may ping.
+///
+/// # Errors
+///
+/// [`Reason::TransportTruncated`] if the header ends too early to tell.
+#[inline(always)]
+pub fn answers<A: Family, P: Packet>(packet: &P, datagram: &Datagram<A>) -> Result<bool, Reason> {
+    match IpProtocol(datagram.protocol) {
         IpProtocol::ICMP => {
             let [kind, _code] = bytes(packet, datagram.transport)?;
             Ok(matches!(
@@ -57,3 +69,6 @@ fn bytes<P: Packet>(packet: &P, at: usize) -> Result<[u8; 2], Reason> {
         None => Err(Reason::TransportTruncated),
     }
 }
+
+#[cfg(test)]
+mod tests;

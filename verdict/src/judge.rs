@@ -263,6 +263,9 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
     #[inline(always)]
     fn service(&self, protocol: IpProtocol) -> Result<(u16, Ports), Reason> {
         let Some(table) = protocol.port_table() else {
+            if host_opened::answers(self.packet, self.datagram)? {
+                return Ok((0, Ports::NONE));
+            }
             return Ok((service::of_protocol(self.tables, protocol)?, Ports::NONE));
         };
         let Some(&bytes) = self.packet.view::<4>(self.datagram.transport) else {
@@ -339,3 +342,6 @@ fn ungoverned<T: Tables>(tables: &T, reason: Reason, endpoint: u32) -> Outcome {
         && Header::of(tables).is_ok_and(|header| header.flags().audit());
     Outcome::new(reason, audit, 0, endpoint)
 }
+
+#[cfg(test)]
+mod tests;
