@@ -108,7 +108,7 @@ fn contains<T: Tables>(tables: &T, place: u64, ifindex: u32) -> Result<bool, Mis
     let set = tables.line((place >> 32) as u32)?;
     let mut at = 0;
     while at < INTERFACES_PER_SET {
-        if (set[at / 2 & 7] >> (32 * (at % 2))) as u32 == ifindex {
+        if (set[(at / 2) & 7] >> (32 * (at % 2))) as u32 == ifindex {
             return Ok(true);
         }
         at += 1;
@@ -143,7 +143,7 @@ pub fn find<A: Family, T: Tables>(
         if at >= count {
             break;
         }
-        let length = (lengths[(at / 8 & 7) as usize] >> (8 * (at % 8))) as u8;
+        let length = (lengths[((at / 8) & 7) as usize] >> (8 * (at % 8))) as u8;
         let id = table::find(tables, region, header.seed(), source.masked(length), length)?;
         if id != 0 {
             return Ok(id);
@@ -152,3 +152,6 @@ pub fn find<A: Family, T: Tables>(
     }
     Ok(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,6 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Frame, Reason> {
         tags,
     })
 }
+
+#[cfg(test)]
+mod tests;

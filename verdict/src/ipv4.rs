@@ -49,3 +49,6 @@ impl Network for Ipv4 {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,6 @@ fn read4<P: Packet>(packet: &P, at: usize) -> Result<[u8; 4], Reason> {
         None => Err(Reason::ExtensionTruncated),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,4 +35,6 @@ pub mod packet;
 pub mod reason;
 pub mod service;
 pub mod table;
+#[cfg(test)]
+mod tests;
 pub mod transport;

@@ -65,3 +65,51 @@ pub fn rule<T: Tables>(
     let base = header.rules().wrapping_add(u32::from(service) * LINES);
     Ok(Rule(value16(tables, base, u32::from(role & 63))?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::sample::{GRE, SSH, WATCHED, image};
+
+    #[test]
+    fn a_service_is_found_by_its_own_transport_and_port() {
+        let image = image(false);
+        assert_eq!(of_port(&image, 0, SSH), Ok(1));
+        assert_eq!(of_port(&image, 1, WATCHED), Ok(2));
+        for (table, port) in [
+            (1, SSH),
+            (2, SSH),
+            (0, WATCHED),
+            (0, SSH + 1),
+            (2, u16::MAX),
+        ] {
+            assert_eq!(of_port(&image, table, port), Ok(0));
+        }
+        for protocol in 0..=u8::MAX {
+            let expected = if protocol == GRE { 3 } else { 0 };
+            assert_eq!(of_protocol(&image, IpProtocol(protocol)), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_rule_belongs_to_service_and_role() {
+        let image = image(false);
+        let header = Header::of(&image).expect("a header");
+        let id = |service, role| rule(&image, header, service, role).map(Rule::id);
+        assert_eq!(
+            (id(1, 1), id(1, 2), id(1, GOVERNING)),
+            (Ok(1), Ok(0), Ok(1))
+        );
+        assert_eq!((id(2, 1), id(2, 2)), (Ok(0), Ok(2)));
+        assert_eq!(id(1, 64 + 1), Ok(1), "roles have six bits");
+        assert!(rule(&image, header, 2, 2).is_ok_and(Rule::audit));
+    }
+
+    #[test]
+    fn a_rule_keeps_number_and_mode() {
+        for (id, audit) in [(1, false), (511, true)] {
+            let rule = Rule::new(id, audit);
+            assert_eq!((rule.id(), rule.audit()), (id, audit));
+        }
+    }
+}

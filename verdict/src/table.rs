@@ -91,3 +91,6 @@ fn scan<A: Family>(address: A, length: u8, bucket: &crate::image::Line) -> u32 {
     }
     0
 }
+
+#[cfg(test)]
+mod tests;

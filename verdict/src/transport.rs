@@ -101,3 +101,28 @@ pub mod icmpv6 {
     /// (RFC 4861). Redirects (137) are not among them.
     pub const DISCOVERY: core::ops::RangeInclusive<u8> = 133..=136;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_transports_have_tables_by_port() {
+        for protocol in 0..=u8::MAX {
+            let expected = match protocol {
+                6 => Some(0),
+                17 => Some(1),
+                132 => Some(2),
+                _ => None,
+            };
+            assert_eq!(IpProtocol(protocol).port_table(), expected);
+        }
+    }
+
+    #[test]
+    fn ports_are_read_in_network_order() {
+        let ports = Ports::from_bytes([0x12, 0x34, 0x56, 0x78]);
+        assert_eq!((ports.source(), ports.destination()), (0x1234, 0x5678));
+        assert_eq!((Ports::NONE.source(), Ports::NONE.destination()), (0, 0));
+    }
+}

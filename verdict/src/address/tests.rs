@@ -1,0 +1,116 @@
+use std::collections::HashSet;
+
+use super::*;
+
+const V6: Ipv6 = Ipv6 {
+    high: 0x2001_0db8_ffff_ffff,
+    low: 0xffff_ffff_ffff_ffff,
+};
+
+fn bits(address: Ipv6) -> u128 {
+    u128::from(address.high) << 64 | u128::from(address.low)
+}
+
+#[test]
+fn masks_leave_the_prefix() {
+    for length in 0..=32_u8 {
+        let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+        assert_eq!(Ipv4(u32::MAX).masked(length), Ipv4(mask), "{length}");
+    }
+    for length in 0..=128_u8 {
+        let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+        assert_eq!(bits(V6.masked(length)), bits(V6) & mask, "{length}");
+    }
+}
+
+#[test]
+fn groups_are_multicast_and_whatever_is_delivered_like_broadcast() {
+    for (address, expected) in [
+        (0xc000_0211, false),
+        (0xdfff_ffff, false),
+        (0xe000_0000, true),
+        (0xef01_0203, true),
+        (0xffff_ffff, true),
+        (0x0000_0000, true),
+        (0x0000_0001, false),
+    ] {
+        assert_eq!(Ipv4(address).is_group(), expected, "{address:#x}");
+    }
+    let v6 = |high| Ipv6 { high, low: 1 };
+    assert!(v6(0xff02 << 48).is_group() && v6(0xffff << 48).is_group());
+    assert!(!v6(0xfe80 << 48).is_group() && !v6(0x2001_0db8 << 32).is_group());
+}
+
+#[test]
+fn filter_bits_and_preferred_entries_are_in_range_and_spread() {
+    let (mut filter, mut four, mut six) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for n in 0..100_000_u32 {
+        let v4 = Ipv4(n.wrapping_mul(0x1_0003));
+        let v6 = Ipv6 {
+            high: u64::from(n) << 16,
+            low: u64::from(n),
+        };
+        assert!(v4.filter_bit() < FILTER_BITS && v6.filter_bit() < FILTER_BITS);
+        filter.insert((v4.filter_bit(), v6.filter_bit()));
+        four.insert(Ipv4::preferred(v4.hash(32, 1)));
+        six.insert(Ipv6::preferred(v6.hash(128, 1)));
+    }
+    assert!(filter.len() > 50_000);
+    assert_eq!(
+        (four.len(), six.len()),
+        (Ipv4::PER_BUCKET, Ipv6::PER_BUCKET)
+    );
+    assert!(four.into_iter().all(|at| at < Ipv4::PER_BUCKET));
+    assert!(six.into_iter().all(|at| at < Ipv6::PER_BUCKET));
+}
+
+#[test]
+fn an_extreme_hash_prefers_an_entry_that_exists() {
+    for hash in [0, u64::MAX, 1 << 63] {
+        assert!(Ipv4::preferred(hash) < Ipv4::PER_BUCKET);
+        assert!(Ipv6::preferred(hash) < Ipv6::PER_BUCKET);
+    }
+}
+
+fn every_entry_keeps_its_prefix<A: Family>(address: A) {
+    for at in 0..A::PER_BUCKET {
+        for length in [0, 1, A::BITS - 1, A::BITS] {
+            for value in [1, MAX_VALUE] {
+                let mut bucket = Line::default();
+                let masked = address.masked(length);
+                masked.place(length, value, &mut bucket, at);
+                let entry = masked.read(length, &bucket, at);
+                assert_eq!((entry.value(), entry.displaced()), (Some(value), false));
+                A::displace(&mut bucket, at);
+                let entry = masked.read(length, &bucket, at);
+                assert_eq!((entry.value(), entry.displaced()), (Some(value), true));
+                let longer = (length + 1) % (A::BITS + 1);
+                assert_eq!(masked.read(longer, &bucket, at).value(), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_entry_holds_address_length_value_and_mark() {
+    every_entry_keeps_its_prefix(Ipv4(0xffff_ffff));
+    every_entry_keeps_its_prefix(Ipv4(0));
+    every_entry_keeps_its_prefix(V6);
+    every_entry_keeps_its_prefix(Ipv6 { high: 0, low: 0 });
+}
+
+#[test]
+fn neighbours_in_a_bucket_do_not_touch() {
+    let mut bucket = Line::default();
+    for at in 0..Ipv6::PER_BUCKET {
+        let low = at as u64;
+        Ipv6 { low, ..V6 }.place(128, MAX_VALUE - at as u32, &mut bucket, at);
+    }
+    Ipv6::displace(&mut bucket, 1);
+    for at in 0..Ipv6::PER_BUCKET {
+        let low = at as u64;
+        let entry = Ipv6 { low, ..V6 }.read(128, &bucket, at);
+        assert_eq!(entry.value(), Some(MAX_VALUE - at as u32));
+        assert_eq!(entry.displaced(), at == 1);
+    }
+}

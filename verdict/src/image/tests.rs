@@ -1,0 +1,75 @@
+use std::{vec, vec::Vec};
+
+use super::*;
+use crate::{
+    address::{Ipv4, Ipv6},
+    tests::sample::Image,
+};
+
+#[test]
+fn values_and_bits_lie_where_their_index_says() {
+    let mut image = Image(vec![Line::default(); 4]);
+    image.0[2][5] = 0xabcd_0000_0000;
+    assert_eq!(value16(&image, 1, 32 + 5 * 4 + 2), Ok(0xabcd));
+    assert_eq!(value16(&image, 1, 32 + 5 * 4 + 1), Ok(0));
+    image.0[3][7] = 1 << 63;
+    assert_eq!(bit(&image, 2, 512 + 511), Ok(true));
+    assert_eq!(bit(&image, 2, 512 + 510), Ok(false));
+}
+
+#[test]
+fn what_lies_beyond_is_missing() {
+    let image = Image(vec![Line::default(); 4]);
+    assert_eq!(value16(&image, 4, 0), Err(Missing));
+    assert_eq!(bit(&image, 3, 512), Err(Missing));
+    assert_eq!(value16(&image, u32::MAX, 63), Ok(0), "wraps to line 0");
+    assert_eq!(value16(&image, u32::MAX, 0), Err(Missing));
+    assert!(Header::of(&Image(Vec::new())).is_err());
+}
+
+#[test]
+fn flags_keep_their_parts() {
+    let flags = Flags::new(0xfedc, true, [3, 16], [32, 128]);
+    assert!(flags.audit());
+    assert_eq!((flags.lengths::<Ipv4>(), flags.lengths::<Ipv6>()), (3, 16));
+    assert_eq!(
+        (flags.longest::<Ipv4>(), flags.longest::<Ipv6>()),
+        (32, 128)
+    );
+    assert_eq!(flags.0 >> 48, 0xfedc);
+    assert!(!Flags::new(1, false, [0, 0], [0, 0]).audit());
+}
+
+#[test]
+fn the_fixed_part_does_not_overlap() {
+    let parts = [
+        (FILTER, 1),
+        (HEADER, 1),
+        (LENGTHS, 2),
+        (PROTOCOLS, 256 / PER_LINE_16),
+        (OUTBOUND_UDP, 65_536 / 512),
+        (PORTS, 3 * LINES_PER_TRANSPORT),
+    ];
+    let mut end = 0;
+    for (first, count) in parts {
+        assert_eq!(first, end);
+        end = first + count;
+    }
+    assert_eq!(end, FIXED_LINES);
+    const {
+        assert!(
+            FIXED_LINES < crate::layout::CHUNK_LINES,
+            "one chunk holds it"
+        )
+    };
+}
+
+#[test]
+fn a_role_that_may_enter_has_its_bit() {
+    let mut lines = vec![Line::default(); 2];
+    lines[HEADER as usize][header::ROLES] = 1 << 63 | 1 << 5;
+    let image = Image(lines);
+    let header = Header::of(&image).expect("a header");
+    let entering: Vec<u8> = (0..64).filter(|&role| header.may_enter(role)).collect();
+    assert_eq!(entering, vec![5, 63]);
+}

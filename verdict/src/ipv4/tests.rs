@@ -1,0 +1,87 @@
+use std::{vec, vec::Vec};
+
+use super::*;
+use crate::tests::sample::{HOST, VIM, bytes, ipv4};
+
+fn parsed(packet: &[u8]) -> Result<Datagram<Ipv4>, Reason> {
+    let packet = bytes(packet);
+    let header = Ipv4::header(&packet, 0).ok_or(Ipv4::TRUNCATED)?;
+    Ipv4::datagram(&packet, 0, header)
+}
+
+fn with(change: impl FnOnce(&mut Vec<u8>)) -> Result<Datagram<Ipv4>, Reason> {
+    let mut packet = ipv4(VIM, HOST, 6, &[0; 20]);
+    change(&mut packet);
+    parsed(&packet)
+}
+
+#[test]
+fn a_plain_header_is_read() {
+    let datagram = with(|_| ()).expect("a valid header");
+    assert_eq!(datagram.source, VIM);
+    assert_eq!((datagram.protocol, datagram.hop_limit), (6, 64));
+    assert_eq!((datagram.transport, datagram.transport_len), (20, 20));
+    assert!(datagram.position.is_whole());
+}
+
+#[test]
+fn the_destination_is_read_from_the_header_alone() {
+    let packet = ipv4(VIM, HOST, 6, &[]);
+    let packet = bytes(&packet);
+    assert_eq!(Ipv4::header(&packet, 0).map(Ipv4::destination), Some(HOST));
+}
+
+#[test]
+fn options_move_the_transport_header() {
+    for words in 5..=15_u8 {
+        let options = vec![1; usize::from(words - 5) * 4];
+        let mut packet = ipv4(VIM, HOST, 17, &[options, vec![0; 8]].concat());
+        packet[0] = 0x40 | words;
+        let datagram = parsed(&packet).expect("a valid header");
+        assert_eq!(datagram.transport, usize::from(words) * 4);
+        assert_eq!(datagram.transport_len, 8);
+    }
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let header = Some(Reason::Ipv4Header);
+    for version in [0, 5, 6, 15] {
+        assert_eq!(with(|p| p[0] = version << 4 | 5).err(), header);
+    }
+    for words in 0..5 {
+        assert_eq!(with(|p| p[0] = 0x40 | words).err(), header);
+    }
+    assert_eq!(with(|p| p[2..4].copy_from_slice(&[0, 0])).err(), header);
+    assert_eq!(with(|p| p[2..4].copy_from_slice(&[0, 19])).err(), header);
+    assert_eq!(with(|p| p[2..4].copy_from_slice(&[0, 20])).err(), None);
+    let longer_than_all = |p: &mut Vec<u8>| {
+        p[0] = 0x4f;
+        p[2..4].copy_from_slice(&[0, 59]);
+    };
+    assert_eq!(with(longer_than_all).err(), header);
+}
+
+#[test]
+fn a_truncated_header_is_none() {
+    for end in 0..20 {
+        assert_eq!(with(|p| p.truncate(end)).err(), Some(Reason::Ipv4Truncated));
+    }
+    assert_eq!(with(|p| p.truncate(20)).err(), None);
+}
+
+#[test]
+fn the_position_leaves_out_the_other_flags() {
+    let position = |field: u16| {
+        with(|p| p[6..8].copy_from_slice(&field.to_be_bytes()))
+            .expect("a valid header")
+            .position
+    };
+    assert!(position(0x4000).is_whole());
+    assert!(position(0xc000).is_whole());
+    let first = position(0x2000);
+    assert!(!first.is_whole() && first.offset() == 0);
+    assert_eq!(position(0x2001).offset(), 1);
+    let last = position(0x1fff);
+    assert!(!last.is_whole() && last.offset() == 0x1fff);
+}

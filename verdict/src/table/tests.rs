@@ -1,0 +1,121 @@
+use std::{vec, vec::Vec};
+
+use super::*;
+use crate::{
+    address::{Ipv4, Ipv6},
+    image::Line,
+    tests::sample::Image,
+};
+
+const SEED: u64 = 42;
+
+/// Two buckets behind `base` other lines.
+const REGION: Region = Region { base: 3, mask: 1 };
+
+fn empty() -> Image {
+    Image(vec![Line::default(); 5])
+}
+
+fn lookup<A: Family>(image: &Image, address: A, length: u8) -> u32 {
+    find(image, REGION, SEED, address, length).expect("all lines")
+}
+
+/// Addresses whose two choices are these buckets.
+fn choosing<A: Family>(
+    make: impl Fn(u64) -> A,
+    first: u32,
+    second: u32,
+) -> impl Iterator<Item = A> {
+    (1..).map(make).filter(move |address| {
+        let hash = address.hash(A::BITS, SEED);
+        REGION.first(hash) == first && REGION.second(hash) == second
+    })
+}
+
+fn fills_both_buckets<A: Family + core::fmt::Debug>(make: impl Fn(u64) -> A + Copy) {
+    let mut image = empty();
+    let addresses: Vec<A> = choosing(make, 0, 1).take(2 * A::PER_BUCKET + 1).collect();
+    let (placed, other) = addresses.split_at(2 * A::PER_BUCKET);
+    for (index, &address) in placed.iter().enumerate() {
+        let (bucket, at) = (index / A::PER_BUCKET, index % A::PER_BUCKET);
+        address.place(A::BITS, index as u32 + 1, &mut image.0[3 + bucket], at);
+        let preferred = A::preferred(address.hash(A::BITS, SEED));
+        if (bucket, at) != (0, preferred) {
+            A::displace(&mut image.0[3], preferred);
+        }
+    }
+    for (index, &address) in placed.iter().enumerate() {
+        assert_eq!(lookup(&image, address, A::BITS), index as u32 + 1);
+        assert_eq!(lookup(&image, address, A::BITS - 1), 0, "another length");
+    }
+    assert_eq!(
+        lookup(&image, other[0], A::BITS),
+        0,
+        "{other:?} is not there"
+    );
+}
+
+#[test]
+fn two_full_buckets_are_found() {
+    fills_both_buckets(|n| Ipv4(n as u32));
+    fills_both_buckets(|n| Ipv6 {
+        high: n << 32,
+        low: !n,
+    });
+}
+
+#[test]
+fn an_unmarked_entry_ends_the_lookup() {
+    let mut image = empty();
+    let address = choosing(|n| Ipv4(n as u32), 0, 1).next().expect("one");
+    let preferred = Ipv4::preferred(address.hash(32, SEED));
+    address.place(32, 7, &mut image.0[4], 0);
+    assert_eq!(lookup(&image, address, 32), 0);
+    Ipv4::displace(&mut image.0[3], preferred);
+    assert_eq!(lookup(&image, address, 32), 7);
+}
+
+#[test]
+fn an_empty_region_holds_nothing_of_any_length() {
+    let image = empty();
+    for length in 0..=32 {
+        assert_eq!(lookup(&image, Ipv4(0), length), 0);
+    }
+    for length in 0..=128 {
+        assert_eq!(lookup(&image, Ipv6 { high: 0, low: 0 }, length), 0);
+    }
+}
+
+#[test]
+fn the_default_route_is_a_prefix_like_others() {
+    let mut image = empty();
+    let hash = Ipv4(0).hash(0, SEED);
+    let bucket = (3 + REGION.first(hash)) as usize;
+    Ipv4(0).place(0, 9, &mut image.0[bucket], Ipv4::preferred(hash));
+    assert_eq!(lookup(&image, Ipv4(0), 0), 9);
+    assert_eq!(lookup(&image, Ipv4(0), 32), 0);
+}
+
+#[test]
+fn a_line_that_is_missing_is_no_answer() {
+    let image = Image(Vec::new());
+    let beyond = Region {
+        base: u32::MAX,
+        mask: u32::MAX,
+    };
+    assert_eq!(find(&image, REGION, SEED, Ipv4(1), 32), Err(Missing));
+    assert_eq!(find(&image, beyond, SEED, Ipv4(1), 32), Err(Missing));
+}
+
+#[test]
+fn a_region_is_one_word() {
+    for region in [
+        REGION,
+        Region {
+            base: u32::MAX,
+            mask: 0xf_ffff,
+        },
+    ] {
+        assert_eq!(Region::from_word(region.to_word()), region);
+    }
+}

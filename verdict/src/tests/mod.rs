@@ -1,0 +1,5 @@
+//! What the unit tests share, and the properties that hold for every frame and every image.
+
+pub mod sample;
+
+mod properties;

@@ -1,0 +1,255 @@
+//! A frame in memory, and a small image placed by hand.
+
+use std::{vec, vec::Vec};
+
+use crate::{
+    address::{Family, Ipv4, Ipv6},
+    endpoint::{BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
+    ethernet::{VlanTags, mac_word},
+    image::{
+        FILTER, FIXED_LINES, Flags, HEADER, LENGTHS, Line, Missing, OUTBOUND_UDP, PER_LINE_16,
+        PORTS, PROTOCOLS, Tables, header,
+    },
+    judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST},
+    layout::LAYOUT_VERSION,
+    packet::Packet,
+    service::{GOVERNING, LINES, Rule},
+    table::Region,
+};
+
+/// A frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bytes<'a> {
+    /// From the destination MAC address on.
+    pub bytes: &'a [u8],
+    /// The tag that was taken out of it.
+    pub vlan: Option<u16>,
+    /// The interface it arrives on.
+    pub ifindex: u32,
+}
+
+/// A frame as XDP sees it.
+pub fn bytes(bytes: &[u8]) -> Bytes<'_> {
+    Bytes {
+        bytes,
+        ..Bytes::default()
+    }
+}
+
+impl Packet for Bytes<'_> {
+    fn view<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        self.bytes.get(offset..)?.first_chunk()
+    }
+
+    fn offloaded_vlan(&self) -> Option<u16> {
+        self.vlan
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+}
+
+/// Protected.
+pub const HOST: Ipv4 = Ipv4(0xc000_0211);
+/// Protected.
+pub const HOST6: Ipv6 = v6(0x11);
+/// A broadcast address of the host's.
+pub const BROADCAST: Ipv4 = Ipv4(0xc000_02ff);
+/// Endpoint 1, of role 1, bound to nothing.
+pub const VIM: Ipv4 = Ipv4(0xc000_020a);
+/// Endpoint 1, too.
+pub const VIM6: Ipv6 = v6(0x10);
+/// Endpoint 2, of role 1, bound to [`MAC`], [`VLAN`] and [`INTERFACES`].
+pub const BOUND: Ipv4 = Ipv4(0xc000_0214);
+/// In 198.51.100.0/24, endpoint 3, of role 2.
+pub const OTHER: Ipv4 = Ipv4(0xc633_6402);
+/// No endpoint's.
+pub const STRANGER: Ipv4 = Ipv4(0xcb00_7101);
+
+/// What [`BOUND`] is bound to.
+pub const MAC: [u8; 6] = [0x52, 0x54, 0, 0xaa, 0xbb, 1];
+/// What [`BOUND`] is bound to.
+pub const VLAN: u16 = 42;
+/// What [`BOUND`] is bound to.
+pub const INTERFACES: [u32; 2] = [7, 9];
+
+/// TCP port of service 1: rule 1 admits role 1.
+pub const SSH: u16 = 22;
+/// UDP port of service 2: rule 2 admits role 2, and audits.
+pub const WATCHED: u16 = 161;
+/// Protocol of service 3: rule 3 admits role 1.
+pub const GRE: u8 = 47;
+/// UDP port that answers to the host come from.
+pub const NTP: u16 = 123;
+
+/// 2001:db8::`interface`
+pub const fn v6(interface: u64) -> Ipv6 {
+    Ipv6 {
+        high: 0x2001_0db8_0000_0000,
+        low: interface,
+    }
+}
+
+/// An image.
+#[derive(Clone, Debug)]
+pub struct Image(pub Vec<Line>);
+
+impl Tables for Image {
+    fn line(&self, index: u32) -> Result<&Line, Missing> {
+        self.0.get(index as usize).ok_or(Missing)
+    }
+}
+
+const SEED: u64 = 0x0123_4567_89ab_cdef;
+
+/// The image of all that is described here; `audit` is the mode of what no rule governs.
+pub fn image(audit: bool) -> Image {
+    let mut image = Image(vec![Line::default(); FIXED_LINES as usize]);
+    image.filter(HOST);
+    image.filter(HOST6);
+    image.filter(BROADCAST);
+    image.set16(PORTS, u32::from(SSH), 1);
+    image.set16(PORTS, 65_536 + u32::from(WATCHED), 2);
+    image.set16(PROTOCOLS, u32::from(GRE), 3);
+    image.0[(OUTBOUND_UDP + u32::from(NTP) / 512) as usize][usize::from(NTP / 64 % 8)] |=
+        1 << (NTP % 64);
+
+    let rules = image.append(4 * LINES);
+    for (service, role, rule) in [
+        (1, 1, Rule::new(1, false)),
+        (2, 2, Rule::new(2, true)),
+        (3, 1, Rule::new(3, false)),
+    ] {
+        image.set16(rules + service * LINES, role, rule.0);
+        image.set16(rules + service * LINES, u32::from(GOVERNING), rule.0);
+    }
+    let records = image.append(4 / PER_LINE);
+    let interfaces = image.append(1);
+    image.0[interfaces as usize][0] = u64::from(INTERFACES[1]) << 32 | u64::from(INTERFACES[0]);
+    let bound = Record::new(
+        1,
+        BOUND_MAC | BOUND_VLAN | BOUND_INTERFACE,
+        mac_word(MAC),
+        VlanTags::single(VLAN).0,
+        interfaces,
+    );
+    let plain = |role| Record::new(role, 0, 0, 0, 0);
+    for (id, record) in [(1, plain(1)), (2, bound), (3, plain(2))] {
+        image.0[records as usize][2 * id..2 * id + 2].copy_from_slice(&record.to_words());
+    }
+
+    let hosts = [
+        (HOST, 32, PROTECTED_UNICAST),
+        (BROADCAST, 32, PROTECTED_BROADCAST),
+    ];
+    let peers = [(VIM, 32, 1), (BOUND, 32, 2), (OTHER.masked(24), 24, 3)];
+    let regions = [
+        image.region(&hosts),
+        image.region(&[(HOST6, 128, PROTECTED_UNICAST)]),
+        image.region(&peers),
+        image.region(&[(VIM6, 128, 1)]),
+    ];
+    let line = &mut image.0[HEADER as usize];
+    line[header::FLAGS] = Flags::new(LAYOUT_VERSION, audit, [2, 1], [32, 128]).0;
+    line[header::SEED] = SEED;
+    line[header::PROTECTED..header::RECORDS].copy_from_slice(&regions);
+    line[header::RECORDS] = u64::from(rules) << 32 | u64::from(records);
+    line[header::ROLES] = 0b110;
+    image.0[LENGTHS as usize][0] = 24 << 8 | 32;
+    image.0[LENGTHS as usize + 1][0] = 128;
+    image
+}
+
+impl Image {
+    fn append(&mut self, count: u32) -> u32 {
+        let first = self.0.len();
+        self.0.resize(first + count as usize, Line::default());
+        first as u32
+    }
+
+    fn set16(&mut self, base: u32, index: u32, value: u16) {
+        self.0[(base + index / PER_LINE_16) as usize][(index / 4 % 8) as usize] |=
+            u64::from(value) << (16 * (index % 4));
+    }
+
+    fn filter<A: Family>(&mut self, address: A) {
+        let bit = address.filter_bit();
+        self.0[FILTER as usize][(bit / 64) as usize] |= 1 << (bit % 64);
+    }
+
+    /// Appends a region of one bucket and returns the header's word for it.
+    fn region<A: Family>(&mut self, prefixes: &[(A, u8, u32)]) -> u64 {
+        let base = self.append(1);
+        let bucket = &mut self.0[base as usize];
+        let mut taken = vec![false; A::PER_BUCKET];
+        for &(address, length, value) in prefixes {
+            let preferred = A::preferred(address.hash(length, SEED));
+            let at = if taken[preferred] {
+                A::displace(bucket, preferred);
+                taken.iter().position(|taken| !taken).expect("a free entry")
+            } else {
+                preferred
+            };
+            taken[at] = true;
+            address.place(length, value, bucket, at);
+        }
+        Region { base, mask: 0 }.to_word()
+    }
+}
+
+/// An Ethernet frame from `source_mac` with this type and payload.
+pub fn ethernet(source_mac: [u8; 6], ether_type: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x52, 0x54, 0, 0xaa, 0xbb, 0x17];
+    frame.extend(source_mac);
+    frame.extend(ether_type.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A whole IPv4 packet without options.
+pub fn ipv4(source: Ipv4, destination: Ipv4, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0];
+    packet.extend((20 + payload.len() as u16).to_be_bytes());
+    packet.extend([0, 0, 0, 0, 64, protocol, 0, 0]);
+    packet.extend(source.0.to_be_bytes());
+    packet.extend(destination.0.to_be_bytes());
+    packet.extend(payload);
+    packet
+}
+
+/// An IPv6 packet whose payload starts with the header `next`.
+pub fn ipv6(source: Ipv6, destination: Ipv6, next: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend((payload.len() as u16).to_be_bytes());
+    packet.extend([next, 64]);
+    for address in [source, destination] {
+        packet.extend(address.high.to_be_bytes());
+        packet.extend(address.low.to_be_bytes());
+    }
+    packet.extend(payload);
+    packet
+}
+
+/// A TCP header.
+pub fn tcp(destination: u16, flags: u8) -> Vec<u8> {
+    let mut header = vec![0xc0, 0];
+    header.extend(destination.to_be_bytes());
+    header.resize(20, 0);
+    header[12] = 0x50;
+    header[13] = flags;
+    header
+}
+
+/// A UDP header.
+pub fn udp(source: u16, destination: u16) -> Vec<u8> {
+    let mut header = source.to_be_bytes().to_vec();
+    header.extend(destination.to_be_bytes());
+    header.extend([0, 8, 0, 0]);
+    header
+}
+
+/// An ICMP or ICMPv6 header.
+pub fn icmp(kind: u8) -> Vec<u8> {
+    vec![kind, 0, 0, 0, 0, 0, 0, 0]
+}
