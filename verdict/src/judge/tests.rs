@@ -32,25 +32,29 @@ fn syn(port: u16) -> Vec<u8> {
     tcp(port, 2)
 }
 
+fn passed(reason: Reason, rule: u16, endpoint: u32) -> Outcome {
+    Outcome::new(reason, false, rule, endpoint)
+}
+
 fn drop(reason: Reason) -> Outcome {
     Outcome::new(reason, false, 0, 0)
 }
 
 #[test]
 fn what_is_not_for_the_host_passes() {
-    let unprotected = pass(Reason::Unprotected, 0, 0);
+    let unprotected = passed(Reason::Unprotected, 0, 0);
     assert_eq!(v4(STRANGER, Ipv4(HOST.0 + 1), TCP, &syn(SSH)), unprotected);
     assert_eq!(v4(STRANGER, Ipv4(HOST.0 + 1), TCP, &[]), unprotected);
     let other = ethernet(MAC, 0x88cc, &[]);
-    assert_eq!(outcome(&image(false), &other), pass(Reason::NotIp, 0, 0));
+    assert_eq!(outcome(&image(false), &other), passed(Reason::NotIp, 0, 0));
 }
 
 #[test]
 fn an_endpoint_with_the_role_is_permitted() {
-    let permitted = pass(Reason::Permitted, 1, 1);
+    let permitted = passed(Reason::Permitted, 1, 1);
     assert_eq!(v4(VIM, HOST, TCP, &syn(SSH)), permitted);
     assert_eq!(v6(TCP, &syn(SSH), |_| ()), permitted);
-    assert_eq!(v4(VIM, HOST, GRE, &[]), pass(Reason::Permitted, 3, 1));
+    assert_eq!(v4(VIM, HOST, GRE, &[]), passed(Reason::Permitted, 3, 1));
 }
 
 #[test]
@@ -85,7 +89,7 @@ fn a_bound_endpoint_comes_from_where_it_is_bound() {
         judge(&frame, &image(false))
     };
     for ifindex in INTERFACES {
-        assert_eq!(judged(&tagged, ifindex), pass(Reason::Permitted, 1, 2));
+        assert_eq!(judged(&tagged, ifindex), passed(Reason::Permitted, 1, 2));
     }
     let wrong = |reason| Outcome::new(reason, false, 1, 2);
     assert_eq!(judged(&tagged, 8), wrong(Reason::WrongInterface));
@@ -105,7 +109,7 @@ fn the_mode_of_the_rule_governs_its_violations() {
         let audited = Outcome::new(Reason::UnknownSource, true, 2, 0);
         assert_eq!(judged(STRANGER, WATCHED), audited);
         assert_eq!(judged(STRANGER, WATCHED).verdict(), Verdict::Pass);
-        assert_eq!(judged(OTHER, WATCHED), pass(Reason::Permitted, 2, 3));
+        assert_eq!(judged(OTHER, WATCHED), passed(Reason::Permitted, 2, 3));
         let ungoverned = Outcome::new(Reason::NoService, audit, 0, 0);
         assert_eq!(judged(OTHER, 9), ungoverned);
     }
@@ -116,7 +120,7 @@ fn a_broken_policy_is_never_audited() {
     // The endpoints of IPv6 are the image's last line, so this frame needs all of it.
     let frame = ethernet(MAC, 0x86dd, &ipv6(VIM6, HOST6, TCP, &syn(SSH)));
     let whole = image(true);
-    assert_eq!(outcome(&whole, &frame), pass(Reason::Permitted, 1, 1));
+    assert_eq!(outcome(&whole, &frame), passed(Reason::Permitted, 1, 1));
     for lines in 0..whole.0.len() {
         let mut broken = whole.clone();
         broken.0.truncate(lines);
@@ -128,7 +132,7 @@ fn a_broken_policy_is_never_audited() {
 
 #[test]
 fn answers_to_the_host_pass() {
-    let answer = pass(Reason::HostOpened, 0, 0);
+    let answer = passed(Reason::HostOpened, 0, 0);
     assert_eq!(v4(STRANGER, HOST, TCP, &tcp(40_000, 0x12)), answer);
     assert_eq!(v4(STRANGER, HOST, UDP, &udp(NTP, 40_000)), answer);
     assert_eq!(v4(STRANGER, HOST, ICMP, &icmp(3)), answer);
@@ -150,19 +154,19 @@ fn who_may_ping_decides_nothing_about_errors_and_replies() {
         let packet = ipv6(sample::v6(0x666), HOST6, ICMPV6, &icmp(kind));
         outcome(&image, &ethernet(MAC, 0x86dd, &packet))
     };
-    let answer = pass(Reason::HostOpened, 0, 0);
+    let answer = passed(Reason::HostOpened, 0, 0);
     let unknown = Outcome::new(Reason::UnknownSource, false, 3, 0);
     assert_eq!((v4(STRANGER, 3), v4(STRANGER, 0)), (answer, answer));
     assert_eq!((v6(2), v6(129)), (answer, answer));
     assert_eq!((v4(STRANGER, 8), v6(128)), (unknown, unknown));
-    assert_eq!(v4(VIM, 8), pass(Reason::Permitted, 3, 1));
+    assert_eq!(v4(VIM, 8), passed(Reason::Permitted, 3, 1));
 }
 
 #[test]
 fn neighbour_discovery_never_crossed_a_router() {
     for kind in 133..=136 {
         let judged = |hops| v6(ICMPV6, &icmp(kind), |p| p[7] = hops);
-        assert_eq!(judged(255), pass(Reason::NeighbourDiscovery, 0, 0));
+        assert_eq!(judged(255), passed(Reason::NeighbourDiscovery, 0, 0));
         assert_eq!(judged(254), drop(Reason::HopLimit));
     }
     let redirect = v6(ICMPV6, &icmp(137), |p| p[7] = 255);
@@ -171,7 +175,7 @@ fn neighbour_discovery_never_crossed_a_router() {
 
 #[test]
 fn a_group_is_judged_where_it_asks_for_a_service() {
-    let unprotected = pass(Reason::Unprotected, 0, 0);
+    let unprotected = passed(Reason::Unprotected, 0, 0);
     // 0.0.0.0 is delivered like a broadcast to whoever sends from it (RFC 1122, 3.3.6).
     for group in [BROADCAST, Ipv4(0xe000_0005), Ipv4(u32::MAX), Ipv4(0)] {
         let watched = v4(STRANGER, group, UDP, &udp(1, WATCHED));
@@ -183,7 +187,7 @@ fn a_group_is_judged_where_it_asks_for_a_service() {
     assert_eq!(v6(ICMPV6, &icmp(143), to_all_nodes), unprotected);
     assert_eq!(
         v6(TCP, &syn(SSH), to_all_nodes),
-        pass(Reason::Permitted, 1, 1)
+        passed(Reason::Permitted, 1, 1)
     );
 }
 
@@ -196,8 +200,8 @@ fn fragment(source: Ipv4, protocol: u8, offset: u16) -> Outcome {
 
 #[test]
 fn later_fragments_come_from_whoever_may_enter() {
-    assert_eq!(fragment(VIM, UDP, 1), pass(Reason::Fragment, 0, 1));
-    assert_eq!(fragment(OTHER, UDP, 1), pass(Reason::Fragment, 0, 3));
+    assert_eq!(fragment(VIM, UDP, 1), passed(Reason::Fragment, 0, 1));
+    assert_eq!(fragment(OTHER, UDP, 1), passed(Reason::Fragment, 0, 3));
     assert_eq!(
         fragment(STRANGER, UDP, 1),
         drop(Reason::FragmentUnpermitted)
@@ -212,7 +216,7 @@ fn later_fragments_come_from_whoever_may_enter() {
 fn later_fragments_do_not_reach_into_the_transport_header() {
     assert_eq!(fragment(VIM, TCP, 1), drop(Reason::FragmentOverlap));
     assert_eq!(fragment(VIM, TCP, 2), drop(Reason::FragmentOverlap));
-    assert_eq!(fragment(VIM, TCP, 3), pass(Reason::Fragment, 0, 1));
+    assert_eq!(fragment(VIM, TCP, 3), passed(Reason::Fragment, 0, 1));
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn a_first_fragment_holds_the_transport_header() {
         packet[6] = 0x20;
         outcome(&image(false), &ethernet(MAC, 0x0800, &packet))
     };
-    assert_eq!(first(20), pass(Reason::Permitted, 1, 1));
+    assert_eq!(first(20), passed(Reason::Permitted, 1, 1));
     assert_eq!(first(19), drop(Reason::FragmentTiny));
     assert_eq!(first(8), drop(Reason::FragmentTiny));
 }
@@ -245,7 +249,7 @@ fn a_frame_that_ends_before_the_ports_is_truncated() {
             0..14 => drop(Reason::EthernetTruncated),
             14..34 => drop(Reason::Ipv4Truncated),
             34..38 => drop(Reason::TransportTruncated),
-            _ => pass(Reason::Permitted, 1, 1),
+            _ => passed(Reason::Permitted, 1, 1),
         };
         assert_eq!(outcome(&image(false), &frame[..end]), expected, "{end}");
     }

@@ -10,7 +10,7 @@ use super::sample::{
 };
 use crate::{
     address::{Family, Ipv4, Ipv6},
-    counters::{VERDICT_CELLS, cell},
+    counters::RULES,
     ethernet,
     image::{HEADER, LENGTHS},
     judge::judge,
@@ -170,7 +170,7 @@ fn is_for_the_host(frame: &Bytes<'_>) -> bool {
 fn check(outcome: Outcome, for_the_host: bool) {
     let (reason, rule, endpoint) = (outcome.reason(), outcome.rule(), outcome.endpoint());
     assert!(Outcome::from_word(outcome.to_word()) == Some(outcome));
-    assert!(cell(outcome) < VERDICT_CELLS);
+    assert!(u32::from(rule) < RULES);
     let parts = (rule != 0, endpoint != 0);
     match reason {
         Reason::Permitted => assert_eq!(parts, (true, true)),
@@ -205,7 +205,7 @@ proptest! {
         ifindex in any::<u32>(),
     ) {
         let outcome = judge(&Bytes { bytes: &bytes, vlan, ifindex }, &image);
-        prop_assert!(cell(outcome) < VERDICT_CELLS);
+        prop_assert!(u32::from(outcome.rule()) < RULES);
     }
 
     #[test]
