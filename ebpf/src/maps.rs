@@ -37,7 +37,7 @@ type ChunkMap = Array<Chunk, 1, MMAPABLE>;
 #[btf_map]
 static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMaps::new();
 
-/// Key: [`counters::cell`]. Written by the programs, on their own CPU; read by the agent, which
+/// Key: [`Outcome::cell`]. Written by the programs, on their own CPU; read by the agent, which
 /// clears the cells of a rule number before it gives that number another meaning.
 #[btf_map]
 static VERDICTS: PerCpuArray<Count, { counters::VERDICT_CELLS as usize }> = PerCpuArray::new();
@@ -91,7 +91,7 @@ impl Tables for Image {
 /// Counts one packet of `bytes` bytes.
 #[inline(always)]
 pub fn count(outcome: Outcome, bytes: u64) {
-    if let Some(count) = VERDICTS.get_ptr_mut(counters::cell(outcome)) {
+    if let Some(count) = VERDICTS.get_ptr_mut(outcome.cell()) {
         // SAFETY: the pointer is this CPU's own value, and nothing preempts the program on it.
         add(unsafe { &mut *count }, bytes);
     }

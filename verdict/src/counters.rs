@@ -1,6 +1,6 @@
 //! How counters are laid out. All are per CPU and exact.
 
-use crate::reason::{Outcome, Reason};
+use crate::reason::Reason;
 
 /// Rules that have counters; rule 0 counts what no reference point governs.
 pub const RULES: u32 = 512;
@@ -31,18 +31,10 @@ pub struct EndpointCount {
     pub dropped: Count,
 }
 
+const _: () = assert!(VERDICT_CELLS == 1 << 16, "a cell is 16 bits of an outcome");
 const _: () = assert!(size_of::<Count>() == 16 && size_of::<EndpointCount>() == 32);
 
-/// Index of the verdict counter that `outcome` is counted in, below [`VERDICT_CELLS`].
-#[inline(always)]
-#[must_use]
-pub const fn cell(outcome: Outcome) -> u32 {
-    let rule = outcome.rule() as u32 & (RULES - 1);
-    let code = outcome.code() as u32 & (Reason::SPACE - 1);
-    (rule * 2 + outcome.audited() as u32) * Reason::SPACE + code
-}
-
-/// What the counter at `cell` counts: rule, audited, reason; `None` for a code without a reason.
+/// What the counter at `cell` ([`Outcome::cell`](crate::reason::Outcome::cell)) counts: rule, audited, reason; `None` for a code without a reason.
 #[must_use]
 pub fn of_cell(cell: u32) -> Option<(u16, bool, Reason)> {
     let reason = Reason::from_code((cell % Reason::SPACE) as u8)?;
@@ -53,6 +45,7 @@ pub fn of_cell(cell: u32) -> Option<(u16, bool, Reason)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::Outcome;
 
     #[test]
     fn every_outcome_has_a_cell_of_its_own() {
@@ -60,7 +53,7 @@ mod tests {
         for rule in [0, 1, 255, 511] {
             for audited in [false, true] {
                 for &reason in Reason::ALL {
-                    let cell = cell(Outcome::new(reason, audited, rule, 0));
+                    let cell = Outcome::new(reason, audited, rule, 0).cell();
                     assert!(cell < VERDICT_CELLS);
                     assert!(seen.insert(cell));
                     assert_eq!(of_cell(cell), Some((rule, audited, reason)));

@@ -12,7 +12,7 @@ use crate::{
     image::{FILTER, Header, Missing, Tables, bit},
     packet::Packet,
     reason::{Outcome, Reason, Verdict},
-    service::{self, GOVERNING, Rule},
+    service::{self, GOVERNING},
     table,
     transport::{IpProtocol, Ports, icmpv6},
 };
@@ -128,7 +128,7 @@ pub fn judge<P: Packet, T: Tables>(packet: &P, tables: &T) -> Outcome {
     let decision = match frame.ether_type {
         EtherType::IPV4 => network::<Ipv4, P, T>(packet, tables, &frame),
         EtherType::IPV6 => network::<Ipv6, P, T>(packet, tables, &frame),
-        _ => return pass(Reason::NotIp, 0, 0),
+        _ => return pass(Reason::NotIp, 0),
     };
     match decision {
         Ok(outcome) => outcome,
@@ -149,12 +149,12 @@ fn network<A: Network, P: Packet, T: Tables>(
     let address = A::destination(header);
     let suspected = filtered(tables, address)?;
     if !suspected && !address.is_group() {
-        return Ok(pass(Reason::Unprotected, 0, 0));
+        return Ok(pass(Reason::Unprotected, 0));
     }
     let policy = Header::of(tables)?;
     let destination = destination(tables, policy, address, suspected)?;
     if destination == Destination::Unprotected {
-        return Ok(pass(Reason::Unprotected, 0, 0));
+        return Ok(pass(Reason::Unprotected, 0));
     }
     let datagram = A::datagram(packet, frame.payload, header)?;
     let inbound = Inbound {
@@ -169,7 +169,7 @@ fn network<A: Network, P: Packet, T: Tables>(
     }
     // Without its first fragment, which is judged, no datagram to a group is delivered.
     if destination == Destination::Group {
-        return Ok(pass(Reason::Unprotected, 0, 0));
+        return Ok(pass(Reason::Unprotected, 0));
     }
     inbound.later_fragment()
 }
@@ -233,7 +233,7 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
             }
             // Multicast listener discovery (RFC 2710, RFC 3810) and echo to all nodes.
             if destination == Destination::Group {
-                return Ok(pass(Reason::Unprotected, 0, 0));
+                return Ok(pass(Reason::Unprotected, 0));
             }
         }
         let (service, ports) = self.service(protocol)?;
@@ -241,10 +241,10 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
             return self.admit(service);
         }
         if destination == Destination::Group {
-            return Ok(pass(Reason::Unprotected, 0, 0));
+            return Ok(pass(Reason::Unprotected, 0));
         }
         if host_opened::may_belong(self.packet, self.tables, self.datagram, ports)? {
-            return Ok(pass(Reason::HostOpened, 0, 0));
+            return Ok(pass(Reason::HostOpened, 0));
         }
         Err(Reason::NoService)
     }
@@ -253,7 +253,7 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
     #[inline(always)]
     fn discovery(&self) -> Result<Outcome, Reason> {
         if self.datagram.hop_limit == 255 {
-            Ok(pass(Reason::NeighbourDiscovery, 0, 0))
+            Ok(pass(Reason::NeighbourDiscovery, 0))
         } else {
             Err(Reason::HopLimit)
         }
@@ -284,7 +284,7 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
         let id = endpoint::find(self.tables, self.policy, self.datagram.source)?;
         if id == 0 {
             let rule = service::rule(self.tables, self.policy, service, GOVERNING)?;
-            return Ok(governed(rule, Reason::UnknownSource, 0));
+            return Ok(rule.violated(Reason::UnknownSource, 0));
         }
         let record = Record::read(self.tables, self.policy, id)?;
         if record.role() == GOVERNING {
@@ -293,11 +293,11 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
         let rule = service::rule(self.tables, self.policy, service, record.role())?;
         if rule.id() == 0 {
             let rule = service::rule(self.tables, self.policy, service, GOVERNING)?;
-            return Ok(governed(rule, Reason::WrongRole, id));
+            return Ok(rule.violated(Reason::WrongRole, id));
         }
         match record.check(self.packet, self.tables, self.frame) {
-            Ok(()) => Ok(pass(Reason::Permitted, rule.id(), id)),
-            Err(reason) => Ok(governed(rule, reason, id)),
+            Ok(()) => Ok(rule.permit(id)),
+            Err(reason) => Ok(rule.violated(reason, id)),
         }
     }
 
@@ -317,21 +317,15 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
             return Ok(ungoverned(self.tables, Reason::FragmentUnpermitted, id));
         }
         match record.check(self.packet, self.tables, self.frame) {
-            Ok(()) => Ok(pass(Reason::Fragment, 0, id)),
+            Ok(()) => Ok(pass(Reason::Fragment, id)),
             Err(reason) => Ok(ungoverned(self.tables, reason, id)),
         }
     }
 }
 
 #[inline(always)]
-const fn pass(reason: Reason, rule: u16, endpoint: u32) -> Outcome {
-    Outcome::new(reason, false, rule, endpoint)
-}
-
-/// A violation of `rule`, in the mode of its reference point.
-#[inline(always)]
-const fn governed(rule: Rule, reason: Reason, endpoint: u32) -> Outcome {
-    Outcome::new(reason, rule.audit(), rule.id(), endpoint)
+const fn pass(reason: Reason, endpoint: u32) -> Outcome {
+    Outcome::new(reason, false, 0, endpoint)
 }
 
 /// A drop that no rule governs, in the mode of the policy. A broken policy is never audited.

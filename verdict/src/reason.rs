@@ -131,8 +131,8 @@ impl Reason {
 
 /// The decision about one packet, with what it is counted under.
 ///
-/// One word, so that it stays in a register: reason in bits 0 to 7, audited in bit 8, rule in
-/// bits 16 to 31, endpoint in bits 32 to 63.
+/// One word, so that it stays in a register. Its lower half is the index of the verdict counter:
+/// reason in bits 0 to 5, audited in bit 6, rule in bits 7 to 15. The upper half is the endpoint.
 #[must_use]
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[repr(transparent)]
@@ -142,18 +142,25 @@ impl Outcome {
     /// What is decided when there is no image to decide by.
     pub const NO_POLICY: Self = Self::new(Reason::NoPolicy, false, 0, 0);
 
-    const AUDITED: u64 = 1 << 8;
+    /// Bit of the lower half that says that a drop passes.
+    pub const AUDITED: u16 = 1 << Self::AUDITED_SHIFT;
+    /// Number of bits below the rule.
+    pub const RULE_SHIFT: u32 = Self::AUDITED_SHIFT + 1;
 
-    /// Composes an outcome. `audited` says that a drop passes; `rule` and `endpoint` are 0 where
-    /// none governs the packet or sent it.
+    const AUDITED_SHIFT: u32 = Reason::SPACE.ilog2();
+
+    /// Composes an outcome. `audited` says that a drop passes; `rule` (at most 511) and
+    /// `endpoint` are 0 where none governs the packet or sent it.
     #[inline(always)]
     pub const fn new(reason: Reason, audited: bool, rule: u16, endpoint: u32) -> Self {
-        Self(
-            reason.code() as u64
-                | (audited as u64) << 8
-                | (rule as u64) << 16
-                | (endpoint as u64) << 32,
-        )
+        let audited = if audited { Self::AUDITED } else { 0 };
+        Self::with_rule(reason, (rule << Self::RULE_SHIFT) | audited, endpoint)
+    }
+
+    /// Composes an outcome of a rule that is already in its place, with [`Outcome::AUDITED`].
+    #[inline(always)]
+    pub const fn with_rule(reason: Reason, rule: u16, endpoint: u32) -> Self {
+        Self(((endpoint as u64) << 32) | (rule | reason.code() as u16) as u64)
     }
 
     /// The outcome as a word.
@@ -166,14 +173,21 @@ impl Outcome {
     /// The outcome that [`Outcome::to_word`] gave; `None` for an unknown reason.
     #[must_use]
     pub fn from_word(word: u64) -> Option<Self> {
-        Reason::from_code(word as u8).map(|_| Self(word))
+        Reason::from_code(Self(word).code()).map(|_| Self(word))
+    }
+
+    /// Index of the verdict counter that the packet is counted in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn cell(self) -> u32 {
+        self.0 as u16 as u32
     }
 
     /// Code of the reason.
     #[inline(always)]
     #[must_use]
     pub const fn code(self) -> u8 {
-        self.0 as u8
+        (self.0 & (Reason::SPACE as u64 - 1)) as u8
     }
 
     /// Why.
@@ -186,14 +200,14 @@ impl Outcome {
     #[inline(always)]
     #[must_use]
     pub const fn audited(self) -> bool {
-        self.0 & Self::AUDITED != 0
+        self.0 as u16 & Self::AUDITED != 0
     }
 
     /// Rule (service at a reference point) that the packet is counted under; 0 if none.
     #[inline(always)]
     #[must_use]
     pub const fn rule(self) -> u16 {
-        (self.0 >> 16) as u16
+        self.0 as u16 >> Self::RULE_SHIFT
     }
 
     /// Endpoint that the packet is counted under; 0 if none.

@@ -2,6 +2,7 @@
 
 use crate::{
     image::{Header, Missing, PER_LINE_16, PORTS, PROTOCOLS, Tables, value16},
+    reason::{Outcome, Reason},
     transport::IpProtocol,
 };
 
@@ -11,31 +12,35 @@ pub const MAX_SERVICES: u32 = 1024;
 /// Lines that the rules of one service take: one 16-bit rule for each of 64 roles.
 pub const LINES: u32 = 64 / PER_LINE_16;
 
-/// A rule of a service: its number, and whether its reference point is in mode audit.
+/// A rule of a service: its number, and whether its reference point is in mode audit, in the bits
+/// where an [`Outcome`] has them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rule(pub u16);
 
 impl Rule {
-    const AUDIT: u16 = 0x8000;
-
     /// Composes a rule; `id` is 1 to 511.
     #[must_use]
     pub const fn new(id: u16, audit: bool) -> Self {
-        Self(id | if audit { Self::AUDIT } else { 0 })
+        Self((id << Outcome::RULE_SHIFT) | if audit { Outcome::AUDITED } else { 0 })
     }
 
     /// Number of the rule; 0 if there is none.
     #[inline(always)]
     #[must_use]
     pub const fn id(self) -> u16 {
-        self.0 & !Self::AUDIT
+        self.0 >> Outcome::RULE_SHIFT
     }
 
-    /// Whether violations pass.
+    /// The outcome for a packet that the rule permits.
     #[inline(always)]
-    #[must_use]
-    pub const fn audit(self) -> bool {
-        self.0 & Self::AUDIT != 0
+    pub const fn permit(self, endpoint: u32) -> Outcome {
+        Outcome::with_rule(Reason::Permitted, self.0 & !Outcome::AUDITED, endpoint)
+    }
+
+    /// The outcome for a packet that violates the rule, in the mode of its reference point.
+    #[inline(always)]
+    pub const fn violated(self, reason: Reason, endpoint: u32) -> Outcome {
+        Outcome::with_rule(reason, self.0, endpoint)
     }
 }
 
@@ -102,14 +107,14 @@ mod tests {
         );
         assert_eq!((id(2, 1), id(2, 2)), (Ok(0), Ok(2)));
         assert_eq!(id(1, 64 + 1), Ok(1), "roles have six bits");
-        assert!(rule(&image, header, 2, 2).is_ok_and(Rule::audit));
+        assert_eq!(rule(&image, header, 2, 2), Ok(Rule::new(2, true)));
     }
 
     #[test]
-    fn a_rule_keeps_number_and_mode() {
-        for (id, audit) in [(1, false), (511, true)] {
-            let rule = Rule::new(id, audit);
-            assert_eq!((rule.id(), rule.audit()), (id, audit));
+    fn a_rule_keeps_its_number() {
+        for id in [0, 1, 511] {
+            assert_eq!(Rule::new(id, false).id(), id);
+            assert_eq!(Rule::new(id, true).id(), id);
         }
     }
 }
