@@ -15,6 +15,7 @@ use netlink_packet_route::{
 };
 use thiserror::Error;
 
+use super::offload::vlan_strippers;
 use crate::{image::Facts, policy::Policy};
 
 /// Why interfaces cannot be used.
@@ -87,6 +88,7 @@ struct Address {
 pub struct Interfaces {
     interfaces: BTreeMap<u32, Interface>,
     addresses: Vec<Address>,
+    vlan_strippers: BTreeSet<String>,
 }
 
 /// An interface that a name resolved to.
@@ -139,6 +141,7 @@ impl Interfaces {
                 .map(|link| (link.index, link))
                 .collect(),
             addresses: addresses.iter().filter_map(address).collect(),
+            vlan_strippers: vlan_strippers().await,
         })
     }
 
@@ -154,6 +157,12 @@ impl Interfaces {
     #[must_use]
     pub fn get(&self, index: u32) -> Option<&Interface> {
         self.interfaces.get(&index)
+    }
+
+    /// Whether `name` removes VLAN tags from frames before XDP sees them.
+    #[must_use]
+    pub fn strips_vlan_tags(&self, name: &str) -> bool {
+        self.vlan_strippers.contains(name)
     }
 
     /// Names of all interfaces.

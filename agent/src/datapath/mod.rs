@@ -11,6 +11,7 @@ pub mod interface;
 mod kernel;
 mod load;
 mod maps;
+mod offload;
 mod owner;
 mod pins;
 mod publish;

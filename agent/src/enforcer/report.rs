@@ -36,10 +36,19 @@ impl Enforcer {
     fn problems(&self) -> Vec<String> {
         let mut problems = self.policy_problems.clone();
         problems.extend(self.host_problems.iter().cloned());
+        let binds_vlans = self.current.as_ref().is_some_and(binds_vlans);
         for attachment in &self.attachments {
+            let interface = &attachment.interface;
             if let (HookMode::XdpGeneric, Some(why)) = (attachment.mode, &attachment.degraded) {
-                let interface = &attachment.interface;
                 problems.push(format!("{interface} is enforced in generic mode: {why}"));
+            }
+            // At the TCX hook the kernel tells the tag.
+            let hidden = self.interfaces.strips_vlan_tags(interface);
+            if binds_vlans && hidden && attachment.mode != HookMode::Tcx {
+                problems.push(format!(
+                    "{interface} removes VLAN tags before XDP sees them, so endpoints bound to a \
+                     VLAN cannot be told apart: run `ethtool -K {interface} rxvlan off`"
+                ));
             }
         }
         if self.current.is_none() {
@@ -126,6 +135,16 @@ impl Enforcer {
             text: stored.text.clone(),
         })
     }
+}
+
+/// Whether some endpoint is bound to a VLAN.
+fn binds_vlans(current: &Current) -> bool {
+    current
+        .validated
+        .policy
+        .endpoints
+        .values()
+        .any(|endpoint| endpoint.binding.vlan.is_some())
 }
 
 fn in_force(current: &Current) -> PolicyInForce {
