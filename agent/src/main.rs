@@ -1,2 +1,45 @@
-//! manoward
-fn main() {}
+//! `manoward`: the agent, and the commands to operate it.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cli::{Cli, Command, Context, Exit, policy};
+use tokio::runtime;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.color.choose();
+    let context = Context::new(&cli);
+    let ended = run(cli.command, &context);
+    cli::end(ended, &context).into()
+}
+
+fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
+    let mut threads = match command {
+        Command::Agent(_) => runtime::Builder::new_multi_thread(),
+        _ => runtime::Builder::new_current_thread(),
+    };
+    let runtime = threads.enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Agent(args) => cli::agent::run(args).await,
+            Command::Policy(args) => match args.command {
+                policy::Command::Check(args) => policy::check::run(args, context).await,
+                policy::Command::Diff(args) => policy::diff::run(args, context).await,
+                policy::Command::Apply(args) => policy::apply::run(args, context).await,
+                policy::Command::Show(args) => policy::show::run(args, context).await,
+            },
+            Command::Status(args) => cli::status::run(args, context).await,
+            Command::Stats(args) => cli::stats::run(args, context).await,
+            Command::Endpoints(args) => cli::endpoints::run(args, context).await,
+            Command::Services(args) => cli::services::run(args, context),
+            Command::Explain(args) => cli::explain::run(args, context).await,
+            Command::Detach(args) => cli::detach::run(args, context).await,
+            Command::Schema(args) => cli::schema::run(args),
+            Command::Completions(args) => cli::completions::run(args),
+            Command::Man(args) => cli::man::run(args),
+        }
+    })
+}

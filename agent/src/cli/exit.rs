@@ -1,0 +1,172 @@
+//! Exit codes, all of them.
+
+use std::{io, process::ExitCode};
+
+use manoward::{control::client::ClientError, datapath::PinError, policy::PolicyError};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what was asked; `explain`: the packet passes.
+    Success = 0,
+    /// It failed.
+    Failed = 1,
+    /// It was called in a wrong way.
+    Usage = 2,
+    /// The policy has mistakes.
+    InvalidPolicy = 3,
+    /// The agent does not answer.
+    NoAgent = 4,
+    /// The agent refused, to protect the host: stale serial, or the caller's session would be cut.
+    Refused = 5,
+    /// The caller may not do this.
+    NotPermitted = 6,
+    /// `explain`: the packet is dropped.
+    Dropped = 10,
+    /// `explain`: the program in the kernel decides otherwise than the agent.
+    Disagreement = 11,
+}
+
+/// What `--help` says about them.
+pub const HELP: &str = "\
+Exit codes:
+  0   success
+  1   the operation failed
+  2   wrong usage
+  3   the policy has mistakes
+  4   the agent does not answer
+  5   refused: the serial is stale, or the session would be cut (--force)
+  6   not permitted: this needs root
+explain also:
+  0   the packet passes
+  10  it is dropped
+  11  kernel and agent disagree about it";
+
+impl Exit {
+    /// The code that an error leads to.
+    pub fn of(error: &anyhow::Error) -> Self {
+        error
+            .chain()
+            .find_map(|cause| {
+                if let Some(error) = cause.downcast_ref::<ClientError>() {
+                    return Some(of_client(error));
+                }
+                if let Some(PinError::Io { source, .. }) = cause.downcast_ref() {
+                    return of_io(source);
+                }
+                if cause.is::<PolicyError>() {
+                    return Some(Self::InvalidPolicy);
+                }
+                cause.downcast_ref().and_then(of_io)
+            })
+            .unwrap_or(Self::Failed)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Whether the reader of the output has gone, which is no failure: `manoward stats | head -1`.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn of_client(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Missing { .. }
+        | ClientError::Refused { .. }
+        | ClientError::Denied { .. }
+        | ClientError::Connect { .. }
+        | ClientError::Silent { .. }
+        | ClientError::Broken { .. } => Exit::NoAgent,
+        ClientError::Unintelligible { .. } => Exit::Failed,
+        ClientError::Failed(failure) => of_code(&failure.code),
+    }
+}
+
+/// The exit code for a [`Failure`](manoward::control::api::Failure)'s code.
+fn of_code(code: &str) -> Exit {
+    match code {
+        "invalid-policy" => Exit::InvalidPolicy,
+        "stale-serial" | "cuts-session" => Exit::Refused,
+        "not-allowed" => Exit::NotPermitted,
+        "disagreement" => Exit::Disagreement,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_io(error: &io::Error) -> Option<Exit> {
+    (error.kind() == io::ErrorKind::PermissionDenied).then_some(Exit::NotPermitted)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+    use manoward::control::api::Failure;
+
+    use super::*;
+
+    fn failed(code: &str) -> anyhow::Error {
+        ClientError::Failed(Box::new(Failure {
+            message: "no".into(),
+            code: code.into(),
+            report: None,
+        }))
+        .into()
+    }
+
+    #[test]
+    fn every_failure_of_the_api_has_a_code() {
+        assert_eq!(Exit::of(&failed("invalid-policy")), Exit::InvalidPolicy);
+        assert_eq!(Exit::of(&failed("stale-serial")), Exit::Refused);
+        assert_eq!(Exit::of(&failed("cuts-session")), Exit::Refused);
+        assert_eq!(Exit::of(&failed("not-allowed")), Exit::NotPermitted);
+        assert_eq!(Exit::of(&failed("disagreement")), Exit::Disagreement);
+        assert_eq!(Exit::of(&failed("bad-request")), Exit::Failed);
+        assert_eq!(Exit::of(&failed("internal")), Exit::Failed);
+    }
+
+    #[test]
+    fn an_agent_that_does_not_answer_is_found_under_context() {
+        let socket = "/run/x.sock".into();
+        let error = anyhow::Error::from(ClientError::Missing { socket }).context("status");
+        assert_eq!(Exit::of(&error), Exit::NoAgent);
+    }
+
+    #[test]
+    fn missing_rights_are_told_from_other_failures() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = Err::<(), _>(denied).context("cannot read").unwrap_err();
+        assert_eq!(Exit::of(&error), Exit::NotPermitted);
+        let pins = PinError::Io {
+            operation: "remove",
+            path: "/sys/fs/bpf/manoward".into(),
+            source: io::Error::from(io::ErrorKind::PermissionDenied),
+        };
+        assert_eq!(Exit::of(&pins.into()), Exit::NotPermitted);
+        assert_eq!(Exit::of(&anyhow!("else")), Exit::Failed);
+    }
+
+    #[test]
+    fn a_gone_reader_is_recognised() {
+        let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(&anyhow::Error::from(pipe).context("show")));
+        assert!(!is_broken_pipe(&anyhow!("else")));
+    }
+
+    #[test]
+    fn help_names_every_code() {
+        for code in [0, 1, 2, 3, 4, 5, 6, 10, 11] {
+            let line = format!("  {code:<3} ");
+            assert!(HELP.contains(&line), "{code}");
+        }
+    }
+}

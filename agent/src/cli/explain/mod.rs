@@ -1,0 +1,136 @@
+//! `manoward explain`
+
+mod capture;
+mod judged;
+mod packet;
+mod show;
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{ArgGroup, Args};
+use manoward::control::api::{Fate, Question};
+
+use super::{
+    Context, Exit,
+    output::{self, Format},
+};
+
+/// Tell what happens to a packet, and why.
+///
+/// The packet is described, given as a frame, or read from a capture. It is judged by the policy
+/// in force, twice: by the agent, and by the very program that judges packets in the kernel. No
+/// packet is sent, and nothing is counted.
+///
+/// What the source's endpoint is bound to (MAC address, VLAN, interface) is assumed to be right
+/// unless it is given.
+#[derive(Args)]
+#[command(
+    group = ArgGroup::new("what").required(true).args(["from", "frame", "pcap"]),
+    after_help = "\
+Examples:
+  manoward explain --from 192.0.2.10 --to 192.0.2.1 --port 22
+  manoward explain --from 192.0.2.10 --mac 52:54:00:aa:bb:99 --to 192.0.2.1 --port 16514
+  manoward explain --from 192.0.2.10 --to 192.0.2.1 --protocol icmp
+  manoward explain --pcap outage.pcapng
+  manoward explain --from 192.0.2.10 --to 192.0.2.1 --port 22 > /dev/null && echo admitted
+
+Exit codes: 0 if the packet passes (audited ones do), 10 if it is dropped, 11 if kernel and agent
+disagree. For a capture: 11 if they disagree about any frame, or else 1 if any could not be judged,
+or else 10 if any is dropped."
+)]
+pub struct Explain {
+    /// Source address
+    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    from: Option<IpAddr>,
+
+    /// Destination address
+    #[arg(long, value_name = "ADDRESS", requires = "from")]
+    to: Option<IpAddr>,
+
+    /// tcp, udp, sctp, icmp, icmpv6, another protocol's name, or its number
+    #[arg(
+        long,
+        value_name = "PROTOCOL",
+        requires = "from",
+        default_value = "tcp"
+    )]
+    protocol: String,
+
+    /// Destination port, for protocols that have ports
+    #[arg(long, value_name = "PORT", requires = "from")]
+    port: Option<u16>,
+
+    /// Source port [default: 50000]
+    #[arg(long, value_name = "PORT", requires = "from")]
+    source_port: Option<u16>,
+
+    /// Source MAC address
+    #[arg(long, value_name = "MAC", requires = "from")]
+    mac: Option<String>,
+
+    /// VLAN: an id, `untagged`, or OUTER.INNER
+    #[arg(long, value_name = "VLAN", requires = "from")]
+    vlan: Option<String>,
+
+    /// A frame in hexadecimal, from the destination MAC address on
+    #[arg(long, value_name = "HEX")]
+    frame: Option<String>,
+
+    /// A capture (pcap or pcapng) of Ethernet frames, every one of which is judged
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+
+    /// Interface that it arrives on [default: the endpoint's, or else the first attached one]
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+}
+
+pub async fn run(args: Explain, context: &Context) -> anyhow::Result<Exit> {
+    let question = match args {
+        Explain {
+            pcap: Some(file),
+            interface,
+            ..
+        } => return judged::run(&file, interface.as_deref(), context).await,
+        Explain {
+            frame: Some(hex),
+            interface,
+            ..
+        } => Question::Frame { hex, interface },
+        Explain {
+            from: Some(from),
+            to: Some(to),
+            protocol,
+            port,
+            source_port,
+            mac,
+            vlan,
+            interface,
+            ..
+        } => Question::Packet {
+            from,
+            to,
+            protocol,
+            port,
+            source_port,
+            mac,
+            vlan,
+            interface,
+        },
+        _ => anyhow::bail!("name a packet with --from and --to, --frame or --pcap"),
+    };
+    let explanation = context.client.explain(&question).await?;
+    let mut out = output::stdout();
+    match context.format {
+        Format::Json => output::json(&mut out, &explanation)?,
+        Format::Table => show::one(&mut out, &explanation, output::text_width())?,
+    }
+    Ok(exit(explanation.fate))
+}
+
+const fn exit(fate: Fate) -> Exit {
+    match fate {
+        Fate::Passed | Fate::Audited => Exit::Success,
+        Fate::Dropped => Exit::Dropped,
+    }
+}

@@ -1,0 +1,82 @@
+//! Where output goes, and in which form.
+
+use std::io::{self, IsTerminal as _, StderrLock, StdoutLock, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// Columns of texts on a terminal at most; longer lines are hard to read.
+pub const TEXT_WIDTH: u16 = 100;
+
+/// How to show what is found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs, with exact numbers
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Makes it so for everything written to [`stdout`] and [`stderr`].
+    pub fn choose(self) {
+        match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+/// Standard output; colours are removed where they are not wanted.
+pub fn stdout() -> AutoStream<StdoutLock<'static>> {
+    AutoStream::auto(io::stdout().lock())
+}
+
+/// Standard error; colours are removed where they are not wanted.
+pub fn stderr() -> AutoStream<StderrLock<'static>> {
+    AutoStream::auto(io::stderr().lock())
+}
+
+/// Whether a person looks at standard output.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Columns of the terminal; `None` where output goes elsewhere and lines need no limit.
+pub fn width() -> Option<u16> {
+    let (_, columns) = is_terminal().then(|| console::Term::stdout().size_checked())??;
+    (columns > 0).then_some(columns)
+}
+
+/// Columns for sentences; `None` as in [`width`].
+pub fn text_width() -> Option<u16> {
+    width().map(|columns| columns.min(TEXT_WIDTH))
+}
+
+/// Writes `value` as JSON for people to read, too.
+pub fn json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+/// Writes `value` as JSON in one line, for a stream of values.
+pub fn json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    writeln!(out)
+}

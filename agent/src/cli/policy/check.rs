@@ -1,0 +1,171 @@
+//! `manoward policy check`
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap::Args;
+use manoward::{
+    control::{
+        api::{Candidate, Report},
+        client::ClientError,
+    },
+    datapath::interface::Interfaces,
+    enforcer::host_facts,
+    policy,
+};
+
+use super::{
+    file,
+    report::{self, Look},
+};
+use crate::cli::{
+    Context, Exit,
+    output::{self, Format},
+    progress,
+    quantity::counted,
+    tone::Tone,
+};
+
+/// Show all mistakes of a policy, and what is hardly meant.
+///
+/// If the agent runs it is asked, as it also knows whether the interfaces can carry the programs
+/// and whether the policy fits into the kernel. Otherwise the file alone is checked, and how it
+/// fits this host. Nothing is changed.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  manoward policy check policy.yaml
+  manoward policy check --offline - < policy.yaml
+  manoward policy check policy.yaml --output json | jq '.lints[].code'
+
+With mistakes the exit code is 3; remarks alone do not change it.")]
+pub struct Check {
+    /// The policy; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Check the file and this host only, without asking the agent
+    #[arg(long)]
+    offline: bool,
+}
+
+pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
+    let candidate = file::read(&args.file)?;
+    let (report, unasked) = if args.offline {
+        (offline(&candidate).await, None)
+    } else {
+        let asking = context.client.check(&candidate);
+        match progress::during("checking the policy", asking).await {
+            Ok(report) => (report, None),
+            Err(ClientError::Failed(failure)) => return Err(ClientError::Failed(failure).into()),
+            Err(error) => (offline(&candidate).await, Some(error)),
+        }
+    };
+    let mut out = output::stdout();
+    match context.format {
+        Format::Json => output::json(&mut out, &report)?,
+        Format::Table => show(&mut out, &candidate, &report, Look::of_stdout())?,
+    }
+    if let Some(error) = unasked {
+        let note = "the agent was not asked, so interfaces and size were not checked:";
+        writeln!(
+            output::stderr(),
+            "{} {note} {error}",
+            Tone::Quiet.paint("note:")
+        )?;
+    }
+    Ok(if report.valid {
+        Exit::Success
+    } else {
+        Exit::InvalidPolicy
+    })
+}
+
+/// Checks the file, and how it fits this host as far as that can be seen.
+async fn offline(candidate: &Candidate) -> Report {
+    let validated = match policy::read(&candidate.text, &candidate.file) {
+        Ok(validated) => validated,
+        Err(error) => {
+            return Report {
+                valid: false,
+                mistakes: error.mistakes().to_vec(),
+                mistake_count: error.mistakes().len() + error.more(),
+                lints: Vec::new(),
+            };
+        }
+    };
+    let facts = Interfaces::read().await.ok().as_ref().map(host_facts);
+    Report {
+        valid: true,
+        mistakes: Vec::new(),
+        mistake_count: 0,
+        lints: validated.lint(facts.as_ref()),
+    }
+}
+
+fn show(
+    out: &mut impl Write,
+    candidate: &Candidate,
+    report: &Report,
+    look: Look,
+) -> io::Result<()> {
+    if !report.valid {
+        report::mistakes(out, candidate, report, look)?;
+    }
+    report::lints(out, &candidate.file, &report.lints, look)?;
+    let (tone, verdict) = if report.valid {
+        (Tone::Good, "valid".to_owned())
+    } else {
+        (Tone::Bad, counted(report.mistake_count, "mistake"))
+    };
+    let remarks = match report.lints.len() {
+        0 => String::new(),
+        remarks => format!(", {}", counted(remarks, "remark")),
+    };
+    writeln!(out, "{}: {}{remarks}", candidate.file, tone.paint(verdict))
+}
+
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../../examples/compute.yaml");
+
+    fn checked(text: &str) -> (Report, String) {
+        let candidate = Candidate {
+            text: text.into(),
+            file: "p.yaml".into(),
+            force: false,
+            session: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let report = runtime.block_on(offline(&candidate));
+        let mut out = Vec::new();
+        show(&mut out, &candidate, &report, Look::Lines).unwrap();
+        let text = strip_str(str::from_utf8(&out).unwrap()).to_string();
+        (report, text)
+    }
+
+    #[test]
+    fn the_example_is_valid() {
+        let (report, text) = checked(EXAMPLE);
+        assert!(report.valid);
+        assert!(text.contains("p.yaml: valid, "), "{text}");
+        assert!(text.contains("warning[plaintext-service]"), "{text}");
+    }
+
+    #[test]
+    fn mistakes_are_counted() {
+        let (report, text) = checked("name: x\nserial: many\n");
+        assert!(!report.valid);
+        let last = text.lines().last().unwrap();
+        assert_eq!(last, format!("p.yaml: {} mistakes", report.mistake_count));
+    }
+}

@@ -1,0 +1,36 @@
+//! `manoward policy`
+
+pub mod apply;
+mod changes;
+pub mod check;
+pub mod diff;
+mod file;
+mod report;
+pub mod show;
+
+use clap::{Args, Subcommand};
+
+/// Check, compare, apply and show policies.
+///
+/// A policy is a YAML file. `check` it where it is written, `diff` it against what is in force,
+/// and `apply` it; until the new policy is complete in the kernel, the old one is in force.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  manoward policy check policy.yaml
+  manoward policy diff policy.yaml
+  sudo manoward policy apply policy.yaml")]
+pub struct Policy {
+    /// What to do with a policy
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do with a policy.
+#[derive(Subcommand)]
+pub enum Command {
+    Check(check::Check),
+    Diff(diff::Diff),
+    Apply(apply::Apply),
+    Show(show::Show),
+}

@@ -1,0 +1,34 @@
+//! Something to look at while an operation takes long.
+
+use std::{
+    io::{self, IsTerminal as _},
+    pin::pin,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::timeout;
+
+/// What is quicker needs no explanation.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Waits for `work`; if that takes long, a spinner on the terminal says that `label` goes on.
+pub async fn during<T>(label: &'static str, work: impl Future<Output = T>) -> T {
+    if !io::stderr().is_terminal() {
+        return work.await;
+    }
+    let mut work = pin!(work);
+    if let Ok(done) = timeout(PATIENCE, &mut work).await {
+        return done;
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
+        .expect("the template is constant and valid");
+    let spinner = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_message(label)
+        .with_elapsed(PATIENCE);
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
+}

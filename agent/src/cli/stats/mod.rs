@@ -1,0 +1,101 @@
+//! `manoward stats`
+
+mod rows;
+mod show;
+mod watch;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    Context, Exit,
+    output::{self, Format},
+};
+use rows::Rows;
+
+/// Show what passed, what was dropped, and why.
+///
+/// Every packet to a protected address is counted, exactly, since the programs were first
+/// attached; restarts of the agent do not matter. `audited` packets violated the policy, and
+/// passed because the mode is audit.
+///
+/// With --watch the counts are renewed in place, with rates; where output is no terminal, or JSON
+/// is asked for, each snapshot is a line of JSON.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  manoward stats
+  manoward stats --by endpoint
+  manoward stats --watch
+  manoward stats --watch 10 --output json >> counts.jsonl
+  manoward stats --output json | jq '[.verdicts[] | select(.fate == \"dropped\").packets] | add'")]
+pub struct Stats {
+    /// Sum up by this [default: by reference point and reason]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    by: Option<By>,
+
+    /// Renew the counts every so many seconds [default: 2]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = interval
+    )]
+    watch: Option<Duration>,
+}
+
+/// What counts are summed up by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum By {
+    /// Reference points
+    ReferencePoint,
+    /// Reasons
+    Reason,
+    /// Endpoints
+    Endpoint,
+    /// Services
+    Service,
+}
+
+pub async fn run(args: Stats, context: &Context) -> anyhow::Result<Exit> {
+    if let Some(every) = args.watch {
+        return watch::run(args.by, every, context).await;
+    }
+    let stats = context.client.stats().await?;
+    let mut out = output::stdout();
+    match (context.format, args.by) {
+        (Format::Json, None) => output::json(&mut out, &stats)?,
+        (Format::Json, by) => output::json(&mut out, &Rows::of(&stats, by))?,
+        (Format::Table, by) => show::table(&mut out, &Rows::of(&stats, by), None, output::width())?,
+    }
+    Ok(Exit::Success)
+}
+
+/// Reads an interval in seconds; fractions are allowed.
+fn interval(text: &str) -> Result<Duration, String> {
+    const LEAST: f64 = 0.1;
+    const MOST: f64 = 86_400.0;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    if !(LEAST..=MOST).contains(&seconds) {
+        return Err(format!("between {LEAST} and {MOST} seconds"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_seconds() {
+        assert_eq!(interval("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["0", "-1", "nan", "inf", "soon", "1e9"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Counts, summed up.
+
+use std::collections::BTreeMap;
+
+use manoward::control::api::{self, Count, Fate};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+
+use super::By;
+
+/// Counts summed up by one or two things.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rows {
+    /// When they were read (RFC 3339).
+    pub time: String,
+    /// Names of the key's parts.
+    #[serde(rename = "by")]
+    pub fields: &'static [&'static str],
+    /// The sums; never zero.
+    pub rows: Vec<Row>,
+    /// What happened to all packets, whatever they are summed up by.
+    #[serde(skip)]
+    pub totals: BTreeMap<Order, Count>,
+}
+
+/// A sum.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Row {
+    fields: &'static [&'static str],
+    /// What the counts have in common; `None` where nothing governs the packets.
+    pub key: Vec<Option<String>>,
+    /// What happened to them.
+    pub fate: Fate,
+    /// How many.
+    pub count: Count,
+}
+
+/// Fates in the order in which they are shown.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Order {
+    Passed,
+    Dropped,
+    Audited,
+}
+
+impl From<Fate> for Order {
+    fn from(fate: Fate) -> Self {
+        match fate {
+            Fate::Passed => Self::Passed,
+            Fate::Dropped => Self::Dropped,
+            Fate::Audited => Self::Audited,
+        }
+    }
+}
+
+impl From<Order> for Fate {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Passed => Self::Passed,
+            Order::Dropped => Self::Dropped,
+            Order::Audited => Self::Audited,
+        }
+    }
+}
+
+impl Rows {
+    /// Sums up `stats`.
+    pub fn of(stats: &api::Stats, by: Option<By>) -> Self {
+        let fields = fields(by);
+        let mut sums = Sums::default();
+        let mut totals = BTreeMap::new();
+        for verdict in &stats.verdicts {
+            add(
+                totals.entry(verdict.fate.into()).or_default(),
+                verdict.count,
+            );
+            if let Some(key) = key(verdict, by) {
+                sums.add(key, verdict.fate, verdict.count);
+            }
+        }
+        if by == Some(By::Endpoint) {
+            for endpoint in &stats.endpoints {
+                let key = vec![Some(endpoint.name.clone())];
+                sums.add(key.clone(), Fate::Passed, endpoint.passed);
+                sums.add(key, Fate::Dropped, endpoint.dropped);
+            }
+        }
+        Self {
+            time: stats.time.clone(),
+            fields,
+            rows: sums.rows(fields),
+            totals,
+        }
+    }
+
+    /// The packets with this fate.
+    pub fn total(&self, fate: Fate) -> Count {
+        self.totals.get(&fate.into()).copied().unwrap_or_default()
+    }
+}
+
+const fn fields(by: Option<By>) -> &'static [&'static str] {
+    match by {
+        None => &["reference_point", "reason"],
+        Some(By::ReferencePoint) => &["reference_point"],
+        Some(By::Reason) => &["reason"],
+        Some(By::Endpoint) => &["endpoint"],
+        Some(By::Service) => &["service"],
+    }
+}
+
+/// What a verdict's count is summed up by; endpoints have counts of their own.
+fn key(verdict: &api::VerdictCount, by: Option<By>) -> Option<Vec<Option<String>>> {
+    let point = || verdict.reference_point.clone();
+    let reason = || Some(verdict.reason.clone());
+    match by {
+        None => Some(vec![point(), reason()]),
+        Some(By::ReferencePoint) => Some(vec![point()]),
+        Some(By::Reason) => Some(vec![reason()]),
+        Some(By::Service) => Some(vec![verdict.service.clone()]),
+        Some(By::Endpoint) => None,
+    }
+}
+
+/// Sums by key and fate. What nothing governs comes last.
+#[derive(Default)]
+struct Sums(BTreeMap<(Vec<(bool, Option<String>)>, Order), Count>);
+
+impl Sums {
+    fn add(&mut self, key: Vec<Option<String>>, fate: Fate, count: Count) {
+        if count == Count::default() {
+            return;
+        }
+        let key = key.into_iter().map(|part| (part.is_none(), part)).collect();
+        add(self.0.entry((key, fate.into())).or_default(), count);
+    }
+
+    fn rows(self, fields: &'static [&'static str]) -> Vec<Row> {
+        let row = |((key, order), count): ((Vec<(bool, Option<String>)>, Order), Count)| Row {
+            fields,
+            key: key.into_iter().map(|(_, part)| part).collect(),
+            fate: order.into(),
+            count,
+        };
+        self.0.into_iter().map(row).collect()
+    }
+}
+
+fn add(sum: &mut Count, count: Count) {
+    sum.packets = sum.packets.saturating_add(count.packets);
+    sum.bytes = sum.bytes.saturating_add(count.bytes);
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_map(None)?;
+        for (field, part) in self.fields.iter().zip(&self.key) {
+            row.serialize_entry(field, part)?;
+        }
+        row.serialize_entry("fate", &self.fate)?;
+        row.serialize_entry("packets", &self.count.packets)?;
+        row.serialize_entry("bytes", &self.count.bytes)?;
+        row.end()
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn stats() -> api::Stats {
+        serde_json::from_value(serde_json::json!({
+            "time": "2026-01-02T03:04:05.678Z",
+            "verdicts": [
+                { "reference_point": null, "service": null, "reason": "no-service",
+                  "fate": "dropped", "packets": 3, "bytes": 180 },
+                { "reference_point": "Nf-Vi", "service": "ssh", "reason": "permitted",
+                  "fate": "passed", "packets": 1_000_000, "bytes": 123_456_789 },
+                { "reference_point": "Nf-Vi", "service": "libvirt-tls", "reason": "permitted",
+                  "fate": "passed", "packets": 234_567, "bytes": 1000 },
+                { "reference_point": "Nf-Vi", "service": "ssh", "reason": "wrong-role",
+                  "fate": "audited", "packets": 1, "bytes": 60 },
+            ],
+            "endpoints": [
+                { "name": "idle", "passed": { "packets": 0, "bytes": 0 },
+                  "dropped": { "packets": 0, "bytes": 0 } },
+                { "name": "vim-1", "passed": { "packets": 9, "bytes": 900 },
+                  "dropped": { "packets": 1, "bytes": 60 } },
+            ],
+        }))
+        .unwrap()
+    }
+
+    fn summed(by: Option<By>) -> Vec<(String, Fate, u64)> {
+        let name = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".into());
+        Rows::of(&stats(), by)
+            .rows
+            .iter()
+            .map(|row| {
+                let key: Vec<String> = row.key.iter().map(name).collect();
+                (key.join(" "), row.fate, row.count.packets)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn by_reference_point_and_reason() {
+        let expected = [
+            ("Nf-Vi permitted".to_owned(), Fate::Passed, 1_234_567),
+            ("Nf-Vi wrong-role".to_owned(), Fate::Audited, 1),
+            ("- no-service".to_owned(), Fate::Dropped, 3),
+        ];
+        assert_eq!(summed(None), expected);
+    }
+
+    #[test]
+    fn by_service_and_by_endpoint() {
+        let services = summed(Some(By::Service));
+        assert_eq!(
+            services[0],
+            ("libvirt-tls".to_owned(), Fate::Passed, 234_567)
+        );
+        assert_eq!(services.len(), 4);
+        let endpoints = summed(Some(By::Endpoint));
+        let expected = [
+            ("vim-1".to_owned(), Fate::Passed, 9),
+            ("vim-1".to_owned(), Fate::Dropped, 1),
+        ];
+        assert_eq!(endpoints, expected);
+    }
+
+    #[test]
+    fn json_has_exact_numbers_under_the_key_s_names() {
+        let json = serde_json::to_value(Rows::of(&stats(), Some(By::Reason))).unwrap();
+        assert_eq!(json["by"], serde_json::json!(["reason"]));
+        let row = serde_json::json!({
+            "reason": "permitted", "fate": "passed", "packets": 1_234_567, "bytes": 123_457_789,
+        });
+        assert_eq!(json["rows"][1], row);
+    }
+}

@@ -1,0 +1,231 @@
+//! `manoward status`
+
+use std::io::{self, Write};
+
+use clap::Args;
+use manoward::{
+    control::api,
+    datapath::{Attachment, Hook, HookMode},
+    policy::Mode,
+};
+
+use super::{
+    Context, Exit,
+    output::{self, Format},
+    prose,
+    quantity::{bytes, counted, grouped},
+    table::{Column, Table},
+    tone::Tone,
+};
+
+/// Tell whether this host is protected, by what, and where.
+///
+/// The first line says it all: `healthy`, `degraded` (something works, but weaker or slower than
+/// it should) or `not enforcing`. What is wrong follows, with its remedy.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  manoward status
+  manoward status --output json | jq -e '.problems == []'
+  manoward status | head -1")]
+pub struct Status {}
+
+pub async fn run(_: Status, context: &Context) -> anyhow::Result<Exit> {
+    let status = context.client.status().await?;
+    let mut out = output::stdout();
+    match context.format {
+        Format::Json => output::json(&mut out, &status)?,
+        Format::Table => show(&mut out, &status)?,
+    }
+    Ok(Exit::Success)
+}
+
+fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
+    let (tone, headline) = headline(status);
+    writeln!(out, "{}", tone.paint(headline))?;
+    let severity = if tone == Tone::Bad {
+        Tone::Bad
+    } else {
+        Tone::Warning
+    };
+    for problem in &status.problems {
+        let text = prose::indented(&prose::sentence(problem), "  ", output::text_width());
+        writeln!(out, "{}", severity.paint(text))?;
+    }
+    writeln!(out)?;
+    if let Some(policy) = &status.policy {
+        fact(out, "policy", &in_force(policy))?;
+        fact(out, "applied", &policy.applied)?;
+        fact(out, "endpoints", &extent(policy))?;
+    }
+    let protected: Vec<String> = status.protected.iter().map(ToString::to_string).collect();
+    fact(out, "protects", &listed(&protected, "no address"))?;
+    fact(out, "hook", hook(status.hook))?;
+    let agent = format!(
+        "version {}, process {}, since {}",
+        status.version, status.pid, status.started
+    );
+    fact(out, "agent", &agent)?;
+    writeln!(out)?;
+    attachments(out, &status.attachments)
+}
+
+/// The one line that says it all.
+fn headline(status: &api::Status) -> (Tone, String) {
+    let interfaces = counted(status.attachments.len(), "interface");
+    let Some(policy) = &status.policy else {
+        return (Tone::Bad, "not enforcing: there is no policy".to_owned());
+    };
+    if status.attachments.is_empty() {
+        return (Tone::Bad, "not enforcing: attached nowhere".to_owned());
+    }
+    let what = match policy.mode {
+        Mode::Enforce => "enforcing",
+        Mode::Audit => "auditing",
+    };
+    let what = format!(
+        "{what} {} serial {} on {interfaces}",
+        policy.name, policy.serial
+    );
+    let degraded = status.attachments.iter().any(|at| at.degraded.is_some());
+    match status.problems.len() {
+        0 if !degraded => (Tone::Good, format!("healthy: {what}")),
+        0 => (Tone::Warning, format!("degraded: {what}")),
+        problems => {
+            let problems = counted(problems, "problem");
+            (Tone::Warning, format!("degraded: {what}, {problems}"))
+        }
+    }
+}
+
+fn in_force(policy: &api::PolicyInForce) -> String {
+    format!(
+        "{}, serial {}, mode {}",
+        policy.name, policy.serial, policy.mode
+    )
+}
+
+fn extent(policy: &api::PolicyInForce) -> String {
+    format!(
+        "{} with {} addresses and prefixes, {} in the kernel",
+        grouped(policy.endpoints as u64),
+        grouped(policy.addresses as u64),
+        bytes(policy.image_bytes),
+    )
+}
+
+const fn hook(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Xdp => "xdp",
+        Hook::Tcx => "tcx",
+    }
+}
+
+fn listed(items: &[String], none: &str) -> String {
+    if items.is_empty() {
+        return none.to_owned();
+    }
+    items.join(", ")
+}
+
+/// A line under the headline, wrapped under its value.
+fn fact(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
+    const NAMES: usize = 11;
+    let indent = " ".repeat(NAMES);
+    let value = prose::indented(value, &indent, output::text_width());
+    writeln!(
+        out,
+        "{}{}",
+        Tone::Quiet.paint(format_args!("{name:<NAMES$}")),
+        value.trim_start()
+    )
+}
+
+fn attachments(out: &mut impl Write, attachments: &[Attachment]) -> io::Result<()> {
+    if attachments.is_empty() {
+        return writeln!(out, "No interface is enforced.");
+    }
+    let mut table = Table::new([
+        Column::Short("INTERFACE"),
+        Column::Number("INDEX"),
+        Column::Short("MODE"),
+        Column::Short("POLICY NAMES"),
+    ]);
+    for attachment in attachments {
+        let tone = match attachment.mode {
+            HookMode::XdpGeneric => Tone::Warning,
+            _ => Tone::Good,
+        };
+        table.row([
+            Tone::Strong.cell(&attachment.interface),
+            Tone::Plain.cell(attachment.ifindex.to_string()),
+            tone.cell(attachment.mode.name()),
+            Tone::Quiet.cell(attachment.via.as_deref().unwrap_or(&attachment.interface)),
+        ]);
+    }
+    out.write_all(table.render(output::width()).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+
+    use super::*;
+
+    fn status(policy: bool, problems: &[&str]) -> api::Status {
+        serde_json::from_value(serde_json::json!({
+            "version": "0.1.0", "pid": 7, "started": "2026-01-02T03:04:05Z", "hook": "xdp",
+            "policy": policy.then(|| serde_json::json!({
+                "name": "compute-17", "serial": 42, "mode": "enforce",
+                "applied": "2026-01-02T03:04:05Z",
+                "endpoints": 8, "addresses": 12, "image_bytes": 65536,
+            })),
+            "attachments": [{
+                "interface": "eth0", "ifindex": 2, "mode": "xdp-native",
+                "via": null, "degraded": null,
+            }],
+            "protected": ["192.0.2.1", "2001:db8::1"], "problems": problems,
+        }))
+        .unwrap()
+    }
+
+    fn shown(status: &api::Status) -> String {
+        let mut out = Vec::new();
+        show(&mut out, status).unwrap();
+        strip_str(str::from_utf8(&out).unwrap()).to_string()
+    }
+
+    #[test]
+    fn the_first_line_says_it_all() {
+        let first = |status| shown(status).lines().next().unwrap().to_owned();
+        assert_eq!(
+            first(&status(true, &[])),
+            "healthy: enforcing compute-17 serial 42 on 1 interface"
+        );
+        assert_eq!(
+            first(&status(true, &["eth0 is slow"])),
+            "degraded: enforcing compute-17 serial 42 on 1 interface, 1 problem"
+        );
+        assert_eq!(
+            first(&status(false, &["x"])),
+            "not enforcing: there is no policy"
+        );
+        let mut nowhere = status(true, &[]);
+        nowhere.attachments.clear();
+        assert_eq!(first(&nowhere), "not enforcing: attached nowhere");
+    }
+
+    #[test]
+    fn facts_and_attachments_follow() {
+        let text = shown(&status(true, &["eth0 is slow"]));
+        assert!(text.contains("\n  Eth0 is slow.\n"), "{text}");
+        assert!(
+            text.contains("protects   192.0.2.1, 2001:db8::1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("eth0           2  xdp-native  eth0\n"),
+            "{text}"
+        );
+    }
+}
