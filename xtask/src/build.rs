@@ -38,10 +38,7 @@ pub fn object() -> Result<PathBuf> {
     let (toolchain, machine) = setup::toolchain()?;
     let mut command = toolchain.cargo(&machine, "build")?;
     process::run(command.arg("--release")).context("building the kernel object")?;
-    let built = workspace::ebpf_target_dir()
-        .join(crate::machine::BPF_TARGET)
-        .join("release/manoward");
-    place(&built, workspace::object())
+    place(&workspace::ebpf_built("manoward"), workspace::object())
 }
 
 /// Builds the agent around the object that [`object`] placed.

@@ -1,7 +1,9 @@
 //! Developer commands, one file each. Every command first sets up what it needs, so a fresh clone
 //! needs nothing but cargo.
 
+mod bench;
 mod build;
+mod demo;
 mod ladder;
 mod lint;
 mod machine;
@@ -31,6 +33,8 @@ enum Command {
     Build(build::Args),
     Lint(lint::Args),
     Test(test::Args),
+    Bench(bench::Args),
+    Demo(demo::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         Command::Build(args) => build::run(&args).map(done),
         Command::Lint(args) => lint::run(&args).map(done),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args).map(done),
+        Command::Demo(args) => demo::run(&args),
     };
     match result {
         Ok(code) => code,

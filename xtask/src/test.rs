@@ -10,7 +10,7 @@ use crate::setup::{self, Part};
 use crate::{build, process};
 
 /// The crates tested on the host, cheapest first.
-const HOST: [&str; 3] = ["manoward-verdict", "manoward", "xtask"];
+const HOST: [&str; 4] = ["manoward-verdict", "manoward", "xtask", "manoward-bench"];
 
 /// The crate that tests the product as a whole.
 const SCENE: &str = "manoward-tests";

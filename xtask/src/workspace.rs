@@ -38,6 +38,15 @@ pub fn object() -> PathBuf {
     target_dir().join("bpf").join("manoward.bpf.o")
 }
 
+/// What the build of the eBPF crate leaves: `manoward`, the datapath, and `bench`, which drives
+/// measurements.
+pub fn ebpf_built(name: &str) -> PathBuf {
+    ebpf_target_dir()
+        .join(crate::machine::BPF_TARGET)
+        .join("release")
+        .join(name)
+}
+
 /// The agent's binary of one cargo profile folder (`release` or `debug`).
 pub fn agent(profile_dir: &str) -> PathBuf {
     target_dir().join(profile_dir).join("manoward")

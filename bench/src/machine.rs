@@ -1,0 +1,99 @@
+//! The machine: what it is, and how a measurement keeps out of its way.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
+use nix::unistd::Pid;
+use serde::Serialize;
+
+/// Where a file system for pins is mounted that only this process sees.
+pub const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";
+
+/// What a result depends on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The processor, as it calls itself.
+    pub processor: String,
+    /// Its number of cores.
+    pub cores: usize,
+    /// The core that was measured on.
+    pub core: usize,
+    /// The size of that core's last cache, as the kernel writes it.
+    pub last_cache: String,
+    /// Whether all of this is a hypervisor's word.
+    #[serde(rename = "virtual")]
+    pub hypervisor: bool,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+impl Machine {
+    /// Looks at this machine.
+    pub fn inspect(core: usize) -> Self {
+        let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        Self {
+            processor: value(&processors, "model name").unwrap_or_else(unknown),
+            cores: processors
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
+            core,
+            last_cache: last_cache(core).unwrap_or_else(unknown),
+            hypervisor: value(&processors, "flags")
+                .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
+                .map_or_else(|_| unknown(), |text| text.trim().to_owned()),
+        }
+    }
+}
+
+/// Gives this process mounts of its own, with an empty file system for pins: whatever becomes of
+/// the process, nothing of it stays.
+pub fn private_bpf_file_system() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace (this takes root)")?;
+    let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+    mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).context("separating mounts")?;
+    mount(
+        Some("bpf"),
+        BPF_FILE_SYSTEM,
+        Some("bpf"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .with_context(|| format!("mounting a BPF file system on {BPF_FILE_SYSTEM}"))
+}
+
+/// Stays on the last core that the process may use: the first is busiest with interrupts.
+pub fn pin_to_one_core() -> Result<usize> {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).context("asking for the allowed cores")?;
+    let core = (0..CpuSet::count())
+        .rfind(|&core| allowed.is_set(core).unwrap_or(false))
+        .context("no core is allowed")?;
+    let mut only = CpuSet::new();
+    only.set(core)?;
+    sched_setaffinity(this, &only).with_context(|| format!("staying on core {core}"))?;
+    Ok(core)
+}
+
+fn value(text: &str, key: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(key))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn last_cache(core: usize) -> Option<String> {
+    let size = |index| {
+        let path = format!("/sys/devices/system/cpu/cpu{core}/cache/index{index}/size");
+        fs::read_to_string(path).ok()
+    };
+    (0..=4)
+        .rev()
+        .find_map(size)
+        .map(|text| text.trim().to_owned())
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
+}

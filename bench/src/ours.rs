@@ -1,0 +1,153 @@
+//! manoward's own program, with a policy compiled and published as the agent does it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use aya::maps::MapData;
+use aya::programs::{ProgramFd, loaded_programs};
+use ipnet::IpNet;
+use manoward::datapath::{self, Counters, Datapath, Hook, Pins};
+use manoward::image::{self, Facts, Numbers};
+use manoward::policy::{
+    Binding, Direction, Encryption, Endpoint, Mode, Policy, Protect, ReferencePoint, Service,
+    ServiceMatch, Transport,
+};
+use verdict::reason::Verdict;
+
+use crate::case::{Kind, PORT};
+use crate::driver;
+use crate::family::Family;
+use crate::machine::BPF_FILE_SYSTEM;
+use crate::scale;
+use crate::subject::{Subject, Tally};
+
+const ROLE: &str = "vim";
+const SERVICE: &str = "libvirt-tls";
+
+/// How it is called in the report.
+pub const NAME: &str = "manoward";
+
+/// The datapath with one policy.
+pub struct Ours {
+    count: u32,
+    program: ProgramFd,
+    counters: Counters,
+    numbers: Numbers,
+    _datapath: Datapath,
+}
+
+impl Ours {
+    /// Loads it with a policy that allows `count` addresses of each IP version.
+    pub fn load(count: u32) -> Result<Self> {
+        let policy = policy(count);
+        let numbers = Numbers::default()
+            .carried_to(&policy)
+            .context("the policy has too many names")?;
+        let image = image::compile(&policy, &Facts::default(), &numbers)?;
+        let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(format!("manoward-{count}")));
+        let features = datapath::check_kernel()?;
+        let mut datapath = Datapath::load(pins.clone(), Hook::Xdp, features)?;
+        datapath.publish(&image)?;
+        Ok(Self {
+            count,
+            program: program_over(&pins)?,
+            counters: Counters::open(&pins)?,
+            numbers,
+            _datapath: datapath,
+        })
+    }
+}
+
+impl Subject for Ours {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn driver(&self) -> driver::Kind {
+        driver::Kind::Frags
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Unprotected, Kind::Unknown, Kind::Allowed]
+    }
+
+    fn program(&self) -> &ProgramFd {
+        &self.program
+    }
+
+    fn tally(&self) -> Result<Tally> {
+        let rules = self.numbers.rules.values().copied();
+        let mut tally = Tally::default();
+        for counter in self.counters.verdicts(std::iter::once(0).chain(rules))? {
+            match counter.outcome.verdict() {
+                Verdict::Pass => tally.passed += counter.count.packets,
+                Verdict::Drop => tally.dropped += counter.count.packets,
+            }
+        }
+        Ok(tally)
+    }
+}
+
+/// The program that reads the images pinned there: the one that was just loaded.
+fn program_over(pins: &Pins) -> Result<ProgramFd> {
+    let images = MapData::from_pin(pins.map("IMAGES"))?.info()?.id();
+    for program in loaded_programs() {
+        // Programs of others come and go while they are listed.
+        let Ok(program) = program else { continue };
+        let maps = program.map_ids().ok().flatten().unwrap_or_default();
+        if maps.contains(&images) {
+            return Ok(program.fd()?);
+        }
+    }
+    anyhow::bail!("the kernel does not list the program that was loaded")
+}
+
+/// A policy of one service, whose addresses are spread over named endpoints.
+fn policy(count: u32) -> Policy {
+    let endpoints = scale::endpoints(count).zip(1..);
+    let service = Service {
+        matches: vec![ServiceMatch::Ports {
+            transport: Transport::Tcp,
+            first: PORT,
+            last: PORT,
+        }],
+        encryption: Encryption::Encrypted,
+    };
+    let reference_point = ReferencePoint {
+        name: "Nf-Vi".to_owned(),
+        direction: Direction::Inbound,
+        roles: vec![ROLE.to_owned()],
+        services: vec![SERVICE.to_owned()],
+        mode: Mode::Enforce,
+    };
+    Policy {
+        name: "bench".to_owned(),
+        serial: 1,
+        mode: Mode::Enforce,
+        interfaces: Vec::new(),
+        protect: Family::ALL
+            .map(|family| Protect::Address(family.protected()))
+            .to_vec(),
+        endpoints: endpoints
+            .map(|(numbers, name)| (format!("vim-{name}"), endpoint(numbers)))
+            .collect(),
+        reference_points: vec![reference_point],
+        services: BTreeMap::from([(SERVICE.to_owned(), service)]),
+    }
+}
+
+fn endpoint(numbers: std::ops::Range<u32>) -> Endpoint {
+    let addresses = Family::ALL
+        .iter()
+        .flat_map(|family| numbers.clone().map(|number| family.allowed(number)));
+    Endpoint {
+        role: ROLE.to_owned(),
+        addresses: addresses.map(IpNet::from).collect(),
+        binding: Binding::default(),
+    }
+}

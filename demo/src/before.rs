@@ -1,0 +1,25 @@
+//! The host as it is without manoward: whoever reaches it, reaches its services.
+
+use harness::openssh;
+use harness::station::{HOST, HOST_OPERATIONS};
+use harness::tls;
+
+use crate::admission::{connects, login, session};
+use crate::scene::Scene;
+use crate::stage::Stage;
+
+/// Plays it.
+pub fn play(stage: &mut Stage, scene: &Scene) {
+    let topology = &scene.topology;
+    stage.step("the VIM opens TLS on 16514", || {
+        session(scene, &topology.vim, HOST.v4)
+    });
+    stage.step("the bastion logs in by SSH", || {
+        login(scene, &topology.bastion, HOST_OPERATIONS.v4)
+    });
+    for port in [openssh::PORT, tls::PORT] {
+        stage.step(&format!("the intruder reaches {port}, too"), || {
+            connects(&topology.intruder, HOST.v4, port)
+        });
+    }
+}

@@ -1,0 +1,39 @@
+//! A listed address is not enough where the policy binds it to a MAC address.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Result, ensure};
+use harness::openssh;
+use harness::station::HOST;
+use harness::topology::NIC;
+use harness::{Agent, Namespace};
+
+use crate::admission::silence;
+use crate::counts::packets;
+use crate::scene::Scene;
+use crate::stage::Stage;
+
+/// The deployment host of the example policy. Nobody has its address in this scene.
+const DEPLOYER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 40);
+
+/// Plays it.
+pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
+    let intruder = &scene.topology.intruder;
+    stage.step("the intruder takes the deployer's address", || {
+        take(intruder)?;
+        let before = packets(agent, "wrong-mac")?;
+        let silence = silence(intruder, HOST.v4, openssh::PORT)?;
+        let dropped = packets(agent, "wrong-mac")? - before;
+        ensure!(dropped > 0, "{silence}, but not for its MAC address");
+        Ok(format!("{silence}: wrong MAC address"))
+    });
+}
+
+/// From now on the intruder calls the host from the deployer's address.
+fn take(intruder: &Namespace) -> Result<()> {
+    let address = format!("{DEPLOYER}/24");
+    intruder.run(&["ip", "address", "add", &address, "dev", NIC])?;
+    let (host, source) = (HOST.v4.to_string(), DEPLOYER.to_string());
+    intruder.run(&["ip", "route", "add", &host, "dev", NIC, "src", &source])?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What the operator sees: the real commands with their real output.
+
+use anyhow::{Context, Result, ensure};
+use harness::Agent;
+use harness::station::{HOST, INTRUDER, VIM};
+use serde_json::Value;
+
+use crate::stage::Stage;
+
+/// `manoward explain` for a packet that is dropped.
+const EXIT_DROPPED: i32 = 10;
+
+/// Plays it.
+pub fn play(stage: &mut Stage, agent: &Agent<'_>) {
+    show(stage, agent, &["status"], 0, "enforcing compute-17");
+    show(stage, agent, &["stats"], 0, "Nf-Vi");
+    show(
+        stage,
+        agent,
+        &["stats", "--by", "reason"],
+        0,
+        "unknown-source",
+    );
+    let (host, intruder, vim) = (
+        HOST.v4.to_string(),
+        INTRUDER.v4.to_string(),
+        VIM.v4.to_string(),
+    );
+    let question = |from| ["explain", "--from", from, "--to", &host, "--port", "16514"];
+    show(
+        stage,
+        agent,
+        &question(&intruder),
+        EXIT_DROPPED,
+        "unknown-source",
+    );
+    show(stage, agent, &question(&vim), 0, "Nf-Vi");
+    stage.step("every drop above was counted with its reason", || {
+        for reason in ["unknown-source", "wrong-role", "wrong-mac"] {
+            ensure!(packets(agent, reason)? > 0, "no {reason} was counted");
+        }
+        Ok("unknown-source, wrong-role, wrong-mac".to_owned())
+    });
+}
+
+/// Packets that were dropped for a reason.
+pub fn packets(agent: &Agent<'_>, reason: &str) -> Result<u64> {
+    let stats = agent.ask_json(&["stats"])?;
+    let verdicts = stats.get("verdicts").and_then(Value::as_array);
+    let verdicts = verdicts.context("the statistics have no verdicts")?;
+    let dropped = verdicts
+        .iter()
+        .filter(|verdict| verdict["reason"] == reason && verdict["fate"] == "dropped");
+    Ok(dropped
+        .filter_map(|verdict| verdict["packets"].as_u64())
+        .sum())
+}
+
+/// Runs a command, shows its output, and checks how it ends and that it says something.
+fn show(stage: &mut Stage, agent: &Agent<'_>, words: &[&str], code: i32, says: &str) {
+    let colour = if console::colors_enabled() {
+        "always"
+    } else {
+        "never"
+    };
+    let output = agent.cli(&[&["--color", colour], words].concat());
+    if let Ok(output) = &output {
+        println!("\n  $ manoward {}", words.join(" "));
+        for line in output.stdout.lines().chain(output.stderr.lines()) {
+            println!("    {line}");
+        }
+    }
+    stage.step(
+        &format!("manoward {}", words.first().unwrap_or(&"")),
+        || {
+            let output = output?;
+            let plain = console::strip_ansi_codes(&output.stdout);
+            ensure!(
+                output.status.code() == Some(code),
+                "it ended with {} and should end with {code}",
+                output.status
+            );
+            ensure!(plain.contains(says), "it does not say {says}");
+            Ok(format!("exit code {code}"))
+        },
+    );
+}
