@@ -38,7 +38,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Explain(args) => cli::explain::run(args, context).await,
             Command::Detach(args) => cli::detach::run(args, context).await,
             Command::Schema(args) => cli::schema::run(args),
-            Command::Completions(args) => cli::completions::run(args),
+            Command::Completions(args) => cli::completions::run(&args),
             Command::Man(args) => cli::man::run(args),
         }
     })

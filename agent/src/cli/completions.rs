@@ -22,7 +22,7 @@ pub struct Completions {
     shell: Shell,
 }
 
-pub fn run(args: Completions) -> anyhow::Result<Exit> {
+pub fn run(args: &Completions) -> anyhow::Result<Exit> {
     // Written in one piece, as the generator panics where nobody reads on.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "manoward", &mut script);

@@ -49,7 +49,7 @@ pub async fn run(args: Detach, context: &Context) -> anyhow::Result<Exit> {
             }
             None => {
                 let hint = "nobody can be asked whether that is meant: confirm it with --yes";
-                writeln!(output::stderr(), "{} {hint}", Tone::Bad.paint("error:"))?;
+                output::remark(Tone::Bad, "error", hint)?;
                 return Ok(Exit::Usage);
             }
         }

@@ -21,7 +21,7 @@ pub mod status;
 mod table;
 mod tone;
 
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use manoward::{
@@ -42,7 +42,6 @@ use tone::Tone;
 #[command(
     name = "manoward",
     version,
-    propagate_version = true,
     arg_required_else_help = true,
     max_term_width = 100,
     after_help = exit::HELP
@@ -59,23 +58,25 @@ pub struct Cli {
     )]
     pub socket: PathBuf,
 
-    /// How to show what is found
+    /// How to show what is found: for people, or for programs with exact numbers
     #[arg(
         long,
         global = true,
         value_enum,
-        value_name = "FORMAT",
+        value_name = "table|json",
+        hide_possible_values = true,
         default_value_t,
         help_heading = "Global options"
     )]
     pub output: Format,
 
-    /// When to use colours; `auto` heeds the terminal and NO_COLOR
+    /// When to use colours; `auto` heeds the terminal and `NO_COLOR`
     #[arg(
         long,
         global = true,
         value_enum,
-        value_name = "WHEN",
+        value_name = "auto|always|never",
+        hide_possible_values = true,
         default_value_t,
         help_heading = "Global options"
     )]
@@ -135,7 +136,7 @@ pub fn end(ended: anyhow::Result<Exit>, context: &Context) -> Exit {
         let _ = output::json(&mut output::stdout(), failure);
     }
     // Nobody is left to tell that standard error is closed.
-    let _ = writeln!(output::stderr(), "{} {error:#}", Tone::Bad.paint("error:"));
+    let _ = output::remark(Tone::Bad, "error", &format!("{error:#}"));
     Exit::of(&error)
 }
 

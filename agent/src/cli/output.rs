@@ -6,6 +6,8 @@ use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::{prose, tone::Tone};
+
 /// Columns of texts on a terminal at most; longer lines are hard to read.
 pub const TEXT_WIDTH: u16 = 100;
 
@@ -22,7 +24,7 @@ pub enum Format {
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum Color {
-    /// On a terminal, unless NO_COLOR is set
+    /// On a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
     /// Always
@@ -67,6 +69,20 @@ pub fn width() -> Option<u16> {
 /// Columns for sentences; `None` as in [`width`].
 pub fn text_width() -> Option<u16> {
     width().map(|columns| columns.min(TEXT_WIDTH))
+}
+
+/// Columns for sentences on standard error; `None` where it is no terminal.
+pub fn stderr_width() -> Option<u16> {
+    let (_, columns) = console::Term::stderr().size_checked()?;
+    Some(columns.min(TEXT_WIDTH))
+}
+
+/// Writes a remark to standard error: `error: ...`.
+pub fn remark(tone: Tone, label: &str, text: &str) -> io::Result<()> {
+    let label = format!("{label}:");
+    let indent = " ".repeat(label.len() + 1);
+    let text = prose::indented(text, &indent, stderr_width());
+    writeln!(stderr(), "{} {}", tone.paint(label), text.trim_start())
 }
 
 /// Writes `value` as JSON for people to read, too.

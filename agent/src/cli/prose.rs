@@ -17,7 +17,7 @@ pub fn indented(text: &str, indent: &str, width: Option<u16>) -> String {
 /// `text` with a first capital and a full stop.
 pub fn sentence(text: &str) -> String {
     let mut characters = text.chars();
-    let first = characters.next().map(|first| first.to_uppercase());
+    let first = characters.next().map(char::to_uppercase);
     let stop = if text.ends_with(['.', '!', '?']) {
         ""
     } else {

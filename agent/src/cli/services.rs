@@ -13,6 +13,9 @@ use super::{
     tone::Tone,
 };
 
+/// Columns of a terminal on which peers can be shown beside all else.
+const ROOM_FOR_PEERS: u16 = 110;
+
 /// List the built-in services.
 ///
 /// A policy names them without defining them, and defines its own beside them. This needs no
@@ -51,26 +54,38 @@ fn contains(entry: &CatalogueEntry, word: &str) -> bool {
 }
 
 fn show(out: &mut impl Write, entries: &[&CatalogueEntry], width: Option<u16>) -> io::Result<()> {
-    let mut table = Table::new([
+    let has_room = width.is_none_or(|columns| columns >= ROOM_FOR_PEERS);
+    let mut columns = vec![
         Column::Short("SERVICE"),
         Column::Short("OPENED BY"),
         Column::Long("PORTS"),
         Column::Short("ENCRYPTION"),
-        Column::Long("PEER"),
         Column::Long("WHAT IT IS"),
-    ]);
+    ];
+    if has_room {
+        columns.push(Column::Long("PEER"));
+    }
+    let mut table = Table::new(columns);
     for entry in entries {
         let matches: Vec<String> = entry.matches.iter().map(ToString::to_string).collect();
-        table.row([
+        let mut cells = vec![
             Tone::Strong.cell(entry.name),
             Tone::Plain.cell(opened_by(entry.usual)),
             Tone::Plain.cell(matches.join(", ")),
             encryption(entry.encryption),
-            Tone::Plain.cell(entry.peer),
-            Tone::Quiet.cell(entry.description),
-        ]);
+            Tone::Plain.cell(entry.description),
+        ];
+        if has_room {
+            cells.push(Tone::Quiet.cell(entry.peer));
+        }
+        table.row(cells);
     }
-    out.write_all(table.render(width).as_bytes())
+    out.write_all(table.render(width).as_bytes())?;
+    if !has_room {
+        let hint = "A wider terminal, or JSON, also shows who is at the other end.";
+        writeln!(out, "{}", Tone::Quiet.paint(hint))?;
+    }
+    Ok(())
 }
 
 const fn opened_by(usual: Usual) -> &'static str {

@@ -61,7 +61,7 @@ fn of_process(process: &str) -> Option<Session> {
     })
 }
 
-/// The parent's id: the second field behind the name in parentheses, see proc_pid_stat(5).
+/// The parent's id: the second field behind the name in parentheses, see `proc_pid_stat(5)`.
 fn parent(process: &str) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;

@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_first_line_says_it_all() {
-        let first = |status| shown(status).lines().next().unwrap().to_owned();
+        let first = |status: &api::Status| shown(status).lines().next().unwrap().to_owned();
         assert_eq!(
             first(&status(true, &[])),
             "healthy: enforcing compute-17 serial 42 on 1 interface"

@@ -34,8 +34,8 @@ Examples:
   manoward explain --pcap outage.pcapng
   manoward explain --from 192.0.2.10 --to 192.0.2.1 --port 22 > /dev/null && echo admitted
 
-Exit codes: 0 if the packet passes (audited ones do), 10 if it is dropped, 11 if kernel and agent
-disagree. For a capture: 11 if they disagree about any frame, or else 1 if any could not be judged,
+Exit codes: 0 if the packet passes (audited ones do), 10 if it is dropped, 11 if kernel and agent \
+disagree. For a capture: 11 if they disagree about any frame, or else 1 if any could not be judged, \
 or else 10 if any is dropped."
 )]
 pub struct Explain {

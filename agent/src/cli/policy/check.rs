@@ -69,12 +69,8 @@ pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
         Format::Table => show(&mut out, &candidate, &report, Look::of_stdout())?,
     }
     if let Some(error) = unasked {
-        let note = "the agent was not asked, so interfaces and size were not checked:";
-        writeln!(
-            output::stderr(),
-            "{} {note} {error}",
-            Tone::Quiet.paint("note:")
-        )?;
+        let note = "interfaces and size were not checked, as the agent was not asked";
+        output::remark(Tone::Warning, "note", &format!("{note}: {error}"))?;
     }
     Ok(if report.valid {
         Exit::Success

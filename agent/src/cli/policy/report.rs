@@ -29,10 +29,7 @@ impl Look {
 
     /// How standard error wants it.
     pub fn of_stderr() -> Self {
-        let size = console::Term::stderr().size_checked();
-        size.map_or(Self::Lines, |(_, columns)| {
-            Self::Drawn(columns.min(output::TEXT_WIDTH))
-        })
+        output::stderr_width().map_or(Self::Lines, Self::Drawn)
     }
 }
 
@@ -71,13 +68,12 @@ pub fn mistakes(
         .without_cause_chain();
     let mut drawn = String::new();
     // What is wrong with the text itself is shown best by who read it; see policy::excerpt.
-    let result = match policy::read(&candidate.text, &candidate.file) {
-        Err(error) => handler.render_report(&mut drawn, &error),
-        Ok(_) => {
-            let text = NamedSource::new(&candidate.file, candidate.text.clone());
-            let file = &candidate.file;
-            handler.render_report(&mut drawn, &Reported { file, report, text })
-        }
+    let result = if let Err(error) = policy::read(&candidate.text, &candidate.file) {
+        handler.render_report(&mut drawn, &error)
+    } else {
+        let text = NamedSource::new(&candidate.file, candidate.text.clone());
+        let file = &candidate.file;
+        handler.render_report(&mut drawn, &Reported { file, report, text })
     };
     match result {
         Ok(()) => out.write_all(drawn.as_bytes()),
@@ -137,7 +133,7 @@ fn lines(out: &mut impl Write, file: &str, report: &Report) -> io::Result<()> {
     }
     let more = report.mistake_count.saturating_sub(report.mistakes.len());
     if more > 0 {
-        writeln!(out, "{file}: and {} more", counted(more, "mistake"))?;
+        writeln!(out, "{file}: and {}", counted(more, "more mistake"))?;
     }
     Ok(())
 }

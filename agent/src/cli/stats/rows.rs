@@ -16,7 +16,8 @@ pub struct Rows {
     #[serde(rename = "by")]
     pub fields: &'static [&'static str],
     /// The sums; never zero.
-    pub rows: Vec<Row>,
+    #[serde(rename = "rows")]
+    pub sums: Vec<Row>,
     /// What happened to all packets, whatever they are summed up by.
     #[serde(skip)]
     pub totals: BTreeMap<Order, Count>,
@@ -87,7 +88,7 @@ impl Rows {
         Self {
             time: stats.time.clone(),
             fields,
-            rows: sums.rows(fields),
+            sums: sums.rows(fields),
             totals,
         }
     }
@@ -123,7 +124,10 @@ fn key(verdict: &api::VerdictCount, by: Option<By>) -> Option<Vec<Option<String>
 
 /// Sums by key and fate. What nothing governs comes last.
 #[derive(Default)]
-struct Sums(BTreeMap<(Vec<(bool, Option<String>)>, Order), Count>);
+struct Sums(BTreeMap<(SortKey, Order), Count>);
+
+/// The parts of a key, each after whether it is none.
+type SortKey = Vec<(bool, Option<String>)>;
 
 impl Sums {
     fn add(&mut self, key: Vec<Option<String>>, fate: Fate, count: Count) {
@@ -135,7 +139,7 @@ impl Sums {
     }
 
     fn rows(self, fields: &'static [&'static str]) -> Vec<Row> {
-        let row = |((key, order), count): ((Vec<(bool, Option<String>)>, Order), Count)| Row {
+        let row = |((key, order), count): ((SortKey, Order), Count)| Row {
             fields,
             key: key.into_iter().map(|(_, part)| part).collect(),
             fate: order.into(),
@@ -193,7 +197,7 @@ pub mod tests {
     fn summed(by: Option<By>) -> Vec<(String, Fate, u64)> {
         let name = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".into());
         Rows::of(&stats(), by)
-            .rows
+            .sums
             .iter()
             .map(|row| {
                 let key: Vec<String> = row.key.iter().map(name).collect();

@@ -37,7 +37,7 @@ pub fn table(
     rates: Option<Rates<'_>>,
     width: Option<u16>,
 ) -> io::Result<()> {
-    if rows.rows.is_empty() {
+    if rows.sums.is_empty() {
         return writeln!(out, "No packet was counted yet.");
     }
     let mut columns: Vec<Column> = rows.fields.iter().map(|field| heading(field)).collect();
@@ -47,7 +47,7 @@ pub fn table(
         Some(_) => columns.extend([Column::Number("PACKETS/S"), Column::Number("RATE")]),
     }
     let mut table = Table::new(columns);
-    for row in &rows.rows {
+    for row in &rows.sums {
         let keys = row.key.iter().map(|part| match part {
             Some(name) => Tone::Plain.cell(name),
             None => Tone::Quiet.cell("-"),
@@ -89,7 +89,7 @@ fn rates_of(row: &Row, rates: Rates<'_>) -> [String; 2] {
     };
     let same = |before: &&Row| before.key == row.key && before.fate == row.fate;
     let before = rows
-        .rows
+        .sums
         .iter()
         .find(same)
         .map_or(Count::default(), |row| row.count);

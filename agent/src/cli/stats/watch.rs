@@ -153,7 +153,7 @@ fn replacing(lines: usize, text: &str) -> String {
         let _ = write!(frame, "\r\x1b[{lines}A");
     }
     for line in text.lines() {
-        let _ = write!(frame, "{line}\x1b[K\n");
+        let _ = writeln!(frame, "{line}\x1b[K");
     }
     frame.push_str("\x1b[J");
     frame
