@@ -3,10 +3,14 @@
 //! [`compile`] numbers and places everything; [`Image`] answers the verdict crate's questions
 //! from memory exactly as the kernel maps do.
 
+mod addresses;
 mod buckets;
 mod compile;
+mod lines;
 mod numbers;
 mod prefixes;
+mod records;
+mod services;
 #[cfg(test)]
 mod tests;
 

@@ -36,7 +36,10 @@ impl Countable for verdict::address::Ipv4 {
 
 impl Countable for verdict::address::Ipv6 {
     fn subprefix(self, _length: u8, longer: u8, index: u64) -> Self {
-        let bits = u128::from(index) << (128 - longer);
+        // At length 0 there is one address, and nothing to shift.
+        let bits = u128::from(index)
+            .checked_shl(128 - u32::from(longer))
+            .unwrap_or(0);
         Self {
             high: self.high | (bits >> 64) as u64,
             low: self.low | bits as u64,

@@ -1,0 +1,200 @@
+//! Protected addresses and endpoints: which address is whose, placed for the lookup.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use ipnet::IpNet;
+use verdict::{
+    address::{Family, Ipv4, Ipv6},
+    image::{self, FILTER, Flags, LENGTHS, Line, header},
+    judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST},
+    layout::LAYOUT_VERSION,
+    table::Region,
+};
+
+use super::{
+    CompileError, Facts, Numbers,
+    buckets::{self, Entry},
+    lines::Lines,
+    prefixes::{self, Expanded},
+};
+use crate::policy::{Mode, Policy, Protect};
+
+/// Seeds that are tried for a number of buckets.
+const SEEDS: u64 = 8;
+/// How many times more buckets than usual are tried where no seed places all entries.
+const MAX_GROWTH: u32 = 16;
+
+/// Every protected address with its value in the region.
+pub type Protected = BTreeMap<IpAddr, u32>;
+
+/// Writes the filter, the four regions, and what the header says about them.
+pub fn write(
+    lines: &mut Lines,
+    policy: &Policy,
+    protected: &Protected,
+    numbers: &Numbers,
+) -> Result<(), CompileError> {
+    for &address in protected.keys() {
+        let bit = match address {
+            IpAddr::V4(address) => ipv4(address).filter_bit(),
+            IpAddr::V6(address) => ipv6(address.to_bits()).filter_bit(),
+        };
+        lines.set_bit(FILTER, bit);
+    }
+    let (hosts4, hosts6) = hosts(protected);
+    let (peers4, peers6) = peers(policy, numbers);
+    let peers4 = prefixes::expand(peers4).ok_or(CompileError::TooManyLengths)?;
+    let peers6 = prefixes::expand(peers6).ok_or(CompileError::TooManyLengths)?;
+    regions(lines, &hosts4, &hosts6, &peers4.entries, &peers6.entries)?;
+    let longest = [&peers4.lengths, &peers6.lengths].map(|l| l.first().copied().unwrap_or(0));
+    let counts = [
+        lengths::<Ipv4>(lines, &peers4),
+        lengths::<Ipv6>(lines, &peers6),
+    ];
+    let flags = Flags::new(LAYOUT_VERSION, policy.mode == Mode::Audit, counts, longest);
+    lines.header()[header::FLAGS] = flags.0;
+    Ok(())
+}
+
+/// Finds what `policy` protects on a host with `facts`.
+pub fn protected(policy: &Policy, facts: &Facts) -> Result<Protected, CompileError> {
+    let mut protected = BTreeMap::new();
+    for protect in &policy.protect {
+        match protect {
+            Protect::Address(address) => {
+                protected.insert(*address, PROTECTED_UNICAST);
+            }
+            Protect::InterfaceAddresses => {
+                let addresses = facts.addresses.iter();
+                protected.extend(addresses.map(|&address| (address, PROTECTED_UNICAST)));
+            }
+        }
+    }
+    if protected.is_empty() {
+        return Err(CompileError::NothingProtected);
+    }
+    for broadcast in &facts.broadcasts {
+        protected
+            .entry(IpAddr::V4(*broadcast))
+            .or_insert(PROTECTED_BROADCAST);
+    }
+    Ok(protected)
+}
+
+type Entries<A> = Vec<Entry<A>>;
+
+fn hosts(protected: &Protected) -> (Entries<Ipv4>, Entries<Ipv6>) {
+    let (mut hosts4, mut hosts6) = (Vec::new(), Vec::new());
+    for (&address, &value) in protected {
+        match address {
+            IpAddr::V4(address) => hosts4.push(Entry {
+                address: ipv4(address),
+                length: Ipv4::BITS,
+                value,
+            }),
+            IpAddr::V6(address) => hosts6.push(Entry {
+                address: ipv6(address.to_bits()),
+                length: Ipv6::BITS,
+                value,
+            }),
+        }
+    }
+    (hosts4, hosts6)
+}
+
+fn peers(policy: &Policy, numbers: &Numbers) -> (Entries<Ipv4>, Entries<Ipv6>) {
+    let (mut peers4, mut peers6) = (Vec::new(), Vec::new());
+    for (name, endpoint) in &policy.endpoints {
+        let value = numbers.endpoints[name];
+        for prefix in &endpoint.addresses {
+            let length = prefix.prefix_len();
+            match prefix {
+                IpNet::V4(prefix) => peers4.push(Entry {
+                    address: ipv4(prefix.network()),
+                    length,
+                    value,
+                }),
+                IpNet::V6(prefix) => peers6.push(Entry {
+                    address: ipv6(prefix.network().to_bits()),
+                    length,
+                    value,
+                }),
+            }
+        }
+    }
+    (peers4, peers6)
+}
+
+/// Places all regions, under one seed.
+fn regions(
+    lines: &mut Lines,
+    hosts4: &[Entry<Ipv4>],
+    hosts6: &[Entry<Ipv6>],
+    peers4: &[Entry<Ipv4>],
+    peers6: &[Entry<Ipv6>],
+) -> Result<(), CompileError> {
+    let place_all = |seed, growth| {
+        Some([
+            place(hosts4, seed, growth)?,
+            place(hosts6, seed, growth)?,
+            place(peers4, seed, growth)?,
+            place(peers6, seed, growth)?,
+        ])
+    };
+    let mut growth = 1;
+    let (seed, regions) = loop {
+        let mut seeds = (1..=SEEDS).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        if let Some(found) = seeds.find_map(|seed| Some((seed, place_all(seed, growth)?))) {
+            break found;
+        }
+        if growth == MAX_GROWTH {
+            return Err(CompileError::TooManyAddresses {
+                entries: hosts4.len() + hosts6.len() + peers4.len() + peers6.len(),
+            });
+        }
+        growth *= 2;
+    };
+    lines.header()[header::SEED] = seed;
+    for (word, region) in [
+        header::PROTECTED,
+        header::PROTECTED + 1,
+        header::ENDPOINTS,
+        header::ENDPOINTS + 1,
+    ]
+    .into_iter()
+    .zip(regions)
+    {
+        let mask = region.len() as u32 - 1;
+        let base = lines.extend(region);
+        lines.header()[word] = Region { base, mask }.to_word();
+    }
+    Ok(())
+}
+
+fn place<A: Family>(entries: &[Entry<A>], seed: u64, growth: u32) -> Option<Vec<Line>> {
+    let buckets = buckets::buckets_for::<A>(entries.len()).saturating_mul(growth);
+    buckets::place(entries, buckets.min(Region::MAX_BUCKETS), seed)
+}
+
+/// Writes the prefix lengths that a lookup probes, and returns how many there are.
+fn lengths<A: Family>(lines: &mut Lines, peers: &Expanded<A>) -> u8 {
+    let line = lines.line(LENGTHS + image::family::<A>() as u32);
+    for (at, &length) in peers.lengths.iter().enumerate() {
+        line[at / 8] |= u64::from(length) << (8 * (at % 8));
+    }
+    peers.lengths.len() as u8
+}
+
+fn ipv4(address: Ipv4Addr) -> Ipv4 {
+    Ipv4(address.to_bits())
+}
+
+fn ipv6(bits: u128) -> Ipv6 {
+    Ipv6 {
+        high: (bits >> 64) as u64,
+        low: bits as u64,
+    }
+}

@@ -1,0 +1,58 @@
+//! The lines of an image while it is being compiled.
+
+use verdict::image::{FIXED_LINES, HEADER, Line, PER_LINE_16};
+
+/// Lines that grow: the fixed part, then whatever is appended.
+pub struct Lines(Vec<Line>);
+
+impl Lines {
+    /// The fixed part, all zeros.
+    pub fn new() -> Self {
+        Self(vec![Line::default(); FIXED_LINES as usize])
+    }
+
+    /// All lines.
+    pub fn into_vec(self) -> Vec<Line> {
+        self.0
+    }
+
+    /// Number of lines.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Appends `count` lines and returns the number of the first.
+    pub fn append(&mut self, count: usize) -> u32 {
+        let first = self.0.len() as u32;
+        self.0.resize(self.0.len() + count, Line::default());
+        first
+    }
+
+    /// Appends `lines` and returns the number of the first.
+    pub fn extend(&mut self, lines: Vec<Line>) -> u32 {
+        let first = self.0.len() as u32;
+        self.0.extend(lines);
+        first
+    }
+
+    /// Line `index`, which exists.
+    pub fn line(&mut self, index: u32) -> &mut Line {
+        &mut self.0[index as usize]
+    }
+
+    /// The header.
+    pub fn header(&mut self) -> &mut Line {
+        self.line(HEADER)
+    }
+
+    /// Sets the 16-bit value `index` of the array that starts at line `base`; it was 0.
+    pub fn set16(&mut self, base: u32, index: u32, value: u16) {
+        let line = self.line(base + index / PER_LINE_16);
+        line[(index / 4 % 8) as usize] |= u64::from(value) << (16 * (index % 4));
+    }
+
+    /// Sets the bit `index` of the bitmap that starts at line `base`.
+    pub fn set_bit(&mut self, base: u32, index: u32) {
+        self.line(base + index / 512)[(index / 64 % 8) as usize] |= 1 << (index % 64);
+    }
+}

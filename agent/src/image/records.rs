@@ -1,0 +1,98 @@
+//! Endpoint records: role and bindings of every endpoint.
+
+use std::collections::BTreeMap;
+
+use verdict::{
+    endpoint::{BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, INTERFACES_PER_SET, PER_LINE, Record},
+    ethernet::{VlanTags, mac_word},
+};
+
+use super::{CompileError, Facts, Numbers, compile::Roles, lines::Lines};
+use crate::policy::{Binding, Policy, Vlan};
+
+/// Writes the record of every endpoint under its number, and returns the line of the first.
+pub fn write(
+    lines: &mut Lines,
+    policy: &Policy,
+    facts: &Facts,
+    roles: &Roles<'_>,
+    numbers: &Numbers,
+) -> Result<u32, CompileError> {
+    let highest = numbers.endpoints.values().max().copied().unwrap_or(0);
+    let base = lines.append((highest / PER_LINE + 1) as usize);
+    let mut sets = BTreeMap::new();
+    for (name, endpoint) in &policy.endpoints {
+        let interfaces = match &endpoint.binding.interface {
+            None => 0,
+            Some(interface) => {
+                if let Some(&set) = sets.get(interface) {
+                    set
+                } else {
+                    let set = interface_set(lines, name, interface, facts)?;
+                    sets.insert(interface, set);
+                    set
+                }
+            }
+        };
+        let record = record(roles.number(&endpoint.role), &endpoint.binding, interfaces);
+        let number = numbers.endpoints[name];
+        let at = (number % PER_LINE * 2) as usize;
+        lines.line(base + number / PER_LINE)[at..at + 2].copy_from_slice(&record.to_words());
+    }
+    Ok(base)
+}
+
+/// Writes the set of interfaces that packets on `interface` arrive on, and returns its line.
+fn interface_set(
+    lines: &mut Lines,
+    endpoint: &str,
+    interface: &str,
+    facts: &Facts,
+) -> Result<u32, CompileError> {
+    let arrivals = facts
+        .arrivals
+        .get(interface)
+        .filter(|arrivals| !arrivals.is_empty());
+    let Some(arrivals) = arrivals else {
+        return Err(CompileError::NoSuchInterface {
+            endpoint: endpoint.to_owned(),
+            interface: interface.to_owned(),
+        });
+    };
+    if arrivals.len() > INTERFACES_PER_SET {
+        return Err(CompileError::TooManyArrivals {
+            interface: interface.to_owned(),
+            count: arrivals.len(),
+        });
+    }
+    let set = lines.append(1);
+    for (at, &ifindex) in arrivals.iter().enumerate() {
+        lines.line(set)[at / 2] |= u64::from(ifindex) << (32 * (at % 2));
+    }
+    Ok(set)
+}
+
+fn record(role: u8, binding: &Binding, interfaces: u32) -> Record {
+    let mut bound = 0;
+    if binding.mac.is_some() {
+        bound |= BOUND_MAC;
+    }
+    if binding.vlan.is_some() {
+        bound |= BOUND_VLAN;
+    }
+    if interfaces != 0 {
+        bound |= BOUND_INTERFACE;
+    }
+    let tags = match binding.vlan {
+        None | Some(Vlan::Untagged) => VlanTags::NONE,
+        Some(Vlan::Tagged(id)) => VlanTags::single(id),
+        Some(Vlan::Stacked { outer, inner }) => VlanTags::stacked(outer, inner),
+    };
+    Record::new(
+        role,
+        bound,
+        binding.mac.map_or(0, mac_word),
+        tags.0,
+        interfaces,
+    )
+}
