@@ -31,6 +31,11 @@ pub struct Chunk {
 
 type ChunkMap = Array<Chunk, 1, MMAPABLE>;
 
+/// Key: slot. Value: the first chunk of an image, where the fixed part of it lies; most images have
+/// no other. Otherwise like `IMAGES`.
+#[btf_map]
+static FIRST: Array<Chunk, { SLOTS as usize }, MMAPABLE> = Array::new();
+
 /// Key: [`chunk_index`]. Value: an array whose key 0 is a chunk. Written by the agent, before the
 /// control record names the slot; never while it does. A missing chunk drops what asks for it with
 /// [`Reason::NoPolicy`](verdict::reason::Reason::NoPolicy).
@@ -54,7 +59,7 @@ static TRACE: Array<u64, 1> = Array::new();
 /// The image in one slot.
 pub struct Image {
     slot: u32,
-    /// Most images have no other chunk, and the fixed part of all lies here.
+    /// The first chunk.
     first: &'static Chunk,
 }
 
@@ -66,11 +71,12 @@ impl Image {
         let slot = unsafe { read_volatile(&raw const CONTROL) }.enforced()?;
         Some(Self {
             slot,
-            first: chunk(slot, 0)?,
+            first: FIRST.get(slot)?,
         })
     }
 }
 
+/// A chunk other than the first.
 #[inline(always)]
 fn chunk(slot: u32, chunk: u32) -> Option<&'static Chunk> {
     IMAGES.get(chunk_index(slot, chunk))?.get(0)

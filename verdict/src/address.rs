@@ -1,6 +1,11 @@
 //! IPv4 and IPv6 addresses as the tables hold them, behind one trait.
 
-use crate::image::Line;
+use crate::image::{DIRECT_IPV4, DIRECT_IPV6, FILTER_BITS, Line, Missing, Tables, word};
+
+/// Value of a protected unicast address.
+pub const PROTECTED_UNICAST: u32 = 1;
+/// Value of a broadcast address of the host's.
+pub const PROTECTED_BROADCAST: u32 = 2;
 
 /// Largest value of an entry: 23 bits.
 pub const MAX_VALUE: u32 = 0x7f_ffff;
@@ -14,9 +19,6 @@ const MIX: [u64; 3] = [
     0xc2b2_ae3d_27d4_eb4f,
     0xff51_afd7_ed55_8ccd,
 ];
-
-/// Bits of the filter that answers "surely not protected" from one line.
-const FILTER_BITS: u32 = 512;
 
 /// An address family.
 pub trait Family: Copy + Eq {
@@ -32,6 +34,10 @@ pub trait Family: Copy + Eq {
 
     /// The bit of the protected-address filter that this address sets, below 512.
     fn filter_bit(self) -> u32;
+
+    /// The value of this address among the protected ones, if it lies where its bit of the filter
+    /// (`bit`) says; 0 if another one does.
+    fn direct<T: Tables>(self, tables: &T, bit: u32) -> Result<u32, Missing>;
 
     /// Whether the address names a group: multicast, or a limited broadcast.
     fn is_group(self) -> bool;
@@ -112,6 +118,14 @@ const fn tagged(length: u8, value: u32) -> u64 {
     ((length as u64 + 1) << LENGTH_SHIFT) | (value & MAX_VALUE) as u64
 }
 
+impl Ipv4 {
+    /// The prefix `self/length` as an entry has it above the value.
+    #[inline(always)]
+    fn key(self, length: u8) -> u64 {
+        (u64::from(self.0) << 8) | (u64::from(length) + 1)
+    }
+}
+
 impl Family for Ipv4 {
     const BITS: u8 = 32;
     const PER_BUCKET: usize = 8;
@@ -128,6 +142,17 @@ impl Family for Ipv4 {
         self.0.wrapping_mul(MIX[0] as u32) >> (32 - FILTER_BITS.ilog2())
     }
 
+    /// The address in bits 32 to 63, its value below.
+    #[inline(always)]
+    fn direct<T: Tables>(self, tables: &T, bit: u32) -> Result<u32, Missing> {
+        let entry = word(tables, DIRECT_IPV4, bit)?;
+        Ok(if entry >> 32 == u64::from(self.0) {
+            entry as u32
+        } else {
+            0
+        })
+    }
+
     #[inline(always)]
     fn is_group(self) -> bool {
         // 224.0.0.0/4 and 255.255.255.255; 240.0.0.0/4 between them is not in use (RFC 1112). And
@@ -137,8 +162,7 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn hash(self, length: u8, seed: u64) -> u64 {
-        let key = (u64::from(self.0) << 8) | u64::from(length);
-        finish((key ^ seed).wrapping_mul(MIX[0]))
+        finish((self.key(length) ^ seed).wrapping_mul(MIX[0]))
     }
 
     #[inline(always)]
@@ -151,8 +175,7 @@ impl Family for Ipv4 {
     #[inline(always)]
     fn read(self, length: u8, bucket: &Line, at: usize) -> Entry {
         let word = bucket[at & 7];
-        let key = (u64::from(self.0) << 8) | (u64::from(length) + 1);
-        Entry::new(word as u32, word >> LENGTH_SHIFT == key)
+        Entry::new(word as u32, word >> LENGTH_SHIFT == self.key(length))
     }
 
     fn place(self, length: u8, value: u32, bucket: &mut Line, at: usize) {
@@ -188,6 +211,14 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn filter_bit(self) -> u32 {
         (self.high.wrapping_add(self.low).wrapping_mul(MIX[0]) >> (64 - FILTER_BITS.ilog2())) as u32
+    }
+
+    /// The two halves of the address. IPv6 has no broadcast, so there is only one value.
+    #[inline(always)]
+    fn direct<T: Tables>(self, tables: &T, bit: u32) -> Result<u32, Missing> {
+        let different = (word(tables, DIRECT_IPV6, 2 * bit)? ^ self.high)
+            | (word(tables, DIRECT_IPV6, 2 * bit + 1)? ^ self.low);
+        Ok(if different == 0 { PROTECTED_UNICAST } else { 0 })
     }
 
     #[inline(always)]

@@ -130,7 +130,12 @@ pub fn find<A: Family, T: Tables>(
         tables,
         region,
         header.seed(),
-        source.masked(longest),
+        // Nearly every policy has single addresses.
+        if longest == A::BITS {
+            source
+        } else {
+            source.masked(longest)
+        },
         longest,
     )?;
     let count = flags.lengths::<A>();

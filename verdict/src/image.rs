@@ -7,7 +7,8 @@
 //! | 0 | filter: bit set for every protected address ([`Family::filter_bit`](crate::address::Family::filter_bit)) |
 //! | 1 | header: the words below |
 //! | 2, 3 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
-//! | 4.. | service of each IP protocol, 256 x 16 bits |
+//! | 4.. | protected IPv4, then IPv6 addresses, each where its bit of the filter says |
+//! | then | service of each IP protocol, 256 x 16 bits |
 //! | then | UDP source ports of outbound services, 65,536 bits |
 //! | then | service of each TCP, UDP, SCTP port, 3 x 65,536 x 16 bits |
 //!
@@ -48,8 +49,12 @@ pub const FILTER: u32 = 0;
 pub const HEADER: u32 = 1;
 /// Line of the prefix lengths of IPv4; IPv6 has the next.
 pub const LENGTHS: u32 = 2;
+/// First line of the protected IPv4 addresses by their bit of the filter: one word each.
+pub const DIRECT_IPV4: u32 = 4;
+/// First line of the protected IPv6 addresses by their bit of the filter: two words each.
+pub const DIRECT_IPV6: u32 = DIRECT_IPV4 + FILTER_BITS / PER_LINE_64;
 /// First line of the services by IP protocol.
-pub const PROTOCOLS: u32 = 4;
+pub const PROTOCOLS: u32 = DIRECT_IPV6 + 2 * FILTER_BITS / PER_LINE_64;
 /// First line of the UDP source ports of outbound services.
 pub const OUTBOUND_UDP: u32 = PROTOCOLS + 256 / PER_LINE_16;
 /// First line of the services by port; TCP, UDP and SCTP follow each other.
@@ -62,8 +67,13 @@ pub const FIXED_LINES: u32 = PORTS + 3 * LINES_PER_TRANSPORT;
 /// Most prefix lengths of one family that a lookup probes.
 pub const MAX_LENGTHS: u32 = 16;
 
+/// 64-bit words in a line.
+pub const PER_LINE_64: u32 = 8;
 /// 16-bit values in a line.
 pub const PER_LINE_16: u32 = 32;
+
+/// Bits of the filter, which fills one line.
+pub const FILTER_BITS: u32 = 512;
 
 /// Words of the header line.
 pub mod header {
@@ -127,6 +137,13 @@ impl Flags {
 #[must_use]
 pub const fn family<A: Family>() -> usize {
     (A::BITS == 128) as usize
+}
+
+/// The word `index` of the array that starts at line `base`.
+#[inline(always)]
+pub fn word<T: Tables>(tables: &T, base: u32, index: u32) -> Result<u64, Missing> {
+    let line = tables.line(base + index / PER_LINE_64)?;
+    Ok(line[(index % PER_LINE_64) as usize])
 }
 
 /// The 16-bit value `index` of the array that starts at line `base`.

@@ -8,6 +8,8 @@ use crate::{
 };
 
 const HEADER_LEN: usize = 20;
+/// First byte of a header without options: version 4, five words.
+const PLAIN: u8 = 0x45;
 
 impl Network for Ipv4 {
     type Header = [u8; HEADER_LEN];
@@ -32,9 +34,13 @@ impl Network for Ipv4 {
         at: usize,
         header: &Self::Header,
     ) -> Result<Datagram<Self>, Reason> {
-        let header_len = usize::from(header[0] & 0x0f) * 4;
+        let header_len = match header[0] {
+            PLAIN => HEADER_LEN,
+            first if first >> 4 == 4 => usize::from(first & 0x0f) * 4,
+            _ => return Err(Reason::Ipv4Header),
+        };
         let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        if header[0] >> 4 != 4 || header_len < HEADER_LEN || total_len < header_len {
+        if header_len < HEADER_LEN || total_len < header_len {
             return Err(Reason::Ipv4Header);
         }
         Ok(Datagram {

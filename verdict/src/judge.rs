@@ -4,6 +4,7 @@
 //! at the filter. Every failure is a [`Reason`] of its own; what governs a packet (a rule, or
 //! nothing) decides whether a drop is enforced or audited.
 
+pub use crate::address::{PROTECTED_BROADCAST, PROTECTED_UNICAST};
 use crate::{
     address::{Family, Ipv4, Ipv6},
     endpoint::{self, Record},
@@ -113,11 +114,6 @@ enum Destination {
     Group,
 }
 
-/// Value of a protected unicast address in its region.
-pub const PROTECTED_UNICAST: u32 = 1;
-/// Value of a broadcast address of the host's in the same region.
-pub const PROTECTED_BROADCAST: u32 = 2;
-
 /// Decides about `packet` by the policy in `tables`.
 #[inline(always)]
 pub fn judge<P: Packet, T: Tables>(packet: &P, tables: &T) -> Outcome {
@@ -146,13 +142,8 @@ fn network<A: Network, P: Packet, T: Tables>(
     let Some(header) = A::header(packet, frame.payload) else {
         return Err(A::TRUNCATED);
     };
-    let address = A::destination(header);
-    let suspected = filtered(tables, address)?;
-    if !suspected && !address.is_group() {
-        return Ok(pass(Reason::Unprotected, 0));
-    }
     let policy = Header::of(tables)?;
-    let destination = destination(tables, policy, address, suspected)?;
+    let destination = destination(tables, policy, A::destination(header))?;
     if destination == Destination::Unprotected {
         return Ok(pass(Reason::Unprotected, 0));
     }
@@ -174,23 +165,24 @@ fn network<A: Network, P: Packet, T: Tables>(
     inbound.later_fragment()
 }
 
-/// Whether `address` may be protected: false for all but one in some hundred of those that are not.
-#[inline(always)]
-fn filtered<A: Network, T: Tables>(tables: &T, address: A) -> Result<bool, Missing> {
-    bit(tables, FILTER, address.filter_bit())
-}
-
 /// Finds what kind of address `address` is.
+///
+/// One line tells of most unprotected addresses, and a second one of most protected ones; only
+/// where two share their bit of the filter is one of them looked up among all.
 #[inline(always)]
 fn destination<A: Network, T: Tables>(
     tables: &T,
     policy: Header<'_>,
     address: A,
-    suspected: bool,
 ) -> Result<Destination, Missing> {
-    if suspected {
-        let region = policy.protected::<A>();
-        match table::find(tables, region, policy.seed(), address, A::BITS)? {
+    let filter_bit = address.filter_bit();
+    if bit(tables, FILTER, filter_bit)? {
+        let mut value = address.direct(tables, filter_bit)?;
+        if value == 0 {
+            let region = policy.protected::<A>();
+            value = table::find(tables, region, policy.seed(), address, A::BITS)?;
+        }
+        match value {
             0 => {}
             PROTECTED_BROADCAST => return Ok(Destination::Group),
             _ => return Ok(Destination::Protected),
@@ -217,26 +209,18 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
     #[inline(always)]
     fn opening(&self, destination: Destination) -> Result<Outcome, Reason> {
         let protocol = IpProtocol(self.datagram.protocol);
-        if self.datagram.transport_len < protocol.header_len() {
-            return Err(if self.datagram.position.is_whole() {
-                Reason::TransportTruncated
-            } else {
-                Reason::FragmentTiny
-            });
-        }
-        if protocol == IpProtocol::ICMPV6 {
-            let Some(&[kind, _code]) = self.packet.view::<2>(self.datagram.transport) else {
-                return Err(Reason::TransportTruncated);
-            };
-            if icmpv6::DISCOVERY.contains(&kind) {
-                return self.discovery();
+        self.check_length(protocol)?;
+        let (service, ports) = match protocol.port_table() {
+            Some(table) => self.service_of_port(table)?,
+            None => {
+                if protocol == IpProtocol::ICMPV6
+                    && let Some(outcome) = self.control(destination)?
+                {
+                    return Ok(outcome);
+                }
+                (self.service_of_protocol(protocol)?, Ports::NONE)
             }
-            // Multicast listener discovery (RFC 2710, RFC 3810) and echo to all nodes.
-            if destination == Destination::Group {
-                return Ok(pass(Reason::Unprotected, 0));
-            }
-        }
-        let (service, ports) = self.service(protocol)?;
+        };
         if service != 0 {
             return self.admit(service);
         }
@@ -249,6 +233,53 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
         Err(Reason::NoService)
     }
 
+    /// Refuses a packet that has no room for the whole transport header.
+    #[inline(always)]
+    fn check_length(&self, protocol: IpProtocol) -> Result<(), Reason> {
+        if self.datagram.transport_len >= protocol.header_len() {
+            return Ok(());
+        }
+        Err(if self.datagram.position.is_whole() {
+            Reason::TransportTruncated
+        } else {
+            Reason::FragmentTiny
+        })
+    }
+
+    /// The service that the destination port asks for, 0 if none, and the ports.
+    #[inline(always)]
+    fn service_of_port(&self, table: u32) -> Result<(u16, Ports), Reason> {
+        let Some(&bytes) = self.packet.view::<4>(self.datagram.transport) else {
+            return Err(Reason::TransportTruncated);
+        };
+        let ports = Ports::from_bytes(bytes);
+        let service = service::of_port(self.tables, table, ports.destination())?;
+        Ok((service, ports))
+    }
+
+    /// The service that the protocol asks for, 0 if none.
+    #[inline(always)]
+    fn service_of_protocol(&self, protocol: IpProtocol) -> Result<u16, Reason> {
+        if host_opened::answers(self.packet, self.datagram)? {
+            return Ok(0);
+        }
+        Ok(service::of_protocol(self.tables, protocol)?)
+    }
+
+    /// Decides about those ICMPv6 messages that links need to work, whoever sends them.
+    #[inline(always)]
+    fn control(&self, destination: Destination) -> Result<Option<Outcome>, Reason> {
+        let Some(&[kind, _code]) = self.packet.view::<2>(self.datagram.transport) else {
+            return Err(Reason::TransportTruncated);
+        };
+        if icmpv6::DISCOVERY.contains(&kind) {
+            return self.discovery().map(Some);
+        }
+        // Multicast listener discovery (RFC 2710, RFC 3810) and echo to all nodes.
+        let group = destination == Destination::Group;
+        Ok(group.then_some(pass(Reason::Unprotected, 0)))
+    }
+
     /// Neighbour and router discovery never crosses a router, so its hop limit is still 255.
     #[inline(always)]
     fn discovery(&self) -> Result<Outcome, Reason> {
@@ -257,25 +288,6 @@ impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
         } else {
             Err(Reason::HopLimit)
         }
-    }
-
-    /// The service that the packet asks for, 0 if none, and its ports, 0 if it has none.
-    #[inline(always)]
-    fn service(&self, protocol: IpProtocol) -> Result<(u16, Ports), Reason> {
-        let Some(table) = protocol.port_table() else {
-            if host_opened::answers(self.packet, self.datagram)? {
-                return Ok((0, Ports::NONE));
-            }
-            return Ok((service::of_protocol(self.tables, protocol)?, Ports::NONE));
-        };
-        let Some(&bytes) = self.packet.view::<4>(self.datagram.transport) else {
-            return Err(Reason::TransportTruncated);
-        };
-        let ports = Ports::from_bytes(bytes);
-        Ok((
-            service::of_port(self.tables, table, ports.destination())?,
-            ports,
-        ))
     }
 
     /// Whether the source may use `service`.

@@ -53,7 +53,7 @@ impl Explainer {
     /// Loads the twin of the program of `hook` over the image pinned under `pins`.
     pub fn load(pins: &Pins, hook: Hook, features: Features) -> Result<Self, LoadError> {
         let settings = Settings::new(features, true, pins)?;
-        let mut loader = settings.loader(pins, &[name::CONTROL, name::IMAGES]);
+        let mut loader = settings.loader(pins, &[name::CONTROL, name::FIRST, name::IMAGES]);
         // Its counts are of no interest, and counters are most of the memory.
         for name in [name::VERDICTS, name::ENDPOINTS] {
             loader.map_max_entries(name, 1);

@@ -27,7 +27,13 @@ const TC_ACT_OK: u32 = 0;
 const TC_ACT_SHOT: u32 = 2;
 
 /// Maps that outlive the agent.
-const PINNED: [&str; 4] = [name::CONTROL, name::IMAGES, name::VERDICTS, name::ENDPOINTS];
+const PINNED: [&str; 5] = [
+    name::CONTROL,
+    name::FIRST,
+    name::IMAGES,
+    name::VERDICTS,
+    name::ENDPOINTS,
+];
 
 /// Where a program looks at packets.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]

@@ -13,7 +13,9 @@ use verdict::{
 pub mod name {
     /// The control record.
     pub const CONTROL: &str = ".bss";
-    /// Chunks of images by slot.
+    /// First chunks of images by slot.
+    pub const FIRST: &str = "FIRST";
+    /// Other chunks of images by slot.
     pub const IMAGES: &str = "IMAGES";
     /// Verdict counters.
     pub const VERDICTS: &str = "VERDICTS";

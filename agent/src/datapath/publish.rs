@@ -46,7 +46,7 @@ impl Datapath {
             .control()?
             .enforced()
             .map_or(0, |slot| (slot + 1) % IN_TURN);
-        let first = self.fill(slot, image)?;
+        self.fill(slot, image)?;
         let record = Control::enforce(slot, image.digest());
         let mut control: Array<_, u64> = self
             .map(name::CONTROL)?
@@ -55,39 +55,50 @@ impl Datapath {
         control
             .set(0, record.0, 0)
             .map_err(failed("write the control record"))?;
-        // The kernel returns from an update of this kind of map only after every program that ran
-        // meanwhile has ended: with the image before, if it began before the record was written.
-        self.set_chunk(chunk_index(slot, 0), &first)
+        self.wait_for_programs(slot)
     }
 
-    /// Writes every chunk of `image` into `slot`, and returns the first.
-    fn fill(&mut self, slot: u32, image: &Image) -> Result<Array<MapData, Chunk>, PublishError> {
-        let mut first = None;
+    /// Writes every chunk of `image` into `slot`.
+    fn fill(&mut self, slot: u32, image: &Image) -> Result<(), PublishError> {
         let mut value = Chunk::zeroed();
         for (number, lines) in (0..).zip(image.chunks()) {
             let (filled, rest) = value.0.split_at_mut(lines.len());
             filled.copy_from_slice(lines);
             rest.fill(Line::default());
-            let mut chunk =
-                Array::create(1, MMAPABLE).map_err(failed("create a map for the policy"))?;
-            chunk
-                .set(0, &*value, 0)
-                .map_err(failed("write the policy"))?;
-            self.set_chunk(chunk_index(slot, number), &chunk)?;
-            first.get_or_insert(chunk);
+            if number == 0 {
+                let mut first: Array<_, Chunk> = self
+                    .map(name::FIRST)?
+                    .try_into()
+                    .map_err(failed("open the images"))?;
+                first
+                    .set(slot, &*value, 0)
+                    .map_err(failed("write the policy"))?;
+            } else {
+                self.set_chunk(chunk_index(slot, number), &value)?;
+            }
         }
-        first.ok_or(PublishError::Load(LoadError::Missing(
-            "first chunk of an image",
-        )))
+        Ok(())
     }
 
-    fn set_chunk(&mut self, index: u32, chunk: &Array<MapData, Chunk>) -> Result<(), PublishError> {
+    /// Waits until every program that runs now has ended: with the image before, if it began
+    /// before the control record was written.
+    ///
+    /// The kernel does so when a map of maps is updated. Its entry for a first chunk, which lies
+    /// elsewhere, serves for that.
+    fn wait_for_programs(&mut self, slot: u32) -> Result<(), PublishError> {
+        self.set_chunk(chunk_index(slot, 0), &Chunk::zeroed())
+    }
+
+    fn set_chunk(&mut self, index: u32, value: &Chunk) -> Result<(), PublishError> {
+        let mut chunk =
+            Array::create(1, MMAPABLE).map_err(failed("create a map for the policy"))?;
+        chunk.set(0, value, 0).map_err(failed("write the policy"))?;
         let mut chunks: Chunks<'_> = self
             .map(name::IMAGES)?
             .try_into()
             .map_err(failed("open the images"))?;
         chunks
-            .set(index, chunk, 0)
+            .set(index, &chunk, 0)
             .map_err(failed("place a part of the policy"))
     }
 
