@@ -48,8 +48,6 @@ fn the_fixed_part_does_not_overlap() {
         (LENGTHS, 2),
         (DIRECT_IPV4, FILTER_BITS / PER_LINE_64),
         (DIRECT_IPV6, 2 * FILTER_BITS / PER_LINE_64),
-        (DIRECT_IPV4, 64),
-        (DIRECT_IPV6, 128),
         (PROTOCOLS, 256 / PER_LINE_16),
         (OUTBOUND_UDP, 65_536 / 512),
         (PORTS, 3 * LINES_PER_TRANSPORT),
