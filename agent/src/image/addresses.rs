@@ -7,9 +7,8 @@ use std::{
 
 use ipnet::IpNet;
 use verdict::{
-    address::{Family, Ipv4, Ipv6},
-    image::{self, FILTER, Flags, LENGTHS, Line, header},
-    judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST},
+    address::{Family, Ipv4, Ipv6, PROTECTED_BROADCAST, PROTECTED_UNICAST},
+    image::{self, DIRECT_IPV4, DIRECT_IPV6, FILTER, Flags, LENGTHS, Line, PER_LINE_64, header},
     layout::LAYOUT_VERSION,
     table::Region,
 };
@@ -37,12 +36,8 @@ pub fn write(
     protected: &Protected,
     numbers: &Numbers,
 ) -> Result<(), CompileError> {
-    for &address in protected.keys() {
-        let bit = match address {
-            IpAddr::V4(address) => ipv4(address).filter_bit(),
-            IpAddr::V6(address) => ipv6(address.to_bits()).filter_bit(),
-        };
-        lines.set_bit(FILTER, bit);
+    for (&address, &value) in protected {
+        filter(lines, address, value);
     }
     let (hosts4, hosts6) = hosts(protected);
     let (peers4, peers6) = peers(policy, numbers);
@@ -57,6 +52,33 @@ pub fn write(
     let flags = Flags::new(LAYOUT_VERSION, policy.mode == Mode::Audit, counts, longest);
     lines.header()[header::FLAGS] = flags.0;
     Ok(())
+}
+
+/// Marks a protected address in the filter, and writes it to where its bit says, unless another
+/// is there already.
+fn filter(lines: &mut Lines, address: IpAddr, value: u32) {
+    let (bit, first, words) = match address {
+        IpAddr::V4(address) => {
+            let word = u64::from(address.to_bits()) << 32 | u64::from(value);
+            (ipv4(address).filter_bit(), DIRECT_IPV4, vec![word])
+        }
+        IpAddr::V6(address) => {
+            let address = ipv6(address.to_bits());
+            (
+                address.filter_bit(),
+                DIRECT_IPV6,
+                vec![address.high, address.low],
+            )
+        }
+    };
+    let at = bit as usize * words.len();
+    let per_line = PER_LINE_64 as usize;
+    let line = lines.line(first + (at / per_line) as u32);
+    let entry = &mut line[at % per_line..at % per_line + words.len()];
+    if entry.iter().all(|&word| word == 0) {
+        entry.copy_from_slice(&words);
+    }
+    lines.set_bit(FILTER, bit);
 }
 
 /// Finds what `policy` protects on a host with `facts`.
