@@ -7,6 +7,10 @@
 
 #![no_std]
 #![no_main]
+#![allow(
+    missing_docs,
+    reason = "beside each documented program its macro puts a function without documentation"
+)]
 
 use aya_ebpf::{
     bindings::xdp_action,
