@@ -5,7 +5,6 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Context as _;
 use clap::Args;
 use manoward::{
     config::DEFAULT_PINS,
@@ -106,8 +105,7 @@ async fn directly(pins: &Pins) -> anyhow::Result<Detached> {
         )
     };
     let interfaces = links.iter().map(|link| name(link.ifindex)).collect();
-    pins.remove()
-        .with_context(|| format!("cannot detach what is pinned at {}", pins.root().display()))?;
+    pins.remove()?;
     Ok(Detached { interfaces })
 }
 

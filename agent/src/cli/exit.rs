@@ -38,7 +38,8 @@ Exit codes:
   4   the agent does not answer
   5   refused: the serial is stale, or the session would be cut (--force)
   6   not permitted: this needs root
-explain also:
+
+Exit codes of explain:
   0   the packet passes
   10  it is dropped
   11  kernel and agent disagree about it";

@@ -135,9 +135,25 @@ pub fn end(ended: anyhow::Result<Exit>, context: &Context) -> Exit {
         // The reader has gone, or the message below says the same.
         let _ = output::json(&mut output::stdout(), failure);
     }
+    let exit = Exit::of(&error);
+    let mut message = message(&error);
+    if exit == Exit::NotPermitted && failure.is_none() {
+        message.push_str(". This needs root: use sudo");
+    }
     // Nobody is left to tell that standard error is closed.
-    let _ = output::remark(Tone::Bad, "error", &format!("{error:#}"));
-    Exit::of(&error)
+    let _ = output::remark(Tone::Bad, "error", &message);
+    exit
+}
+
+/// What went wrong and why, without saying twice what an error already says about its cause.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     writeln!(out)?;
     if let Some(policy) = &status.policy {
         fact(out, "policy", &in_force(policy))?;
-        fact(out, "applied", &policy.applied)?;
+        fact(out, "applied", &in_seconds(&policy.applied))?;
         fact(out, "endpoints", &extent(policy))?;
     }
     let protected: Vec<String> = status.protected.iter().map(ToString::to_string).collect();
@@ -63,7 +63,9 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     fact(out, "hook", hook(status.hook))?;
     let agent = format!(
         "version {}, process {}, since {}",
-        status.version, status.pid, status.started
+        status.version,
+        status.pid,
+        in_seconds(&status.started)
     );
     fact(out, "agent", &agent)?;
     writeln!(out)?;
@@ -95,6 +97,17 @@ fn headline(status: &api::Status) -> (Tone, String) {
             let problems = counted(problems, "problem");
             (Tone::Warning, format!("degraded: {what}, {problems}"))
         }
+    }
+}
+
+/// A time (RFC 3339) without the fraction of its second.
+fn in_seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((seconds, fraction)) => {
+            let zone = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            format!("{seconds}{zone}")
+        }
+        None => time.to_owned(),
     }
 }
 
@@ -213,6 +226,19 @@ mod tests {
         let mut nowhere = status(true, &[]);
         nowhere.attachments.clear();
         assert_eq!(first(&nowhere), "not enforcing: attached nowhere");
+    }
+
+    #[test]
+    fn times_are_told_in_seconds() {
+        assert_eq!(
+            in_seconds("2026-01-02T03:04:05.678Z"),
+            "2026-01-02T03:04:05Z"
+        );
+        assert_eq!(
+            in_seconds("2026-01-02T03:04:05.6+01:00"),
+            "2026-01-02T03:04:05+01:00"
+        );
+        assert_eq!(in_seconds("2026-01-02T03:04:05Z"), "2026-01-02T03:04:05Z");
     }
 
     #[test]

@@ -118,3 +118,19 @@ fn pages_are_written_for_all_commands() {
     assert!(page("manoward-policy-apply.1").contains("sudo manoward policy apply"));
     assert!(!directory.path().join("manoward-help.1").exists());
 }
+
+#[test]
+fn causes_are_told_once() {
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let cause = denied.to_string();
+    let pins = manoward::datapath::PinError::Io {
+        operation: "remove",
+        path: "/pins".into(),
+        source: denied,
+    };
+    let error = anyhow::Error::from(pins).context("cannot detach");
+    assert_eq!(
+        message(&error),
+        format!("cannot detach: cannot remove /pins: {cause}")
+    );
+}

@@ -46,6 +46,7 @@ struct Line {
 pub async fn run(file: &Path, interface: Option<&str>, context: &Context) -> anyhow::Result<Exit> {
     let mut capture = Capture::open(file)?;
     let mut summary = Summary::default();
+    let width = output::width();
     let mut number = 0;
     while let Some(captured) = capture.next() {
         number += 1;
@@ -67,7 +68,7 @@ pub async fn run(file: &Path, interface: Option<&str>, context: &Context) -> any
         let mut out = output::stdout();
         match context.format {
             Format::Json => output::json_line(&mut out, &line)?,
-            Format::Table => writeln!(out, "{}", shown(&line))?,
+            Format::Table => writeln!(out, "{}", shown(&line, width))?,
         }
     }
     if context.format == Format::Table {
@@ -107,34 +108,30 @@ const fn word(fate: Fate) -> &'static str {
     }
 }
 
-/// A frame's line for people.
-fn shown(line: &Line) -> String {
+/// A frame's line for people; the rule is left out where it has no room.
+fn shown(line: &Line, width: Option<u16>) -> String {
     let number = Tone::Quiet.paint(format!("{:>6}", line.number));
     let cut = if line.whole { "" } else { " (cut short)" };
     let packet = format!("{}{cut}", line.packet);
-    match &line.judgement {
-        Judgement::Explanation(found) => {
-            let fate = Tone::of(found.fate).paint(format!("{:<8}", word(found.fate)));
-            let rule = show::rule(found).map_or_else(String::new, |rule| format!("  {rule}"));
-            format!(
-                "{number}  {fate} {:<19} {packet}{}",
-                found.reason,
-                Tone::Quiet.paint(rule)
-            )
-        }
-        Judgement::Disagreement(message) => {
-            format!(
-                "{number}  {} {packet}: {message}",
-                Tone::Bad.paint("disagreement")
-            )
-        }
-        Judgement::Error(message) => {
-            format!(
-                "{number}  {} {packet}: {message}",
-                Tone::Bad.paint("not judged")
-            )
-        }
-    }
+    let failed = |what, message| {
+        let what = Tone::Bad.paint(what);
+        format!("{number}  {what} {packet}: {message}")
+    };
+    let found = match &line.judgement {
+        Judgement::Explanation(found) => found,
+        Judgement::Disagreement(message) => return failed("disagreement", message),
+        Judgement::Error(message) => return failed("not judged", message),
+    };
+    let fate = Tone::of(found.fate).paint(format!("{:<8}", word(found.fate)));
+    let reason = format!("{:<19}", found.reason);
+    let rule = show::rule(found).map_or_else(String::new, |rule| format!("  {rule}"));
+    let columns = 6 + 2 + 8 + 1 + reason.len() + 1 + packet.len() + rule.len();
+    let has_room = width.is_none_or(|width| columns <= width.into());
+    let rule = if has_room { rule.as_str() } else { "" };
+    format!(
+        "{number}  {fate} {reason} {packet}{}",
+        Tone::Quiet.paint(rule)
+    )
 }
 
 /// How many frames met which verdict.
@@ -240,15 +237,17 @@ mod tests {
     #[test]
     fn one_line_for_each_frame() {
         assert_eq!(
-            strip_str(&shown(&found("dropped", "wrong-mac"))).to_string(),
+            strip_str(&shown(&found("dropped", "wrong-mac"), Some(85))).to_string(),
             "     7  dropped  wrong-mac           192.0.2.10:50000 > 192.0.2.1:22 tcp  Nf-Vi/ssh"
         );
+        let narrow = strip_str(&shown(&found("dropped", "wrong-mac"), Some(80))).to_string();
+        assert!(narrow.ends_with("192.0.2.1:22 tcp"), "{narrow}");
         let cut = Line {
             whole: false,
             ..line(Judgement::Error("why".into()))
         };
         assert_eq!(
-            strip_str(&shown(&cut)).to_string(),
+            strip_str(&shown(&cut, None)).to_string(),
             "     7  not judged 192.0.2.10:50000 > 192.0.2.1:22 tcp (cut short): why"
         );
     }

@@ -43,10 +43,11 @@ pub struct Apply {
 }
 
 pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
-    let mut candidate = file::read_to_keep(&args.file)?;
-    candidate.force = args.force;
-    candidate.session = session::current();
-    let applying = context.client.apply(&candidate);
+    let candidate = file::read(&args.file)?;
+    let mut sent = file::to_keep(&candidate);
+    sent.force = args.force;
+    sent.session = session::current();
+    let applying = context.client.apply(&sent);
     let applied = match progress::during("applying the policy", applying).await {
         Ok(applied) => applied,
         Err(ClientError::Failed(failure)) if context.format == Format::Table => {
@@ -61,10 +62,7 @@ pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &applied)?,
-        Format::Table => {
-            let file = args.file.display().to_string();
-            show(&mut out, &file, &applied, Look::of_stdout())?;
-        }
+        Format::Table => show(&mut out, &candidate.file, &applied, Look::of_stdout())?,
     }
     Ok(Exit::Success)
 }

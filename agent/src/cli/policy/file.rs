@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::Context as _;
@@ -11,6 +11,8 @@ use manoward::control::api::Candidate;
 
 /// The argument for standard input.
 const STDIN: &str = "-";
+/// What it is called where a file would be.
+const STDIN_NAME: &str = "<stdin>";
 
 /// Reads the policy at `path`, or from standard input.
 pub fn read(path: &Path) -> anyhow::Result<Candidate> {
@@ -19,21 +21,22 @@ pub fn read(path: &Path) -> anyhow::Result<Candidate> {
         io::stdin()
             .read_to_string(&mut text)
             .context("cannot read a policy from standard input")?;
-        return Ok(candidate(text, "<stdin>"));
+        return Ok(candidate(text, STDIN_NAME));
     }
     let name = path.display().to_string();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     Ok(candidate(text, &name))
 }
 
-/// Reads the policy at `path` under its absolute name, as whoever reads it later is elsewhere.
-pub fn read_to_keep(path: &Path) -> anyhow::Result<Candidate> {
-    let mut candidate = read(path)?;
-    if path != Path::new(STDIN) {
-        let absolute: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        candidate.file = absolute.display().to_string();
+/// `candidate` under its absolute name, as whoever reads it later is elsewhere.
+pub fn to_keep(candidate: &Candidate) -> Candidate {
+    let mut kept = candidate.clone();
+    if candidate.file != STDIN_NAME
+        && let Ok(absolute) = std::path::absolute(&candidate.file)
+    {
+        kept.file = absolute.display().to_string();
     }
-    Ok(candidate)
+    kept
 }
 
 fn candidate(text: String, file: &str) -> Candidate {
@@ -51,12 +54,11 @@ mod tests {
 
     #[test]
     fn a_policy_to_keep_has_an_absolute_name() {
-        let file = tempfile::NamedTempFile::new_in(".").unwrap();
-        fs::write(file.path(), "name: x\n").unwrap();
-        let relative = Path::new(file.path().file_name().unwrap());
-        let candidate = read_to_keep(relative).unwrap();
-        assert!(candidate.file.starts_with('/'), "{}", candidate.file);
-        assert_eq!(candidate.text, "name: x\n");
+        let kept = to_keep(&candidate("name: x\n".to_owned(), "p.yaml"));
+        assert!(kept.file.starts_with('/'), "{}", kept.file);
+        assert!(kept.file.ends_with("/p.yaml"), "{}", kept.file);
+        let kept = to_keep(&candidate(String::new(), STDIN_NAME));
+        assert_eq!(kept.file, STDIN_NAME);
     }
 
     #[test]

@@ -35,10 +35,10 @@ impl Look {
 
 /// Mistakes that the agent found in a policy that this process cannot read more into.
 #[derive(Debug, Error)]
-#[error("{file}: {}", counted(.report.mistake_count, "mistake"))]
+#[error("{file}: {} in the policy", counted(.mistakes.len(), "mistake"))]
 struct Reported<'a> {
     file: &'a str,
-    report: &'a Report,
+    mistakes: &'a [&'a Mistake],
     text: NamedSource<String>,
 }
 
@@ -48,8 +48,8 @@ impl Diagnostic for Reported<'_> {
     }
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        let each = self.report.mistakes.iter();
-        Some(Box::new(each.map(|mistake| mistake as &dyn Diagnostic)))
+        let each = self.mistakes.iter();
+        Some(Box::new(each.map(|&mistake| mistake as &dyn Diagnostic)))
     }
 }
 
@@ -63,22 +63,44 @@ pub fn mistakes(
     let Look::Drawn(width) = look else {
         return lines(out, &candidate.file, report);
     };
+    // What is wrong with the text itself is shown best by who read it; see policy::excerpt.
+    if let Err(error) = policy::read(&candidate.text, &candidate.file) {
+        return writeln!(out, "{}", drawn(&error, width));
+    }
+    // What concerns the file as a whole has no place in it.
+    let (placed, whole): (Vec<_>, Vec<_>) = report
+        .mistakes
+        .iter()
+        .partition(|mistake| !mistake.span.is_empty());
+    let file = &candidate.file;
+    for Mistake {
+        message, remedy, ..
+    } in whole
+    {
+        let heading = format!("{} {}", Tone::Bad.paint("error:"), Tone::Quiet.paint(file));
+        block(out, &heading, message, remedy, width)?;
+    }
+    if placed.is_empty() {
+        return Ok(());
+    }
+    let reported = Reported {
+        file,
+        mistakes: &placed,
+        text: NamedSource::new(file, candidate.text.clone()),
+    };
+    writeln!(out, "{}", drawn(&reported, width))
+}
+
+/// Mistakes in the lines of their file.
+fn drawn(error: &dyn Diagnostic, width: u16) -> String {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode())
         .with_width(width.into())
         .without_cause_chain();
     let mut drawn = String::new();
-    // What is wrong with the text itself is shown best by who read it; see policy::excerpt.
-    let result = if let Err(error) = policy::read(&candidate.text, &candidate.file) {
-        handler.render_report(&mut drawn, &error)
-    } else {
-        let text = NamedSource::new(&candidate.file, candidate.text.clone());
-        let file = &candidate.file;
-        handler.render_report(&mut drawn, &Reported { file, report, text })
-    };
-    match result {
-        Ok(()) => out.write_all(drawn.as_bytes()),
-        Err(_) => lines(out, &candidate.file, report),
-    }
+    handler
+        .render_report(&mut drawn, error)
+        .expect("a string can always be written to");
+    drawn
 }
 
 /// Shows the mistakes that a failed request tells of; `None` if it tells of none.
@@ -105,18 +127,32 @@ pub fn lints(out: &mut impl Write, file: &str, lints: &[Lint], look: Look) -> io
             writeln!(out, "{place}: warning[{code}]: {message}. {remedy}")?;
             continue;
         };
-        let remark = prose::indented(&prose::sentence(message), "  ", Some(width));
-        let remedy = prose::indented(remedy, "  ", Some(width));
-        writeln!(
-            out,
-            "{} {} {}\n{remark}\n{}\n",
+        let heading = format!(
+            "{} {} {}",
             Tone::Warning.paint("warning:"),
             Tone::Strong.paint(code),
             Tone::Quiet.paint(place),
-            Tone::Quiet.paint(remedy),
-        )?;
+        );
+        block(out, &heading, message, remedy, width)?;
     }
     Ok(())
+}
+
+/// A message and its remedy under a heading.
+fn block(
+    out: &mut impl Write,
+    heading: &str,
+    message: &str,
+    remedy: &str,
+    width: u16,
+) -> io::Result<()> {
+    let message = prose::indented(&prose::sentence(message), "  ", Some(width));
+    writeln!(out, "{heading}\n{message}")?;
+    if !remedy.is_empty() {
+        let remedy = prose::indented(&prose::sentence(remedy), "  ", Some(width));
+        writeln!(out, "{}", Tone::Quiet.paint(remedy))?;
+    }
+    writeln!(out)
 }
 
 fn lines(out: &mut impl Write, file: &str, report: &Report) -> io::Result<()> {

@@ -38,7 +38,10 @@ pub fn table(
     width: Option<u16>,
 ) -> io::Result<()> {
     if rows.sums.is_empty() {
-        return writeln!(out, "No packet was counted yet.");
+        return match rows.fields {
+            ["endpoint"] => writeln!(out, "No endpoint was heard of yet."),
+            _ => writeln!(out, "No packet was counted yet."),
+        };
     }
     let mut columns: Vec<Column> = rows.fields.iter().map(|field| heading(field)).collect();
     columns.extend([Column::Short("FATE"), Column::Number("PACKETS")]);

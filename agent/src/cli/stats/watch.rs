@@ -91,7 +91,8 @@ impl Screen {
                 text
             }
             Err(error) if self.before.is_some() && error.failure().is_none() => {
-                let text = prose::indented(&error.to_string(), "", output::text_width());
+                let text = format!("{error}. Trying again; Ctrl-C ends.");
+                let text = prose::indented(&text, "", output::text_width());
                 format!("{}\n", Tone::Warning.paint(text))
             }
             Err(error) => return Err(error.into()),

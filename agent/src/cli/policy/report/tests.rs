@@ -4,6 +4,15 @@ use super::*;
 
 const TEXT: &str = "apiVersion: manoward/v1\nname: x\nserial: many\ninterfaces: [eth0]\n";
 
+const VALID: &str = "apiVersion: manoward/v1
+name: x
+serial: 1
+interfaces: [eth0]
+protect: [interface-addresses]
+endpoints: { a: { role: r, addresses: [192.0.2.1] } }
+reference_points: { p: { from: [r], services: [ssh] } }
+";
+
 fn candidate(text: &str) -> Candidate {
     Candidate {
         text: text.into(),
@@ -46,14 +55,7 @@ fn a_terminal_sees_the_lines_of_the_file() {
 
 #[test]
 fn what_only_the_agent_finds_is_pointed_at_too() {
-    let text = "apiVersion: manoward/v1
-name: x
-serial: 1
-interfaces: [eth0]
-protect: [interface-addresses]
-endpoints: { a: { role: r, addresses: [192.0.2.1] } }
-reference_points: { p: { from: [r], services: [ssh] } }
-";
+    let text = VALID;
     assert!(policy::read(text, "p.yaml").is_ok());
     let place = text.find("eth0").unwrap();
     let mistake = Mistake {
@@ -91,5 +93,26 @@ fn remarks_name_place_and_code() {
     assert_eq!(
         str::from_utf8(&out).unwrap(),
         "p.yaml:7:3: warning[plaintext-service]: `amqp` is plaintext. Use `amqps`.\n"
+    );
+}
+
+#[test]
+fn what_concerns_the_whole_file_points_nowhere() {
+    let mistake = Mistake {
+        line: 1,
+        column: 1,
+        span: 0..0,
+        message: "serial 7 is in force".into(),
+        remedy: "Give it a higher one".into(),
+    };
+    let report = Report {
+        valid: false,
+        mistakes: vec![mistake],
+        mistake_count: 1,
+        lints: Vec::new(),
+    };
+    assert_eq!(
+        shown(VALID, &report, Look::Drawn(80)),
+        "error: p.yaml\n  Serial 7 is in force.\n  Give it a higher one.\n\n"
     );
 }
