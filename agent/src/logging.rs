@@ -16,16 +16,15 @@ pub fn init() {
         .with_default_directive(tracing::Level::INFO.into())
         .from_env_lossy();
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
-    let output = match journal {
-        Some(journal) => journal.boxed(),
-        None => {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(colour)
-                .with_target(false)
-                .boxed()
-        }
+    let output = if let Some(journal) = journal {
+        journal.boxed()
+    } else {
+        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(colour)
+            .with_target(false)
+            .boxed()
     };
     // Tests in one process start several agents' logs.
     let _ = tracing_subscriber::registry()

@@ -91,9 +91,12 @@ pub struct Identity {
 /// The digest of a policy's text: the first bits of its SHA-256, as many as the kernel keeps.
 #[must_use]
 pub fn digest(text: &str) -> u64 {
-    let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    let [a, b, c, d, e, f, g, h, ..] = hash;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> (u64::BITS - Control::DIGEST_BITS)
+    let hash = Sha256::digest(text.as_bytes());
+    let first = hash
+        .iter()
+        .take(8)
+        .fold(0, |bits, &byte| bits << 8 | u64::from(byte));
+    first >> (u64::BITS - Control::DIGEST_BITS)
 }
 
 /// The directory of policies.

@@ -79,14 +79,14 @@ pub struct Interface {
 #[derive(Clone, Debug)]
 struct Address {
     index: u32,
-    address: IpAddr,
+    ip: IpAddr,
     broadcast: Option<Ipv4Addr>,
 }
 
 /// The interfaces and addresses of the host at one time.
 #[derive(Clone, Debug, Default)]
 pub struct Interfaces {
-    interfaces: BTreeMap<u32, Interface>,
+    by_index: BTreeMap<u32, Interface>,
     addresses: Vec<Address>,
     vlan_strippers: BTreeSet<String>,
 }
@@ -135,7 +135,7 @@ impl Interfaces {
             .map_err(netlink("addresses"))?;
         connection.abort();
         Ok(Self {
-            interfaces: links
+            by_index: links
                 .iter()
                 .map(interface)
                 .map(|link| (link.index, link))
@@ -148,7 +148,7 @@ impl Interfaces {
     /// The interface called `name`.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Interface> {
-        self.interfaces
+        self.by_index
             .values()
             .find(|interface| interface.name == name)
     }
@@ -156,7 +156,7 @@ impl Interfaces {
     /// The interface with `index`.
     #[must_use]
     pub fn get(&self, index: u32) -> Option<&Interface> {
-        self.interfaces.get(&index)
+        self.by_index.get(&index)
     }
 
     /// Whether `name` removes VLAN tags from frames before XDP sees them.
@@ -167,14 +167,14 @@ impl Interfaces {
 
     /// Names of all interfaces.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.interfaces
+        self.by_index
             .values()
             .map(|interface| interface.name.as_str())
     }
 
     /// Every address of the host.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.addresses.iter().map(|address| address.address)
+        self.addresses.iter().map(|address| address.ip)
     }
 
     /// The interfaces that can carry programs for packets to `name`.
@@ -218,7 +218,7 @@ impl Interfaces {
     }
 
     fn ports(&self, master: u32) -> impl Iterator<Item = &Interface> {
-        self.interfaces
+        self.by_index
             .values()
             .filter(move |port| port.master == Some(master))
     }
@@ -304,7 +304,7 @@ impl Interfaces {
             .filter_map(|name| Some((name.clone(), self.arrivals(name)?)))
             .collect();
         Facts {
-            addresses: held().map(|address| address.address).collect(),
+            addresses: held().map(|address| address.ip).collect(),
             broadcasts: held().filter_map(|address| address.broadcast).collect(),
             arrivals,
         }
@@ -314,7 +314,7 @@ impl Interfaces {
     fn ascend(&self, devices: &mut BTreeSet<u32>) {
         loop {
             let before = devices.len();
-            for interface in self.interfaces.values() {
+            for interface in self.by_index.values() {
                 if let Kind::Upon(lower) = interface.kind
                     && devices.contains(&lower)
                 {
@@ -408,7 +408,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
     // On a point-to-point interface IFA_ADDRESS is the far end; IFA_LOCAL is always the host's.
     Some(Address {
         index: message.header.index,
-        address: local.or(peer)?,
+        ip: local.or(peer)?,
         broadcast,
     })
 }

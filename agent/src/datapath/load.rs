@@ -19,10 +19,10 @@ use super::{
 /// The kernel object that was built with this agent.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT"));
 
-/// Return codes of XDP programs (linux/bpf.h).
+/// Return codes of XDP programs (`linux/bpf.h`).
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
-/// Return codes of classifiers (linux/pkt_cls.h).
+/// Return codes of classifiers (`linux/pkt_cls.h`).
 const TC_ACT_OK: u32 = 0;
 const TC_ACT_SHOT: u32 = 2;
 

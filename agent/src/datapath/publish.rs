@@ -71,7 +71,7 @@ impl Datapath {
                     .try_into()
                     .map_err(failed("open the images"))?;
                 first
-                    .set(slot, &*value, 0)
+                    .set(slot, *value, 0)
                     .map_err(failed("write the policy"))?;
             } else {
                 self.set_chunk(chunk_index(slot, number), &value)?;

@@ -12,7 +12,7 @@ use crate::{
     datapath::{ExplainError, Explainer, LoadError},
     explain::{
         Packet, PacketError, because, covering, endpoint, fate, parse_hex, parse_mac, parse_vlan,
-        rule,
+        rule, source_address, to_hex,
     },
     frame::Frame,
     policy::protocol,
@@ -75,7 +75,7 @@ impl Enforcer {
             },
             &current.image,
         );
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = to_hex(&bytes);
         let kernel_agrees = match self.ask_kernel(&bytes, ifindex) {
             Ok(kernel) if kernel == host => true,
             Ok(kernel) => {
@@ -89,7 +89,7 @@ impl Enforcer {
             Err(error) => return Err(error),
         };
         let current = self.current.as_ref().ok_or(AnswerError::NoPolicy)?;
-        let mut explanation = explanation(host, question, current);
+        let mut explanation = explanation(host, question, &bytes, current);
         explanation.frame = hex;
         explanation.interface = self.interfaces.get(ifindex).map(|found| found.name.clone());
         explanation.kernel_agrees = kernel_agrees;
@@ -161,15 +161,21 @@ fn frame(question: &Question, current: &Current) -> Result<(Vec<u8>, Option<Stri
 }
 
 /// What can be said about `outcome`.
-fn explanation(outcome: Outcome, question: &Question, current: &Current) -> Explanation {
+fn explanation(
+    outcome: Outcome,
+    question: &Question,
+    frame: &[u8],
+    current: &Current,
+) -> Explanation {
     let policy = &current.validated.policy;
     let numbers = &current.stored.numbers;
     let rule = rule(numbers, outcome.rule());
     let name = endpoint(numbers, outcome.endpoint());
-    let found = match question {
-        Question::Packet { from, .. } => covering(policy, *from),
-        Question::Frame { .. } => None,
+    let source = match question {
+        Question::Packet { from, .. } => Some(*from),
+        Question::Frame { .. } => source_address(frame),
     };
+    let found = source.and_then(|source| covering(policy, source));
     let governed = outcome.rule() != 0 || outcome.verdict() == Verdict::Drop;
     Explanation {
         fate: fate(outcome),

@@ -63,6 +63,21 @@ pub enum ApplyError {
     Counters(#[from] CounterError),
 }
 
+/// Measures the parts of a change.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Milliseconds since the start or the last lap.
+    fn lap_ms(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.0, Instant::now());
+        self.0.duration_since(before).as_millis() as u64
+    }
+}
+
 /// A policy compiled for this host.
 pub(super) struct Compiled {
     facts: Facts,
@@ -79,14 +94,14 @@ impl Enforcer {
         session: Option<Session>,
         interfaces: Interfaces,
     ) -> Result<Applied, ApplyError> {
-        let started = Instant::now();
+        let mut clock = Stopwatch::start();
         let validated = policy::read(text, file).map_err(Box::new)?;
         let identity = Identity {
             serial: validated.policy.serial,
             digest: digest(text),
         };
         self.check_serial(identity)?;
-        let read = started.elapsed();
+        let read_ms = clock.lap_ms();
         let carriers = interfaces.carriers(&validated.policy)?;
         let compiled = self.compile(&validated.policy, &interfaces, identity)?;
         if let Some(session) = session {
@@ -98,7 +113,7 @@ impl Enforcer {
                 &compiled.facts,
             )?;
         }
-        let compiled_at = started.elapsed();
+        let compile_ms = clock.lap_ms();
         let stored = Stored {
             identity,
             file: file.to_owned(),
@@ -121,9 +136,9 @@ impl Enforcer {
             lints: validated.lint(Some(&host_facts(&self.interfaces))),
             addresses: addresses(&validated.policy),
             image_bytes: compiled.image.kernel_bytes(),
-            read_ms: read.as_millis() as u64,
-            compile_ms: (compiled_at - read).as_millis() as u64,
-            publish_ms: (started.elapsed() - compiled_at).as_millis() as u64,
+            read_ms,
+            compile_ms,
+            publish_ms: clock.lap_ms(),
         };
         info!(
             serial = identity.serial,

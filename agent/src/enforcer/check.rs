@@ -3,8 +3,9 @@
 use super::{ApplyError, Enforcer, host_facts};
 use crate::{
     control::api::{Candidate, Difference, Report},
-    datapath::interface::Interfaces,
-    policy::{self, Mistake, Validated},
+    datapath::interface::{InterfaceError, Interfaces},
+    image::CompileError,
+    policy::{self, At, Mistake, Object, Validated},
     store::{Identity, digest},
 };
 
@@ -24,7 +25,10 @@ impl Enforcer {
             }
         };
         let refusal = self.rehearse(&validated, candidate, interfaces).err();
-        let mistakes: Vec<Mistake> = refusal.iter().map(mistake).collect();
+        let mistakes: Vec<Mistake> = refusal
+            .iter()
+            .map(|refusal| mistake(refusal, &validated, &candidate.text))
+            .collect();
         Report {
             valid: mistakes.is_empty(),
             mistake_count: mistakes.len(),
@@ -33,7 +37,8 @@ impl Enforcer {
         }
     }
 
-    /// Goes as far as applying would, without touching the kernel.
+    /// Goes as far as applying would, without touching the kernel. The serial is not looked at: a
+    /// policy is edited first and numbered last.
     fn rehearse(
         &self,
         validated: &Validated,
@@ -44,7 +49,6 @@ impl Enforcer {
             serial: validated.policy.serial,
             digest: digest(&candidate.text),
         };
-        self.check_serial(identity)?;
         interfaces.carriers(&validated.policy)?;
         self.compile(&validated.policy, interfaces, identity)
             .map(|_| ())
@@ -69,15 +73,26 @@ impl Enforcer {
     }
 }
 
-/// A refusal that concerns the whole file.
-fn mistake(refusal: &ApplyError) -> Mistake {
-    let text = refusal.to_string();
-    let (message, remedy) = text.split_once(". ").unwrap_or((&text, ""));
-    Mistake {
-        line: 1,
-        column: 1,
-        span: 0..0,
-        message: message.to_owned(),
-        remedy: remedy.to_owned(),
-    }
+/// Where nothing in particular is wrong.
+const BEGINNING: At = At {
+    line: 1,
+    column: 1,
+    length: 0,
+};
+
+/// A refusal, at what it is about.
+fn mistake(refusal: &ApplyError, validated: &Validated, text: &str) -> Mistake {
+    let about = match refusal {
+        ApplyError::Interface(
+            InterfaceError::Unknown { name, .. } | InterfaceError::NoPorts { name },
+        ) => Some((Object::Interface, name)),
+        ApplyError::Compile(CompileError::NoSuchInterface { endpoint, .. }) => {
+            Some((Object::Endpoint, endpoint))
+        }
+        _ => None,
+    };
+    let at = about.and_then(|(object, name)| validated.positions.of(object, name));
+    let sentence = refusal.to_string();
+    let (message, remedy) = sentence.split_once(". ").unwrap_or((&sentence, ""));
+    Mistake::on_host(text, at.unwrap_or(BEGINNING), message, remedy)
 }

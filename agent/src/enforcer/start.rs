@@ -75,7 +75,7 @@ impl Enforcer {
             "programs loaded"
         );
         let counters = Counters::open(&pins)?;
-        let enforced = datapath.enforced()?;
+        let in_force = datapath.enforced()?;
         let mut enforcer = Self {
             config,
             features,
@@ -90,17 +90,20 @@ impl Enforcer {
             policy_problems: Vec::new(),
             started: Timestamp::now(),
         };
-        enforcer.resume(enforced)?;
+        enforcer.resume(in_force)?;
         Ok(enforcer)
     }
 
     /// Chooses the policy to begin with and enforces it.
-    fn resume(&mut self, enforced: Option<u64>) -> Result<(), StartError> {
-        let stored = self.stored(enforced)?;
+    fn resume(&mut self, in_force: Option<u64>) -> Result<(), StartError> {
+        let stored = self.stored(in_force)?;
         let candidate = self.newer_file(stored.as_ref())?;
         match (candidate, stored) {
             (Some(candidate), stored) => self.begin_with_file(&candidate, stored),
-            (None, Some(stored)) => self.begin_with_stored(stored),
+            (None, Some(stored)) => {
+                self.begin_with_stored(stored);
+                Ok(())
+            }
             (None, None) => {
                 let policy = self.config.policy.display();
                 warn!(%policy, "no policy yet: nothing is enforced. Apply one with `manoward policy apply`");
@@ -110,8 +113,8 @@ impl Enforcer {
     }
 
     /// The policy that the kernel enforces, or that it did before the host was rebooted.
-    fn stored(&mut self, enforced: Option<u64>) -> Result<Option<Stored>, StartError> {
-        let Some(digest) = enforced else {
+    fn stored(&mut self, in_force: Option<u64>) -> Result<Option<Stored>, StartError> {
+        let Some(digest) = in_force else {
             return Ok(self.store.current()?);
         };
         let stored = self.store.with_digest(digest)?;
@@ -165,7 +168,7 @@ impl Enforcer {
         stored: Option<Stored>,
     ) -> Result<(), StartError> {
         if let Some(stored) = stored {
-            self.begin_with_stored(stored)?;
+            self.begin_with_stored(stored);
         }
         match self.apply(
             &candidate.text,
@@ -185,7 +188,7 @@ impl Enforcer {
     }
 
     /// Goes on with a policy that was applied before.
-    fn begin_with_stored(&mut self, stored: Stored) -> Result<(), StartError> {
+    fn begin_with_stored(&mut self, stored: Stored) {
         match policy::read(&stored.text, &stored.file) {
             Ok(validated) => {
                 info!(
@@ -194,7 +197,6 @@ impl Enforcer {
                     "going on"
                 );
                 self.take_up(stored, validated);
-                Ok(())
             }
             // Only after an upgrade that reads policies differently.
             Err(error) => {
@@ -202,7 +204,6 @@ impl Enforcer {
                 self.policy_problems.push(format!(
                     "this version does not accept the policy in force, which stays: {first}"
                 ));
-                Ok(())
             }
         }
     }

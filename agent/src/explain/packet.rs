@@ -1,8 +1,8 @@
 //! Packets to ask about: from what somebody typed to the bytes of a frame.
 
-use std::net::IpAddr;
+use std::{fmt::Write as _, net::IpAddr};
 
-use etherparse::{IpNumber, PacketBuilder, SingleVlanHeader, VlanId};
+use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, PacketBuilder, SingleVlanHeader, VlanId};
 use thiserror::Error;
 use verdict::transport::IpProtocol;
 
@@ -123,7 +123,7 @@ impl Packet {
     }
 }
 
-/// VLAN tags as they lie in a frame, each from its EtherType on.
+/// VLAN tags as they lie in a frame, each from its type on.
 fn tags(vlan: Option<Vlan>) -> Result<Vec<u8>, PacketError> {
     let tag = |ether_type: [u8; 2], id: u16| -> Result<[u8; 4], PacketError> {
         let vlan_id = VlanId::try_new(id).map_err(|error| PacketError::Vlan(error.to_string()))?;
@@ -142,6 +142,16 @@ fn tags(vlan: Option<Vlan>) -> Result<Vec<u8>, PacketError> {
             [tag([0x88, 0xa8], outer)?, tag(customer, inner)?].concat()
         }
     })
+}
+
+/// Source address of an IP packet in a frame.
+#[must_use]
+pub fn source_address(frame: &[u8]) -> Option<IpAddr> {
+    match LaxSlicedPacket::from_ethernet(frame).ok()?.net? {
+        LaxNetSlice::Ipv4(packet) => Some(packet.header().source_addr().into()),
+        LaxNetSlice::Ipv6(packet) => Some(packet.header().source_addr().into()),
+        LaxNetSlice::Arp(_) => None,
+    }
 }
 
 /// Reads a MAC address: six bytes in hexadecimal, between colons or hyphens.
@@ -172,6 +182,18 @@ pub fn parse_vlan(text: &str) -> Result<Vlan, PacketError> {
         }),
         None => Ok(Vlan::Tagged(id(text)?)),
     }
+}
+
+/// A frame in hexadecimal.
+#[must_use]
+pub fn to_hex(frame: &[u8]) -> String {
+    frame
+        .iter()
+        .fold(String::with_capacity(2 * frame.len()), |mut hex, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// Reads a frame in hexadecimal; white space and colons are skipped.

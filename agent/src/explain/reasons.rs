@@ -21,9 +21,9 @@ fn sentence(outcome: Outcome, policy: &Policy, numbers: &Numbers) -> String {
     let role = named
         .and_then(|name| policy.endpoints.get(name))
         .map_or("?", |e| e.role.as_str());
-    let rule = rule(numbers, outcome.rule());
-    let service = rule.map_or("?", |rule| rule.service.as_str());
-    let point = rule.map_or("?", |rule| rule.reference_point.as_str());
+    let governing = rule(numbers, outcome.rule());
+    let service = governing.map_or("?", |rule| rule.service.as_str());
+    let point = governing.map_or("?", |rule| rule.reference_point.as_str());
     match outcome.reason() {
         Reason::Permitted => {
             format!("endpoint `{name}` has the role `{role}`, which may use `{service}` at {point}")

@@ -39,6 +39,20 @@ pub struct Mistake {
     pub remedy: String,
 }
 
+impl Mistake {
+    /// A mistake that shows only on a host, at `at` of `text`.
+    #[must_use]
+    pub fn on_host(text: &str, at: At, message: &str, remedy: &str) -> Self {
+        Self {
+            line: at.line,
+            column: at.column,
+            span: Excerpt::new("", text).bytes(at),
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
 impl Diagnostic for Mistake {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(&self.remedy))
