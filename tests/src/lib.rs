@@ -1,10 +1,12 @@
-//! The harness: packets, network namespaces, real services and the agent's process.
+//! The harness: packets, network namespaces, real services, the agent's process, and the judges in
+//! kernel and host.
 //!
 //! Everything here is real: real sshd, real TLS, real kernel. A scene leaves nothing behind, however
 //! its process ends, because its namespaces have no name and hold everything made in them.
 
 pub mod agent;
 pub mod certificate;
+pub mod kernel;
 pub mod link;
 pub mod namespace;
 pub mod openssh;

@@ -1,0 +1,257 @@
+//! One policy in force twice: in the kernel, and on the host from the same image in memory.
+//!
+//! [`Judges`] asks all of them about a frame, through `BPF_PROG_TEST_RUN` where it is the kernel's
+//! turn, and takes no answer unless it is unanimous.
+
+mod ruling;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::ops::{Deref, DerefMut, RangeInclusive};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use manoward::datapath::{Datapath, Explainer, Hook, Pins, check_kernel};
+use manoward::frame::Frame;
+use manoward::image::{Facts, Image, Numbers, compile};
+use manoward::policy::{self, Policy};
+use verdict::judge::judge;
+use verdict::reason::Outcome;
+
+use crate::Namespace;
+use crate::packet::Packet;
+use crate::station::{HOST, HOST_OPERATIONS};
+use crate::topology::NIC;
+pub use ruling::Ruling;
+
+/// Where programs run on a frame of a test: the loopback interface.
+pub const ARRIVAL: u32 = 1;
+
+/// An interface that no frame of a test arrives on.
+pub const ELSEWHERE: u32 = 99;
+
+/// A broadcast address of the host's.
+pub const BROADCAST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 255);
+
+/// Lengths of frames that the kernel runs a program on: an Ethernet header, and what fits into one
+/// buffer.
+pub const LENGTHS: RangeInclusive<usize> = 14..=3520;
+
+/// Where the maps are pinned, in the namespace's own BPF file system.
+const PINS: &str = "/sys/fs/bpf/manoward";
+
+/// What the policies of tests are compiled for: the host of [`station`](crate::station), whose
+/// `eth0` is where frames arrive and whose `eth1` is elsewhere.
+#[must_use]
+pub fn facts() -> Facts {
+    Facts {
+        addresses: [HOST, HOST_OPERATIONS]
+            .iter()
+            .flat_map(|host| [host.v4.into(), host.v6.into()])
+            .collect(),
+        broadcasts: vec![BROADCAST],
+        arrivals: BTreeMap::from([
+            (NIC.to_owned(), vec![ARRIVAL]),
+            ("eth1".to_owned(), vec![ELSEWHERE]),
+        ]),
+    }
+}
+
+/// A policy of this text, without mistakes.
+pub fn read(text: &str) -> Result<Policy> {
+    Ok(policy::read(text, "policy.yaml")?.policy)
+}
+
+/// Everyone who judges frames by the policy in force.
+pub struct Judges {
+    image: Image,
+    numbers: Numbers,
+    datapath: Datapath,
+    xdp: Explainer,
+    tcx: Explainer,
+    namespace: Namespace,
+}
+
+impl Judges {
+    /// Puts a policy of this text in force, before judges that may have judged before: to load a
+    /// program takes the verifier a second.
+    pub fn of(text: &str) -> Result<Loan> {
+        Self::with(&read(text)?, &facts())
+    }
+
+    /// The same, on a host with these facts.
+    pub fn with(policy: &Policy, facts: &Facts) -> Result<Loan> {
+        let idle = idle().pop();
+        let mut judges = match idle {
+            Some(judges) => judges,
+            None => Self::load()?,
+        };
+        judges.numbers = Numbers::default();
+        judges.publish(policy, facts)?;
+        Ok(Loan(Some(judges)))
+    }
+
+    /// Puts a policy of this text in force, before judges of its own.
+    pub fn alone(text: &str) -> Result<Self> {
+        let mut judges = Self::load()?;
+        judges.publish(&read(text)?, &facts())?;
+        Ok(judges)
+    }
+
+    /// Loads the programs. No policy is in force yet.
+    pub fn load() -> Result<Self> {
+        let namespace = Namespace::new("judges")?;
+        let pins = Pins::new(Path::new(PINS));
+        let features = check_kernel()?;
+        let (datapath, xdp, tcx) = namespace.enter(|| -> Result<_> {
+            let datapath = Datapath::load(pins.clone(), Hook::Xdp, features)?;
+            let explainer = |hook| Explainer::load(&pins, hook, features);
+            Ok((datapath, explainer(Hook::Xdp)?, explainer(Hook::Tcx)?))
+        })??;
+        Ok(Self {
+            image: Image::empty(),
+            numbers: Numbers::default(),
+            datapath,
+            xdp,
+            tcx,
+            namespace,
+        })
+    }
+
+    /// Replaces the policy in force.
+    pub fn publish(&mut self, policy: &Policy, facts: &Facts) -> Result<()> {
+        self.numbers = number(&self.numbers, policy)?;
+        self.image = compile(policy, facts, &self.numbers)?;
+        self.datapath.publish(&self.image)?;
+        Ok(())
+    }
+
+    /// The image in force.
+    #[must_use]
+    pub const fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The numbers of rules and endpoints.
+    #[must_use]
+    pub const fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// The namespace whose BPF file system holds the pins.
+    #[must_use]
+    pub const fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Where the maps are pinned.
+    #[must_use]
+    pub fn pins(&self) -> Pins {
+        Pins::new(Path::new(PINS))
+    }
+
+    /// What the programs say, whatever the host would.
+    pub fn programs(&mut self, bytes: &[u8]) -> Result<[Outcome; 2]> {
+        Ok([self.xdp.outcome(bytes, 0)?, self.tcx.outcome(bytes, 0)?])
+    }
+
+    /// The outcome that all agree on. Fails with the frame in hexadecimal if they do not.
+    pub fn outcome(&mut self, bytes: &[u8]) -> Result<Outcome> {
+        let frame = Frame {
+            bytes,
+            ifindex: ARRIVAL,
+            vlan: None,
+        };
+        let here = judge(&frame, &self.image);
+        let explainers = [("xdp", &mut self.xdp), ("tcx", &mut self.tcx)];
+        let asked = if runs_at_tcx(bytes) { 2 } else { 1 };
+        for (hook, explainer) in explainers.into_iter().take(asked) {
+            let there = explainer
+                .outcome(bytes, 0)
+                .with_context(|| format!("asking {hook} about {}", hex(bytes)))?;
+            ensure!(
+                here == there,
+                "the host says {here:?}, {hook} says {there:?} about {}",
+                hex(bytes)
+            );
+        }
+        Ok(here)
+    }
+
+    /// The outcome that all agree on, in the policy's words.
+    pub fn ruling(&mut self, packet: &Packet) -> Result<Ruling> {
+        let outcome = self.outcome(&packet.build())?;
+        Ruling::new(outcome, &self.numbers)
+            .ok_or_else(|| anyhow!("{outcome:?} names what the policy does not have"))
+    }
+
+    /// Checks what becomes of a packet.
+    pub fn expect(&mut self, packet: &Packet, expected: impl Into<Ruling>) -> Result<()> {
+        let ruling = self.ruling(packet)?;
+        let expected = expected.into();
+        ensure!(
+            ruling == expected,
+            "expected `{expected}`, but all say `{ruling}` about {}",
+            hex(&packet.build())
+        );
+        Ok(())
+    }
+}
+
+/// Judges that go back to where they came from when they are dropped.
+pub struct Loan(Option<Judges>);
+
+impl Deref for Loan {
+    type Target = Judges;
+
+    fn deref(&self) -> &Judges {
+        self.0.as_ref().expect("judges are there until dropped")
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut Judges {
+        self.0.as_mut().expect("judges are there until dropped")
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        idle().extend(self.0.take());
+    }
+}
+
+/// Judges that nobody asks at the moment.
+fn idle() -> MutexGuard<'static, Vec<Judges>> {
+    static IDLE: Mutex<Vec<Judges>> = Mutex::new(Vec::new());
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the kernel runs a program on this frame at TCX: not without a payload, nor without a
+/// whole IP header where the type announces one.
+fn runs_at_tcx(frame: &[u8]) -> bool {
+    let payload = frame.len().saturating_sub(14);
+    match frame.get(12..14) {
+        Some([0x08, 0x00]) => payload >= 20,
+        Some([0x86, 0xdd]) => payload >= 40,
+        _ => payload > 0,
+    }
+}
+
+fn number(before: &Numbers, policy: &Policy) -> Result<Numbers> {
+    before
+        .carried_to(policy)
+        .context("more names than there are numbers")
+}
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
