@@ -1,0 +1,53 @@
+//! Frames about which host and kernel have disagreed, or that have got around the policy.
+
+use anyhow::{Result, ensure};
+use harness::kernel::{Judges, facts};
+use verdict::reason::Reason;
+
+use crate::policies;
+
+/// Name, frame in hexadecimal, and what becomes of it under the small policy.
+const FRAMES: [(&str, &str, Reason); 3] = [
+    (
+        "from 0.0.0.0 to 0.0.0.0, which Linux delivers like a broadcast",
+        "ffffffffffff 525400aabb66 0800
+         45000020 00000000 4011baca 00000000 00000000
+         1b581b58 000c0000 00000000",
+        Reason::UnknownSource,
+    ),
+    (
+        "ICMP needs fragmentation, where a service covers ICMP",
+        "525400aabb17 525400aabb66 0800
+         4500001c 00000000 40010000 cb007101 c0000211
+         0304fc83 00000578",
+        Reason::HostOpened,
+    ),
+    (
+        "ICMPv6 packet too big, where a service covers ICMPv6",
+        "525400aabb17 525400aabb66 86dd
+         60000000 00083a40 20010db8011300000000000000000001 20010db8000000170000000000000017
+         02000000 00000578",
+        Reason::HostOpened,
+    ),
+];
+
+fn bytes(hex: &str) -> Result<Vec<u8>> {
+    let digits: Vec<u8> = hex
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?))
+        .collect()
+}
+
+#[test]
+fn are_judged_alike() -> Result<()> {
+    let mut judges = Judges::with(&policies::small()?, &facts())?;
+    for (name, hex, expected) in FRAMES {
+        let outcome = judges.outcome(&bytes(hex)?)?;
+        ensure!(outcome.reason() == expected, "{name}: {outcome:?}");
+    }
+    Ok(())
+}
