@@ -1,6 +1,6 @@
 //! The result, as a table and as JSON.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write as _};
 
 use serde::Serialize;
 
@@ -15,6 +15,12 @@ const METHOD: &str = "BPF_PROG_TEST_RUN on one core. A driver program gives ever
     test. Each case is checked first: one packet from every address, judged as it should be by the \
     program's own counters. Then all cases run in turn, round after round. A case's cost above bare \
     is its low quartile less that of a program that only returns XDP_DROP.";
+
+const LEGEND: &str = "\
+above: of the low quartiles, what is above bare
+target: what the datapath is built to stay within
+ratio: how many times as much xdp-filter's program costs above bare
+";
 
 /// What is written.
 #[derive(Debug, Serialize)]
@@ -74,25 +80,23 @@ impl Report {
     }
 
     fn row(&self, f: &mut Formatter<'_>, case: &Case) -> fmt::Result {
-        write!(
-            f,
-            "{:>9}  {}  {:14} {:>8} {:>6} {:>7}",
+        let target = target(case).map_or(String::new(), |target| format!("{target:+}"));
+        let mut row = format!(
+            "{:>9}  {}  {:14} {:>8} {:>6} {:>7} {target:>7}",
             grouped(case.addresses),
             case.family.name(),
             case.packets.name(),
             case.ns.low_quartile_ns,
             case.ns.median_ns,
             format!("{:+}", case.above_bare_ns),
-        )?;
-        let target = target(case).map_or(String::new(), |target| format!("{target:+}"));
-        write!(f, " {target:>7}")?;
+        );
         for variant in Variant::ALL {
             if let Some(peer) = self.peer(case, variant) {
                 let ratio = ratio(case.above_bare_ns, peer);
-                write!(f, "  {:>6} {ratio:>7}", format!("{peer:+}"))?;
+                write!(row, "  {:>6} {ratio:>7}", format!("{peer:+}"))?;
             }
         }
-        writeln!(f)
+        writeln!(f, "{}", row.trim_end())
     }
 }
 
@@ -126,7 +130,7 @@ impl Display for Report {
                 floor.ns.median_ns
             )?;
         }
-        writeln!(f)?;
+        writeln!(f, "{LEGEND}")?;
         self.headings(f)?;
         let mut before = None;
         for case in self.cases.iter().filter(|case| case.program == NAME) {
