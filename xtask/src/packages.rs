@@ -35,8 +35,8 @@ pub const SCENE: [Tool; 13] = [
     tool("iperf3", "iperf3"),
 ];
 
-/// Traffic at line rate, and the tool the benchmark compares with.
-pub const TRAFFIC: [Tool; 1] = [tool("xdp-trafficgen", "xdp-tools")];
+/// What the benchmark compares with.
+pub const PEERS: [Tool; 1] = [tool("xdp-filter", "xdp-tools")];
 
 /// Installs the packages whose program is missing.
 pub fn provide(tools: &[Tool], why: &str) -> Result<()> {

@@ -34,7 +34,7 @@ pub enum Part {
     Build,
     /// Programs that play management traffic in network namespaces.
     Test,
-    /// A source of traffic at line rate.
+    /// The packet filter that the benchmark compares with.
     Bench,
     /// rustfmt, clippy and cargo-deny.
     Lint,
@@ -64,7 +64,7 @@ pub fn provide(part: Part) -> Result<()> {
     match part {
         Part::Build => toolchain().map(drop),
         Part::Test => packages::provide(&packages::SCENE, "tests play real management traffic"),
-        Part::Bench => packages::provide(&packages::TRAFFIC, "the benchmark sends at line rate"),
+        Part::Bench => packages::provide(&packages::PEERS, "the benchmark compares with it"),
         Part::Lint => lint(),
     }
 }
