@@ -107,6 +107,7 @@ mod tests {
         );
         assert_eq!((id(2, 1), id(2, 2)), (Ok(0), Ok(2)));
         assert_eq!(id(1, 64 + 1), Ok(1), "roles have six bits");
+        assert_eq!(id(1, 32 + 1), Ok(0), "and not five");
         assert_eq!(rule(&image, header, 2, 2), Ok(Rule::new(2, true)));
     }
 

@@ -1,6 +1,7 @@
 use std::{vec, vec::Vec};
 
 use super::*;
+use crate::image::{HEADER, header};
 use crate::tests::sample::{
     self, BOUND, BROADCAST, Bytes, GRE, HOST, HOST6, INTERFACES, Image, MAC, NTP, OTHER, SSH,
     STRANGER, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, ipv4, ipv6, tcp, udp,
@@ -210,6 +211,20 @@ fn later_fragments_come_from_whoever_may_enter() {
         fragment(BOUND, UDP, 1),
         Outcome::new(Reason::WrongVlan, false, 0, 2)
     );
+}
+
+#[test]
+fn a_role_without_any_permission_has_no_later_fragments() {
+    let mut image = image(false);
+    image.0[HEADER as usize][header::ROLES] = 0b010;
+    let judged = |source| {
+        let mut packet = ipv4(source, HOST, UDP, &[0; 32]);
+        packet[7] = 1;
+        outcome(&image, &ethernet(MAC, 0x0800, &packet))
+    };
+    let unpermitted = Outcome::new(Reason::FragmentUnpermitted, false, 0, 3);
+    assert_eq!(judged(OTHER), unpermitted);
+    assert_eq!(judged(VIM), passed(Reason::Fragment, 0, 1));
 }
 
 #[test]
