@@ -34,8 +34,8 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
     let outcome = decide(&frame);
     match finish(outcome, frame.len()) {
-        Verdict::Pass => TC_ACT_OK as i32,
-        Verdict::Drop => TC_ACT_SHOT as i32,
+        Verdict::Pass => TC_ACT_OK,
+        Verdict::Drop => TC_ACT_SHOT,
     }
 }
 

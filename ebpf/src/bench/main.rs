@@ -86,7 +86,7 @@ fn drive(context: &XdpContext) -> u32 {
         }
     }
     // SAFETY: the context is the one this program was called with; a failed call returns.
-    let _ = unsafe { TARGET.tail_call(context, 0) };
+    unsafe { TARGET.tail_call(context, 0) };
     xdp_action::XDP_ABORTED
 }
 
