@@ -9,6 +9,7 @@ use aya::{
     maps::{Array, MapError},
     programs::{ProgramError, TestRun as _, TestRunOptions},
 };
+use nix::errno::Errno;
 use thiserror::Error;
 use verdict::reason::Outcome;
 
@@ -28,9 +29,13 @@ pub enum ExplainError {
     /// The frame is not one that a program can be run on.
     #[error("the kernel runs programs on frames of 14 to {MAX_FRAME} bytes, and this one has {0}")]
     Length(usize),
+    /// The kernel takes no program run on such a frame, for example one without an IP header behind
+    /// the type that says so, at the TCX hook.
+    #[error("the kernel runs no program on this frame")]
+    Refused,
     /// The program could not be run.
     #[error("the kernel could not run the program: {0}")]
-    Run(#[from] ProgramError),
+    Run(ProgramError),
     /// The outcome could not be read.
     #[error("the outcome could not be read: {0}")]
     Map(#[from] MapError),
@@ -77,13 +82,14 @@ impl Explainer {
         let result = match self.hook {
             Hook::Xdp => {
                 let context = xdp_context(frame.len() as u32, ifindex);
-                load::xdp(&mut self.ebpf)?.test_run(options(Some(&context)))?
+                load::xdp(&mut self.ebpf)?.test_run(options(Some(&context)))
             }
             Hook::Tcx => {
                 let context = skb_context(ifindex);
-                load::classifier(&mut self.ebpf)?.test_run(options(Some(&context)))?
+                load::classifier(&mut self.ebpf)?.test_run(options(Some(&context)))
             }
-        };
+        }
+        .map_err(refusal)?;
         let trace = self
             .ebpf
             .map(name::TRACE)
@@ -95,6 +101,18 @@ impl Explainer {
         } else {
             Err(ExplainError::NoOutcome)
         }
+    }
+}
+
+/// Tells a frame that the kernel takes no run on from a run that failed.
+fn refusal(error: ProgramError) -> ExplainError {
+    match error {
+        ProgramError::SyscallError(error)
+            if error.io_error.raw_os_error() == Some(Errno::EINVAL as i32) =>
+        {
+            ExplainError::Refused
+        }
+        error => ExplainError::Run(error),
     }
 }
 

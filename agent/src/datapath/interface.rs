@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
+use ipnet::{Ipv4Net, Ipv6Net};
 use netlink_packet_route::{
     address::{AddressAttribute, AddressMessage},
     link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
@@ -78,9 +79,37 @@ pub struct Interface {
 /// An address of an interface.
 #[derive(Clone, Debug)]
 struct Address {
-    index: u32,
     ip: IpAddr,
+    prefix_len: u8,
+    /// The broadcast address that somebody gave it.
     broadcast: Option<Ipv4Addr>,
+}
+
+impl Address {
+    /// The addresses that the kernel takes for broadcasts: the last of the prefix, the first one
+    /// too before Linux 5.14, and the one that was given.
+    fn broadcasts(&self) -> Vec<Ipv4Addr> {
+        let mut broadcasts: Vec<Ipv4Addr> = self.broadcast.into_iter().collect();
+        if let IpAddr::V4(address) = self.ip
+            && self.prefix_len < 31
+            && let Ok(network) = Ipv4Net::new(address, self.prefix_len)
+        {
+            broadcasts.extend([network.broadcast(), network.network()]);
+        }
+        broadcasts
+    }
+
+    /// The subnet-router anycast address of its prefix (RFC 4291, 2.6.1), which a host that
+    /// forwards takes for its own; prefixes of 127 bits have none (RFC 6164).
+    fn router_anycast(&self) -> Option<IpAddr> {
+        match self.ip {
+            IpAddr::V6(address) if self.prefix_len < 127 => {
+                let network = Ipv6Net::new(address, self.prefix_len).ok()?;
+                Some(network.network().into())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The interfaces and addresses of the host at one time.
@@ -272,30 +301,10 @@ impl Interfaces {
 
     /// What `policy` needs to know of this host.
     ///
-    /// Management traffic to a VLAN device or a bridge comes in through what it lies on, so the
-    /// addresses of everything that lies on the policy's interfaces count as theirs.
-    pub fn facts(&self, policy: &Policy) -> Result<Facts, InterfaceError> {
-        self.carriers(policy)?;
-        Ok(self.facts_present(policy))
-    }
-
-    /// What [`Interfaces::facts`] tells, from those of the policy's interfaces that exist.
+    /// The addresses are those of every interface, and all that the kernel derives from them: it
+    /// takes a packet to any of them for its own, on whichever interface the packet arrives.
     #[must_use]
-    pub fn facts_present(&self, policy: &Policy) -> Facts {
-        let (carriers, _) = self.carriers_present(policy);
-        let mut devices: BTreeSet<u32> = carriers.iter().map(|carrier| carrier.index).collect();
-        devices.extend(
-            policy
-                .interfaces
-                .iter()
-                .filter_map(|name| Some(self.named(name)?.index)),
-        );
-        self.ascend(&mut devices);
-        let held = || {
-            self.addresses
-                .iter()
-                .filter(|address| devices.contains(&address.index))
-        };
+    pub fn facts(&self, policy: &Policy) -> Facts {
         let bound = policy
             .endpoints
             .values()
@@ -303,32 +312,15 @@ impl Interfaces {
         let arrivals = bound
             .filter_map(|name| Some((name.clone(), self.arrivals(name)?)))
             .collect();
+        let anycasts = self.addresses.iter().filter_map(Address::router_anycast);
         Facts {
-            addresses: held().map(|address| address.ip).collect(),
-            broadcasts: held().filter_map(|address| address.broadcast).collect(),
+            addresses: self.addresses().chain(anycasts).collect(),
+            broadcasts: self
+                .addresses
+                .iter()
+                .flat_map(Address::broadcasts)
+                .collect(),
             arrivals,
-        }
-    }
-
-    /// Adds what lies on `devices`: VLAN devices, bridges and bonds.
-    fn ascend(&self, devices: &mut BTreeSet<u32>) {
-        loop {
-            let before = devices.len();
-            for interface in self.by_index.values() {
-                if let Kind::Upon(lower) = interface.kind
-                    && devices.contains(&lower)
-                {
-                    devices.insert(interface.index);
-                }
-                if let Some(master) = interface.master
-                    && devices.contains(&interface.index)
-                {
-                    devices.insert(master);
-                }
-            }
-            if devices.len() == before {
-                return;
-            }
         }
     }
 
@@ -407,8 +399,40 @@ fn address(message: &AddressMessage) -> Option<Address> {
     }
     // On a point-to-point interface IFA_ADDRESS is the far end; IFA_LOCAL is always the host's.
     Some(Address {
-        index: message.header.index,
         ip: local.or(peer)?,
+        prefix_len: message.header.prefix_len,
         broadcast,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(ip: &str, prefix_len: u8) -> Address {
+        Address {
+            ip: ip.parse().unwrap(),
+            prefix_len,
+            broadcast: None,
+        }
+    }
+
+    #[test]
+    fn both_ends_of_an_ipv4_prefix_are_broadcasts() {
+        let expected: [Ipv4Addr; 2] = [[192, 0, 2, 31].into(), [192, 0, 2, 16].into()];
+        assert_eq!(held("192.0.2.17", 28).broadcasts(), expected);
+        assert_eq!(held("192.0.2.17", 31).broadcasts(), []);
+        assert_eq!(held("2001:db8::17", 64).broadcasts(), []);
+    }
+
+    #[test]
+    fn an_ipv6_prefix_has_a_router_anycast_address() {
+        let anycast = |ip, prefix_len| held(ip, prefix_len).router_anycast();
+        assert_eq!(
+            anycast("2001:db8::17", 64),
+            Some("2001:db8::".parse().unwrap())
+        );
+        assert_eq!(anycast("2001:db8::17", 127), None);
+        assert_eq!(anycast("192.0.2.17", 24), None);
+    }
 }

@@ -4,21 +4,25 @@ use std::fs;
 
 use aya::programs::loaded_programs;
 
-/// Describes the program `id`: its name, and the processes that hold it.
+/// Describes the program `id`: its name, and the processes that hold it, as far as this process
+/// may know them.
 #[must_use]
 pub fn describe(id: u32) -> String {
     let name = loaded_programs()
         .filter_map(Result::ok)
         .find(|program| program.id() == id)
-        .and_then(|program| program.name_as_str().map(str::to_owned))
-        .unwrap_or_else(|| "without a name".to_owned());
+        .and_then(|program| program.name_as_str().map(str::to_owned));
+    let name = name.map_or_else(
+        || format!("a program (id {id}; `bpftool prog show id {id}` as root tells its name)"),
+        |name| format!("program `{name}` (id {id})"),
+    );
     let holders = holders(id);
-    let held = if holders.is_empty() {
-        "held by no process: pinned, or attached over netlink".to_owned()
-    } else {
-        format!("held by {}", holders.join(", "))
-    };
-    format!("program `{name}` (id {id}, {held})")
+    if holders.is_empty() {
+        return format!(
+            "{name}, which is pinned, attached over netlink, or held by a process that the agent may not look into"
+        );
+    }
+    format!("{name}, held by {}", holders.join(", "))
 }
 
 /// Processes with a file descriptor of the program `id` or of a link to it.

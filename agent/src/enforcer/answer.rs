@@ -85,7 +85,7 @@ impl Enforcer {
                     frame: hex,
                 });
             }
-            Err(AnswerError::Explain(ExplainError::Length(_))) => false,
+            Err(AnswerError::Explain(ExplainError::Length(_) | ExplainError::Refused)) => false,
             Err(error) => return Err(error),
         };
         let current = self.current.as_ref().ok_or(AnswerError::NoPolicy)?;

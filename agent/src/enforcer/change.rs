@@ -178,7 +178,7 @@ impl Enforcer {
         interfaces: &Interfaces,
         identity: Identity,
     ) -> Result<Compiled, ApplyError> {
-        let facts = interfaces.facts(policy)?;
+        let facts = interfaces.facts(policy);
         let before = self.current.as_ref().map(|current| &current.stored.numbers);
         let numbers = before
             .unwrap_or(&Numbers::default())
@@ -271,7 +271,7 @@ impl Enforcer {
         carriers: &[Carrier],
     ) -> Result<Option<Compiled>, ApplyError> {
         let policy = &current.validated.policy;
-        let facts = self.interfaces.facts_present(policy);
+        let facts = self.interfaces.facts(policy);
         let unchanged = facts == current.facts && !current.image.is_empty();
         if unchanged {
             self.attachments = self.datapath.attach(carriers, &self.interfaces)?;

@@ -10,7 +10,7 @@ pub const ROLES: usize = 63;
 /// Reference points.
 pub const REFERENCE_POINTS: usize = 255;
 /// Services of all reference points, each counted once for every reference point.
-pub const ADMISSIONS: usize = 512;
+pub const ADMISSIONS: usize = 511;
 /// Addresses and prefixes of all endpoints.
 pub const ADDRESSES: usize = 2_000_000;
 /// Entries of `protect`.

@@ -44,7 +44,7 @@ pub struct Policy {
 /// One entry of `protect`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protect {
-    /// Every address that the policy's interfaces hold, followed as it changes.
+    /// Every address of this host, on whichever interface, followed as they change.
     InterfaceAddresses,
     /// One address, the host's or a guest's.
     Address(IpAddr),

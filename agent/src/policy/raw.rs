@@ -42,8 +42,8 @@ pub struct RawPolicy {
     /// Interfaces on which traffic is admitted: NICs, bonds, bridges or VLAN devices.
     #[schemars(required, schema_with = "schema::interfaces")]
     pub interfaces: Option<Texts>,
-    /// Addresses whose traffic is enforced: IP addresses, or `interface-addresses` for all
-    /// those of the interfaces.
+    /// Addresses whose traffic is enforced: IP addresses, or `interface-addresses` for every
+    /// address of this host.
     #[schemars(required, schema_with = "schema::protect")]
     pub protect: Option<Texts>,
     /// What happens to a packet that no reference point governs, and the default of the
