@@ -80,7 +80,7 @@ impl Packets {
             family,
             kind,
             frame: family.frame(kind != Kind::Unprotected, PORT),
-            walk: Walk::new(family.source_offset(), base, count),
+            walk: Walk::new(family.source_offset(), base, count, family == Family::V6),
         }
     }
 }

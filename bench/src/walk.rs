@@ -20,8 +20,9 @@ pub struct Walk {
     stride: u32,
     /// Where the walk is, less than `count`.
     at: u32,
-    /// An address is `base + (step << shift)`.
-    shift: u32,
+    /// Not 0 to write the 4 bytes before, too, as zeros, so that what is read at once was written at
+    /// once.
+    wide: u32,
 }
 
 // SAFETY: six 32-bit integers: no padding, every bit pattern is a value.
@@ -29,14 +30,14 @@ unsafe impl Pod for Walk {}
 
 impl Walk {
     /// A walk that comes to each of `count` addresses once before it comes to any a second time.
-    pub fn new(offset: u32, base: u32, count: u32) -> Self {
+    pub fn new(offset: u32, base: u32, count: u32, wide: bool) -> Self {
         Self {
             offset,
             base,
             count,
             stride: stride(count),
             at: 0,
-            shift: 0,
+            wide: wide.into(),
         }
     }
 }
@@ -72,7 +73,7 @@ mod tests {
     fn every_address_is_visited_once() {
         for count in [1, 2, 3, 4, 6, 10, 12, 1000, 4096, 100_000, 1_000_000] {
             let mut visited = vec![false; count as usize];
-            for at in steps(Walk::new(0, 0, count)) {
+            for at in steps(Walk::new(0, 0, count, false)) {
                 assert!(!visited[at as usize], "{at} of {count} is visited twice");
                 visited[at as usize] = true;
             }
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn neighbours_in_time_are_far_apart() {
         for count in [1000, 100_000, 1_000_000] {
-            let visited: Vec<_> = steps(Walk::new(0, 0, count)).collect();
+            let visited: Vec<_> = steps(Walk::new(0, 0, count, false)).collect();
             assert!(
                 visited
                     .windows(2)

@@ -26,7 +26,7 @@ const SMALL: usize = 4096;
 #[must_use]
 pub fn buckets_for<A: Family>(count: usize) -> u32 {
     let slots = if count <= SMALL {
-        4 * count
+        2 * count
     } else {
         count + count / 2
     };

@@ -32,8 +32,9 @@ pub struct Walk {
     stride: u32,
     /// Where the walk is, less than `count`.
     at: u32,
-    /// 1 << bits of an address that each step counts from.
-    shift: u32,
+    /// Not 0 to write the 4 bytes before, too, as zeros: the program under test reads both at once,
+    /// and a CPU stalls where a load covers more than the store before it.
+    wide: u32,
 }
 
 /// Key 0: the walk. Written by user space before a run.
@@ -78,16 +79,27 @@ fn drive(context: &XdpContext) -> u32 {
             at -= walk.count;
         }
         walk.at = at;
-        let address = walk.base + (at << (walk.shift & 31));
-        let start = context.data() + (walk.offset & 0xff) as usize;
-        if start + 4 <= context.data_end() {
-            // SAFETY: start to start + 4 lies within the packet, as checked above.
-            unsafe { *(start as *mut [u8; 4]) = address.to_be_bytes() };
+        let address = walk.base + at;
+        if walk.wide == 0 {
+            write(context, walk.offset, address.to_be_bytes());
+        } else {
+            let address = u64::from(address);
+            write(context, walk.offset.wrapping_sub(4), address.to_be_bytes());
         }
     }
     // SAFETY: the context is the one this program was called with; a failed call returns.
     unsafe { TARGET.tail_call(context, 0) };
     xdp_action::XDP_ABORTED
+}
+
+/// Writes `bytes` at `offset` of the frame.
+#[inline(always)]
+fn write<const N: usize>(context: &XdpContext, offset: u32, bytes: [u8; N]) {
+    let start = context.data() + (offset & 0xff) as usize;
+    if start + N <= context.data_end() {
+        // SAFETY: start to start + N lies within the packet, as checked above.
+        unsafe { *(start as *mut [u8; N]) = bytes };
+    }
 }
 
 #[panic_handler]
