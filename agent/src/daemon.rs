@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use rtnetlink::MulticastGroup;
 use sd_notify::NotifyState;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, Notify},
 };
 use tracing::{info, warn};
@@ -36,6 +36,7 @@ pub struct Options {
 /// Runs the agent until it is told to end.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     logging::init();
+    let mut endings = Endings::watch()?;
     let config = Config::read(&options.config)?;
     let _lock = lock(&config.state)?;
     let listener = server::listen(&config.socket, config.group.as_deref())?;
@@ -51,7 +52,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let ended = tokio::spawn(server::serve(listener, enforcer, Arc::clone(&end)));
     tokio::select! {
         () = end.notified() => {}
-        signal = ending_signal() => info!(signal = signal?, "ending; what is enforced stays enforced"),
+        signal = endings.next() => info!(signal, "ending; what is enforced stays enforced"),
     }
     notify(&[NotifyState::Stopping]);
     end.notify_waiters();
@@ -112,14 +113,29 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Waits for a signal that ends the agent, and names it.
-async fn ending_signal() -> std::io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// Signals that end the agent.
+struct Endings {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Endings {
+    /// From now on these signals no longer kill the process.
+    fn watch() -> anyhow::Result<Self> {
+        let failed = "cannot watch signals";
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context(failed)?,
+            interrupt: signal(SignalKind::interrupt()).context(failed)?,
+        })
+    }
+
+    /// Waits for one, and names it.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 /// News of interfaces and addresses.

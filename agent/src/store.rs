@@ -177,7 +177,7 @@ impl Store {
     /// A policy that was saved.
     pub fn find(&self, identity: Identity) -> Result<Option<Stored>, StoreError> {
         let (yaml, json) = (self.path(identity, "yaml"), self.path(identity, "json"));
-        if !json.exists() {
+        if !yaml.exists() || !json.exists() {
             return Ok(None);
         }
         let text = fs::read_to_string(&yaml).map_err(failed("read", &yaml))?;

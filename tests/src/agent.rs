@@ -2,7 +2,9 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs;
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -99,9 +101,20 @@ impl<'a> Agent<'a> {
 
     /// Runs one of the agent's commands against this agent, however it ends.
     pub fn cli(&self, words: &[&str]) -> Result<Output> {
+        self.namespace.output(&self.command(words)?)
+    }
+
+    /// The same as a command yet to be run.
+    pub fn command(&self, words: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.arg("--socket").arg(self.socket()).args(words);
-        self.namespace.output(&command)
+        Ok(command)
+    }
+
+    /// Writes a policy beside the configured one and applies it, however that ends.
+    pub fn apply(&self, policy: impl Display) -> Result<Output> {
+        let path = self.folder.write("candidate.yaml", &policy.to_string())?;
+        self.cli(&["policy", "apply", &path.to_string_lossy()])
     }
 
     /// The same, where it has to succeed; returns what it prints.
@@ -184,8 +197,6 @@ impl<'a> Agent<'a> {
     }
 
     fn launch(&mut self) -> Result<()> {
-        // The socket's file survives a killed agent, and would answer nobody.
-        let _ = fs::remove_file(self.socket());
         let mut command = Command::new(binary()?);
         command
             .arg("agent")
@@ -193,7 +204,7 @@ impl<'a> Agent<'a> {
             .arg(self.folder.join("agent.yaml"));
         let process = self.process.insert(self.namespace.spawn(&command)?);
         let deadline = Instant::now() + START_TIMEOUT;
-        while UnixStream::connect(self.folder.join("control.sock")).is_err() {
+        while answer(&self.folder.join("control.sock")).is_err() {
             if !process.is_running() {
                 bail!("the agent ended: {}{}", process.stderr(), process.stdout());
             }
@@ -210,11 +221,19 @@ impl<'a> Agent<'a> {
     }
 }
 
+/// Asks the agent for a first word, which it says once it enforces.
+fn answer(socket: &Path) -> io::Result<()> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(START_TIMEOUT))?;
+    stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: agent\r\n\r\n")?;
+    stream.read_exact(&mut [0])
+}
+
 impl Drop for Agent<'_> {
     fn drop(&mut self) {
         // An agent that is gone cannot detach; removing the pins takes the rest away.
         if self.process.is_some() {
-            let _ = self.cli(&["detach"]);
+            let _ = self.cli(&["detach", "--yes"]);
         }
         self.process = None;
         let _ = self.namespace.enter(|| fs::remove_dir_all(&self.pins));

@@ -2,7 +2,12 @@
 
 use std::{io, process::ExitCode};
 
-use manoward::{control::client::ClientError, datapath::PinError, policy::PolicyError};
+use manoward::{
+    control::client::ClientError,
+    datapath::PinError,
+    enforcer::{ApplyError, StartError},
+    policy::PolicyError,
+};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,7 +61,7 @@ impl Exit {
                 if let Some(PinError::Io { source, .. }) = cause.downcast_ref() {
                     return of_io(source);
                 }
-                if cause.is::<PolicyError>() {
+                if cause.downcast_ref().is_some_and(refuses_policy) || cause.is::<PolicyError>() {
                     return Some(Self::InvalidPolicy);
                 }
                 cause.downcast_ref().and_then(of_io)
@@ -78,6 +83,17 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+/// Whether an agent did not start because its first policy cannot be used.
+const fn refuses_policy(error: &StartError) -> bool {
+    matches!(
+        error,
+        StartError::Policy(_)
+            | StartError::Apply(
+                ApplyError::Policy(_) | ApplyError::Interface(_) | ApplyError::Compile(_)
+            )
+    )
 }
 
 fn of_client(error: &ClientError) -> Exit {

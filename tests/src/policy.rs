@@ -1,0 +1,55 @@
+//! The policy that most tests begin with, and its variations.
+
+use std::fmt;
+
+/// A policy. Each field but the serial is the YAML behind its name.
+#[derive(Clone, Debug)]
+pub struct Policy<'a> {
+    /// Which version it is.
+    pub serial: u64,
+    /// Where traffic is admitted.
+    pub interfaces: &'a str,
+    /// Whose traffic is enforced.
+    pub protect: &'a str,
+    /// What happens to violations.
+    pub mode: &'a str,
+    /// The peers.
+    pub endpoints: &'a str,
+    /// Who may use what.
+    pub reference_points: &'a str,
+    /// Services beside the catalogue.
+    pub services: &'a str,
+}
+
+/// The VIM may use TLS and SSH, the bastion SSH, and nobody anything else.
+impl Default for Policy<'_> {
+    fn default() -> Self {
+        Self {
+            serial: 1,
+            interfaces: "[eth0]",
+            protect: "[interface-addresses]",
+            mode: "enforce",
+            endpoints: "{
+              vim-1: { role: vim, addresses: [192.0.2.10, \"2001:db8:0:17::10\"] },
+              bastion: { role: bastion, addresses: [198.51.100.0/28, \"2001:db8:0:51::/112\"] } }",
+            reference_points: "{
+              Nf-Vi: { from: [vim], services: [libvirt-tls, ssh, control] },
+              operations: { from: [bastion], services: [ssh] } }",
+            services: "{ control: { protocol: tcp, ports: [7000] } }",
+        }
+    }
+}
+
+impl fmt::Display for Policy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "apiVersion: manoward/v1")?;
+        writeln!(f, "name: host")?;
+        writeln!(f, "serial: {}", self.serial)?;
+        writeln!(f, "interfaces: {}", self.interfaces)?;
+        writeln!(f, "protect: {}", self.protect)?;
+        writeln!(f, "mode: {}", self.mode)?;
+        writeln!(f, "endpoints: {}", self.endpoints)?;
+        writeln!(f, "reference_points: {}", self.reference_points)?;
+        writeln!(f, "services: {}", self.services)
+    }
+}

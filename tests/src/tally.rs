@@ -1,0 +1,103 @@
+//! The agent's counters, as tests ask for them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use manoward::control::api::{EndpointCount, Fate, Stats, Status, VerdictCount};
+
+use crate::agent::Agent;
+use crate::wait;
+
+/// A packet is counted before it is heard of again, or soon after.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// All counters at one time.
+#[derive(Clone, Debug)]
+pub struct Tally(Stats);
+
+impl Tally {
+    /// Packets that were counted at a reference point under a reason; all such packets where the
+    /// name is `*`, and those that no reference point governs where it is `-`.
+    #[must_use]
+    pub fn packets(&self, reference_point: &str, reason: &str) -> u64 {
+        self.sum(|count| at(count, reference_point) && count.reason == reason)
+    }
+
+    /// The same for one service.
+    #[must_use]
+    pub fn of_service(&self, reference_point: &str, service: &str, reason: &str) -> u64 {
+        self.sum(|count| {
+            at(count, reference_point)
+                && count.service.as_deref() == Some(service)
+                && count.reason == reason
+        })
+    }
+
+    /// Packets with this fate.
+    #[must_use]
+    pub fn fate(&self, fate: Fate) -> u64 {
+        self.sum(|count| count.fate == fate)
+    }
+
+    /// What was dropped, by reference point (`-` for none) and reason.
+    #[must_use]
+    pub fn dropped(&self) -> BTreeMap<(String, String), u64> {
+        self.with_fate(Fate::Dropped)
+    }
+
+    /// The same for one fate.
+    #[must_use]
+    pub fn with_fate(&self, fate: Fate) -> BTreeMap<(String, String), u64> {
+        let mut packets = BTreeMap::new();
+        for count in self.0.verdicts.iter().filter(|count| count.fate == fate) {
+            let point = count.reference_point.as_deref().unwrap_or("-").to_owned();
+            *packets.entry((point, count.reason.clone())).or_default() += count.count.packets;
+        }
+        packets
+    }
+
+    /// The counter of an endpoint.
+    pub fn endpoint(&self, name: &str) -> Result<&EndpointCount> {
+        let mut counts = self.0.endpoints.iter();
+        counts
+            .find(|count| count.name == name)
+            .with_context(|| format!("no endpoint {name} in {:?}", self.0))
+    }
+
+    fn sum(&self, wanted: impl Fn(&VerdictCount) -> bool) -> u64 {
+        let counts = self.0.verdicts.iter().filter(|count| wanted(count));
+        counts.map(|count| count.count.packets).sum()
+    }
+}
+
+fn at(count: &VerdictCount, reference_point: &str) -> bool {
+    reference_point == "*" || count.reference_point.as_deref().unwrap_or("-") == reference_point
+}
+
+impl Agent<'_> {
+    /// The counters.
+    pub fn tally(&self) -> Result<Tally> {
+        let stats = self.ask_json(&["stats"])?;
+        Ok(Tally(
+            serde_json::from_value(stats).context("reading stats")?,
+        ))
+    }
+
+    /// Waits until so many packets were counted at a reference point under a reason.
+    pub fn await_packets(&self, reference_point: &str, reason: &str, packets: u64) -> Result<()> {
+        let count = || Ok(self.tally()?.packets(reference_point, reason));
+        wait::until(&packets, PATIENCE, count)
+            .with_context(|| format!("counting {reason} at {reference_point}"))
+    }
+
+    /// What the agent tells about itself.
+    pub fn status(&self) -> Result<Status> {
+        serde_json::from_value(self.ask_json(&["status"])?).context("reading the status")
+    }
+
+    /// Serial of the policy in force.
+    pub fn serial(&self) -> Result<Option<u64>> {
+        Ok(self.status()?.policy.map(|policy| policy.serial))
+    }
+}

@@ -1,0 +1,202 @@
+//! What happens to enforcement when something happens to the agent.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::openssh;
+use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
+use harness::sight::Sight;
+use harness::station::{HOST, INTRUDER};
+use harness::topology::NIC;
+use harness::traffic::{Flood, Stream, retransmissions};
+use harness::wait;
+use harness::wire::Wire;
+use harness::{Agent, Outcome, Policy, Topology};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const SHORT: Duration = Duration::from_millis(300);
+
+const STREAM: SocketAddr = SocketAddr::new(IpAddr::V4(HOST.v4), 7000);
+
+/// A SYN from the intruder to the host's SSH.
+fn knock() -> Vec<u8> {
+    Packet::new()
+        .with(Ethernet {
+            source: INTRUDER.mac,
+            ..Ethernet::default()
+        })
+        .with(Ipv4::between(INTRUDER.v4, HOST.v4))
+        .with(Tcp::syn(openssh::PORT))
+        .build()
+}
+
+/// Waits until this much more traffic has come by.
+fn let_pass(flood: &Flood, stream: &Stream) -> Result<()> {
+    let (sent, rounds) = (flood.sent() + 100, stream.rounds() + 10);
+    wait::until(&true, PATIENCE, || {
+        Ok(flood.sent() > sent && stream.rounds() > rounds)
+    })
+}
+
+#[test]
+fn not_one_packet_goes_unjudged_when_the_agent_is_killed_and_restarted() -> Result<()> {
+    let scene = Topology::new()?;
+    let policy = Policy {
+        serial: 3,
+        ..Policy::default()
+    };
+    let mut agent = Agent::start(&scene.host, &policy.to_string())?;
+    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    let seen = Sight::of(&scene.host, INTRUDER.v4)?;
+    let again = retransmissions(&scene.vim)? + retransmissions(&scene.host)?;
+    let flood = Flood::start(Wire::open(&scene.intruder, NIC)?, vec![knock()]);
+    let stream = Stream::start(&scene.vim, &scene.host, STREAM)?;
+    let before = agent.status()?;
+    for _ in 0..3 {
+        let_pass(&flood, &stream)?;
+        let counted = agent.tally()?;
+        agent.kill9();
+        assert_eq!(agent.cli(&["status"])?.status.code(), Some(4), "it is gone");
+        let_pass(&flood, &stream)?;
+        agent.restart()?;
+        let_pass(&flood, &stream)?;
+        let status = agent.status()?;
+        assert_ne!(status.pid, before.pid);
+        assert_eq!(status.attachments, before.attachments);
+        assert_eq!(agent.serial()?, Some(3));
+        assert_eq!(status.problems, Vec::<String>::new());
+        for (point, reason) in [("Nf-Vi", "permitted"), ("Nf-Vi", "unknown-source")] {
+            let earlier = counted.packets(point, reason);
+            assert!(earlier > 0 && agent.tally()?.packets(point, reason) > earlier + 10);
+        }
+    }
+    let rounds = stream.stop()?;
+    let sent = flood.stop()?;
+    // Also what came while no agent ran was counted: every frame of the flood.
+    agent.await_packets("Nf-Vi", "unknown-source", sent)?;
+    assert_eq!(seen.packets()?, 0, "of {sent} packets");
+    assert_eq!(agent.tally()?.endpoint("vim-1")?.dropped.packets, 0);
+    let after = retransmissions(&scene.vim)? + retransmissions(&scene.host)?;
+    assert_eq!(after, again, "packets were lost in {rounds} rounds");
+    Ok(())
+}
+
+#[test]
+fn enforcement_outlives_an_agent_that_is_told_to_end() -> Result<()> {
+    let scene = Topology::new()?;
+    let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    agent.stop()?;
+    assert!(!agent.socket().exists(), "its socket is gone");
+    let connect =
+        |from: &harness::Namespace, timeout| from.tcp_connect((HOST.v4, openssh::PORT), timeout);
+    assert_eq!(connect(&scene.intruder, SHORT)?, Outcome::TimedOut);
+    assert_eq!(connect(&scene.vim, PATIENCE)?, Outcome::Connected);
+    // A policy file that is not newer does not replace what was applied.
+    let opened = Policy {
+        endpoints: "{ all: { role: vim, addresses: [192.0.2.0/24] }, bastion: { role: bastion, addresses: [198.51.100.1] } }",
+        ..Policy::default()
+    };
+    agent.write_policy(&opened.to_string())?;
+    agent.restart()?;
+    assert_eq!(connect(&scene.intruder, SHORT)?, Outcome::TimedOut);
+    // One that is newer does.
+    let newer = Policy {
+        serial: 2,
+        ..opened
+    };
+    agent.write_policy(&newer.to_string())?;
+    agent.restart()?;
+    assert_eq!(agent.serial()?, Some(2));
+    assert_eq!(connect(&scene.intruder, PATIENCE)?, Outcome::Connected);
+    Ok(())
+}
+
+#[test]
+fn a_policy_file_that_became_invalid_does_not_end_enforcement() -> Result<()> {
+    let scene = Topology::new()?;
+    let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    agent.write_policy("serial: nonsense\n")?;
+    agent.restart()?;
+    let status = agent.status()?;
+    assert_eq!(agent.serial()?, Some(1));
+    let told = status
+        .problems
+        .iter()
+        .any(|problem| problem.contains("policy.yaml"));
+    assert!(told, "{:?}", status.problems);
+    let outcome = scene
+        .intruder
+        .tcp_connect((HOST.v4, openssh::PORT), SHORT)?;
+    assert_eq!(outcome, Outcome::TimedOut);
+    Ok(())
+}
+
+/// What is pinned, links and maps.
+fn pinned(scene: &Topology, agent: &Agent<'_>) -> Result<bool> {
+    scene.host.enter(|| agent.pins().exists())
+}
+
+#[test]
+fn detach_ends_enforcement_and_a_start_begins_it_again() -> Result<()> {
+    let scene = Topology::new()?;
+    let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    let knock = |timeout| {
+        scene
+            .intruder
+            .tcp_connect((HOST.v4, openssh::PORT), timeout)
+    };
+    assert_eq!(knock(SHORT)?, Outcome::TimedOut);
+
+    let unsure = agent.cli(&["detach"])?;
+    assert_eq!(
+        unsure.status.code(),
+        Some(2),
+        "nobody was asked: {}",
+        unsure.stderr
+    );
+    assert_eq!(knock(SHORT)?, Outcome::TimedOut);
+
+    let told = agent.ask(&["detach", "--yes"])?;
+    assert!(told.contains("eth0"), "{told}");
+    assert_eq!(knock(PATIENCE)?, Outcome::Connected);
+    assert!(!pinned(&scene, &agent)?);
+    let gone = || Ok(agent.cli(&["status"])?.status.code());
+    wait::until(&Some(4), PATIENCE, gone)?;
+
+    agent.kill9();
+    agent.restart()?;
+    assert_eq!(knock(SHORT)?, Outcome::TimedOut);
+    assert_eq!(agent.serial()?, Some(1));
+    Ok(())
+}
+
+#[test]
+fn detach_works_without_an_agent() -> Result<()> {
+    let scene = Topology::new()?;
+    let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    let knock = |timeout| {
+        scene
+            .intruder
+            .tcp_connect((HOST.v4, openssh::PORT), timeout)
+    };
+    agent.kill9();
+    assert_eq!(knock(SHORT)?, Outcome::TimedOut);
+    let pins = agent.pins().to_string_lossy().into_owned();
+    let detach = || agent.cli(&["detach", "--yes", "--pins", &pins]);
+    let output = detach()?;
+    assert!(output.status.success(), "{}", output.stderr);
+    assert!(output.stdout.contains("eth0"), "{}", output.stdout);
+    assert_eq!(knock(PATIENCE)?, Outcome::Connected);
+    assert!(!pinned(&scene, &agent)?);
+    let again = detach()?;
+    assert!(again.status.success() && again.stdout.contains("Nothing was attached"));
+
+    agent.restart()?;
+    assert_eq!(knock(SHORT)?, Outcome::TimedOut);
+    Ok(())
+}
