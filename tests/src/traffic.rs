@@ -24,16 +24,16 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Work of a thread until it is stopped, counted.
 #[derive(Debug)]
 struct Work {
-    stop: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
 impl Work {
     fn start(mut step: impl FnMut() -> Result<()> + Send + 'static) -> Self {
-        let stop = Arc::<AtomicBool>::default();
+        let ended = Arc::<AtomicBool>::default();
         let done = Arc::<AtomicU64>::default();
-        let (told, count) = (Arc::clone(&stop), Arc::clone(&done));
+        let (told, count) = (Arc::clone(&ended), Arc::clone(&done));
         let thread = thread::spawn(move || {
             while !told.load(Ordering::Relaxed) {
                 step()?;
@@ -42,7 +42,7 @@ impl Work {
             Ok(())
         });
         Self {
-            stop,
+            ended,
             done,
             thread: Some(thread),
         }
@@ -53,7 +53,7 @@ impl Work {
     }
 
     fn stop(&mut self) -> Result<u64> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.ended.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.join().map_err(|_| anyhow!("traffic panicked"))??;
         }

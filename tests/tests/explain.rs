@@ -174,7 +174,7 @@ fn frames() -> Vec<(Vec<u8>, Fate, &'static str)> {
 }
 
 fn hex(frame: &[u8]) -> String {
-    frame.iter().map(|byte| format!("{byte:02x}")).collect()
+    manoward::explain::to_hex(frame)
 }
 
 #[test]

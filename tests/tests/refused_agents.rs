@@ -1,5 +1,6 @@
 //! Agents that cannot start: why not is told with a remedy, and what is enforced stays.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -40,7 +41,7 @@ impl<'a> Site<'a> {
         ] {
             let own = keys.iter().find(|(own, _)| *own == key);
             let value = own.map_or(usual.as_path(), |(_, value)| value);
-            config += &format!("{key}: {}\n", value.display());
+            writeln!(config, "{key}: {}", value.display())?;
         }
         self.start_as(&config)
     }

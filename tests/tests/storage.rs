@@ -40,8 +40,10 @@ fn a_policy_that_cannot_be_kept_is_not_applied() -> Result<()> {
     ];
     scene.host.run(&small)?;
     agent.restart()?;
-    let filler = state.join("filler");
-    let filled = scene.host.enter(|| fs::write(&filler, vec![0; 64 << 10]))?;
+    let ballast = state.join("filler");
+    let filled = scene
+        .host
+        .enter(|| fs::write(&ballast, vec![0; 64 << 10]))?;
     assert!(filled.is_err(), "the disk is not full");
 
     let next = Policy {
@@ -61,7 +63,7 @@ fn a_policy_that_cannot_be_kept_is_not_applied() -> Result<()> {
     assert_eq!(agent.serial()?, Some(1));
     enforced(&scene)?;
 
-    scene.host.enter(|| fs::remove_file(&filler))??;
+    scene.host.enter(|| fs::remove_file(&ballast))??;
     let output = agent.apply(&next)?;
     assert!(output.status.success(), "{}", output.stderr);
     assert_eq!(agent.serial()?, Some(2));
