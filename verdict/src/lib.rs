@@ -25,6 +25,7 @@ pub mod address;
 pub mod counters;
 pub mod endpoint;
 pub mod ethernet;
+pub mod flow;
 pub mod host_opened;
 pub mod image;
 pub mod ipv4;

@@ -1,0 +1,5 @@
+//! Flows: connections that the host opened.
+
+mod state;
+
+pub use state::State;
