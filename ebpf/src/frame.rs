@@ -25,19 +25,6 @@ impl<'a> XdpFrame<'a> {
     pub const fn new(context: &'a XdpContext) -> Self {
         Self { context }
     }
-
-    /// Length of the whole frame, bytes, in all of its buffers.
-    ///
-    /// Asking the kernel takes 6 ns, so it is asked only about frames that can have several.
-    #[inline(always)]
-    pub fn len(&self) -> u64 {
-        let first_buffer = (self.context.data_end() - self.context.data()) as u64;
-        if first_buffer > ONE_BUFFER_LEN && settings::multi_buffer() {
-            // SAFETY: the context is the one this program was called with.
-            return unsafe { bpf_xdp_get_buff_len(self.context.ctx) };
-        }
-        first_buffer
-    }
 }
 
 /// The bytes in the packet memory between `data` and `data_end`.
@@ -66,6 +53,17 @@ impl Packet for XdpFrame<'_> {
         None
     }
 
+    /// Asking the kernel takes 6 ns, so it is asked only about frames that can have several buffers.
+    #[inline(always)]
+    fn len(&self) -> u64 {
+        let first_buffer = (self.context.data_end() - self.context.data()) as u64;
+        if first_buffer > ONE_BUFFER_LEN && settings::multi_buffer() {
+            // SAFETY: the context is the one this program was called with.
+            return unsafe { bpf_xdp_get_buff_len(self.context.ctx) };
+        }
+        first_buffer
+    }
+
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         self.context.ingress_ifindex() as u32
@@ -75,7 +73,7 @@ impl Packet for XdpFrame<'_> {
 /// Bytes that hold every header which is read, in all but absurd packets.
 const PULLED_LEN: u32 = 256;
 
-/// A frame at the TCX hook: a socket buffer.
+/// A frame at a TCX or clsact hook: a socket buffer.
 pub struct SkbFrame<'a> {
     context: &'a TcContext,
 }
@@ -92,12 +90,6 @@ impl<'a> SkbFrame<'a> {
         }
         Self { context }
     }
-
-    /// Length of the whole frame, bytes.
-    #[inline(always)]
-    pub fn len(&self) -> u64 {
-        u64::from(self.context.len())
-    }
 }
 
 impl Packet for SkbFrame<'_> {
@@ -111,6 +103,11 @@ impl Packet for SkbFrame<'_> {
         // SAFETY: the context is the one this program was called with.
         let skb = unsafe { &*self.context.skb.skb };
         (skb.vlan_present != 0).then_some(skb.vlan_tci as u16)
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u64 {
+        u64::from(self.context.len())
     }
 
     #[inline(always)]

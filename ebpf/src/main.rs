@@ -8,14 +8,15 @@ mod maps;
 mod settings;
 
 use aya_ebpf::{
-    bindings::{TC_ACT_OK, TC_ACT_SHOT, xdp_action},
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
 use frame::{SkbFrame, XdpFrame};
-use maps::Image;
+use maps::{Image, OpenFlows};
 use verdict::{
-    judge::judge,
+    counters::Direction,
+    inbound, outbound,
     packet::Packet,
     reason::{Outcome, Verdict},
 };
@@ -32,36 +33,51 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
 #[inline(always)]
 pub fn manoward_tcx(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
-    let outcome = decide(&frame);
-    match finish(outcome, frame.len()) {
-        Verdict::Pass => TC_ACT_OK,
-        Verdict::Drop => TC_ACT_SHOT,
-    }
+    let outcome = match Image::enforced() {
+        Some(image) => inbound::judge(&frame, &image, &OpenFlows),
+        None => Outcome::NO_POLICY,
+    };
+    action(finish(Direction::In, outcome, frame.len()))
+}
+
+/// TCX or clsact egress.
+#[classifier]
+#[inline(always)]
+pub fn manoward_out(context: TcContext) -> i32 {
+    let frame = SkbFrame::new(&context);
+    let outcome = match Image::enforced() {
+        Some(image) => outbound::judge(&frame, &image, &OpenFlows),
+        None => Outcome::NO_POLICY,
+    };
+    action(finish(Direction::Out, outcome, frame.len()))
 }
 
 #[inline(always)]
 fn xdp(context: &XdpContext) -> u32 {
     let frame = XdpFrame::new(context);
-    let outcome = decide(&frame);
-    match finish(outcome, frame.len()) {
+    let outcome = match Image::enforced() {
+        Some(image) => inbound::judge(&frame, &image, &OpenFlows),
+        None => Outcome::NO_POLICY,
+    };
+    match finish(Direction::In, outcome, frame.len()) {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
     }
 }
 
-/// Judges a frame by the image in force.
+/// A verdict as the code of a classifier.
 #[inline(always)]
-fn decide<P: Packet>(frame: &P) -> Outcome {
-    match Image::enforced() {
-        Some(image) => judge(frame, &image),
-        None => Outcome::NO_POLICY,
+const fn action(verdict: Verdict) -> i32 {
+    match verdict {
+        Verdict::Pass => TC_ACT_UNSPEC,
+        Verdict::Drop => TC_ACT_SHOT,
     }
 }
 
 /// The one exit: counts, and leaves a trace if asked to.
 #[inline(always)]
-fn finish(outcome: Outcome, bytes: u64) -> Verdict {
-    maps::count(outcome, bytes);
+fn finish(direction: Direction, outcome: Outcome, bytes: u64) -> Verdict {
+    maps::count(direction, outcome, bytes);
     if settings::explain() {
         maps::trace(outcome);
     }

@@ -9,11 +9,17 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use verdict::{
-    counters::{self, Count, EndpointCount},
+    address::{Ipv4, Ipv6},
+    counters::{self, Count, Direction, EndpointCount},
+    endpoint,
+    flow::{Entry, Flows, Key, table},
     image::{Line, Missing, Tables},
-    layout::{CHUNK_LINES, CHUNKS, Control, SLOTS, chunk_index},
+    judge::protected,
+    layout::{CHUNK_FLOWS, CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
 };
+
+use crate::settings;
 
 /// Values start on a page, so that a line of the image is one cache line.
 const MMAPABLE: usize = 1 << 10;
@@ -42,7 +48,23 @@ static FIRST: Array<Chunk, { SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMaps::new();
 
-/// Key: [`Outcome::cell`]. Written by the programs, on their own CPU; read by the agent, which
+/// A part of the table of flows.
+#[repr(C)]
+pub struct FlowChunk {
+    entries: [Entry; CHUNK_FLOWS as usize],
+}
+
+/// Key: number of a chunk; user space sets how many there are. Written by the programs. Read by the
+/// agent.
+#[btf_map]
+static FLOWS: Array<FlowChunk, 1, MMAPABLE> = Array::new();
+
+/// Key 0: what the agent tells about the table of flows. Never changes while there are flows, but
+/// for the deadline.
+#[btf_map]
+static FLOW_CONTROL: Array<FlowControl, 1> = Array::new();
+
+/// Key: [`Direction::cell`]. Written by the programs, on their own CPU; read by the agent, which
 /// clears the cells of a rule number before it gives that number another meaning.
 #[btf_map]
 static VERDICTS: PerCpuArray<Count, { counters::VERDICT_CELLS as usize }> = PerCpuArray::new();
@@ -68,7 +90,12 @@ impl Image {
     #[inline(always)]
     pub fn enforced() -> Option<Self> {
         // SAFETY: one aligned word, which the agent replaces at once; volatile, as it does so.
-        let slot = unsafe { read_volatile(&raw const CONTROL) }.enforced()?;
+        Self::in_slot(unsafe { read_volatile(&raw const CONTROL) }.enforced()?)
+    }
+
+    /// The image in `slot`.
+    #[inline(always)]
+    fn in_slot(slot: u32) -> Option<Self> {
         Some(Self {
             slot,
             first: FIRST.get(slot)?,
@@ -92,12 +119,158 @@ impl Tables for Image {
         };
         Ok(&chunk.lines[(index % CHUNK_LINES) as usize])
     }
+
+    #[inline(always)]
+    fn find_ipv4(&self, source: Ipv4) -> Result<u32, Missing> {
+        found(find_ipv4(self.slot, source.0))
+    }
+
+    #[inline(always)]
+    fn find_ipv6(&self, source: Ipv6) -> Result<u32, Missing> {
+        found(find_ipv6(self.slot, source.high, source.low))
+    }
+
+    #[inline(always)]
+    fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
+        found(protected_ipv4(self.slot, address.0))
+    }
+
+    #[inline(always)]
+    fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
+        found(protected_ipv6(self.slot, address.high, address.low))
+    }
+}
+
+/// What a function returns that found a line missing.
+const MISSING: u32 = u32::MAX;
+
+#[inline(always)]
+fn found(value: u32) -> Result<u32, Missing> {
+    if value == MISSING {
+        Err(Missing)
+    } else {
+        Ok(value)
+    }
+}
+
+// Functions of their own for the kernel: each is verified once, whatever its callers know.
+
+/// [`endpoint::find`] for an IPv4 address in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_ipv4(slot: u32, source: u32) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => endpoint::find(&image, Ipv4(source)).unwrap_or(MISSING),
+        None => MISSING,
+    }
+}
+
+/// [`endpoint::find`] for an IPv6 address in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_ipv6(slot: u32, high: u64, low: u64) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => endpoint::find(&image, Ipv6 { high, low }).unwrap_or(MISSING),
+        None => MISSING,
+    }
+}
+
+/// [`protected`] for an IPv4 address in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn protected_ipv4(slot: u32, address: u32) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => protected(&image, Ipv4(address)).unwrap_or(MISSING),
+        None => MISSING,
+    }
+}
+
+/// [`protected`] for an IPv6 address in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn protected_ipv6(slot: u32, high: u64, low: u64) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => protected(&image, Ipv6 { high, low }).unwrap_or(MISSING),
+        None => MISSING,
+    }
+}
+
+/// The table of flows, as every packet finds it.
+pub struct OpenFlows;
+
+impl OpenFlows {
+    #[inline(always)]
+    fn control() -> FlowControl {
+        FLOW_CONTROL.get(0).copied().unwrap_or_default()
+    }
+}
+
+impl Flows for OpenFlows {
+    #[inline(always)]
+    fn entry(&self, index: u32) -> Option<&Entry> {
+        let chunk = FLOWS.get(index / CHUNK_FLOWS)?;
+        Some(&chunk.entries[(index % CHUNK_FLOWS) as usize])
+    }
+
+    #[inline(always)]
+    fn mask(&self) -> u32 {
+        settings::flow_sets_mask()
+    }
+
+    #[inline(always)]
+    fn seed(&self) -> u64 {
+        Self::control().seed
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        settings::tick()
+    }
+
+    #[inline(always)]
+    fn adopting(&self) -> bool {
+        settings::adopt() || settings::tick() < Self::control().adopting_until
+    }
+
+    #[inline(always)]
+    fn writable(&self) -> bool {
+        !settings::observe()
+    }
+
+    #[inline(always)]
+    fn search(&self, key: &Key) -> u32 {
+        let [a, b, c, d, e] = key.to_words();
+        search_flow(a, b, c, d, e)
+    }
+
+    #[inline(always)]
+    fn choose(&self, key: &Key) -> u32 {
+        let [a, b, c, d, e] = key.to_words();
+        choose_flow(a, b, c, d, e)
+    }
+}
+
+/// [`table::search`] for the key of these words.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn search_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
+    table::search(&OpenFlows, &Key::from_words([a, b, c, d, e]))
+}
+
+/// [`table::choose`] for the key of these words.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn choose_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
+    match Image::enforced() {
+        Some(image) => table::choose(&OpenFlows, &image, &Key::from_words([a, b, c, d, e])),
+        None => table::NOWHERE,
+    }
 }
 
 /// Counts one packet of `bytes` bytes.
 #[inline(always)]
-pub fn count(outcome: Outcome, bytes: u64) {
-    if let Some(count) = VERDICTS.get_ptr_mut(outcome.cell()) {
+pub fn count(direction: Direction, outcome: Outcome, bytes: u64) {
+    if let Some(count) = VERDICTS.get_ptr_mut(direction.cell(outcome)) {
         // SAFETY: the pointer is this CPU's own value, and nothing preempts the program on it.
         add(unsafe { &mut *count }, bytes);
     }
@@ -107,9 +280,13 @@ pub fn count(outcome: Outcome, bytes: u64) {
     if let Some(endpoint) = ENDPOINTS.get_ptr_mut(outcome.endpoint()) {
         // SAFETY: as above.
         let endpoint = unsafe { &mut *endpoint };
+        let count = match direction {
+            Direction::In => &mut endpoint.received,
+            Direction::Out => &mut endpoint.sent,
+        };
         match outcome.verdict() {
-            Verdict::Pass => add(&mut endpoint.passed, bytes),
-            Verdict::Drop => add(&mut endpoint.dropped, bytes),
+            Verdict::Pass => add(&mut count.passed, bytes),
+            Verdict::Drop => add(&mut count.dropped, bytes),
         }
     }
 }

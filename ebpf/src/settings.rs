@@ -5,6 +5,8 @@
 
 use core::ptr::read_volatile;
 
+use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
+
 /// 1 in a program that is loaded to explain its verdicts.
 #[unsafe(no_mangle)]
 static EXPLAIN: u8 = 0;
@@ -12,6 +14,22 @@ static EXPLAIN: u8 = 0;
 /// 1 where the kernel knows frames of several buffers (Linux 5.18).
 #[unsafe(no_mangle)]
 static MULTI_BUFFER: u8 = 0;
+
+/// Number of sets of the table of flows, less one.
+#[unsafe(no_mangle)]
+static FLOW_SETS_MASK: u32 = 0;
+
+/// 1 in a program that changes no flow.
+#[unsafe(no_mangle)]
+static OBSERVE: u8 = 0;
+
+/// 1 in a program that is shown connections which exist already.
+#[unsafe(no_mangle)]
+static ADOPT: u8 = 0;
+
+/// 1 where the kernel has a clock that is cheap to read (Linux 5.11).
+#[unsafe(no_mangle)]
+static COARSE_CLOCK: u8 = 0;
 
 /// Whether every outcome is left for whoever asks for an explanation.
 #[inline(always)]
@@ -25,4 +43,39 @@ pub fn explain() -> bool {
 pub fn multi_buffer() -> bool {
     // SAFETY: as above.
     unsafe { read_volatile(&raw const MULTI_BUFFER) != 0 }
+}
+
+/// Number of sets of the table of flows, less one.
+#[inline(always)]
+pub fn flow_sets_mask() -> u32 {
+    // SAFETY: as above.
+    unsafe { read_volatile(&raw const FLOW_SETS_MASK) }
+}
+
+/// Whether flows stay as they are.
+#[inline(always)]
+pub fn observe() -> bool {
+    // SAFETY: as above.
+    unsafe { read_volatile(&raw const OBSERVE) != 0 }
+}
+
+/// Whether connections are shown that exist already.
+#[inline(always)]
+pub fn adopt() -> bool {
+    // SAFETY: as above.
+    unsafe { read_volatile(&raw const ADOPT) != 0 }
+}
+
+/// The tick of now.
+#[inline(always)]
+pub fn tick() -> u32 {
+    // SAFETY: as above; the helpers only read a clock.
+    let nanoseconds = unsafe {
+        if read_volatile(&raw const COARSE_CLOCK) != 0 {
+            bpf_ktime_get_coarse_ns()
+        } else {
+            bpf_ktime_get_ns()
+        }
+    };
+    verdict::flow::entry::tick(nanoseconds)
 }

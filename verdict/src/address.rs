@@ -39,6 +39,25 @@ pub trait Family: Copy + Eq {
     /// (`bit`) says; 0 if another one does.
     fn direct<T: Tables>(self, tables: &T, bit: u32) -> Result<u32, Missing>;
 
+    /// The address as two words: both halves, or IPv4 in the second.
+    #[must_use]
+    fn to_words(self) -> [u64; 2];
+
+    /// Whether this is the unspecified address, which a host has before it has another.
+    #[inline(always)]
+    fn is_unspecified(self) -> bool {
+        self.to_words() == [0; 2]
+    }
+
+    /// Whether the address is valid on one link only (RFC 4291, RFC 3927).
+    fn is_link_local(self) -> bool;
+
+    /// The endpoint of this address in `tables`; 0 if it is none's.
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
+
+    /// The value of this address among the protected ones in `tables`; 0 if it is none.
+    fn protected<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
+
     /// Whether the address names a group: multicast, or a limited broadcast.
     fn is_group(self) -> bool;
 
@@ -154,6 +173,26 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
+    fn to_words(self) -> [u64; 2] {
+        [0, u64::from(self.0)]
+    }
+
+    #[inline(always)]
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
+        tables.find_ipv4(self)
+    }
+
+    #[inline(always)]
+    fn protected<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
+        tables.protected_ipv4(self)
+    }
+
+    #[inline(always)]
+    fn is_link_local(self) -> bool {
+        self.0 >> 16 == 0xa9fe
+    }
+
+    #[inline(always)]
     fn is_group(self) -> bool {
         // 224.0.0.0/4 and 255.255.255.255; 240.0.0.0/4 between them is not in use (RFC 1112). And
         // 0.0.0.0, the limited broadcast of old (RFC 1122, 3.3.6), which Linux still delivers.
@@ -219,6 +258,26 @@ impl Family for Ipv6 {
         let different = (word(tables, DIRECT_IPV6, 2 * bit)? ^ self.high)
             | (word(tables, DIRECT_IPV6, 2 * bit + 1)? ^ self.low);
         Ok(if different == 0 { PROTECTED_UNICAST } else { 0 })
+    }
+
+    #[inline(always)]
+    fn to_words(self) -> [u64; 2] {
+        [self.high, self.low]
+    }
+
+    #[inline(always)]
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
+        tables.find_ipv6(self)
+    }
+
+    #[inline(always)]
+    fn protected<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
+        tables.protected_ipv6(self)
+    }
+
+    #[inline(always)]
+    fn is_link_local(self) -> bool {
+        self.high >> 54 == 0xfe80 >> 6
     }
 
     #[inline(always)]

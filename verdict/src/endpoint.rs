@@ -118,11 +118,8 @@ fn contains<T: Tables>(tables: &T, place: u64, ifindex: u32) -> Result<bool, Mis
 
 /// The endpoint whose longest prefix covers `source`; 0 if none does.
 #[inline(always)]
-pub fn find<A: Family, T: Tables>(
-    tables: &T,
-    header: Header<'_>,
-    source: A,
-) -> Result<u32, Missing> {
+pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
+    let header = Header::of(tables)?;
     let region = header.endpoints::<A>();
     let flags = header.flags();
     let longest = flags.longest::<A>();

@@ -1,5 +1,7 @@
 //! Ethernet II and VLAN tags (IEEE 802.3, 802.1Q, 802.1ad).
 
+use core::hint::black_box;
+
 use crate::{packet::Packet, reason::Reason};
 
 /// Length of the Ethernet header, bytes.
@@ -73,6 +75,17 @@ pub struct Frame {
     pub payload: usize,
     /// VLAN tags.
     pub tags: VlanTags,
+}
+
+impl Frame {
+    /// The offset of the payload, of which the kernel's verifier no longer knows how it came about.
+    ///
+    /// Otherwise it would follow what comes next anew for every number of tags.
+    #[inline(always)]
+    #[must_use]
+    pub fn forgotten_payload(&self) -> usize {
+        usize::from(black_box(self.payload as u8))
+    }
 }
 
 /// Source MAC address of the frame, in the order of the wire, in the lower 48 bits.

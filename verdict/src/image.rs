@@ -8,16 +8,20 @@
 //! | 1 | header: the words below |
 //! | 2, 3 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
 //! | 4.. | protected IPv4, then IPv6 addresses, each where its bit of the filter says |
-//! | then | service of each IP protocol, 256 x 16 bits |
-//! | then | UDP source ports of outbound services, 65,536 bits |
-//! | then | service of each TCP, UDP, SCTP port, 3 x 65,536 x 16 bits |
+//! | then | how long each state of a flow lasts, 16 x 32 bits ([ticks](crate::flow::entry::ticks)) |
+//! | then | service of each TCP, UDP, SCTP port, and of each IP protocol ([`service`](crate::service)) |
 //!
-//! Behind it lie, where the header says: rules of services (two lines each), endpoint records
+//! Behind it lie, where the header says: rules of services (four lines each), endpoint records
 //! (four in a line), sets of interfaces (one line each), and the regions of buckets.
 //!
 //! All words are in host byte order; fields within a word count from bit 0.
 
-use crate::{address::Family, reason::Reason, table::Region};
+use crate::{
+    address::{Family, Ipv4, Ipv6},
+    reason::Reason,
+    service::Place,
+    table::Region,
+};
 
 /// 64 bytes.
 pub type Line = [u64; 8];
@@ -41,6 +45,35 @@ pub trait Tables {
     ///
     /// [`Missing`] if the image has no such line.
     fn line(&self, index: u32) -> Result<&Line, Missing>;
+
+    /// [`endpoint::find`](crate::endpoint::find) for an IPv4 address; the kernel verifies it once
+    /// instead of at every use.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`], likewise.
+    fn find_ipv4(&self, source: Ipv4) -> Result<u32, Missing>;
+
+    /// The same for an IPv6 address.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`], likewise.
+    fn find_ipv6(&self, source: Ipv6) -> Result<u32, Missing>;
+
+    /// [`protected`](crate::judge::protected) for an IPv4 address; likewise.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`], likewise.
+    fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing>;
+
+    /// The same for an IPv6 address.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`], likewise.
+    fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing>;
 }
 
 /// Line of the filter.
@@ -53,16 +86,12 @@ pub const LENGTHS: u32 = 2;
 pub const DIRECT_IPV4: u32 = 4;
 /// First line of the protected IPv6 addresses by their bit of the filter: two words each.
 pub const DIRECT_IPV6: u32 = DIRECT_IPV4 + FILTER_BITS / PER_LINE_64;
-/// First line of the services by IP protocol.
-pub const PROTOCOLS: u32 = DIRECT_IPV6 + 2 * FILTER_BITS / PER_LINE_64;
-/// First line of the UDP source ports of outbound services.
-pub const OUTBOUND_UDP: u32 = PROTOCOLS + 256 / PER_LINE_16;
-/// First line of the services by port; TCP, UDP and SCTP follow each other.
-pub const PORTS: u32 = OUTBOUND_UDP + 65_536 / 512;
-/// Lines that the ports of one transport take.
-pub const LINES_PER_TRANSPORT: u32 = 65_536 / PER_LINE_16;
+/// Line of the times that states of flows last.
+pub const TIMEOUTS: u32 = DIRECT_IPV6 + 2 * FILTER_BITS / PER_LINE_64;
+/// First line of the services: 16 bits for each [`Place`](crate::service::Place).
+pub const SERVICES: u32 = TIMEOUTS + 1;
 /// First line behind the fixed part.
-pub const FIXED_LINES: u32 = PORTS + 3 * LINES_PER_TRANSPORT;
+pub const FIXED_LINES: u32 = SERVICES + Place::COUNT / PER_LINE_16;
 
 /// Most prefix lengths of one family that a lookup probes.
 pub const MAX_LENGTHS: u32 = 16;
@@ -87,15 +116,14 @@ pub mod header {
     pub const ENDPOINTS: usize = 4;
     /// First line of the service rules (upper half) and of the endpoint records (lower half).
     pub const RECORDS: usize = 6;
-    /// Roles that hold some inbound permission, one bit each.
+    /// Roles that hold some permission, inbound or outbound, one bit each.
     pub const ROLES: usize = 7;
 }
 
 /// The first word of the header.
 ///
-/// Bit 0: mode audit for what no reference point governs. Bits 8 to 15: number of IPv4 prefix
-/// lengths; 16 to 23: of IPv6. Bits 24 to 31: longest IPv4 prefix length; 32 to 39: of IPv6.
-/// Bits 48 to 63: layout version.
+/// Bits 0 to 3: [`Modes`]. Bits 8 to 15: number of IPv4 prefix lengths; 16 to 23: of IPv6. Bits 24
+/// to 31: longest IPv4 prefix length; 32 to 39: of IPv6. Bits 48 to 63: layout version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Flags(pub u64);
 
@@ -103,18 +131,18 @@ impl Flags {
     /// Composes the word; `counts` are the numbers of prefix lengths of IPv4 and IPv6, `longest`
     /// the longest of each.
     #[must_use]
-    pub const fn new(version: u16, audit: bool, counts: [u8; 2], longest: [u8; 2]) -> Self {
+    pub const fn new(version: u16, modes: Modes, counts: [u8; 2], longest: [u8; 2]) -> Self {
         let [count4, count6] = counts;
         let [longest4, longest6] = longest;
-        let bytes = [audit as u8, count4, count6, longest4, longest6, 0, 0, 0];
+        let bytes = [modes.0, count4, count6, longest4, longest6, 0, 0, 0];
         Self(u64::from_le_bytes(bytes) | (version as u64) << 48)
     }
 
-    /// Whether violations that no reference point governs are audited only.
+    /// The modes.
     #[inline(always)]
     #[must_use]
-    pub const fn audit(self) -> bool {
-        self.0 & 1 != 0
+    pub const fn modes(self) -> Modes {
+        Modes(self.0 as u8)
     }
 
     /// Number of prefix lengths of `A`.
@@ -129,6 +157,34 @@ impl Flags {
     #[must_use]
     pub const fn longest<A: Family>(self) -> u8 {
         (self.0 >> (24 + 8 * family::<A>())) as u8
+    }
+}
+
+/// What is done about violations that no reference point governs, as a set of bits.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Modes(pub u8);
+
+impl Modes {
+    /// Of packets in: audited only.
+    pub const AUDIT: Self = Self(1);
+    /// Of packets out: audited only.
+    pub const AUDIT_OUTBOUND: Self = Self(2);
+    /// Packets out are none: the host may connect to anyone.
+    pub const ANY_OUTBOUND: Self = Self(4);
+    /// Flows may exist that no rule permits, as the mode let them be opened.
+    pub const UNRULED_FLOWS: Self = Self(8);
+
+    /// Both sets.
+    #[must_use]
+    pub const fn with(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
+    /// Whether any of `modes` is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(self, modes: Self) -> bool {
+        self.0 & modes.0 != 0
     }
 }
 
@@ -218,10 +274,10 @@ impl<'a> Header<'a> {
         self.words[header::RECORDS] as u32
     }
 
-    /// Whether `role` may use some inbound service.
+    /// Whether `role` holds some permission.
     #[inline(always)]
     #[must_use]
-    pub const fn may_enter(self, role: u8) -> bool {
+    pub const fn knows(self, role: u8) -> bool {
         self.words[header::ROLES] >> (role & 63) & 1 != 0
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::{
     address::Ipv4,
+    icmp::Class,
     judge::{Datagram, Network, Position},
     packet::Packet,
     reason::Reason,
+    transport::IpProtocol,
 };
 
 const HEADER_LEN: usize = 20;
@@ -14,11 +16,25 @@ const PLAIN: u8 = 0x45;
 impl Network for Ipv4 {
     type Header = [u8; HEADER_LEN];
 
+    const ICMP: IpProtocol = IpProtocol::ICMP;
+
     const TRUNCATED: Reason = Reason::Ipv4Truncated;
+
+    #[inline(always)]
+    fn icmp_class(kind: u8) -> Class {
+        Class::of_icmp(kind)
+    }
 
     #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)
+    }
+
+    #[inline(always)]
+    fn source(header: &Self::Header) -> Self {
+        Self(u32::from_be_bytes([
+            header[12], header[13], header[14], header[15],
+        ]))
     }
 
     #[inline(always)]
@@ -44,14 +60,13 @@ impl Network for Ipv4 {
             return Err(Reason::Ipv4Header);
         }
         Ok(Datagram {
-            source: Self(u32::from_be_bytes([
-                header[12], header[13], header[14], header[15],
-            ])),
+            source: Self::source(header),
             protocol: header[9],
             hop_limit: header[8],
             transport: at + header_len,
             transport_len: total_len - header_len,
             position: Position::from_ipv4(u16::from_be_bytes([header[6], header[7]])),
+            identification: u32::from(u16::from_be_bytes([header[4], header[5]])),
         })
     }
 }

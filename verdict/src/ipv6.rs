@@ -2,9 +2,11 @@
 
 use crate::{
     address::Ipv6,
+    icmp::Class,
     judge::{Datagram, Network, Position},
     packet::Packet,
     reason::Reason,
+    transport::IpProtocol,
 };
 
 const HEADER_LEN: usize = 40;
@@ -34,11 +36,26 @@ fn word<const AT: usize>(header: &[u8; HEADER_LEN]) -> u64 {
 impl Network for Ipv6 {
     type Header = [u8; HEADER_LEN];
 
+    const ICMP: IpProtocol = IpProtocol::ICMPV6;
+
     const TRUNCATED: Reason = Reason::Ipv6Truncated;
+
+    #[inline(always)]
+    fn icmp_class(kind: u8) -> Class {
+        Class::of_icmpv6(kind)
+    }
 
     #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)
+    }
+
+    #[inline(always)]
+    fn source(header: &Self::Header) -> Self {
+        Self {
+            high: word::<8>(header),
+            low: word::<16>(header),
+        }
     }
 
     #[inline(always)]
@@ -65,15 +82,13 @@ impl Network for Ipv6 {
             return Err(Reason::ExtensionTruncated);
         }
         Ok(Datagram {
-            source: Self {
-                high: word::<8>(header),
-                low: word::<16>(header),
-            },
+            source: Self::source(header),
             protocol: chain.protocol,
             hop_limit: header[7],
             transport: chain.transport,
             transport_len: payload_len - extensions_len,
             position: chain.position,
+            identification: chain.identification,
         })
     }
 }
@@ -83,6 +98,7 @@ struct Chain {
     protocol: u8,
     transport: usize,
     position: Position,
+    identification: u32,
 }
 
 /// Follows the extension headers from `at`, the first of which is `next`.
@@ -92,6 +108,7 @@ struct Chain {
 #[inline(always)]
 fn extensions<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chain, Reason> {
     let mut position = Position::WHOLE;
+    let mut identification = 0;
     let mut count = 0;
     while count < MAX_EXTENSIONS {
         match next {
@@ -104,8 +121,11 @@ fn extensions<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chai
                 at += 8 + usize::from(len) * 8;
             }
             FRAGMENT => {
-                let [following, _, high, low] = read4(packet, at)?;
+                let Some(&[following, _, high, low, a, b, c, d]) = packet.view::<8>(at) else {
+                    return Err(Reason::ExtensionTruncated);
+                };
                 next = following;
+                identification = u32::from_be_bytes([a, b, c, d]);
                 at += 8;
                 position = Position::from_ipv6(u16::from_be_bytes([high, low]));
                 // What follows the header of a later fragment is payload, whatever it looks like.
@@ -114,6 +134,7 @@ fn extensions<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chai
                         protocol: next,
                         transport: at,
                         position,
+                        identification,
                     });
                 }
             }
@@ -122,6 +143,7 @@ fn extensions<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chai
                     protocol: next,
                     transport: at,
                     position,
+                    identification,
                 });
             }
         }
@@ -133,6 +155,7 @@ fn extensions<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chai
             protocol: next,
             transport: at,
             position,
+            identification,
         }),
     }
 }

@@ -1,21 +1,21 @@
-//! The decision.
+//! What the decisions about packets [in](crate::inbound) and [out](crate::outbound) share.
 //!
-//! Cheapest check first: most packets are not for a protected address and leave after one look
+//! Cheapest check first: most packets are not of a protected address and leave after one look
 //! at the filter. Every failure is a [`Reason`] of its own; what governs a packet (a rule, or
 //! nothing) decides whether a drop is enforced or audited.
 
 pub use crate::address::{PROTECTED_BROADCAST, PROTECTED_UNICAST};
+use core::hint::black_box;
+
 use crate::{
-    address::{Family, Ipv4, Ipv6},
-    endpoint::{self, Record},
-    ethernet::{self, EtherType, Frame},
-    host_opened,
-    image::{FILTER, Header, Missing, Tables, bit},
+    address::Family,
+    icmp,
+    image::{FILTER, Header, Missing, Modes, Tables, bit},
     packet::Packet,
     reason::{Outcome, Reason, Verdict},
-    service::{self, GOVERNING},
+    service::Place,
     table,
-    transport::{IpProtocol, Ports, icmpv6},
+    transport::IpProtocol,
 };
 
 /// Where in a datagram a packet lies, as IPv4 writes it: offset in units of 8 bytes in bits 0 to
@@ -51,6 +51,13 @@ impl Position {
         self.0 & Self::OFFSET
     }
 
+    /// Whether this is the first of several fragments.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_first(self) -> bool {
+        self.0 == Self::MORE
+    }
+
     /// Whether this is all of the datagram, also with a fragment header (RFC 6946).
     #[inline(always)]
     #[must_use]
@@ -74,6 +81,27 @@ pub struct Datagram<A> {
     pub transport_len: usize,
     /// Which part of a datagram this is.
     pub position: Position,
+    /// What the parts of a datagram have in common; IPv4 has 16 bits of it.
+    pub identification: u32,
+}
+
+impl<A> Datagram<A> {
+    /// Refuses a packet that has no room for the whole transport header.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::TransportTruncated`], [`Reason::FragmentTiny`].
+    #[inline(always)]
+    pub fn check_length(&self) -> Result<(), Reason> {
+        if self.transport_len >= IpProtocol(self.protocol).header_len() {
+            return Ok(());
+        }
+        Err(if self.position.is_whole() {
+            Reason::TransportTruncated
+        } else {
+            Reason::FragmentTiny
+        })
+    }
 }
 
 /// A network protocol: an address family and how its packets are read.
@@ -83,11 +111,20 @@ pub trait Network: Family {
     /// The header without options or extensions.
     type Header;
 
+    /// Protocol number of the family's ICMP.
+    const ICMP: IpProtocol;
+
+    /// What a message of the family's ICMP is for.
+    fn icmp_class(kind: u8) -> icmp::Class;
+
     /// Reason for a frame that ends within this header.
     const TRUNCATED: Reason;
 
     /// Reads the header at offset `at`.
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header>;
+
+    /// The source address.
+    fn source(header: &Self::Header) -> Self;
 
     /// The destination address.
     fn destination(header: &Self::Header) -> Self;
@@ -104,65 +141,16 @@ pub trait Network: Family {
     ) -> Result<Datagram<Self>, Reason>;
 }
 
-/// What kind of address a packet is for.
+/// What kind of address a packet is for, or from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Destination {
+pub enum Destination {
+    /// Nobody's that is protected.
     Unprotected,
+    /// A protected address.
     Protected,
     /// Multicast or broadcast: enforced where it asks for a service of the host, as a socket
     /// bound to every address receives it; free otherwise, as neighbours and tenants need it.
     Group,
-}
-
-/// Decides about `packet` by the policy in `tables`.
-#[inline(always)]
-pub fn judge<P: Packet, T: Tables>(packet: &P, tables: &T) -> Outcome {
-    let frame = match ethernet::parse(packet) {
-        Ok(frame) => frame,
-        Err(reason) => return ungoverned(tables, reason, 0),
-    };
-    let decision = match frame.ether_type {
-        EtherType::IPV4 => network::<Ipv4, P, T>(packet, tables, &frame),
-        EtherType::IPV6 => network::<Ipv6, P, T>(packet, tables, &frame),
-        _ => return pass(Reason::NotIp, 0),
-    };
-    match decision {
-        Ok(outcome) => outcome,
-        Err(reason) => ungoverned(tables, reason, 0),
-    }
-}
-
-/// Decides about an IP packet. `Err` is a reason that no rule governs and no endpoint is known for.
-#[inline(always)]
-fn network<A: Network, P: Packet, T: Tables>(
-    packet: &P,
-    tables: &T,
-    frame: &Frame,
-) -> Result<Outcome, Reason> {
-    let Some(header) = A::header(packet, frame.payload) else {
-        return Err(A::TRUNCATED);
-    };
-    let policy = Header::of(tables)?;
-    let destination = destination(tables, policy, A::destination(header))?;
-    if destination == Destination::Unprotected {
-        return Ok(pass(Reason::Unprotected, 0));
-    }
-    let datagram = A::datagram(packet, frame.payload, header)?;
-    let inbound = Inbound {
-        packet,
-        tables,
-        policy,
-        frame,
-        datagram: &datagram,
-    };
-    if datagram.position.offset() == 0 {
-        return inbound.opening(destination);
-    }
-    // Without its first fragment, which is judged, no datagram to a group is delivered.
-    if destination == Destination::Group {
-        return Ok(pass(Reason::Unprotected, 0));
-    }
-    inbound.later_fragment()
 }
 
 /// Finds what kind of address `address` is.
@@ -170,17 +158,12 @@ fn network<A: Network, P: Packet, T: Tables>(
 /// One line tells of most unprotected addresses, and a second one of most protected ones; only
 /// where two share their bit of the filter is one of them looked up among all.
 #[inline(always)]
-fn destination<A: Network, T: Tables>(
-    tables: &T,
-    policy: Header<'_>,
-    address: A,
-) -> Result<Destination, Missing> {
+pub fn destination<A: Family, T: Tables>(tables: &T, address: A) -> Result<Destination, Missing> {
     let filter_bit = address.filter_bit();
     if bit(tables, FILTER, filter_bit)? {
         let mut value = address.direct(tables, filter_bit)?;
         if value == 0 {
-            let region = policy.protected::<A>();
-            value = table::find(tables, region, policy.seed(), address, A::BITS)?;
+            value = address.protected(tables)?;
         }
         match value {
             0 => {}
@@ -195,159 +178,247 @@ fn destination<A: Network, T: Tables>(
     })
 }
 
-/// A packet to a protected address or a group, with what has been read of it.
-struct Inbound<'a, A, P, T> {
-    packet: &'a P,
-    tables: &'a T,
-    policy: Header<'a>,
-    frame: &'a Frame,
-    datagram: &'a Datagram<A>,
+/// The value of `address` in the region of all protected ones; 0 if it is none.
+#[inline(always)]
+pub fn protected<A: Family, T: Tables>(tables: &T, address: A) -> Result<u32, Missing> {
+    let header = Header::of(tables)?;
+    table::find(
+        tables,
+        header.protected::<A>(),
+        header.seed(),
+        address,
+        A::BITS,
+    )
 }
 
-impl<A: Network, P: Packet, T: Tables> Inbound<'_, A, P, T> {
-    /// A packet with a transport header: whole, or the first fragment.
-    #[inline(always)]
-    fn opening(&self, destination: Destination) -> Result<Outcome, Reason> {
-        let protocol = IpProtocol(self.datagram.protocol);
-        self.check_length(protocol)?;
-        let (service, ports) = match protocol.port_table() {
-            Some(table) => self.service_of_port(table)?,
-            None => {
-                if protocol == IpProtocol::ICMPV6
-                    && let Some(outcome) = self.control(destination)?
-                {
-                    return Ok(outcome);
-                }
-                (self.service_of_protocol(protocol)?, Ports::NONE)
-            }
-        };
-        if service != 0 {
-            return self.admit(service);
-        }
-        if destination == Destination::Group {
-            return Ok(pass(Reason::Unprotected, 0));
-        }
-        if host_opened::may_belong(self.packet, self.tables, self.datagram, ports)? {
-            return Ok(pass(Reason::HostOpened, 0));
-        }
-        Err(Reason::NoService)
-    }
+/// What a packet asks for at either end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ends {
+    /// Where the service would be listed that the packet comes from.
+    pub source: Place,
+    /// Where the service would be listed that the packet asks for.
+    pub destination: Place,
+    /// Source port in the upper, destination port in the lower half. Of echo messages, the
+    /// identifier in both; 0 of protocols without ports.
+    pub ports: u32,
+}
 
-    /// Refuses a packet that has no room for the whole transport header.
+impl Ends {
+    /// Reads the ends of a packet of `protocol`, which is not ICMP, whose transport header is at
+    /// `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::TransportTruncated`] if the frame ends too early.
     #[inline(always)]
-    fn check_length(&self, protocol: IpProtocol) -> Result<(), Reason> {
-        if self.datagram.transport_len >= protocol.header_len() {
-            return Ok(());
-        }
-        Err(if self.datagram.position.is_whole() {
-            Reason::TransportTruncated
-        } else {
-            Reason::FragmentTiny
+    pub fn read<P: Packet>(packet: &P, protocol: IpProtocol, at: usize) -> Result<Self, Reason> {
+        let Some(table) = protocol.port_table() else {
+            let place = Place::protocol(protocol);
+            return Ok(Self {
+                source: place,
+                destination: place,
+                ports: 0,
+            });
+        };
+        let Some(&[a, b, c, d]) = packet.view::<4>(at) else {
+            return Err(Reason::TransportTruncated);
+        };
+        Ok(Self {
+            source: Place::port(table, u16::from_be_bytes([a, b])),
+            destination: Place::port(table, u16::from_be_bytes([c, d])),
+            ports: u32::from_be_bytes([a, b, c, d]),
         })
     }
 
-    /// The service that the destination port asks for, 0 if none, and the ports.
+    /// The ends of an ICMP message.
     #[inline(always)]
-    fn service_of_port(&self, table: u32) -> Result<(u16, Ports), Reason> {
-        let Some(&bytes) = self.packet.view::<4>(self.datagram.transport) else {
-            return Err(Reason::TransportTruncated);
-        };
-        let ports = Ports::from_bytes(bytes);
-        let service = service::of_port(self.tables, table, ports.destination())?;
-        Ok((service, ports))
-    }
-
-    /// The service that the protocol asks for, 0 if none.
-    #[inline(always)]
-    fn service_of_protocol(&self, protocol: IpProtocol) -> Result<u16, Reason> {
-        if host_opened::answers(self.packet, self.datagram)? {
-            return Ok(0);
-        }
-        Ok(service::of_protocol(self.tables, protocol)?)
-    }
-
-    /// Decides about those ICMPv6 messages that links need to work, whoever sends them.
-    #[inline(always)]
-    fn control(&self, destination: Destination) -> Result<Option<Outcome>, Reason> {
-        let Some(&[kind, _code]) = self.packet.view::<2>(self.datagram.transport) else {
-            return Err(Reason::TransportTruncated);
-        };
-        if icmpv6::DISCOVERY.contains(&kind) {
-            return self.discovery().map(Some);
-        }
-        // Multicast listener discovery (RFC 2710, RFC 3810) and echo to all nodes.
-        let group = destination == Destination::Group;
-        Ok(group.then_some(pass(Reason::Unprotected, 0)))
-    }
-
-    /// Neighbour and router discovery never crosses a router, so its hop limit is still 255.
-    #[inline(always)]
-    fn discovery(&self) -> Result<Outcome, Reason> {
-        if self.datagram.hop_limit == 255 {
-            Ok(pass(Reason::NeighbourDiscovery, 0))
-        } else {
-            Err(Reason::HopLimit)
-        }
-    }
-
-    /// Whether the source may use `service`.
-    #[inline(always)]
-    fn admit(&self, service: u16) -> Result<Outcome, Reason> {
-        let id = endpoint::find(self.tables, self.policy, self.datagram.source)?;
-        if id == 0 {
-            let rule = service::rule(self.tables, self.policy, service, GOVERNING)?;
-            return Ok(rule.violated(Reason::UnknownSource, 0));
-        }
-        let record = Record::read(self.tables, self.policy, id)?;
-        if record.role() == GOVERNING {
-            return Err(Reason::NoPolicy);
-        }
-        let rule = service::rule(self.tables, self.policy, service, record.role())?;
-        if rule.id() == 0 {
-            let rule = service::rule(self.tables, self.policy, service, GOVERNING)?;
-            return Ok(rule.violated(Reason::WrongRole, id));
-        }
-        match record.check(self.packet, self.tables, self.frame) {
-            Ok(()) => Ok(rule.permit(id)),
-            Err(reason) => Ok(rule.violated(reason, id)),
-        }
-    }
-
-    /// A later fragment carries no ports: it passes if the first one could have.
-    #[inline(always)]
-    fn later_fragment(&self) -> Result<Outcome, Reason> {
-        let protocol = IpProtocol(self.datagram.protocol);
-        if usize::from(self.datagram.position.offset()) * 8 < protocol.header_len() {
-            return Err(Reason::FragmentOverlap);
-        }
-        let id = endpoint::find(self.tables, self.policy, self.datagram.source)?;
-        if id == 0 {
-            return Err(Reason::FragmentUnpermitted);
-        }
-        let record = Record::read(self.tables, self.policy, id)?;
-        if !self.policy.may_enter(record.role()) {
-            return Ok(ungoverned(self.tables, Reason::FragmentUnpermitted, id));
-        }
-        match record.check(self.packet, self.tables, self.frame) {
-            Ok(()) => Ok(pass(Reason::Fragment, id)),
-            Err(reason) => Ok(ungoverned(self.tables, reason, id)),
+    pub fn of_icmp<A: Network>(message: icmp::Message) -> Self {
+        let place = Place::protocol(A::ICMP);
+        let class = A::icmp_class(message.kind);
+        Self {
+            source: if class == icmp::Class::ECHO_REQUEST {
+                Place::NONE
+            } else {
+                place
+            },
+            destination: if class == icmp::Class::ECHO_REPLY {
+                Place::NONE
+            } else {
+                place
+            },
+            ports: u32::from(message.echo_id) << 16 | u32::from(message.echo_id),
         }
     }
 }
 
+/// What is asked about a packet: a plain one.
+pub const PLAIN: u8 = 4;
+/// A packet to a group.
+pub const TO_GROUP: u8 = 1;
+/// A later fragment, which carries no ports.
+pub const LATER_FRAGMENT: u8 = 2;
+/// A packet that an ICMP error quotes.
+pub const QUOTED: u8 = 3;
+
+/// Two addresses, and what one asks of the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Conversation<A> {
+    /// Which packet this is about.
+    pub about: u8,
+    /// The protected address.
+    pub local: A,
+    /// The peer's address.
+    pub remote: A,
+    /// IP protocol.
+    pub protocol: u8,
+    /// Offset of the transport header in the frame, bytes.
+    pub transport: u16,
+    /// Where the service of the local side would be listed.
+    pub local_place: Place,
+    /// Where the service of the remote side would be listed.
+    pub remote_place: Place,
+    /// Local port in the upper, remote port in the lower half; see [`Ends::ports`]. Of later
+    /// fragments, the identification.
+    pub ports: u32,
+}
+
+impl<A: Network> Conversation<A> {
+    /// What a packet from `remote` to `local` is about.
+    #[inline(always)]
+    pub const fn received(about: u8, local: A, remote: A, protocol: u8, ends: Ends) -> Self {
+        Self {
+            transport: 0,
+            about,
+            local,
+            remote,
+            protocol,
+            local_place: ends.destination,
+            remote_place: ends.source,
+            ports: ends.ports.rotate_left(16),
+        }
+    }
+
+    /// What a packet from `local` to `remote` is about.
+    #[inline(always)]
+    pub const fn sent(about: u8, local: A, remote: A, protocol: u8, ends: Ends) -> Self {
+        Self {
+            transport: 0,
+            about,
+            local,
+            remote,
+            protocol,
+            local_place: ends.source,
+            remote_place: ends.destination,
+            ports: ends.ports,
+        }
+    }
+
+    /// The same, with the transport header at `transport`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at(self, transport: usize) -> Self {
+        Self {
+            transport: transport as u16,
+            ..self
+        }
+    }
+
+    /// The same, of which the kernel's verifier no longer knows how it came about.
+    ///
+    /// Otherwise it would follow what comes next anew for every kind of packet.
+    #[inline(always)]
+    pub fn forget(self) -> Self {
+        Self {
+            about: black_box(self.about),
+            protocol: black_box(self.protocol),
+            local_place: self.local_place.forget(),
+            remote_place: self.remote_place.forget(),
+            // No header is read so far behind; the verifier wants to know.
+            transport: black_box(self.transport) & 0x7fff,
+            ..self
+        }
+    }
+
+    /// What a later fragment is about.
+    #[inline(always)]
+    pub const fn of_fragment(local: A, remote: A, datagram: &Datagram<A>) -> Self {
+        Self {
+            transport: 0,
+            about: LATER_FRAGMENT,
+            local,
+            remote,
+            protocol: datagram.protocol,
+            local_place: Place::NONE,
+            remote_place: Place::NONE,
+            ports: datagram.identification,
+        }
+    }
+}
+
+/// A packet that an ICMP error quotes.
+#[derive(Clone, Copy, Debug)]
+pub struct Quotation<A> {
+    /// Its source address.
+    pub source: A,
+    /// Its destination address.
+    pub destination: A,
+    /// Its protocol.
+    pub protocol: u8,
+    /// What it asked for.
+    pub ends: Ends,
+}
+
+/// Reads the packet that the ICMP error at `transport` quotes.
+///
+/// # Errors
+///
+/// [`Reason::IcmpUnrelated`] if it cannot be told what the quoted packet was.
 #[inline(always)]
-const fn pass(reason: Reason, endpoint: u32) -> Outcome {
+pub fn quotation<A: Network, P: Packet>(
+    packet: &P,
+    transport: usize,
+) -> Result<Quotation<A>, Reason> {
+    let at = transport + icmp::BODY;
+    let Some(header) = A::header(packet, at) else {
+        return Err(Reason::IcmpUnrelated);
+    };
+    let Ok(quoted) = A::datagram(packet, at, header) else {
+        return Err(Reason::IcmpUnrelated);
+    };
+    if quoted.position.offset() != 0 {
+        return Err(Reason::IcmpUnrelated);
+    }
+    let protocol = IpProtocol(quoted.protocol);
+    let ends = if protocol == A::ICMP {
+        match icmp::Message::read(packet, quoted.transport) {
+            Ok(message) => Ends::of_icmp::<A>(message),
+            Err(_) => return Err(Reason::IcmpUnrelated),
+        }
+    } else {
+        match Ends::read(packet, protocol, quoted.transport) {
+            Ok(ends) => ends,
+            Err(_) => return Err(Reason::IcmpUnrelated),
+        }
+    };
+    Ok(Quotation {
+        source: quoted.source,
+        destination: A::destination(header),
+        protocol: quoted.protocol,
+        ends,
+    })
+}
+
+/// An outcome that no rule governs.
+#[inline(always)]
+pub const fn pass(reason: Reason, endpoint: u32) -> Outcome {
     Outcome::new(reason, false, 0, endpoint)
 }
 
-/// A drop that no rule governs, in the mode of the policy. A broken policy is never audited.
+/// A drop that no rule governs, audited if the policy has `mode`. A broken policy is never audited.
 #[inline(always)]
-fn ungoverned<T: Tables>(tables: &T, reason: Reason, endpoint: u32) -> Outcome {
+pub fn ungoverned<T: Tables>(tables: &T, mode: Modes, reason: Reason, endpoint: u32) -> Outcome {
     let audit = matches!(reason.verdict(), Verdict::Drop)
         && reason != Reason::NoPolicy
-        && Header::of(tables).is_ok_and(|header| header.flags().audit());
+        && Header::of(tables).is_ok_and(|header| header.flags().modes().has(mode));
     Outcome::new(reason, audit, 0, endpoint)
 }
-
-#[cfg(test)]
-mod tests;

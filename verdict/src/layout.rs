@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that pinned maps hold. A datapath of another version is
 /// never opened, only replaced.
-pub const LAYOUT_VERSION: u16 = 1;
+pub const LAYOUT_VERSION: u16 = 2;
 
 /// Places for images.
 pub const SLOTS: u32 = 4;
@@ -13,6 +13,24 @@ pub const SLOTS: u32 = 4;
 /// A chunk is one map value, so that a program finds a line in it by arithmetic. It is also what
 /// kernels before 5.18 take as one value, which is 4 MiB at most.
 pub const CHUNK_LINES: u32 = 1 << 14;
+
+/// Flows of a chunk of their table: 1 MiB.
+pub const CHUNK_FLOWS: u32 = 1 << 14;
+
+/// Most chunks of the table of flows: 256 MiB.
+pub const FLOW_CHUNKS: u32 = 256;
+
+/// What the agent tells about the table of flows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct FlowControl {
+    /// Seed of the hashes; the table is void without it.
+    pub seed: u64,
+    /// Tick until which TCP connections are taken over in their midst.
+    pub adopting_until: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
 
 /// Most chunks of an image: 256 MiB.
 pub const CHUNKS: u32 = 256;

@@ -8,8 +8,9 @@
 //!
 //! 1. [`ethernet`]: EtherType and VLAN tags.
 //! 2. [`ipv4`], [`ipv6`]: destination first, the rest only for a protected address.
-//! 3. [`transport`]: ports and TCP flags.
-//! 4. [`judge`]: the decision, which asks the [`image`] for services and endpoints.
+//! 3. [`transport`], [`icmp`]: ports, TCP flags, what a message is for.
+//! 4. [`inbound`], [`outbound`]: the decision, which asks the [`image`] for services and endpoints,
+//!    and the table of [`flow`]s for connections that the host opened.
 //! 5. [`reason`]: the verdict with its reason.
 //!
 //! The crate is `no_std` and forbids `unsafe`. Loops are bounded by constants and arithmetic on
@@ -26,12 +27,14 @@ pub mod counters;
 pub mod endpoint;
 pub mod ethernet;
 pub mod flow;
-pub mod host_opened;
+pub mod icmp;
 pub mod image;
+pub mod inbound;
 pub mod ipv4;
 pub mod ipv6;
 pub mod judge;
 pub mod layout;
+pub mod outbound;
 pub mod packet;
 pub mod reason;
 pub mod service;

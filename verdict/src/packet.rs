@@ -13,6 +13,9 @@ pub trait Packet {
     /// saw it, if the hook can tell. XDP cannot.
     fn offloaded_vlan(&self) -> Option<u16>;
 
+    /// Length of the whole frame, bytes, in all of its buffers.
+    fn len(&self) -> u64;
+
     /// Index of the interface that the frame arrived on.
     fn ifindex(&self) -> u32;
 }

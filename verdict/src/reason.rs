@@ -46,12 +46,20 @@ reasons! {
     NotIp = 1, "not-ip";
     /// An endpoint with the right role uses a service of a reference point.
     Permitted = 2, "permitted";
-    /// May belong to a connection that the host opened; see [`host_opened`](crate::host_opened).
-    HostOpened = 3, "host-opened";
-    /// Neighbour or router discovery with hop limit 255 (RFC 4861).
+    /// Belongs to a connection that the host opened.
+    Established = 3, "established";
+    /// Neighbour or router discovery that keeps to RFC 4861.
     NeighbourDiscovery = 4, "neighbour-discovery";
-    /// A later fragment from an endpoint that holds some inbound permission.
+    /// A later fragment of a datagram whose first one passed, or may yet.
     Fragment = 5, "fragment";
+    /// On its way out: answers an endpoint that uses a service of the host.
+    Reply = 6, "reply";
+    /// On its way out: the host uses a service of a peer.
+    Outbound = 7, "outbound";
+    /// An ICMP error about a packet of a flow, or between the host and a permitted peer.
+    IcmpError = 8, "icmp-error";
+    /// Multicast listener discovery (RFC 3810), IGMP on its way out.
+    GroupMembership = 9, "group-membership";
 
     /// No endpoint has the source address.
     UnknownSource = 16, "unknown-source";
@@ -91,12 +99,28 @@ reasons! {
     FragmentTiny = 33, "fragment-tiny";
     /// A later fragment that would overwrite the transport header (RFC 1858, RFC 3128).
     FragmentOverlap = 34, "fragment-overlap";
-    /// A later fragment from a source that holds no inbound permission.
+    /// A later fragment whose first one was dropped, or from a source that holds no permission.
     FragmentUnpermitted = 35, "fragment-unpermitted";
-    /// Neighbour discovery from beyond the link: hop limit below 255 (RFC 4861).
+    /// Neighbour or listener discovery from beyond the link, by its hop limit (RFC 4861, RFC 3810).
     HopLimit = 36, "hop-limit";
     /// The policy image is missing or inconsistent.
     NoPolicy = 37, "no-policy";
+    /// A permitted peer answers, but the host has no such connection open.
+    NoFlow = 38, "no-flow";
+    /// TCP flags that no segment of an open connection has (RFC 9293).
+    TcpFlags = 39, "tcp-flags";
+    /// A TCP segment far outside of what the connection expects (RFC 5961).
+    OutOfWindow = 40, "out-of-window";
+    /// On its way out: no endpoint has the destination address.
+    UnknownDestination = 41, "unknown-destination";
+    /// On its way out: the table of flows has no room for a new one.
+    FlowTableFull = 42, "flow-table-full";
+    /// An ICMP error about a packet that neither belongs to a flow nor went to a permitted peer.
+    IcmpUnrelated = 43, "icmp-unrelated";
+    /// An ICMP redirect: routes are not changed from outside (RFC 4890).
+    IcmpRedirect = 44, "icmp-redirect";
+    /// Neighbour or listener discovery that breaks RFC 4861 or RFC 3810.
+    DiscoveryInvalid = 45, "discovery-invalid";
 }
 
 impl Reason {
@@ -215,6 +239,25 @@ impl Outcome {
     #[must_use]
     pub const fn endpoint(self) -> u32 {
         (self.0 >> 32) as u32
+    }
+
+    /// The same, of which the kernel's verifier no longer knows how it came about.
+    #[inline(always)]
+    pub fn forget(self) -> Self {
+        Self(self.0 >> 16 << 16 | u64::from(core::hint::black_box(self.0 as u16)))
+    }
+
+    /// The rule as [`Outcome::with_rule`] takes it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rule_bits(self) -> u16 {
+        self.0 as u16 & !(Reason::SPACE as u16 - 1)
+    }
+
+    /// The same for another reason.
+    #[inline(always)]
+    pub const fn because(self, reason: Reason) -> Self {
+        Self(self.0 & !(Reason::SPACE as u64 - 1) | reason.code() as u64)
     }
 
     /// The verdict in force.

@@ -1,7 +1,9 @@
 //! Services: what a packet asks for, and under which rule a role may have it.
 
+use core::hint::black_box;
+
 use crate::{
-    image::{Header, Missing, PER_LINE_16, PORTS, PROTOCOLS, Tables, value16},
+    image::{Header, Missing, PER_LINE_16, SERVICES, Tables, value16},
     reason::{Outcome, Reason},
     transport::IpProtocol,
 };
@@ -9,8 +11,133 @@ use crate::{
 /// Services in one image, service 0 ("none") included.
 pub const MAX_SERVICES: u32 = 1024;
 
-/// Lines that the rules of one service take: one 16-bit rule for each of 64 roles.
+/// Lines that the rules of one service in one direction take: one 16-bit rule for each of 64 roles.
 pub const LINES: u32 = 64 / PER_LINE_16;
+
+/// Lines that all rules of one service take: inbound, then outbound.
+pub const LINES_PER_SERVICE: u32 = 2 * LINES;
+
+/// Where services are listed: a port of TCP, UDP or SCTP, or an IP protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place(u32);
+
+impl Place {
+    const PORTS: u32 = 65_536;
+    const PROTOCOLS: u32 = 3 * Self::PORTS;
+
+    /// Number of places.
+    pub const COUNT: u32 = Self::NONE.0 + PER_LINE_16;
+
+    /// A place without a service.
+    pub const NONE: Self = Self(Self::PROTOCOLS + 256);
+
+    /// A port of the transport with [`IpProtocol::port_table`] `table`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn port(table: u32, port: u16) -> Self {
+        Self(table * Self::PORTS + port as u32)
+    }
+
+    /// A protocol without ports.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(protocol: IpProtocol) -> Self {
+        Self(Self::PROTOCOLS + protocol.0 as u32)
+    }
+
+    /// The same, of which the kernel's verifier no longer knows how it came about.
+    #[inline(always)]
+    pub fn forget(self) -> Self {
+        let [a, b, c, _] = self.0.to_le_bytes();
+        let lower = black_box(u16::from_le_bytes([a, b]));
+        Self(u32::from(black_box(c)) << 16 | u32::from(lower))
+    }
+
+    /// The index, below [`Place::COUNT`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.0
+    }
+}
+
+/// What is served at a place: number of the service in bits 0 to 9, and in which directions.
+///
+/// The service that a port belongs to inbound may be another than outbound; each pair that occurs
+/// has a number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Service(pub u16);
+
+impl Service {
+    const OUTBOUND: u16 = 1 << 14;
+    const INBOUND: u16 = 1 << 15;
+
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// Composes a service.
+    #[must_use]
+    pub const fn new(number: u16, inbound: bool, outbound: bool) -> Self {
+        let inbound = if inbound { Self::INBOUND } else { 0 };
+        let outbound = if outbound { Self::OUTBOUND } else { 0 };
+        Self(number | inbound | outbound)
+    }
+
+    /// The service at `place`.
+    #[inline(always)]
+    pub fn at<T: Tables>(tables: &T, place: Place) -> Result<Self, Missing> {
+        Ok(Self(value16(tables, SERVICES, place.0)?))
+    }
+
+    /// Number, below [`MAX_SERVICES`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0 & (MAX_SERVICES as u16 - 1)
+    }
+
+    /// Whether roles may connect to the host.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_inbound(self) -> bool {
+        self.0 & Self::INBOUND != 0
+    }
+
+    /// Whether the host may connect to roles.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_outbound(self) -> bool {
+        self.0 & Self::OUTBOUND != 0
+    }
+
+    /// The rule under which `role` may use this inbound; number 0 if it may not.
+    #[inline(always)]
+    pub fn inbound<T: Tables>(
+        self,
+        tables: &T,
+        header: Header<'_>,
+        role: u8,
+    ) -> Result<Rule, Missing> {
+        self.rule(tables, header.rules(), role)
+    }
+
+    /// The rule under which the host may use this at `role`; number 0 if it may not.
+    #[inline(always)]
+    pub fn outbound<T: Tables>(
+        self,
+        tables: &T,
+        header: Header<'_>,
+        role: u8,
+    ) -> Result<Rule, Missing> {
+        self.rule(tables, header.rules().wrapping_add(LINES), role)
+    }
+
+    #[inline(always)]
+    fn rule<T: Tables>(self, tables: &T, first: u32, role: u8) -> Result<Rule, Missing> {
+        let base = first.wrapping_add(u32::from(self.number()) * LINES_PER_SERVICE);
+        Ok(Rule(value16(tables, base, u32::from(role & 63))?))
+    }
+}
 
 /// A rule of a service: its number, and whether its reference point is in mode audit, in the bits
 /// where an [`Outcome`] has them.
@@ -18,6 +145,9 @@ pub const LINES: u32 = 64 / PER_LINE_16;
 pub struct Rule(pub u16);
 
 impl Rule {
+    /// No rule.
+    pub const NONE: Self = Self(0);
+
     /// Composes a rule; `id` is 1 to 511.
     #[must_use]
     pub const fn new(id: u16, audit: bool) -> Self {
@@ -31,10 +161,17 @@ impl Rule {
         self.0 >> Outcome::RULE_SHIFT
     }
 
-    /// The outcome for a packet that the rule permits.
+    /// The outcome for a packet that the rule permits, for `reason`.
     #[inline(always)]
-    pub const fn permit(self, endpoint: u32) -> Outcome {
-        Outcome::with_rule(Reason::Permitted, self.0 & !Outcome::AUDITED, endpoint)
+    pub const fn permit(self, reason: Reason, endpoint: u32) -> Outcome {
+        Outcome::with_rule(reason, self.0 & !Outcome::AUDITED, endpoint)
+    }
+
+    /// Whether the reference point is in mode audit.
+    #[inline(always)]
+    #[must_use]
+    pub const fn audits(self) -> bool {
+        self.0 & Outcome::AUDITED != 0
     }
 
     /// The outcome for a packet that violates the rule, in the mode of its reference point.
@@ -46,30 +183,6 @@ impl Rule {
 
 /// The role number under which a service keeps the rule that governs those who have none.
 pub const GOVERNING: u8 = 0;
-
-/// The service of a destination port of the transport with [`IpProtocol::port_table`] `table`.
-#[inline(always)]
-pub fn of_port<T: Tables>(tables: &T, table: u32, port: u16) -> Result<u16, Missing> {
-    value16(tables, PORTS, table * 65_536 + u32::from(port))
-}
-
-/// The service of a protocol without ports.
-#[inline(always)]
-pub fn of_protocol<T: Tables>(tables: &T, protocol: IpProtocol) -> Result<u16, Missing> {
-    value16(tables, PROTOCOLS, u32::from(protocol.0))
-}
-
-/// The rule under which `role` may use `service`; number 0 if it may not.
-#[inline(always)]
-pub fn rule<T: Tables>(
-    tables: &T,
-    header: Header<'_>,
-    service: u16,
-    role: u8,
-) -> Result<Rule, Missing> {
-    let base = header.rules().wrapping_add(u32::from(service) * LINES);
-    Ok(Rule(value16(tables, base, u32::from(role & 63))?))
-}
 
 #[cfg(test)]
 mod tests {

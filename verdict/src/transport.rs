@@ -1,4 +1,6 @@
-//! Transport headers: what the decision needs of TCP, UDP, SCTP, ICMP and ICMPv6.
+//! Transport headers: what the decision needs of TCP, UDP and SCTP.
+
+use crate::{flow::Segment, packet::Packet, reason::Reason};
 
 /// An IP protocol number (IANA).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -7,6 +9,8 @@ pub struct IpProtocol(pub u8);
 impl IpProtocol {
     /// ICMP (RFC 792).
     pub const ICMP: Self = Self(1);
+    /// IGMP (RFC 3376).
+    pub const IGMP: Self = Self(2);
     /// TCP (RFC 9293).
     pub const TCP: Self = Self(6);
     /// UDP (RFC 768).
@@ -41,65 +45,51 @@ impl IpProtocol {
     }
 }
 
-/// Source and destination port: the first four bytes of the header as one number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ports(u32);
-
-impl Ports {
-    /// Of a protocol without ports.
-    pub const NONE: Self = Self(0);
-
-    /// The ports in the first four bytes of a transport header.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 4]) -> Self {
-        Self(u32::from_be_bytes(bytes))
-    }
-
-    /// Source port, host byte order.
-    #[inline(always)]
-    #[must_use]
-    pub const fn source(self) -> u16 {
-        (self.0 >> 16) as u16
-    }
-
-    /// Destination port, host byte order.
-    #[inline(always)]
-    #[must_use]
-    pub const fn destination(self) -> u16 {
-        self.0 as u16
-    }
-}
-
-/// Offset of the flags in the TCP header, bytes.
-pub const TCP_FLAGS: usize = 13;
+/// TCP flag FIN.
+pub const FIN: u8 = 0x01;
 /// TCP flag SYN.
 pub const SYN: u8 = 0x02;
+/// TCP flag RST.
+pub const RST: u8 = 0x04;
 /// TCP flag ACK.
 pub const ACK: u8 = 0x10;
 
-/// ICMP types (IANA).
-pub mod icmp {
-    /// Echo reply.
-    pub const ECHO_REPLY: u8 = 0;
-    /// Destination unreachable, with path MTU discovery (RFC 1191).
-    pub const UNREACHABLE: u8 = 3;
-    /// Time exceeded.
-    pub const TIME_EXCEEDED: u8 = 11;
-    /// Parameter problem.
-    pub const PARAMETER_PROBLEM: u8 = 12;
-}
+/// Length of the part of a TCP header that is read, from its start to the flags.
+const TCP_READ: usize = 14;
+/// Length of the part of an SCTP packet that is read: the header and the type of the first chunk.
+const SCTP_READ: usize = 14;
 
-/// ICMPv6 types (IANA).
-pub mod icmpv6 {
-    /// First and last of the error messages that are defined: unreachable, packet too big, time
-    /// exceeded, parameter problem (RFC 4443).
-    pub const ERRORS: core::ops::RangeInclusive<u8> = 1..=4;
-    /// Echo reply.
-    pub const ECHO_REPLY: u8 = 129;
-    /// Router solicitation and advertisement, neighbour solicitation and advertisement
-    /// (RFC 4861). Redirects (137) are not among them.
-    pub const DISCOVERY: core::ops::RangeInclusive<u8> = 133..=136;
+/// SCTP chunk types that end an association: ABORT, SHUTDOWN COMPLETE (RFC 9260).
+const SCTP_ENDS: [u8; 2] = [6, 14];
+
+/// What the transport header at `at` says about the connection.
+///
+/// # Errors
+///
+/// [`Reason::TransportTruncated`] if the frame ends too early to tell.
+#[inline(always)]
+pub fn segment<P: Packet>(packet: &P, protocol: IpProtocol, at: usize) -> Result<Segment, Reason> {
+    let mut segment = Segment::default();
+    match protocol {
+        IpProtocol::TCP => {
+            let Some(header) = packet.view::<TCP_READ>(at) else {
+                return Err(Reason::TransportTruncated);
+            };
+            segment.sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+            segment.acknowledgement =
+                u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+            segment.flags = header[13];
+        }
+        IpProtocol::SCTP => {
+            if let Some(header) = packet.view::<SCTP_READ>(at)
+                && SCTP_ENDS.contains(&header[12])
+            {
+                segment.flags = RST;
+            }
+        }
+        _ => {}
+    }
+    Ok(segment)
 }
 
 #[cfg(test)]
@@ -117,12 +107,5 @@ mod tests {
             };
             assert_eq!(IpProtocol(protocol).port_table(), expected);
         }
-    }
-
-    #[test]
-    fn ports_are_read_in_network_order() {
-        let ports = Ports::from_bytes([0x12, 0x34, 0x56, 0x78]);
-        assert_eq!((ports.source(), ports.destination()), (0x1234, 0x5678));
-        assert_eq!((Ports::NONE.source(), Ports::NONE.destination()), (0, 0));
     }
 }

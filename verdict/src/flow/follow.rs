@@ -1,0 +1,188 @@
+//! Following a connection: what each packet of either side makes of it.
+//!
+//! TCP is followed as far as it takes to let nothing in that the host has not asked for, and to
+//! remember nothing for longer than it lasts. The host's own stack checks the rest, so a packet
+//! from outside never removes a flow; it only shortens its time, and the host's next packet
+//! lengthens it again.
+
+use super::{
+    entry::{Entry, Half},
+    key::Key,
+    table::{Flows, find, open},
+};
+use crate::{
+    image::{Missing, Tables},
+    reason::Reason,
+    transport::{ACK, FIN, IpProtocol, RST, SYN},
+};
+
+/// How far a sequence number may lie from the one expected: 2048 times 64 KiB, 128 MiB. Windows are
+/// smaller wherever the memory of sockets (`tcp_rmem`, `tcp_wmem`) is.
+const WINDOW: i16 = 2048;
+
+/// What a packet says about its connection.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Segment {
+    /// TCP flags. Of SCTP, RST where the packet ends the association. 0 of all others.
+    pub flags: u8,
+    /// TCP sequence number, host byte order.
+    pub sequence: u32,
+    /// TCP acknowledgement number, host byte order.
+    pub acknowledgement: u32,
+}
+
+impl Segment {
+    #[inline(always)]
+    const fn has(self, flags: u8) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Whether this opens a TCP connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn opens(self) -> bool {
+        self.flags & (SYN | ACK | RST) == SYN
+    }
+
+    /// Whether this is from the midst of a TCP connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn continues(self) -> bool {
+        self.flags & (SYN | ACK | RST) == ACK
+    }
+}
+
+#[inline(always)]
+const fn upper(number: u32) -> u16 {
+    (number >> 16) as u16
+}
+
+/// Notes a packet of `bytes` bytes from the remote side of the flow in `entry`.
+///
+/// # Errors
+///
+/// [`Reason::NoFlow`], [`Reason::TcpFlags`], [`Reason::OutOfWindow`] if it cannot be part of this
+/// connection. The flow is then as before.
+#[inline(always)]
+pub fn receive<F: Flows>(
+    flows: &F,
+    entry: &Entry,
+    protocol: u8,
+    segment: Segment,
+    bytes: u64,
+    now: u32,
+) -> Result<(), Reason> {
+    let received = entry.received();
+    let flags = match IpProtocol(protocol) {
+        IpProtocol::TCP => tcp_flags(entry.sent(), received, segment)?,
+        _ if segment.has(RST) => Half::SEEN | Half::ENDED,
+        _ => Half::SEEN,
+    };
+    if flows.writable() {
+        entry.touch(now);
+        entry.set_received(received.after(bytes, flags));
+    }
+    Ok(())
+}
+
+/// What a segment from outside makes of a TCP connection (RFC 9293, RFC 5961).
+#[inline(always)]
+fn tcp_flags(sent: Half, received: Half, segment: Segment) -> Result<u64, Reason> {
+    let answered = received.has(Half::SEEN);
+    let expected = if sent.has(Half::SEEN) {
+        let distance = upper(segment.sequence).wrapping_sub(sent.mark()) as i16;
+        distance <= WINDOW && distance >= -WINDOW
+    } else if answered {
+        // Taken over in its midst, and the host has not said yet what it expects.
+        true
+    } else {
+        // One more where data sent with the SYN (RFC 7413) are acknowledged, too.
+        segment.has(ACK) && upper(segment.acknowledgement).wrapping_sub(sent.mark()) <= 1
+    };
+    let checked = |flags| {
+        if expected {
+            Ok(flags)
+        } else {
+            Err(Reason::OutOfWindow)
+        }
+    };
+    if segment.has(SYN) {
+        return match segment.flags & (ACK | RST | FIN) {
+            ACK => checked(Half::SEEN),
+            // Both sides open at once.
+            0 if answered => Err(Reason::NoFlow),
+            0 => Ok(0),
+            _ => Err(Reason::TcpFlags),
+        };
+    }
+    if segment.has(RST) {
+        return checked(Half::ENDED);
+    }
+    if !segment.has(ACK) {
+        return Err(Reason::TcpFlags);
+    }
+    if !answered && !sent.has(Half::SEEN) {
+        // The remote side still has an older connection open. The host answers with RST, and then
+        // opens anew (RFC 9293, 3.5.1).
+        return Ok(0);
+    }
+    let fin = if segment.has(FIN) { Half::FIN } else { 0 };
+    checked(Half::SEEN | fin)
+}
+
+/// Notes a packet of `bytes` bytes from the local side, and opens the flow if there is none.
+///
+/// Returns `false` if the table has no room for it.
+#[inline(always)]
+pub fn send<F: Flows, T: Tables>(
+    flows: &F,
+    tables: &T,
+    key: &Key,
+    segment: Segment,
+    bytes: u64,
+) -> Result<bool, Missing> {
+    let now = flows.now();
+    let tcp = key.protocol() == IpProtocol::TCP.0;
+    let mut flags = if segment.has(RST) { Half::ENDED } else { 0 };
+    let mut mark = 0;
+    if tcp {
+        if segment.has(FIN) {
+            flags |= Half::FIN;
+        }
+        if segment.has(ACK) {
+            flags |= Half::SEEN;
+            mark = upper(segment.acknowledgement);
+        } else {
+            mark = upper(segment.sequence.wrapping_add(1));
+        }
+    }
+    if let Some(entry) = find(flows, tables, key, now)? {
+        let again = tcp && segment.opens() && entry.received().has(Half::SEEN);
+        if !again {
+            if flows.writable() {
+                entry.touch(now);
+                let mut sent = entry.sent();
+                if tcp && !(segment.has(RST) && !segment.has(ACK)) {
+                    sent = sent.marked(mark);
+                }
+                entry.set_sent(sent.after(bytes, flags));
+            }
+            return Ok(true);
+        }
+    }
+    let mut received = 0;
+    if tcp && !segment.opens() {
+        if !segment.continues() {
+            // Nothing comes back to this.
+            return Ok(true);
+        }
+        received = Half::SEEN;
+    }
+    if flows.adopting() && !segment.opens() {
+        // What the local side expects next is not known.
+        received = Half::SEEN;
+        flags &= !Half::SEEN;
+    }
+    let sent = Half::new(flags, mark).after(bytes, 0);
+    Ok(open(flows, key, now, sent, Half(received)))
+}

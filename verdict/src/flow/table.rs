@@ -1,0 +1,164 @@
+//! The table of flows: sets of eight places, two sets for each flow.
+//!
+//! The hash names two sets, and in the first of them a place. Most flows lie right there. Nothing
+//! but a packet that the host sends puts a connection into the table, so nobody outside can fill
+//! it; a flow that no place is left for takes that of one that has ended, else of fragments, else
+//! of the connection that has waited longest for its answer. One that has been answered is never
+//! given up.
+
+use super::{
+    entry::{Entry, Half},
+    key::{CONNECTION, Key},
+};
+use crate::image::{Missing, TIMEOUTS, Tables};
+
+/// Places in a set: 512 bytes.
+pub const WAYS: u32 = 8;
+
+/// The table, in a kernel map or in memory.
+pub trait Flows {
+    /// The place `index`; `None` past the end of the table.
+    fn entry(&self, index: u32) -> Option<&Entry>;
+
+    /// Number of sets, less one; a power of two of sets, at most 2^19.
+    fn mask(&self) -> u32;
+
+    /// Seed of the hashes, which nobody outside knows.
+    fn seed(&self) -> u64;
+
+    /// The tick of now.
+    fn now(&self) -> u32;
+
+    /// Whether TCP connections may be taken over in their midst, from outside.
+    fn adopting(&self) -> bool;
+
+    /// Whether packets change the table; not those that are only explained.
+    fn writable(&self) -> bool;
+
+    /// [`search`]; the kernel verifies it once instead of at every use.
+    fn search(&self, key: &Key) -> u32;
+
+    /// [`choose`], by the image in force; likewise.
+    fn choose(&self, key: &Key) -> u32;
+}
+
+/// No place.
+pub const NOWHERE: u32 = u32::MAX;
+
+/// How long the state with this code lasts, ticks.
+#[inline(always)]
+pub fn timeout<T: Tables>(tables: &T, state: u8) -> Result<u32, Missing> {
+    let line = tables.line(TIMEOUTS)?;
+    Ok((line[(state / 2 & 7) as usize] >> (32 * (state % 2) as u32)) as u32)
+}
+
+/// Whether the flow in `entry` has outlived its state.
+#[inline(always)]
+fn expired<T: Tables>(entry: &Entry, tables: &T, now: u32) -> Result<bool, Missing> {
+    Ok(entry.idle(now) > timeout(tables, entry.state())?)
+}
+
+/// The places for a flow, in the order in which they are tried: from the one that the hash names on
+/// through the first set, then through the second.
+#[inline(always)]
+fn place(hash: u64, mask: u32, step: u32) -> u32 {
+    let set = if step < WAYS { hash >> 40 } else { hash >> 20 };
+    let way = ((hash >> 61) as u32 + step) & (WAYS - 1);
+    (set as u32 & mask) * WAYS + way
+}
+
+/// The place of the flow with `key`, alive or not; [`NOWHERE`] if there is none.
+#[inline(always)]
+pub fn search<F: Flows>(flows: &F, key: &Key) -> u32 {
+    let hash = key.hash(flows.seed());
+    let mask = flows.mask();
+    let mut step = 0;
+    while step < 2 * WAYS {
+        let index = place(hash, mask, step);
+        if flows.entry(index).is_some_and(|entry| entry.is(key, hash)) {
+            return index;
+        }
+        step += 1;
+    }
+    NOWHERE
+}
+
+/// The place where the flow with `key` is to be put; [`NOWHERE`] if every one is taken by flows that
+/// are not given up.
+#[inline(always)]
+pub fn choose<F: Flows, T: Tables>(flows: &F, tables: &T, key: &Key) -> u32 {
+    let hash = key.hash(flows.seed());
+    let mask = flows.mask();
+    let now = flows.now();
+    let mut chosen = NOWHERE;
+    let mut least = HELD;
+    let mut step = 0;
+    while step < 2 * WAYS {
+        let index = place(hash, mask, step);
+        let Some(entry) = flows.entry(index) else {
+            return NOWHERE;
+        };
+        let cost = cost(entry, tables, key, now);
+        if cost < least {
+            least = cost;
+            chosen = index;
+            if cost == 0 {
+                break;
+            }
+        }
+        step += 1;
+    }
+    chosen
+}
+
+/// Cost of a flow that is not given up.
+const HELD: u64 = u64::MAX;
+
+/// What it would cost to give up the flow in `entry` for that with `key`.
+#[inline(always)]
+fn cost<T: Tables>(entry: &Entry, tables: &T, key: &Key, now: u32) -> u64 {
+    if entry.is_empty() || expired(entry, tables, now).unwrap_or(false) {
+        return 0;
+    }
+    let fresh = u64::from(u32::MAX - entry.idle(now)) + 1;
+    if !entry.is_connection() {
+        return fresh;
+    }
+    // Fragments never displace a connection.
+    if key.kind() == CONNECTION && !entry.received().has(Half::SEEN) {
+        return fresh + (1 << 32);
+    }
+    HELD
+}
+
+/// The flow with `key`; `None` if there is none, or it has outlived its state.
+#[inline(always)]
+pub fn find<'a, F: Flows, T: Tables>(
+    flows: &'a F,
+    tables: &T,
+    key: &Key,
+    now: u32,
+) -> Result<Option<&'a Entry>, Missing> {
+    match flows.entry(flows.search(key)) {
+        Some(entry) if !expired(entry, tables, now)? => Ok(Some(entry)),
+        _ => Ok(None),
+    }
+}
+
+/// Puts a flow into the table, where it is not yet or has outlived its state. `false` if there is no
+/// place for it.
+#[inline(always)]
+pub fn open<F: Flows>(flows: &F, key: &Key, now: u32, sent: Half, received: Half) -> bool {
+    if !flows.writable() {
+        return true;
+    }
+    let mut index = flows.search(key);
+    if index == NOWHERE {
+        index = flows.choose(key);
+    }
+    let Some(entry) = flows.entry(index) else {
+        return false;
+    };
+    entry.place(key, key.hash(flows.seed()), now, sent, received);
+    true
+}

@@ -1,0 +1,410 @@
+//! The decision about a packet that comes in.
+
+use crate::{
+    address::{Ipv4, Ipv6},
+    endpoint::Record,
+    ethernet::{self, EtherType, Frame},
+    flow::{
+        Entry, Flows, Half, Key, follow,
+        key::FRAGMENTS_IN,
+        table::{find, open},
+    },
+    icmp::{self, Class},
+    image::{Header, Missing, Modes, Tables},
+    judge::{
+        Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
+        TO_GROUP, destination, pass, quotation, ungoverned,
+    },
+    packet::Packet,
+    reason::{Outcome, Reason},
+    service::{GOVERNING, Rule, Service},
+    transport::{IpProtocol, segment},
+};
+
+/// Decides about `packet`, which came in, by the policy in `tables` and the `flows` that are open.
+#[inline(always)]
+pub fn judge<P: Packet, T: Tables, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+    let frame = match ethernet::parse(packet) {
+        Ok(frame) => frame,
+        Err(reason) => return ungoverned(tables, Modes::AUDIT, reason, 0),
+    };
+    let decision = match frame.ether_type {
+        EtherType::IPV4 => network::<Ipv4, P, T, F>(packet, tables, flows, &frame),
+        EtherType::IPV6 => network::<Ipv6, P, T, F>(packet, tables, flows, &frame),
+        _ => return pass(Reason::NotIp, 0),
+    };
+    match decision {
+        Ok(outcome) => outcome,
+        Err(reason) => ungoverned(tables, Modes::AUDIT, reason, 0),
+    }
+}
+
+/// Decides about an IP packet. `Err` is a reason that no rule governs and no endpoint is known for.
+#[inline(always)]
+fn network<A: Network, P: Packet, T: Tables, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    frame: &Frame,
+) -> Result<Outcome, Reason> {
+    let Some(header) = A::header(packet, frame.payload) else {
+        return Err(A::TRUNCATED);
+    };
+    let policy = Header::of(tables)?;
+    let address = A::destination(header);
+    let destination = destination(tables, address)?;
+    if destination == Destination::Unprotected {
+        return Ok(pass(Reason::Unprotected, 0));
+    }
+    let datagram = A::datagram(packet, frame.forgotten_payload(), header)?;
+    let inbound = Inbound {
+        packet,
+        tables,
+        flows,
+        policy,
+        frame,
+        datagram: &datagram,
+        address,
+    };
+    inbound.judge(destination)
+}
+
+/// A packet to a protected address or a group, with what has been read of it.
+struct Inbound<'a, A, P, T, F> {
+    packet: &'a P,
+    tables: &'a T,
+    flows: &'a F,
+    policy: Header<'a>,
+    frame: &'a Frame,
+    datagram: &'a Datagram<A>,
+    /// Destination.
+    address: A,
+}
+
+impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
+    /// Finds out what the packet is about, then decides about that.
+    #[inline(always)]
+    fn judge(&self, destination: Destination) -> Result<Outcome, Reason> {
+        let datagram = self.datagram;
+        let protocol = IpProtocol(datagram.protocol);
+        let about = if datagram.position.offset() != 0 {
+            // Without its first fragment, which is judged, no datagram to a group is delivered.
+            if destination == Destination::Group {
+                return Ok(pass(Reason::Unprotected, 0));
+            }
+            if usize::from(datagram.position.offset()) * 8 < protocol.header_len() {
+                return Err(Reason::FragmentOverlap);
+            }
+            Conversation::of_fragment(self.address, datagram.source, datagram)
+        } else {
+            datagram.check_length()?;
+            let mut quoted = None;
+            let ends = if protocol == A::ICMP {
+                let message = icmp::Message::read(self.packet, datagram.transport)?;
+                match A::icmp_class(message.kind) {
+                    Class::REDIRECT => return Err(Reason::IcmpRedirect),
+                    Class::DISCOVERY => return icmp::discovery(self.packet, datagram, message),
+                    Class::MEMBERSHIP => {
+                        return icmp::membership(datagram, destination, message.kind);
+                    }
+                    // It comes from anywhere on the path; what counts is the packet it quotes.
+                    Class::ERROR => {
+                        quoted = Some(quotation::<A, P>(self.packet, datagram.transport)?);
+                    }
+                    _ => {}
+                }
+                Ends::of_icmp::<A>(message)
+            } else {
+                Ends::read(self.packet, protocol, datagram.transport)?
+            };
+            match quoted {
+                Some(quoted) if quoted.source != self.address => {
+                    return Err(Reason::IcmpUnrelated);
+                }
+                Some(quoted) => Conversation::sent(
+                    QUOTED,
+                    quoted.source,
+                    quoted.destination,
+                    quoted.protocol,
+                    quoted.ends,
+                ),
+                None => Conversation::received(
+                    if destination == Destination::Group {
+                        TO_GROUP
+                    } else {
+                        PLAIN
+                    },
+                    self.address,
+                    datagram.source,
+                    datagram.protocol,
+                    ends,
+                ),
+            }
+        };
+        let outcome = self.decide(&about.at(datagram.transport).forget())?;
+        if datagram.position.is_first() && outcome.endpoint() != 0 {
+            self.note_first_fragment(outcome);
+        }
+        Ok(outcome)
+    }
+
+    /// Remembers what became of a first fragment, for those that follow.
+    #[inline(always)]
+    fn note_first_fragment(&self, outcome: Outcome) {
+        let datagram = self.datagram;
+        let key = Key::new(
+            FRAGMENTS_IN,
+            self.address,
+            datagram.source,
+            datagram.protocol,
+            datagram.identification,
+        );
+        let received = first_fragment(outcome);
+        let now = self.flows.now();
+        // Where there is no room, the others are judged by their source alone.
+        open(self.flows, &key, now, Half(0), received);
+    }
+
+    /// Decides by the peer's role, its binding, and the flows that are open.
+    #[inline(always)]
+    fn decide(&self, about: &Conversation<A>) -> Result<Outcome, Reason> {
+        let (tables, policy) = (self.tables, self.policy);
+        let unruled = policy.flags().modes().has(Modes::UNRULED_FLOWS);
+        let asked = Service::at(tables, about.local_place)?;
+        if !asked.is_inbound() {
+            if about.about == TO_GROUP {
+                return Ok(pass(Reason::Unprotected, 0));
+            }
+            let answers = Service::at(tables, about.remote_place)?.is_outbound();
+            if !answers && !unruled && about.about != LATER_FRAGMENT {
+                return Err(match about.about {
+                    QUOTED => Reason::IcmpUnrelated,
+                    _ => Reason::NoService,
+                });
+            }
+        }
+        let id = about.remote.endpoint(tables)?;
+        let mut role = GOVERNING;
+        let mut bound = Ok(());
+        if id != 0 {
+            let record = Record::read(tables, policy, id)?;
+            role = record.role();
+            if role == GOVERNING {
+                return Err(Reason::NoPolicy);
+            }
+            // An error comes from a router, whose MAC address says nothing about the peer.
+            if about.about != QUOTED {
+                bound = record.check(self.packet, tables, self.frame);
+            }
+        }
+        if about.about == LATER_FRAGMENT {
+            return self.follow_first_fragment(about, id, role, bound);
+        }
+        let mut refused = pass(Reason::NoService, id);
+        if asked.is_inbound() {
+            let rule = asked.inbound(tables, policy, role)?;
+            if id != 0 && rule.id() != 0 {
+                return Ok(match bound {
+                    Ok(()) if about.about == QUOTED => rule.permit(Reason::IcmpError, id),
+                    Ok(()) => rule.permit(Reason::Permitted, id),
+                    Err(reason) => rule.violated(reason, id),
+                });
+            }
+            let governing = asked.inbound(tables, policy, GOVERNING)?;
+            refused = governing.violated(unknown_or_wrong(id), id);
+            if about.about == TO_GROUP {
+                return Ok(refused);
+            }
+        }
+        let answered = Service::at(tables, about.remote_place)?;
+        let mut rule = Rule::NONE;
+        if answered.is_outbound() {
+            rule = answered.outbound(tables, policy, role)?;
+            if id == 0 || rule.id() == 0 {
+                let governing = answered.outbound(tables, policy, GOVERNING)?;
+                if !asked.is_inbound() {
+                    refused = governing.violated(unknown_or_wrong(id), id);
+                }
+                rule = Rule::NONE;
+            }
+        }
+        if rule.id() == 0 && !unruled {
+            return self.refuse(about, asked, answered, refused, id);
+        }
+        if let Err(reason) = bound {
+            return Ok(self.refused(rule, reason, id));
+        }
+        let now = self.flows.now();
+        let found = self.flow(about, now)?;
+        if about.about == QUOTED {
+            return match found {
+                Some(_) => Ok(rule.permit(Reason::IcmpError, id)),
+                None => Err(Reason::IcmpUnrelated),
+            };
+        }
+        let segment = segment(
+            self.packet,
+            IpProtocol(about.protocol),
+            usize::from(about.transport),
+        )?;
+        if let Some(entry) = found {
+            let bytes = self.packet.len();
+            return Ok(
+                match follow::receive(self.flows, entry, about.protocol, segment, bytes, now) {
+                    Ok(()) => rule.permit(Reason::Established, id),
+                    Err(reason) => self.refused(rule, reason, id),
+                },
+            );
+        }
+        if self.flows.adopting()
+            && rule.id() != 0
+            && about.protocol == IpProtocol::TCP.0
+            && segment.continues()
+        {
+            let key = connection(about);
+            let received = Half(Half::SEEN).after(self.packet.len(), 0);
+            if open(self.flows, &key, now, Half(0), received) {
+                return Ok(rule.permit(Reason::Established, id));
+            }
+        }
+        if rule.id() == 0 {
+            return self.refuse(about, asked, answered, refused, id);
+        }
+        Ok(rule.violated(Reason::NoFlow, id))
+    }
+
+    /// The drop of a packet that no rule lets in, under the rule that governs it, if one does.
+    #[inline(always)]
+    fn refuse(
+        &self,
+        about: &Conversation<A>,
+        asked: Service,
+        answered: Service,
+        refused: Outcome,
+        id: u32,
+    ) -> Result<Outcome, Reason> {
+        let tables = self.tables;
+        if about.about == QUOTED {
+            return Ok(ungoverned(tables, Modes::AUDIT, Reason::IcmpUnrelated, id));
+        }
+        if asked.is_inbound() || answered.is_outbound() {
+            return Ok(refused);
+        }
+        Ok(ungoverned(tables, Modes::AUDIT, Reason::NoService, id))
+    }
+
+    /// A drop under `rule`, or under none.
+    #[inline(always)]
+    fn refused(&self, rule: Rule, reason: Reason, id: u32) -> Outcome {
+        if rule.id() == 0 {
+            ungoverned(self.tables, Modes::AUDIT, reason, id)
+        } else {
+            rule.violated(reason, id)
+        }
+    }
+
+    /// The flow that a packet belongs to.
+    ///
+    /// UDP is also asked of groups, and before the host has an address (DHCP): the answers come
+    /// from whoever is permitted to give them.
+    #[inline(always)]
+    fn flow(&self, about: &Conversation<A>, now: u32) -> Result<Option<&Entry>, Missing> {
+        let mut key = connection(about);
+        let mut attempt = 0;
+        while attempt < 3 {
+            if let Some(entry) = find(self.flows, self.tables, &key, now)? {
+                return Ok(Some(entry));
+            }
+            if about.protocol != IpProtocol::UDP.0 {
+                return Ok(None);
+            }
+            key = if attempt == 0 {
+                key.from_anywhere()
+            } else {
+                key.to_nobody()
+            };
+            attempt += 1;
+        }
+        Ok(None)
+    }
+
+    /// A later fragment carries no ports: it follows the first one, which was judged.
+    ///
+    /// One that arrives before the first passes if the peer holds some permission. The stack keeps
+    /// it until the first arrives, which it never does if that one is dropped.
+    #[inline(always)]
+    fn follow_first_fragment(
+        &self,
+        about: &Conversation<A>,
+        id: u32,
+        role: u8,
+        bound: Result<(), Reason>,
+    ) -> Result<Outcome, Reason> {
+        let tables = self.tables;
+        if id == 0 {
+            return Err(Reason::FragmentUnpermitted);
+        }
+        if let Err(reason) = bound {
+            return Ok(ungoverned(tables, Modes::AUDIT, reason, id));
+        }
+        let key = Key::new(
+            FRAGMENTS_IN,
+            about.local,
+            about.remote,
+            about.protocol,
+            about.ports,
+        );
+        if let Some(entry) = find(self.flows, tables, &key, self.flows.now())? {
+            return Ok(as_first_fragment(entry.received(), id));
+        }
+        if self.policy.knows(role) {
+            return Ok(pass(Reason::Fragment, id));
+        }
+        Ok(ungoverned(
+            tables,
+            Modes::AUDIT,
+            Reason::FragmentUnpermitted,
+            id,
+        ))
+    }
+}
+
+/// The key of the connection that a packet is about.
+#[inline(always)]
+fn connection<A: Network>(about: &Conversation<A>) -> Key {
+    Key::connection(about.local, about.remote, about.protocol, about.ports)
+}
+
+/// Why the peer may not use a service.
+#[inline(always)]
+const fn unknown_or_wrong(id: u32) -> Reason {
+    if id == 0 {
+        Reason::UnknownSource
+    } else {
+        Reason::WrongRole
+    }
+}
+
+/// What is remembered of a first fragment with this outcome.
+#[inline(always)]
+pub const fn first_fragment(outcome: Outcome) -> Half {
+    let dropped = match outcome.verdict() {
+        crate::reason::Verdict::Pass => 0,
+        crate::reason::Verdict::Drop => Half::ENDED,
+    };
+    Half::new(dropped, outcome.rule_bits())
+}
+
+/// The outcome of a later fragment whose first one is remembered like this.
+#[inline(always)]
+pub const fn as_first_fragment(first: Half, id: u32) -> Outcome {
+    let reason = if first.has(Half::ENDED) {
+        Reason::FragmentUnpermitted
+    } else {
+        Reason::Fragment
+    };
+    Outcome::with_rule(reason, first.mark(), id)
+}
+
+#[cfg(test)]
+mod tests;

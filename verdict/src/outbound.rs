@@ -1,0 +1,303 @@
+//! The decision about a packet that goes out.
+
+use crate::{
+    address::{Ipv4, Ipv6},
+    endpoint::Record,
+    ethernet::{self, EtherType, Frame},
+    flow::{
+        Flows, Half, Key, Segment, follow,
+        key::FRAGMENTS_OUT,
+        table::{find, open},
+    },
+    icmp::{self, Class},
+    image::{Header, Modes, Tables},
+    inbound::{as_first_fragment, first_fragment},
+    judge::{
+        Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
+        TO_GROUP, destination, pass, quotation, ungoverned,
+    },
+    packet::Packet,
+    reason::{Outcome, Reason, Verdict},
+    service::{GOVERNING, Rule, Service},
+    transport::{IpProtocol, segment},
+};
+
+/// Decides about `packet`, which goes out, by the policy in `tables`, and opens and follows `flows`.
+#[inline(always)]
+pub fn judge<P: Packet, T: Tables, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+    let frame = match ethernet::parse(packet) {
+        Ok(frame) => frame,
+        Err(reason) => return ungoverned(tables, Modes::AUDIT_OUTBOUND, reason, 0),
+    };
+    let decision = match frame.ether_type {
+        EtherType::IPV4 => network::<Ipv4, P, T, F>(packet, tables, flows, &frame),
+        EtherType::IPV6 => network::<Ipv6, P, T, F>(packet, tables, flows, &frame),
+        _ => return pass(Reason::NotIp, 0),
+    };
+    match decision {
+        Ok(outcome) => outcome,
+        Err(reason) => ungoverned(tables, Modes::AUDIT_OUTBOUND, reason, 0),
+    }
+}
+
+/// Decides about an IP packet. `Err` is a reason that no rule governs and no endpoint is known for.
+#[inline(always)]
+fn network<A: Network, P: Packet, T: Tables, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    frame: &Frame,
+) -> Result<Outcome, Reason> {
+    let Some(header) = A::header(packet, frame.payload) else {
+        return Err(A::TRUNCATED);
+    };
+    let policy = Header::of(tables)?;
+    let source = A::source(header);
+    // A host that has no address yet asks for one. What it sends passes, and is remembered.
+    let unnamed = source.is_unspecified();
+    if !unnamed && destination(tables, source)? != Destination::Protected {
+        return Ok(pass(Reason::Unprotected, 0));
+    }
+    let datagram = A::datagram(packet, frame.forgotten_payload(), header)?;
+    let outbound = Outbound {
+        packet,
+        tables,
+        flows,
+        policy,
+        datagram: &datagram,
+        address: A::destination(header),
+    };
+    let outcome = outbound.judge();
+    if unnamed {
+        return Ok(pass(Reason::Unprotected, 0));
+    }
+    outcome
+}
+
+/// A packet from a protected address, with what has been read of it.
+struct Outbound<'a, A, P, T, F> {
+    packet: &'a P,
+    tables: &'a T,
+    flows: &'a F,
+    policy: Header<'a>,
+    datagram: &'a Datagram<A>,
+    /// Destination.
+    address: A,
+}
+
+impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
+    /// Finds out what the packet is about, then decides about that.
+    #[inline(always)]
+    fn judge(&self) -> Result<Outcome, Reason> {
+        let datagram = self.datagram;
+        let protocol = IpProtocol(datagram.protocol);
+        let about = if datagram.position.offset() != 0 {
+            Conversation::of_fragment(datagram.source, self.address, datagram)
+        } else {
+            datagram.check_length()?;
+            let to_group =
+                destination(self.tables, self.address)? == Destination::Group;
+            let mut quoted = None;
+            let ends = if protocol == A::ICMP {
+                let message = icmp::Message::read(self.packet, datagram.transport)?;
+                match A::icmp_class(message.kind) {
+                    Class::REDIRECT => return Err(Reason::IcmpRedirect),
+                    Class::DISCOVERY => return Ok(pass(Reason::NeighbourDiscovery, 0)),
+                    Class::MEMBERSHIP => return Ok(pass(Reason::GroupMembership, 0)),
+                    Class::ERROR => {
+                        quoted = Some(quotation::<A, P>(self.packet, datagram.transport)?);
+                    }
+                    _ => {}
+                }
+                Ends::of_icmp::<A>(message)
+            } else if protocol == IpProtocol::IGMP && to_group {
+                return Ok(pass(Reason::GroupMembership, 0));
+            } else {
+                Ends::read(self.packet, protocol, datagram.transport)?
+            };
+            match quoted {
+                Some(quoted) if quoted.source != self.address => {
+                    return Err(Reason::IcmpUnrelated);
+                }
+                Some(quoted) => Conversation::received(
+                    QUOTED,
+                    quoted.destination,
+                    quoted.source,
+                    quoted.protocol,
+                    quoted.ends,
+                ),
+                None => Conversation::sent(
+                    if to_group { TO_GROUP } else { PLAIN },
+                    datagram.source,
+                    self.address,
+                    datagram.protocol,
+                    ends,
+                ),
+            }
+        };
+        let outcome = self.decide(&about.at(datagram.transport).forget())?;
+        if datagram.position.is_first() {
+            self.note_first_fragment(outcome);
+        }
+        Ok(outcome)
+    }
+
+    /// Remembers what became of a first fragment, for those that follow.
+    #[inline(always)]
+    fn note_first_fragment(&self, outcome: Outcome) {
+        let datagram = self.datagram;
+        let key = Key::new(
+            FRAGMENTS_OUT,
+            datagram.source,
+            self.address,
+            datagram.protocol,
+            datagram.identification,
+        );
+        let now = self.flows.now();
+        open(self.flows, &key, now, first_fragment(outcome), Half(0));
+    }
+
+    /// Decides by the peer's role.
+    #[inline(always)]
+    fn decide(&self, about: &Conversation<A>) -> Result<Outcome, Reason> {
+        let (tables, policy) = (self.tables, self.policy);
+        let to_group = about.about == TO_GROUP;
+        let mut id = 0;
+        let mut role = GOVERNING;
+        if !to_group {
+            id = about.remote.endpoint(tables)?;
+            if id != 0 {
+                role = Record::read(tables, policy, id)?.role();
+            }
+        }
+        if about.about == LATER_FRAGMENT {
+            return self.follow_first_fragment(about, id);
+        }
+        let segment = if about.about == QUOTED {
+            Segment::default()
+        } else {
+            segment(
+                self.packet,
+                IpProtocol(about.protocol),
+                usize::from(about.transport),
+            )?
+        };
+        let asked = Service::at(tables, about.local_place)?;
+        let answers = asked.is_inbound() && !segment.opens();
+        if answers && id != 0 {
+            let rule = asked.inbound(tables, policy, role)?;
+            if rule.id() != 0 {
+                return Ok(rule.permit(
+                    if about.about == QUOTED {
+                        Reason::IcmpError
+                    } else {
+                        Reason::Reply
+                    },
+                    id,
+                ));
+            }
+        }
+        let offered = Service::at(tables, about.remote_place)?;
+        let mut rule = Rule::NONE;
+        // Whoever of the right role listens may answer what is sent to a group.
+        if offered.is_outbound() && (id != 0 || to_group) {
+            rule = offered.outbound(tables, policy, role)?;
+        }
+        let outcome = if rule.id() != 0 {
+            rule.permit(Reason::Outbound, id)
+        } else if policy.flags().modes().has(Modes::ANY_OUTBOUND) {
+            pass(Reason::Outbound, id)
+        } else {
+            let governing = if offered.is_outbound() {
+                offered.outbound(tables, policy, GOVERNING)?
+            } else if answers {
+                asked.inbound(tables, policy, GOVERNING)?
+            } else {
+                Rule::NONE
+            };
+            let refused = self.refused(governing, id);
+            // An answer that only an audit lets pass opens nothing.
+            if answers || about.about == QUOTED || matches!(refused.verdict(), Verdict::Drop) {
+                return Ok(if about.about == QUOTED {
+                    self.ungoverned(Reason::IcmpUnrelated, id)
+                } else {
+                    refused
+                });
+            }
+            refused
+        };
+        self.track(about, segment, outcome.forget())
+    }
+
+    /// A drop under the rule that governs a packet, or under none.
+    #[inline(always)]
+    fn refused(&self, governing: Rule, id: u32) -> Outcome {
+        if governing.id() == 0 {
+            return self.ungoverned(Reason::NoService, id);
+        }
+        governing.violated(
+            if id == 0 {
+                Reason::UnknownDestination
+            } else {
+                Reason::WrongRole
+            },
+            id,
+        )
+    }
+
+    /// Follows the flow of a packet that may go out, and opens it.
+    #[inline(always)]
+    fn track(
+        &self,
+        about: &Conversation<A>,
+        segment: Segment,
+        outcome: Outcome,
+    ) -> Result<Outcome, Reason> {
+        let key = connection(about);
+        if about.about == QUOTED {
+            let flow = find(self.flows, self.tables, &key, self.flows.now())?;
+            return Ok(if flow.is_some() {
+                outcome.because(Reason::IcmpError)
+            } else {
+                self.ungoverned(Reason::IcmpUnrelated, outcome.endpoint())
+            });
+        }
+        let key = match (about.about == TO_GROUP, about.local.is_unspecified()) {
+            (true, true) => key.to_nobody(),
+            (true, false) => key.from_anywhere(),
+            (false, _) => key,
+        };
+        if follow::send(self.flows, self.tables, &key, segment, self.packet.len())? {
+            Ok(outcome)
+        } else {
+            Ok(outcome.because(Reason::FlowTableFull))
+        }
+    }
+
+    /// A later fragment follows the first one, which the stack sends before.
+    #[inline(always)]
+    fn follow_first_fragment(&self, about: &Conversation<A>, id: u32) -> Result<Outcome, Reason> {
+        let key = Key::new(
+            FRAGMENTS_OUT,
+            about.local,
+            about.remote,
+            about.protocol,
+            about.ports,
+        );
+        match find(self.flows, self.tables, &key, self.flows.now())? {
+            Some(entry) => Ok(as_first_fragment(entry.sent(), id)),
+            None => Ok(self.ungoverned(Reason::FragmentUnpermitted, id)),
+        }
+    }
+
+    #[inline(always)]
+    fn ungoverned(&self, reason: Reason, id: u32) -> Outcome {
+        ungoverned(self.tables, Modes::AUDIT_OUTBOUND, reason, id)
+    }
+}
+
+/// The key of the connection that a packet is about.
+#[inline(always)]
+fn connection<A: Network>(about: &Conversation<A>) -> Key {
+    Key::connection(about.local, about.remote, about.protocol, about.ports)
+}
