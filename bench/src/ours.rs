@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use manoward::datapath::{self, Counters, Datapath, Hook, Pins};
 use manoward::image::{self, Facts, Numbers};
 use manoward::policy::{
-    Binding, Direction, Encryption, Endpoint, Mode, Policy, Protect, ReferencePoint, Service,
-    ServiceMatch, Transport,
+    Binding, Direction, Encryption, Endpoint, FlowTimeouts, Mode, Outbound, Policy, Protect,
+    ReferencePoint, Service, ServiceMatch, Transport,
 };
 use verdict::reason::Verdict;
 
@@ -129,6 +129,8 @@ fn policy(count: u32) -> Policy {
         name: "bench".to_owned(),
         serial: 1,
         mode: Mode::Enforce,
+        outbound: Outbound::default(),
+        flow_timeouts: FlowTimeouts::default(),
         interfaces: Vec::new(),
         protect: Family::ALL
             .map(|family| Protect::Address(family.protected()))

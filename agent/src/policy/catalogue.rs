@@ -125,10 +125,14 @@ services! {
         "storage", "Ceph monitors and OSDs; msgr2 can encrypt";
     "collectd": [udp(25826)], Unknown, Outbound,
         "metrics collector", "Metrics of collectd";
-    "dhcp": [udp_range(67, 68)], Plaintext, Inbound,
-        "provisioner", "IPv4 addresses at boot";
-    "dhcpv6": [udp_range(546, 547)], Plaintext, Inbound,
-        "provisioner", "IPv6 addresses at boot";
+    "dhcp": [udp(67)], Plaintext, Outbound,
+        "DHCP servers", "IPv4 addresses: what a client asks";
+    "dhcp-client": [udp(68)], Plaintext, Inbound,
+        "DHCP servers", "IPv4 addresses: answers to what a client asked of all servers";
+    "dhcpv6": [udp(547)], Plaintext, Outbound,
+        "DHCP servers", "IPv6 addresses: what a client asks";
+    "dhcpv6-client": [udp(546)], Plaintext, Inbound,
+        "DHCP servers", "IPv6 addresses: answers to what a client asked of all servers";
     "dns": [tcp(53), udp(53)], Plaintext, Outbound,
         "resolvers", "Name resolution";
     "etcd": [tcp_range(2379, 2380)], Encrypted, Outbound,
@@ -197,8 +201,8 @@ services! {
         "SIEM", "Logs over UDP";
     "syslog-tls": [tcp(6514)], Encrypted, Outbound,
         "SIEM", "Logs over TLS";
-    "tftp": [udp(69)], Plaintext, Inbound,
-        "provisioner", "Files at boot";
+    "tftp": [udp(69)], Plaintext, Outbound,
+        "provisioner", "Files at boot; each transfer has a port of its own";
     "ves": [tcp(8443), tcp(30417)], Encrypted, Outbound,
         "fault collector", "Events to a VES collector over HTTPS";
     "vnc": [tcp_range(5900, 5999)], Plaintext, Inbound,
@@ -234,6 +238,23 @@ mod tests {
                 let apart = pair[0].0 != pair[1].0 || pair[0].2 < pair[1].1;
                 assert!(apart, "{}", entry.name);
             }
+        }
+    }
+
+    #[test]
+    fn outbound_services_name_only_what_is_asked() {
+        for (name, matches) in [
+            ("dhcp", "udp 67"),
+            ("dhcpv6", "udp 547"),
+            ("dns", "tcp 53, udp 53"),
+            ("ntp", "udp 123"),
+            ("ping", "icmp, icmpv6"),
+            ("tftp", "udp 69"),
+        ] {
+            let entry = find(name).unwrap();
+            let found: Vec<_> = entry.matches.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(", "), matches);
+            assert_ne!(entry.usual, Inbound, "{name}");
         }
     }
 

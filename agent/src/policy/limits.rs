@@ -3,6 +3,8 @@
 //! The kernel's tables are sized when they are compiled, and a policy that does not fit must
 //! be refused when it is read, with the place named, and not when it is published.
 
+use std::ops::RangeInclusive;
+
 /// Named endpoints.
 pub const ENDPOINTS: usize = 65_535;
 /// Different roles, those of endpoints and those that only a reference point names.
@@ -23,5 +25,7 @@ pub const SERVICES: usize = 4_096;
 pub const NAME_BYTES: usize = 63;
 /// Bytes of an interface's name (`IFNAMSIZ` less its terminator).
 pub const INTERFACE_NAME_BYTES: usize = 15;
+/// Seconds that a flow may last without a packet, 1 second to 30 days.
+pub const TIMEOUT_SECONDS: RangeInclusive<u32> = 1..=30 * 24 * 60 * 60;
 /// Mistakes that a [`PolicyError`](super::PolicyError) shows; further ones are counted.
 pub const MISTAKES_SHOWN: usize = 100;

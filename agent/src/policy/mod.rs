@@ -22,6 +22,7 @@ mod remedies;
 pub mod schema;
 mod suggest;
 mod syntax;
+pub mod timeouts;
 mod validate;
 mod yaml;
 
@@ -33,11 +34,12 @@ pub use diff::{Change, diff};
 pub use lint::{HostFacts, Lint, lint};
 pub use mistake::{At, Mistake, PolicyError};
 pub use model::{
-    Binding, Direction, Encryption, Endpoint, Mode, Policy, Protect, ReferencePoint, Service,
-    ServiceMatch, Transport, Vlan,
+    Binding, Direction, Encryption, Endpoint, Mode, Outbound, Policy, Protect, ReferencePoint,
+    Service, ServiceMatch, Transport, Vlan,
 };
 pub use positions::{Object, Positions};
 pub use schema::json_schema;
+pub use timeouts::FlowTimeouts;
 
 use mistake::Mistakes;
 

@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::timeouts::FlowTimeouts;
+
 /// Whether a violation is dropped, or only counted and reported.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,6 +22,19 @@ pub enum Mode {
     Audit,
 }
 
+/// What happens to a connection that the host opens for a service that no `to` names.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outbound {
+    /// It is dropped and counted.
+    #[default]
+    Enforce,
+    /// It is counted and reported, and passes; so do its replies.
+    Audit,
+    /// It passes and is not reported; its replies pass as it is tracked like any other.
+    Any,
+}
+
 /// What a host's policy says, after validation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
@@ -29,6 +44,10 @@ pub struct Policy {
     pub serial: u64,
     /// Mode of what no reference point governs (no such service, malformed packets).
     pub mode: Mode,
+    /// What happens to connections that the host opens and no reference point governs.
+    pub outbound: Outbound,
+    /// How long flows last without a packet.
+    pub flow_timeouts: FlowTimeouts,
     /// Interface names as written; they may be bonds, bridges or VLAN devices.
     pub interfaces: Vec<String>,
     /// Addresses whose management traffic is enforced.

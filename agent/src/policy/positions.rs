@@ -10,8 +10,10 @@ use super::mistake::At;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
-    /// The policy itself: its name, serial number and mode.
+    /// The policy itself: its name, serial number, mode, and `outbound`.
     Policy,
+    /// An entry of `flow_timeouts`, by the name of its state.
+    FlowTimeout,
     /// An entry of `interfaces`.
     Interface,
     /// An entry of `protect`.
@@ -30,6 +32,7 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Policy => "policy",
+            Self::FlowTimeout => "flow timeout",
             Self::Interface => "interface",
             Self::Protect => "protected address",
             Self::Role => "role",

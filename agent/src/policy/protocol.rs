@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::model::{Direction, Encryption, Mode, Protect, ServiceMatch, Transport, Vlan};
+use super::model::{Direction, Encryption, Mode, Outbound, Protect, ServiceMatch, Transport, Vlan};
 
 /// Protocols that a policy may name.
 pub const PROTOCOLS: &[(&str, u8)] = &[
@@ -110,6 +110,16 @@ impl fmt::Display for Mode {
         f.write_str(match self {
             Self::Enforce => "enforce",
             Self::Audit => "audit",
+        })
+    }
+}
+
+impl fmt::Display for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+            Self::Any => "any",
         })
     }
 }

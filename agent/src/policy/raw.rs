@@ -50,6 +50,14 @@ pub struct RawPolicy {
     /// reference points' own `mode`.
     #[schemars(default, schema_with = "schema::mode")]
     pub mode: Option<Text>,
+    /// What happens to a connection that the host opens for a service that no reference point's
+    /// `to` names.
+    #[schemars(default, schema_with = "schema::outbound")]
+    pub outbound: Option<Text>,
+    /// How long flows last without a packet, by their state: a whole number and a unit, `s`,
+    /// `m`, `h` or `d`. A duration that could not be read is `None`.
+    #[schemars(default, schema_with = "schema::flow_timeouts")]
+    pub flow_timeouts: Option<Named<Option<Text>>>,
     /// Peers, by name.
     #[schemars(required, schema_with = "schema::endpoints")]
     pub endpoints: Option<Named<RawEndpoint>>,
@@ -134,6 +142,8 @@ impl RawPolicy {
         "interfaces",
         "protect",
         "mode",
+        "outbound",
+        "flow_timeouts",
         "endpoints",
         "reference_points",
         "services",

@@ -3,8 +3,9 @@
 use super::{
     fields::{self, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
     mistake::{At, Mistakes},
-    raw::{Named, RawEndpoint, RawMatch, RawPolicy, RawReferencePoint, Text},
-    yaml::{Node, Value},
+    raw::{Located, Named, RawEndpoint, RawMatch, RawPolicy, RawReferencePoint, Text},
+    remedies,
+    yaml::{Kind, Node, Value},
 };
 
 /// Reads a policy; what cannot be read is a mistake and left out.
@@ -27,6 +28,8 @@ pub(super) fn policy(root: Node, mistakes: &mut Mistakes) -> Option<RawPolicy> {
         interfaces: fields.scalars("interfaces", TEXT, mistakes),
         protect: fields.scalars("protect", TEXT, mistakes),
         mode: fields.scalar("mode", TEXT, mistakes),
+        outbound: fields.scalar("outbound", TEXT, mistakes),
+        flow_timeouts: named(&mut fields, "flow_timeouts", duration, mistakes),
         endpoints: named(&mut fields, "endpoints", endpoint, mistakes),
         reference_points: named(&mut fields, "reference_points", reference_point, mistakes),
         services: named(&mut fields, "services", service, mistakes),
@@ -50,9 +53,9 @@ fn named<T>(
                 "`{field}` must be a mapping from names, not {}",
                 kind.name()
             );
-            let remedy = format!(
-                "Write each one below `{field}:` as `NAME: {{ ... }}`; `{{}}` stands for none."
-            );
+            let form = remedies::entry(field);
+            let remedy =
+                format!("Write each one below `{field}:` as `{form}`; `{{}}` stands for none.");
             (message, remedy)
         });
         return None;
@@ -62,6 +65,25 @@ fn named<T>(
         (name, value)
     });
     Some(each.collect())
+}
+
+/// Reads a duration, whose unit makes it text; a number without one is judged later.
+fn duration(state: &Text, node: Node, mistakes: &mut Mistakes) -> Option<Text> {
+    let (at, kind) = (node.at, node.kind());
+    match node.value {
+        Value::Scalar { text, .. } if kind != Kind::Nothing => Some(Located { what: text, at }),
+        _ => {
+            fields::wrong_kind(at, mistakes, kind, || {
+                let message = format!(
+                    "the timeout of `{}` must be a duration, not {}",
+                    state.what,
+                    kind.name()
+                );
+                (message, remedies::example("flow_timeouts"))
+            });
+            None
+        }
+    }
 }
 
 fn endpoint(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawEndpoint {

@@ -16,6 +16,11 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("interfaces", "interfaces: [eth0]"),
     ("protect", "protect: [interface-addresses]"),
     ("mode", "mode: enforce"),
+    ("outbound", "outbound: audit"),
+    (
+        "flow_timeouts",
+        "flow_timeouts: { tcp-established: 5d, udp-established: 5m }",
+    ),
     (
         "endpoints",
         "endpoints: { vim-1: { role: vim, addresses: [192.0.2.10] } }",
@@ -44,6 +49,14 @@ pub(super) fn example(field: &str) -> String {
     known.map_or_else(String::new, |(_, text)| {
         format!("Write for example `{text}`.")
     })
+}
+
+/// How an entry of the mapping `field` is written.
+pub(super) fn entry(field: &str) -> &'static str {
+    match field {
+        "flow_timeouts" => "STATE: 5m",
+        _ => "NAME: { ... }",
+    }
 }
 
 /// Where quotes would make the value what the field takes, says so.

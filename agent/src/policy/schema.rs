@@ -4,12 +4,14 @@
 //! file (names that must resolve, addresses that must differ) only the reader can judge.
 
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use verdict::flow::State;
 
 use super::{
     limits,
     protocol::PROTOCOLS,
     raw::{RawEndpoint, RawMatch, RawPolicy, RawReferencePoint},
+    timeouts::{FlowTimeouts, Timeout},
 };
 
 /// The schema of a policy file, JSON Schema 2020-12.
@@ -89,6 +91,23 @@ pub(super) fn addresses(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn mode(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["enforce", "audit"] })
+}
+
+pub(super) fn outbound(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["enforce", "audit", "any"], "default": "enforce" })
+}
+
+pub(super) fn flow_timeouts(_: &mut SchemaGenerator) -> Schema {
+    let timeout = |(state, default): (State, Timeout)| {
+        let schema = json!({
+            "type": "string",
+            "pattern": "^0*[1-9][0-9]{0,6}[smhd]$",
+            "default": default.to_string(),
+        });
+        (state.name().to_owned(), schema)
+    };
+    let timeouts: Map<String, Value> = FlowTimeouts::default().iter().map(timeout).collect();
+    json_schema!({ "type": "object", "properties": timeouts, "additionalProperties": false })
 }
 
 pub(super) fn authenticate(_: &mut SchemaGenerator) -> Schema {

@@ -6,6 +6,8 @@ mod fields;
 mod meaning;
 mod reporting;
 
+use verdict::flow::State;
+
 use super::*;
 
 /// A small valid policy, one part of which tests replace.
@@ -115,6 +117,35 @@ fn the_policys_mode_is_the_default_of_its_reference_points() {
             .all(|point| point.mode == Mode::Audit)
     );
     assert_eq!(policy.mode, Mode::Audit);
+}
+
+#[test]
+fn connections_of_the_host_are_enforced_and_flows_have_their_defaults() {
+    let policy = read(SMALL, "f").unwrap().policy;
+    assert_eq!(policy.outbound, Outbound::Enforce);
+    assert_eq!(policy.flow_timeouts, FlowTimeouts::default());
+    let audited = SMALL.replace("serial: 42", "serial: 42\nmode: audit");
+    assert_eq!(
+        read(&audited, "f").unwrap().policy.outbound,
+        Outbound::Enforce
+    );
+}
+
+#[test]
+fn outbound_and_flow_timeouts_mean_what_they_say() {
+    let lines = "serial: 42\noutbound: any\nflow_timeouts: { echo: 2h, tcp-closed: \"5s\" }";
+    let policy = read(&SMALL.replace("serial: 42", lines), "f")
+        .unwrap()
+        .policy;
+    assert_eq!(policy.outbound, Outbound::Any);
+    for &state in State::ALL {
+        let expected = match state {
+            State::Echo => 7_200,
+            State::TcpClosed => 5,
+            _ => state.default_seconds(),
+        };
+        assert_eq!(policy.flow_timeouts.seconds(state), expected, "{state:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Encryption, Object, Policy, Service, catalogue};
+use super::{Encryption, FlowTimeouts, Object, Policy, Service, catalogue};
 
 /// Names shown of a list that changed; the others are counted.
 const SHOWN: usize = 3;
@@ -86,10 +86,13 @@ pub fn diff(old: Option<&Policy>, new: &Policy) -> Vec<Change> {
     changes
 }
 
-/// Name, serial number and mode.
+/// Name, serial number, mode, and what holds for the connections that the host opens.
 fn whole(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
     let Some(old) = old else {
-        let detail = format!("serial {}, mode {}", new.serial, new.mode);
+        let (serial, mode, outbound) = (new.serial, new.mode, new.outbound);
+        let mut details = vec![format!("serial {serial}, mode {mode}, outbound {outbound}")];
+        timeouts(&mut details, &FlowTimeouts::default(), &new.flow_timeouts);
+        let detail = details.join("; ");
         changes.push(Change::new(
             ChangeKind::Added,
             Object::Policy,
@@ -102,7 +105,16 @@ fn whole(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
     turned(&mut details, "name", &old.name, &new.name);
     turned(&mut details, "serial", &old.serial, &new.serial);
     turned(&mut details, "mode", &old.mode, &new.mode);
+    turned(&mut details, "outbound", &old.outbound, &new.outbound);
+    timeouts(&mut details, &old.flow_timeouts, &new.flow_timeouts);
     changes.extend(Change::changed(Object::Policy, &new.name, &details));
+}
+
+/// Timeouts of flows that differ, by state.
+fn timeouts(details: &mut Vec<String>, old: &FlowTimeouts, new: &FlowTimeouts) {
+    for ((state, old), (_, new)) in old.iter().zip(new.iter()) {
+        turned(details, &format!("timeout of {}", state.name()), &old, &new);
+    }
 }
 
 /// Entries of a list in which each stands for itself.

@@ -65,6 +65,20 @@ fn all_is_added_where_nothing_was() {
 }
 
 #[test]
+fn a_first_policy_tells_what_holds_for_all() {
+    let text = BASE.replace("serial: 1", "serial: 1\nflow_timeouts: { echo: 1m }");
+    for (text, detail) in [
+        (BASE, "serial 1, mode enforce, outbound enforce"),
+        (
+            &*text,
+            "serial 1, mode enforce, outbound enforce; timeout of echo from 30s to 1m",
+        ),
+    ] {
+        assert_eq!(diff(None, &policy(text))[0].detail, detail);
+    }
+}
+
+#[test]
 fn endpoints() {
     let many = "192.0.2.11, 192.0.2.12, 192.0.2.13, 192.0.2.14, 192.0.2.15, 192.0.2.16";
     assert_eq!(
@@ -126,6 +140,20 @@ fn the_policy_itself_and_its_services() {
     assert_eq!(
         changes("serial: 1", "serial: 2\nmode: audit")[0],
         "changed policy `n`: serial from 1 to 2; mode from enforce to audit"
+    );
+    assert_eq!(
+        changes("serial: 1", "serial: 1\noutbound: any"),
+        ["changed policy `n`: outbound from enforce to any"]
+    );
+    assert_eq!(
+        changes(
+            "serial: 1",
+            "serial: 1\nflow_timeouts: { tcp-established: 25h, echo: 30s, udp-opening: 10s }"
+        ),
+        [
+            "changed policy `n`: timeout of tcp-established from 5d to 25h; timeout of \
+             udp-opening from 30s to 10s"
+        ]
     );
     assert_eq!(
         changes("[interface-addresses]", "[192.0.2.1]"),

@@ -4,6 +4,7 @@
 
 mod coverage;
 mod host;
+mod outbound;
 mod usage;
 
 #[cfg(test)]
@@ -41,6 +42,14 @@ pub enum Code {
     NotEnforced,
     /// Nobody may connect to the host.
     NothingAdmitted,
+    /// The host may open no connection.
+    NothingOutbound,
+    /// Connections that the host opens are dropped although the policy's mode is audit.
+    OutboundEnforced,
+    /// The host may open connections to anyone.
+    OutboundAny,
+    /// Connections may be forgotten while they live.
+    ShortTimeout,
     /// The host does not have a protected address.
     AbsentAddress,
     /// The host does not have an interface that the policy names.
@@ -63,6 +72,10 @@ impl Code {
         Self::AdmittedTwice,
         Self::NotEnforced,
         Self::NothingAdmitted,
+        Self::NothingOutbound,
+        Self::OutboundEnforced,
+        Self::OutboundAny,
+        Self::ShortTimeout,
         Self::AbsentAddress,
         Self::AbsentInterface,
         Self::EphemeralPorts,
@@ -83,6 +96,10 @@ impl Code {
             Self::AdmittedTwice => "admitted-twice",
             Self::NotEnforced => "not-enforced",
             Self::NothingAdmitted => "nothing-admitted",
+            Self::NothingOutbound => "nothing-outbound",
+            Self::OutboundEnforced => "outbound-enforced",
+            Self::OutboundAny => "outbound-any",
+            Self::ShortTimeout => "short-timeout",
             Self::AbsentAddress => "absent-address",
             Self::AbsentInterface => "absent-interface",
             Self::EphemeralPorts => "ephemeral-ports",
@@ -141,6 +158,8 @@ pub struct HostFacts {
 pub fn lint(policy: &Policy, host: Option<&HostFacts>) -> Vec<Lint> {
     let mut lints = Vec::new();
     usage::modes(policy, &mut lints);
+    outbound::connections(policy, &mut lints);
+    outbound::timeouts(policy, &mut lints);
     usage::roles(policy, &mut lints);
     usage::services(policy, &mut lints);
     coverage::shared_addresses(policy, &mut lints);

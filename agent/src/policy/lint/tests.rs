@@ -14,12 +14,16 @@ fn remarks_on_host(
     services: &str,
     host: Option<&HostFacts>,
 ) -> Vec<Lint> {
-    let text = format!(
-        "apiVersion: manoward/v1\nname: n\nserial: 1\ninterfaces: [eth0]\nprotect: \
-         [192.0.2.1]\nendpoints: \
-         {{{endpoints}}}\nreference_points: {{{points}}}\nservices: {{{services}}}\n"
-    );
+    let text = policy(endpoints, points, &format!("services: {{{services}}}"));
     read(&text, "policy.yaml").unwrap().lint(host)
+}
+
+/// A policy with these endpoints and reference points, and further lines of its top level.
+fn policy(endpoints: &str, points: &str, lines: &str) -> String {
+    format!(
+        "apiVersion: manoward/v1\nname: n\nserial: 1\ninterfaces: [eth0]\nprotect: \
+         [192.0.2.1]\nendpoints: {{{endpoints}}}\nreference_points: {{{points}}}\n{lines}\n"
+    )
 }
 
 #[track_caller]
@@ -29,7 +33,7 @@ fn only(lints: Vec<Lint>) -> Lint {
 }
 
 const VIM: &str = "vim-1: { role: vim, addresses: [192.0.2.10] }";
-const SSH: &str = "Nf-Vi: { from: [vim], services: [ssh] }";
+const SSH: &str = "Nf-Vi: { from: [vim], services: [ssh] }, out: { to: [vim], services: [ntp] }";
 
 #[test]
 fn nothing_is_remarked_where_nothing_is_doubtful() {
@@ -120,19 +124,19 @@ fn roles_that_lack_a_use_or_an_endpoint() {
     );
     let lint = only(remarks(
         VIM,
-        "Nf-Vi: { from: [vim, nfvo], services: [ssh] }",
+        &format!("more: {{ from: [nfvo], services: [ssh] }}, {SSH}"),
         "",
     ));
     assert_eq!(
         (lint.code, &*lint.subject),
-        (Code::RoleWithoutEndpoints, "Nf-Vi")
+        (Code::RoleWithoutEndpoints, "more")
     );
 }
 
 #[test]
 fn a_service_admitted_twice() {
     let points = format!(
-        "{SSH}, more: {{ from: [vim], services: [ssh, kubelet] }}, out: {{ to: [vim], \
+        "{SSH}, more: {{ from: [vim], services: [ssh, kubelet] }}, ssh-out: {{ to: [vim], \
          services: [ssh] }}"
     );
     let lint = only(remarks(VIM, &points, ""));
@@ -173,12 +177,72 @@ fn services_unused_redefined_or_plaintext() {
 fn what_is_not_enforced_or_admits_nobody() {
     let lint = only(remarks(
         VIM,
-        "p: { from: [vim], services: [ssh], mode: audit }",
+        &format!("p: {{ from: [vim], services: [kubelet], mode: audit }}, {SSH}"),
         "",
     ));
     assert_eq!((lint.code, &*lint.subject), (Code::NotEnforced, "p"));
     let lint = only(remarks(VIM, "p: { to: [vim], services: [ssh] }", ""));
     assert_eq!(lint.code, Code::NothingAdmitted);
+}
+
+/// Remarks on a policy with these reference points and further lines of its top level.
+fn remarks_with(points: &str, lines: &str) -> Vec<Lint> {
+    let text = policy(VIM, points, lines);
+    read(&text, "policy.yaml").unwrap().lint(None)
+}
+
+#[test]
+fn what_the_host_may_open() {
+    let nobody = "Nf-Vi: { from: [vim], services: [ssh] }";
+    for (points, lines, code) in [
+        (nobody, "", Code::NothingOutbound),
+        (nobody, "outbound: audit", Code::NotEnforced),
+        (SSH, "outbound: audit", Code::NotEnforced),
+        (nobody, "outbound: any", Code::OutboundAny),
+        (SSH, "outbound: any", Code::OutboundAny),
+    ] {
+        let lint = only(remarks_with(points, lines));
+        assert_eq!((lint.code, lint.line), (code, Some(2)), "{lines}");
+        assert!(
+            lint.message.contains("outbound") || lines.is_empty(),
+            "{lint}"
+        );
+    }
+    let lint = only(remarks_with(nobody, ""));
+    assert!(lint.remedy.contains("`outbound: audit`"), "{lint}");
+}
+
+#[test]
+fn what_is_enforced_although_the_policy_is_in_audit() {
+    let found = |lines: &str| {
+        let lints = remarks_with(SSH, lines).into_iter();
+        let at_policy = lints.filter(|lint| lint.object == Object::Policy);
+        at_policy.map(|lint| lint.code).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        found("mode: audit"),
+        [Code::NotEnforced, Code::OutboundEnforced]
+    );
+    assert_eq!(
+        found("mode: audit\noutbound: audit"),
+        [Code::NotEnforced, Code::NotEnforced]
+    );
+}
+
+#[test]
+fn idle_tcp_connections_outlive_keepalive() {
+    let with = |timeout: &str| {
+        let lines = format!("flow_timeouts:\n  echo: 1s\n  tcp-established: {timeout}");
+        remarks_with(SSH, &lines)
+    };
+    let lint = only(with("123m"));
+    assert_eq!(
+        (lint.code, &*lint.subject, lint.line, lint.column),
+        (Code::ShortTimeout, "tcp-established", Some(10), Some(3))
+    );
+    assert!(lint.message.contains("is 123m"), "{lint}");
+    assert!(lint.remedy.contains("124m"), "{lint}");
+    assert!(with("124m").is_empty());
 }
 
 #[test]
@@ -224,7 +288,8 @@ fn inbound_ports_in_the_ephemeral_range() {
 
 #[test]
 fn codes_are_the_same_in_json() {
-    let lint = only(remarks(VIM, "p: { from: [vim], services: [vnc] }", ""));
+    let points = format!("p: {{ from: [vim], services: [vnc] }}, {SSH}");
+    let lint = only(remarks(VIM, &points, ""));
     let json = serde_json::to_value(&lint).unwrap();
     assert_eq!(json["code"], Code::PlaintextService.as_str());
     assert_eq!(json["object"], "reference-point");

@@ -123,6 +123,7 @@ fn the_schema_refuses_mistakes() {
     let example: Value = json!({
         "apiVersion": "manoward/v1", "name": "n", "serial": 1, "interfaces": ["eth0"],
         "protect": ["interface-addresses", "2001:db8::1"],
+        "outbound": "any", "flow_timeouts": { "tcp-established": "2d" },
         "endpoints": { "v": { "role": "vim", "addresses": ["192.0.2.10"], "vlan": "200.100" } },
         "reference_points": { "p": { "from": ["vim"], "services": ["ssh"] } },
         "services": {
@@ -139,6 +140,15 @@ fn the_schema_refuses_mistakes() {
         ("/apiVersion", json!("manoward/v2")),
         ("/serial", json!(0)),
         ("/interfaces", json!([])),
+        ("/outbound", json!("observe")),
+        ("/outbound", Value::Null),
+        ("/flow_timeouts", json!(["5d"])),
+        ("/flow_timeouts", json!({ "tcp-open": "5d" })),
+        ("/flow_timeouts/tcp-established", json!(30)),
+        ("/flow_timeouts/tcp-established", json!("30")),
+        ("/flow_timeouts/tcp-established", json!("0s")),
+        ("/flow_timeouts/tcp-established", json!("1h30m")),
+        ("/flow_timeouts/tcp-established", json!("5w")),
         ("/endpoints/v/vlan", json!(200.1)),
         (
             "/endpoints/v",
@@ -155,5 +165,66 @@ fn the_schema_refuses_mistakes() {
         let mut wrong = example.clone();
         *wrong.pointer_mut(place).unwrap() = value;
         assert!(!validator.is_valid(&wrong), "{place}: {wrong}");
+    }
+}
+
+/// A valid policy with one more line.
+fn with(line: &str) -> String {
+    format!(
+        "apiVersion: manoward/v1\nname: n\nserial: 1\ninterfaces: [eth0]\nprotect: \
+         [interface-addresses]\nendpoints: {{}}\nreference_points: {{}}\n{line}\n"
+    )
+}
+
+/// Whether the schema accepts `text`, and whether the reader does.
+fn accepted(text: &str) -> (bool, bool) {
+    let json = as_json(yaml::parse(text, &mut Mistakes::default()).unwrap());
+    let validator = jsonschema::validator_for(&json_schema()).unwrap();
+    (validator.is_valid(&json), read(text, "f").is_ok())
+}
+
+#[test]
+fn schema_and_reader_accept_the_same_outbound_values_and_timeouts() {
+    let states = State::ALL.iter().map(|state| (state.name(), true));
+    for (state, valid) in states.chain([("tcp", false), ("TCP-opening", false), ("", false)]) {
+        let text = with(&format!("flow_timeouts: {{ \"{state}\": 5m }}"));
+        assert_eq!(accepted(&text), (valid, valid), "{state}");
+    }
+    for (duration, valid) in [
+        ("1s", true),
+        ("05d", true),
+        ("30d", true),
+        ("2592000s", true),
+        ("0d", false),
+        ("30", false),
+        ("1.5h", false),
+        ("5 d", false),
+        ("5D", false),
+        ("[5d]", false),
+    ] {
+        let text = with(&format!("flow_timeouts: {{ echo: {duration} }}"));
+        assert_eq!(accepted(&text), (valid, valid), "{duration}");
+    }
+    for (value, valid) in [
+        ("enforce", true),
+        ("audit", true),
+        ("any", true),
+        ("none", false),
+        ("[any]", false),
+    ] {
+        let text = with(&format!("outbound: {value}"));
+        assert_eq!(accepted(&text), (valid, valid), "{value}");
+    }
+}
+
+#[test]
+fn the_schema_gives_the_defaults_of_timeouts() {
+    let schema = json_schema();
+    let timeouts = &schema["properties"]["flow_timeouts"]["properties"];
+    for (state, timeout) in FlowTimeouts::default().iter() {
+        assert_eq!(
+            timeouts[state.name()]["default"],
+            json!(timeout.to_string())
+        );
     }
 }

@@ -47,6 +47,9 @@ const PIECES: &[&str] = &[
     "addresses: ",
     "ports: ",
     "from: ",
+    "outbound: ",
+    "flow_timeouts: ",
+    "5d",
 ];
 
 /// `SMALL` with some ranges of characters replaced by pieces.

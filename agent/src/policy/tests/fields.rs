@@ -169,3 +169,79 @@ fn values_are_in_range() {
         "ASCII",
     );
 }
+
+#[test]
+fn outbound_is_one_of_three() {
+    assert_mistake(
+        "serial: 42",
+        "serial: 42\noutbound: adit",
+        (4, "adit"),
+        "`adit` is no value of `outbound`",
+        "`audit`?",
+    );
+    assert_mistake(
+        "serial: 42",
+        "serial: 42\noutbound: off",
+        (4, "off"),
+        "`off`",
+        "`enforce`, `audit`, `any`",
+    );
+    assert_mistake(
+        "serial: 42",
+        "serial: 42\noutbound: true",
+        (4, "true"),
+        "must be text",
+        "`\"true\"`",
+    );
+}
+
+/// Asserts where the only mistake of these `flow_timeouts` is, and what it says.
+#[track_caller]
+fn assert_timeout_mistake(timeouts: &str, place: &str, message: &str, remedy: &str) {
+    let new = format!("serial: 42\nflow_timeouts: {timeouts}");
+    assert_mistake("serial: 42", &new, (4, place), message, remedy);
+}
+
+#[test]
+fn flow_timeouts_name_states() {
+    assert_timeout_mistake("5d", "5d", "mapping from names", "`STATE: 5m`");
+    assert_timeout_mistake(
+        "{ tcp_establishd: 5d }",
+        "tcp_establishd",
+        "`tcp_establishd` is not a state",
+        "`tcp-established`?",
+    );
+    assert_timeout_mistake(
+        "{ idle: 5d }",
+        "idle",
+        "`idle` is not a state",
+        "`tcp-opening`, `tcp-established`",
+    );
+    assert_timeout_mistake(
+        "{ echo: 5s, echo: 6s }",
+        "echo",
+        "`echo` is written twice",
+        "Keep one",
+    );
+}
+
+#[test]
+fn flow_timeouts_are_durations_with_a_unit() {
+    for (text, message, remedy) in [
+        ("30", "`30` has no unit", "Write `30s`"),
+        ("1h30m", "not a duration", "`90s`"),
+        ("-5m", "not a duration", "whole number"),
+        ("1.5", "not a duration", "whole number"),
+        ("0s", "out of range", "from 1s to 30d"),
+        ("31d", "out of range", "from 1s to 30d"),
+        ("99999999999999999999d", "out of range", "from 1s to 30d"),
+    ] {
+        assert_timeout_mistake(&format!("{{ echo: {text} }}"), text, message, remedy);
+    }
+    assert_timeout_mistake(
+        "{ echo: [5m] }",
+        "[",
+        "the timeout of `echo` must be a duration, not a list",
+        "tcp-established: 5d",
+    );
+}

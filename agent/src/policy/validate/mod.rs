@@ -10,18 +10,25 @@ mod names;
 mod overlap;
 mod reference_points;
 mod services;
+mod timeouts;
 mod uniqueness;
 
 use self::names::Choices;
 use super::{
     API_VERSION, Validated, limits,
     mistake::{At, Mistakes},
-    model::{Mode, Policy, Protect},
+    model::{Mode, Outbound, Policy, Protect},
     positions::{Object, Positions},
     raw::{RawPolicy, Text, Texts},
 };
 
 const MODES: Choices<Mode> = &[("enforce", Mode::Enforce), ("audit", Mode::Audit)];
+
+const OUTBOUND: Choices<Outbound> = &[
+    ("enforce", Outbound::Enforce),
+    ("audit", Outbound::Audit),
+    ("any", Outbound::Any),
+];
 
 /// Validates a policy; it may be used only if `mistakes` stays empty.
 pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
@@ -30,6 +37,9 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let name = name(raw.name.as_ref(), &mut positions, mistakes);
     let serial = serial(raw.serial.as_ref(), mistakes);
     let mode = names::choice(raw.mode.as_ref(), "mode", MODES, mistakes).unwrap_or_default();
+    let outbound = names::choice(raw.outbound.as_ref(), "outbound", OUTBOUND, mistakes);
+    let raw_timeouts = raw.flow_timeouts.unwrap_or_default();
+    let flow_timeouts = timeouts::validate(raw_timeouts, &mut positions, mistakes);
     let interfaces = interfaces(raw.interfaces, &mut positions, mistakes);
     let protect = protect(raw.protect, &mut positions, mistakes);
 
@@ -49,6 +59,8 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         name,
         serial,
         mode,
+        outbound: outbound.unwrap_or_default(),
+        flow_timeouts,
         interfaces,
         protect,
         endpoints: peers.endpoints,
