@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +18,11 @@ pub const DEFAULT_SOCKET: &str = "/run/manoward/control.sock";
 /// Where kernel objects are pinned.
 pub const DEFAULT_PINS: &str = "/sys/fs/bpf/manoward";
 
+/// Sizes of the table of flows.
+const FLOWS: RangeInclusive<u32> = 1 << 10..=1 << 20;
+/// Longest time to take over connections, seconds.
+const DAY: u32 = 24 * 60 * 60;
+
 /// Why there is no configuration.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -29,7 +35,9 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not what it should be.
-    #[error("{path}: {reason}. The keys are policy, state, socket, pins, hook and group")]
+    #[error(
+        "{path}: {reason}. The keys are policy, state, socket, pins, hook, flows, adoption_grace and group"
+    )]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -52,6 +60,11 @@ pub struct Config {
     pub pins: PathBuf,
     /// Where the programs look at packets.
     pub hook: Hook,
+    /// Flows that the table surely holds, 1,024 to 1,048,576. It takes 256 to 512 bytes for each.
+    pub flows: u32,
+    /// Seconds after the start, or after an address was added to the protected ones, in which TCP
+    /// connections are taken over in their midst; at most a day.
+    pub adoption_grace: u32,
     /// Group whose members may read over the socket; only root if not given.
     pub group: Option<String>,
 }
@@ -64,6 +77,8 @@ impl Default for Config {
             socket: DEFAULT_SOCKET.into(),
             pins: DEFAULT_PINS.into(),
             hook: Hook::default(),
+            flows: 65_536,
+            adoption_grace: 60,
             group: None,
         }
     }
@@ -99,7 +114,27 @@ impl Config {
                 reason: reason.to_owned(),
             }
         })?;
-        Ok(written.unwrap_or_default())
+        let config = written.unwrap_or_default();
+        config.check().map_err(|reason| ConfigError::Invalid {
+            path: path.to_owned(),
+            reason,
+        })?;
+        Ok(config)
+    }
+
+    /// Checks that numbers are in their ranges.
+    fn check(&self) -> Result<(), String> {
+        if !FLOWS.contains(&self.flows) {
+            let (least, most) = (FLOWS.start(), FLOWS.end());
+            return Err(format!("`flows` is {}, not {least} to {most}", self.flows));
+        }
+        if self.adoption_grace > DAY {
+            return Err(format!(
+                "`adoption_grace` is {}, not 0 to {DAY} seconds",
+                self.adoption_grace
+            ));
+        }
+        Ok(())
     }
 }
 

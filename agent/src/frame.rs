@@ -25,6 +25,10 @@ impl Packet for Frame<'_> {
         self.vlan
     }
 
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     fn ifindex(&self) -> u32 {
         self.ifindex
     }

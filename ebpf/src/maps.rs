@@ -12,10 +12,13 @@ use verdict::{
     address::{Ipv4, Ipv6},
     counters::{self, Count, Direction, EndpointCount},
     endpoint,
-    flow::{Entry, Flows, Key, table},
+    flow::{
+        Entry, FlowSet, Flows, Key,
+        table::{self, WAYS},
+    },
     image::{Line, Missing, Tables},
     judge::protected,
-    layout::{CHUNK_FLOWS, CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
+    layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
 };
 
@@ -48,16 +51,10 @@ static FIRST: Array<Chunk, { SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMaps::new();
 
-/// A part of the table of flows.
-#[repr(C)]
-pub struct FlowChunk {
-    entries: [Entry; CHUNK_FLOWS as usize],
-}
-
-/// Key: number of a chunk; user space sets how many there are. Written by the programs. Read by the
+/// Key: number of a set; user space sets how many there are. Written by the programs, read by the
 /// agent.
 #[btf_map]
-static FLOWS: Array<FlowChunk, 1, MMAPABLE> = Array::new();
+static FLOWS: Array<FlowSet, 1, MMAPABLE> = Array::new();
 
 /// Key 0: what the agent tells about the table of flows. Never changes while there are flows, but
 /// for the deadline.
@@ -208,8 +205,8 @@ impl OpenFlows {
 impl Flows for OpenFlows {
     #[inline(always)]
     fn entry(&self, index: u32) -> Option<&Entry> {
-        let chunk = FLOWS.get(index / CHUNK_FLOWS)?;
-        Some(&chunk.entries[(index % CHUNK_FLOWS) as usize])
+        let set = FLOWS.get(index / WAYS)?;
+        Some(&set[(index % WAYS) as usize])
     }
 
     #[inline(always)]

@@ -67,7 +67,10 @@ pub struct EndpointCount {
     pub sent: Fates,
 }
 
-const _: () = assert!(DIRECTION_CELLS == 1 << 16, "a cell is 16 bits of an outcome");
+const _: () = assert!(
+    DIRECTION_CELLS == 1 << 16,
+    "a cell is 16 bits of an outcome"
+);
 const _: () = assert!(size_of::<Count>() == 16 && size_of::<EndpointCount>() == 64);
 
 /// What the counter at `cell` ([`Direction::cell`]) counts: direction, rule, audited, reason; `None`

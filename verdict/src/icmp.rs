@@ -164,7 +164,9 @@ mod tests {
     #[test]
     fn every_type_has_one_purpose() {
         let of = |class, classify: fn(u8) -> Class| -> std::vec::Vec<u8> {
-            (0..=u8::MAX).filter(|&kind| classify(kind) == class).collect()
+            (0..=u8::MAX)
+                .filter(|&kind| classify(kind) == class)
+                .collect()
         };
         assert_eq!(of(Class::ERROR, Class::of_icmp), [3, 11, 12]);
         assert_eq!(of(Class::REDIRECT, Class::of_icmp), [5]);
@@ -175,7 +177,10 @@ mod tests {
         assert_eq!(of(Class::REDIRECT, Class::of_icmpv6), [137]);
         assert_eq!(of(Class::ECHO_REQUEST, Class::of_icmpv6), [128]);
         assert_eq!(of(Class::ECHO_REPLY, Class::of_icmpv6), [129]);
-        assert_eq!(of(Class::MEMBERSHIP, Class::of_icmpv6), [130, 131, 132, 143]);
+        assert_eq!(
+            of(Class::MEMBERSHIP, Class::of_icmpv6),
+            [130, 131, 132, 143]
+        );
         assert_eq!(of(Class::DISCOVERY, Class::of_icmpv6), [133, 134, 135, 136]);
     }
 }

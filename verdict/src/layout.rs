@@ -14,11 +14,8 @@ pub const SLOTS: u32 = 4;
 /// kernels before 5.18 take as one value, which is 4 MiB at most.
 pub const CHUNK_LINES: u32 = 1 << 14;
 
-/// Flows of a chunk of their table: 1 MiB.
-pub const CHUNK_FLOWS: u32 = 1 << 14;
-
-/// Most chunks of the table of flows: 256 MiB.
-pub const FLOW_CHUNKS: u32 = 256;
+/// Most sets of the table of flows: 256 MiB.
+pub const MAX_FLOW_SETS: u32 = 1 << 19;
 
 /// What the agent tells about the table of flows.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -95,8 +95,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
             Conversation::of_fragment(datagram.source, self.address, datagram)
         } else {
             datagram.check_length()?;
-            let to_group =
-                destination(self.tables, self.address)? == Destination::Group;
+            let to_group = destination(self.tables, self.address)? == Destination::Group;
             let mut quoted = None;
             let ends = if protocol == A::ICMP {
                 let message = icmp::Message::read(self.packet, datagram.transport)?;

@@ -24,7 +24,7 @@ const SHOWN: usize = 3;
 #[command(after_help = "\
 Examples:
   manoward endpoints
-  manoward endpoints --output json | jq '.endpoints[] | select(.passed.packets == 0).name'")]
+  manoward endpoints --output json | jq '.endpoints[] | select(.received.passed.packets == 0).name'")]
 pub struct Endpoints {}
 
 pub async fn run(_: Endpoints, context: &Context) -> anyhow::Result<Exit> {
@@ -50,7 +50,7 @@ fn show(out: &mut impl Write, endpoints: &[EndpointEntry], width: Option<u16>) -
         Column::Number("DROPPED"),
     ]);
     for endpoint in endpoints {
-        let dropped = if endpoint.dropped.packets > 0 {
+        let dropped = if endpoint.received.dropped.packets > 0 {
             Tone::Bad
         } else {
             Tone::Quiet
@@ -60,14 +60,14 @@ fn show(out: &mut impl Write, endpoints: &[EndpointEntry], width: Option<u16>) -
             Tone::Plain.cell(&endpoint.role),
             Tone::Plain.cell(addresses(endpoint)),
             Tone::Quiet.cell(binding(endpoint)),
-            Tone::Plain.cell(packets(endpoint.passed)),
-            dropped.cell(packets(endpoint.dropped)),
+            Tone::Plain.cell(packets(endpoint.received.passed)),
+            dropped.cell(packets(endpoint.received.dropped)),
         ]);
     }
     out.write_all(table.render(width).as_bytes())?;
     let heard = endpoints
         .iter()
-        .filter(|endpoint| endpoint.passed.packets > 0);
+        .filter(|endpoint| endpoint.received.passed.packets > 0);
     let summary = format!(
         "{}, {} of them heard of; counts are packets",
         counted(endpoints.len(), "endpoint"),

@@ -9,7 +9,7 @@ use axum::{
 use super::api::{Failure, Report};
 use crate::{
     datapath::{CounterError, PinError},
-    enforcer::{AnswerError, ApplyError},
+    enforcer::{AnswerError, ApplyError, FlowQueryError},
     policy::PolicyError,
 };
 
@@ -110,7 +110,7 @@ impl From<AnswerError> for Failed {
         let (status, code) = match &error {
             AnswerError::NoPolicy => (StatusCode::CONFLICT, "no-policy"),
             AnswerError::Disagreement { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "disagreement"),
-            AnswerError::Load(_) | AnswerError::Explain(_) => {
+            AnswerError::Load(_) | AnswerError::Explain(_) | AnswerError::Flows(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }
             _ => (StatusCode::BAD_REQUEST, "bad-request"),
@@ -122,6 +122,17 @@ impl From<AnswerError> for Failed {
 impl From<CounterError> for Failed {
     fn from(error: CounterError) -> Self {
         Self::internal(&error.to_string())
+    }
+}
+
+impl From<FlowQueryError> for Failed {
+    fn from(error: FlowQueryError) -> Self {
+        let (status, code) = match &error {
+            FlowQueryError::NoPolicy => (StatusCode::CONFLICT, "no-policy"),
+            FlowQueryError::Flows(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            _ => (StatusCode::BAD_REQUEST, "bad-request"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `GET /v1/status` | | [`Status`] |
 //! | `GET /v1/stats` | | [`Stats`] |
 //! | `GET /v1/endpoints` | | [`EndpointList`] |
+//! | `GET /v1/flows` | [`FlowQuery`] as its query | [`FlowList`] |
 //! | `GET /v1/policy` | | [`PolicyText`] |
 //! | `POST /v1/policy/check` | [`Candidate`] | [`Report`] |
 //! | `POST /v1/policy/diff` | [`Candidate`] | [`Difference`] |
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     datapath::{Attachment, Hook},
-    policy::{Change, Lint, Mistake, Mode},
+    policy::{Change, Lint, Mistake, Mode, Outbound},
 };
 
 /// What the agent does.
@@ -56,6 +57,8 @@ pub struct PolicyInForce {
     pub serial: u64,
     /// Mode of what no reference point governs.
     pub mode: Mode,
+    /// What is done about connections that the host opens and no reference point permits.
+    pub outbound: Outbound,
     /// When it was applied (RFC 3339).
     pub applied: String,
     /// Number of endpoints.
@@ -87,6 +90,26 @@ pub enum Fate {
     Audited,
 }
 
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// To the host.
+    #[default]
+    In,
+    /// From the host.
+    Out,
+}
+
+/// What became of the packets of one direction.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Fates {
+    /// What passed, audited packets included.
+    pub passed: Count,
+    /// What was dropped.
+    pub dropped: Count,
+}
+
 /// Exact counts since the programs were first attached.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Stats {
@@ -101,6 +124,8 @@ pub struct Stats {
 /// A verdict counter.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct VerdictCount {
+    /// Which way the packets went.
+    pub direction: Way,
     /// Reference point that governs the packets; `None` if none does.
     pub reference_point: Option<String>,
     /// Service that they asked for; `None` if none.
@@ -119,10 +144,10 @@ pub struct VerdictCount {
 pub struct EndpointCount {
     /// Name of the endpoint.
     pub name: String,
-    /// What passed, audited packets included.
-    pub passed: Count,
-    /// What was dropped.
-    pub dropped: Count,
+    /// Packets from it.
+    pub received: Fates,
+    /// Packets to it.
+    pub sent: Fates,
 }
 
 /// The endpoints of the policy in force.
@@ -149,10 +174,90 @@ pub struct EndpointEntry {
     pub vlan: Option<String>,
     /// Interface it is bound to.
     pub interface: Option<String>,
-    /// What passed, audited packets included.
-    pub passed: Count,
-    /// What was dropped.
-    pub dropped: Count,
+    /// Packets from it.
+    pub received: Fates,
+    /// Packets to it.
+    pub sent: Fates,
+}
+
+/// Which flows are asked for; what is not given does not matter.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct FlowQuery {
+    /// Name of the remote endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Role of the remote endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Reference point that permits the flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_point: Option<String>,
+    /// Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Protocol, by name or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Local or remote address, or a prefix that covers one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Local or remote port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Name of the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Most flows that are listed; those of which the last packet is most recent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// Flows: connections that the host, or a protected guest, opened.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct FlowList {
+    /// Flows of the query, the most recent first.
+    pub flows: Vec<FlowEntry>,
+    /// How many match the query.
+    pub matching: usize,
+    /// How many there are.
+    pub open: usize,
+    /// How many the table surely holds.
+    pub capacity: usize,
+}
+
+/// A flow.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct FlowEntry {
+    /// Name of the protocol, or its number.
+    pub protocol: String,
+    /// Address of the host, or of the guest; the unspecified one if it had none yet.
+    pub local: IpAddr,
+    /// Its port; of echo, the identifier.
+    pub local_port: u16,
+    /// Address of the peer; the unspecified one if a group was asked.
+    pub remote: IpAddr,
+    /// Its port.
+    pub remote_port: u16,
+    /// Name of the state.
+    pub state: String,
+    /// Endpoint that the remote address belongs to.
+    pub endpoint: Option<String>,
+    /// Its role.
+    pub role: Option<String>,
+    /// Reference point that permits the flow.
+    pub reference_point: Option<String>,
+    /// Service.
+    pub service: Option<String>,
+    /// Seconds since the first packet.
+    pub age_s: f64,
+    /// Seconds since the last packet.
+    pub idle_s: f64,
+    /// Seconds until the flow ends without another packet.
+    pub expires_s: f64,
+    /// Bytes of whole frames to the peer.
+    pub sent_bytes: u64,
+    /// Bytes of whole frames from the peer.
+    pub received_bytes: u64,
 }
 
 /// The text of the policy in force.
@@ -245,9 +350,13 @@ pub enum Question {
     Frame {
         /// The digits; white space and colons are skipped.
         hex: String,
-        /// Name of the interface that it arrives on; the first attached one if not given.
+        /// Name of the interface that it arrives on, or leaves by; the first attached one if not
+        /// given.
         #[serde(default)]
         interface: Option<String>,
+        /// Which way it goes.
+        #[serde(default)]
+        direction: Way,
     },
     /// A packet that opens a connection. What an endpoint is bound to and is not given here is
     /// taken from its binding.
@@ -270,9 +379,13 @@ pub enum Question {
         /// VLAN: an id, `untagged`, or `OUTER.INNER`.
         #[serde(default)]
         vlan: Option<String>,
-        /// Name of the interface that it arrives on; the first attached one if not given.
+        /// Name of the interface that it arrives on, or leaves by; the first attached one if not
+        /// given.
         #[serde(default)]
         interface: Option<String>,
+        /// Which way it goes.
+        #[serde(default)]
+        direction: Way,
     },
 }
 
@@ -287,11 +400,11 @@ pub struct Explanation {
     pub reference_point: Option<String>,
     /// Service that it asks for.
     pub service: Option<String>,
-    /// Endpoint that it comes from.
+    /// Endpoint that it comes from, or goes to.
     pub endpoint: Option<String>,
     /// Role of the endpoint.
     pub role: Option<String>,
-    /// Prefix of the endpoint that covers the source.
+    /// Prefix of the endpoint that covers the peer's address.
     pub prefix: Option<String>,
     /// A sentence.
     pub because: String,

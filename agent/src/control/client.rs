@@ -18,8 +18,8 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 
 use super::api::{
-    Applied, Candidate, Detached, Difference, EndpointList, Explanation, Failure, PolicyText,
-    Question, Report, Stats, Status,
+    Applied, Candidate, Detached, Difference, EndpointList, Explanation, Failure, FlowList,
+    FlowQuery, PolicyText, Question, Report, Stats, Status,
 };
 
 /// How long an answer that only reads may take.
@@ -157,6 +157,17 @@ impl Client {
     /// How a policy differs from the one in force.
     pub async fn diff(&self, candidate: &Candidate) -> Result<Difference, ClientError> {
         self.post("/v1/policy/diff", candidate).await
+    }
+
+    /// The flows that `query` asks for.
+    pub async fn flows(&self, query: &FlowQuery) -> Result<FlowList, ClientError> {
+        let path = "/v1/flows";
+        let query =
+            serde_urlencoded::to_string(query).map_err(|error| ClientError::Unintelligible {
+                request: format!("GET {path}"),
+                reason: error.to_string(),
+            })?;
+        self.get(&format!("{path}?{query}")).await
     }
 
     /// Applies a policy.

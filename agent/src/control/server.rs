@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Extension, Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, connect_info::Connected},
+    extract::{ConnectInfo, DefaultBodyLimit, Query, connect_info::Connected},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use super::{
     answers::{Answer, Failed, not_allowed},
-    api::{Candidate, Detached, Question},
+    api::{Candidate, Detached, FlowQuery, Question},
 };
 use crate::{datapath::interface::Interfaces, enforcer::Enforcer};
 
@@ -150,6 +150,7 @@ pub async fn serve(
         .route("/v1/status", get(status))
         .route("/v1/stats", get(stats))
         .route("/v1/endpoints", get(endpoints))
+        .route("/v1/flows", get(flows))
         .route("/v1/policy", get(policy))
         .route("/v1/policy/check", post(check))
         .route("/v1/policy/diff", post(diff))
@@ -180,6 +181,10 @@ async fn stats(Extension(shared): State) -> Response {
 
 async fn endpoints(Extension(shared): State) -> Response {
     blocking(shared, |enforcer| Ok(enforcer.endpoints()?)).await
+}
+
+async fn flows(Extension(shared): State, Query(query): Query<FlowQuery>) -> Response {
+    blocking(shared, move |enforcer| Ok(enforcer.flows(&query)?)).await
 }
 
 async fn policy(Extension(shared): State) -> Response {

@@ -16,7 +16,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{
-    Datapath, Hook, LoadError,
+    Datapath, Hook, LoadError, Program, clsact,
     interface::{Carrier, Interfaces},
     load, owner,
     pins::{LinkPin, PinError},
@@ -32,10 +32,23 @@ pub enum HookMode {
     XdpGeneric,
     /// TCX ingress.
     Tcx,
+    /// TCX egress.
+    TcxEgress,
+    /// A filter of the clsact qdisc, ingress.
+    Clsact,
+    /// A filter of the clsact qdisc, egress.
+    ClsactEgress,
 }
 
 impl HookMode {
-    const ALL: [Self; 3] = [Self::XdpNative, Self::XdpGeneric, Self::Tcx];
+    const ALL: [Self; 6] = [
+        Self::XdpNative,
+        Self::XdpGeneric,
+        Self::Tcx,
+        Self::TcxEgress,
+        Self::Clsact,
+        Self::ClsactEgress,
+    ];
 
     /// Name, as in pins and in what people read.
     #[must_use]
@@ -44,6 +57,9 @@ impl HookMode {
             Self::XdpNative => "xdp-native",
             Self::XdpGeneric => "xdp-generic",
             Self::Tcx => "tcx",
+            Self::TcxEgress => "tcx-egress",
+            Self::Clsact => "clsact",
+            Self::ClsactEgress => "clsact-egress",
         }
     }
 
@@ -51,6 +67,42 @@ impl HookMode {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+
+    /// Whether the program looks at packets out.
+    #[must_use]
+    pub const fn is_egress(self) -> bool {
+        matches!(self, Self::TcxEgress | Self::ClsactEgress)
+    }
+
+    /// The program that is attached so.
+    const fn program(self) -> Program {
+        match self {
+            Self::XdpNative | Self::XdpGeneric => Program::Xdp,
+            Self::Tcx | Self::Clsact => Program::In,
+            Self::TcxEgress | Self::ClsactEgress => Program::Out,
+        }
+    }
+
+    const fn is_clsact(self) -> bool {
+        matches!(self, Self::Clsact | Self::ClsactEgress)
+    }
+
+    /// The direction, if this is a filter of the clsact qdisc.
+    pub(super) const fn clsact_direction(self) -> Option<TcAttachType> {
+        if self.is_clsact() {
+            Some(self.direction())
+        } else {
+            None
+        }
+    }
+
+    const fn direction(self) -> TcAttachType {
+        if self.is_egress() {
+            TcAttachType::Egress
+        } else {
+            TcAttachType::Ingress
+        }
     }
 }
 
@@ -152,9 +204,9 @@ impl Datapath {
         pinned: &[LinkPin],
     ) -> Result<Vec<Attachment>, AttachError> {
         let whole = self.attach_one(carrier, interfaces, pinned)?;
-        let degraded = whole.mode == HookMode::XdpGeneric;
+        let degraded = whole[0].mode == HookMode::XdpGeneric;
         if !degraded || carrier.members.is_empty() {
-            return Ok(vec![whole]);
+            return Ok(whole.to_vec());
         }
         let mut attachments = Vec::new();
         for (index, name) in &carrier.members {
@@ -164,52 +216,123 @@ impl Datapath {
                 members: Vec::new(),
                 via: Some(carrier.via.clone().unwrap_or_else(|| carrier.name.clone())),
             };
-            attachments.push(self.attach_one(&member, interfaces, pinned)?);
+            attachments.extend(self.attach_one(&member, interfaces, pinned)?);
         }
         Ok(attachments)
     }
 
+    /// Attaches both programs to `carrier`; the one for packets in first in the answer.
     fn attach_one(
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
         pinned: &[LinkPin],
-    ) -> Result<Attachment, AttachError> {
-        let wanted = |pin: &&LinkPin| {
-            pin.ifindex == carrier.index && (pin.mode == HookMode::Tcx) == (self.hook == Hook::Tcx)
-        };
-        if let Some(&pin) = pinned.iter().find(wanted) {
-            match self.renew(pin) {
-                Ok(()) => return Ok(attachment(carrier, pin.mode, None)),
-                Err(refusal) => {
-                    let reason = refusal.reason;
-                    warn!(
-                        interface = carrier.name,
-                        reason, "link is gone, attaching anew"
-                    );
-                    self.release(pin, interfaces);
-                }
+    ) -> Result<[Attachment; 2], AttachError> {
+        // Out first: a connection whose opening was not seen would have no answer.
+        let egress = self.classifier_mode(true);
+        let out = self.attach_mode(carrier, egress, interfaces, pinned)?;
+        let into = match self.hook {
+            Hook::Xdp => self.attach_ingress_xdp(carrier, interfaces, pinned)?,
+            Hook::Tcx => {
+                let ingress = self.classifier_mode(false);
+                self.attach_mode(carrier, ingress, interfaces, pinned)?
             }
+        };
+        Ok([into, out])
+    }
+
+    /// How classifiers are attached in this kernel.
+    const fn classifier_mode(&self, egress: bool) -> HookMode {
+        match (self.features.tcx, egress) {
+            (true, true) => HookMode::TcxEgress,
+            (true, false) => HookMode::Tcx,
+            (false, true) => HookMode::ClsactEgress,
+            (false, false) => HookMode::Clsact,
         }
-        match self.hook {
-            Hook::Xdp => self.attach_xdp(carrier, interfaces),
-            Hook::Tcx => self.attach_tcx(carrier),
+    }
+
+    /// Puts the program into the link that is pinned, if one of these modes is and lives.
+    fn renewed(
+        &mut self,
+        carrier: &Carrier,
+        modes: &[HookMode],
+        interfaces: &Interfaces,
+        pinned: &[LinkPin],
+    ) -> Option<Attachment> {
+        let there = |pin: &&LinkPin| pin.ifindex == carrier.index && modes.contains(&pin.mode);
+        let pin = *pinned.iter().find(there)?;
+        match self.renew(pin, carrier) {
+            Ok(()) => Some(attachment(carrier, pin.mode, None)),
+            Err(refusal) => {
+                let reason = refusal.reason;
+                warn!(
+                    interface = carrier.name,
+                    reason, "link is gone, attaching anew"
+                );
+                self.release(pin, interfaces);
+                None
+            }
         }
     }
 
     /// Puts this datapath's program into a link that is pinned; fails if the link is dead.
-    fn renew(&mut self, pin: LinkPin) -> Result<(), Refusal> {
+    fn renew(&mut self, pin: LinkPin, carrier: &Carrier) -> Result<(), Refusal> {
+        if pin.mode.is_clsact() {
+            return self.try_clsact(carrier, pin.mode);
+        }
         let link = FdLink::from(PinnedLink::from_pin(self.pins.link(pin))?);
-        match pin.mode {
-            HookMode::XdpNative | HookMode::XdpGeneric => {
+        match pin.mode.program() {
+            Program::Xdp => {
                 load::xdp(&mut self.ebpf)?.attach_to_link(XdpLink::try_from(link)?)?;
             }
-            HookMode::Tcx => {
+            program => {
                 let link = SchedClassifierLink::try_from(link)?;
-                load::classifier(&mut self.ebpf)?.attach_to_link(link)?;
+                load::classifier(&mut self.ebpf, program)?.attach_to_link(link)?;
             }
         }
         Ok(())
+    }
+
+    fn attach_ingress_xdp(
+        &mut self,
+        carrier: &Carrier,
+        interfaces: &Interfaces,
+        pinned: &[LinkPin],
+    ) -> Result<Attachment, AttachError> {
+        let modes = [HookMode::XdpNative, HookMode::XdpGeneric];
+        match self.renewed(carrier, &modes, interfaces, pinned) {
+            Some(attachment) => Ok(attachment),
+            None => self.attach_xdp(carrier, interfaces),
+        }
+    }
+
+    /// Attaches a classifier.
+    fn attach_mode(
+        &mut self,
+        carrier: &Carrier,
+        mode: HookMode,
+        interfaces: &Interfaces,
+        pinned: &[LinkPin],
+    ) -> Result<Attachment, AttachError> {
+        if let Some(attachment) = self.renewed(carrier, &[mode], interfaces, pinned) {
+            return Ok(attachment);
+        }
+        let attached = if mode.is_clsact() {
+            self.try_clsact(carrier, mode)
+        } else {
+            self.try_tcx(carrier, mode)
+        };
+        attached.map_err(|refusal| AttachError::Refused {
+            interface: carrier.name.clone(),
+            reason: refusal.reason,
+        })?;
+        info!(
+            interface = carrier.name,
+            mode = mode.name(),
+            via = carrier.via,
+            "attached"
+        );
+        Ok(attachment(carrier, mode, None))
     }
 
     fn attach_xdp(
@@ -266,32 +389,31 @@ impl Datapath {
         Ok(())
     }
 
-    fn attach_tcx(&mut self, carrier: &Carrier) -> Result<Attachment, AttachError> {
-        let mode = HookMode::Tcx;
-        self.try_tcx(carrier)
-            .map_err(|refusal| AttachError::Refused {
-                interface: carrier.name.clone(),
-                reason: format!("{}. TCX needs Linux 6.6", refusal.reason),
-            })?;
-        info!(
-            interface = carrier.name,
-            mode = mode.name(),
-            via = carrier.via,
-            "attached"
-        );
-        Ok(attachment(carrier, mode, None))
-    }
-
-    /// Attaches the classifier in front of every other, and pins the link.
-    fn try_tcx(&mut self, carrier: &Carrier) -> Result<(), Refusal> {
+    /// Attaches a classifier in front of every other, and pins the link.
+    fn try_tcx(&mut self, carrier: &Carrier, mode: HookMode) -> Result<(), Refusal> {
         let path = self.pins.link(LinkPin {
-            mode: HookMode::Tcx,
+            mode,
             ifindex: carrier.index,
         });
-        let program = load::classifier(&mut self.ebpf)?;
+        let program = load::classifier(&mut self.ebpf, mode.program())?;
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
-        let id = program.attach_with_options(&carrier.name, TcAttachType::Ingress, options)?;
+        let id = program.attach_with_options(&carrier.name, mode.direction(), options)?;
         FdLink::try_from(program.take_link(id)?)?.pin(path)?;
+        Ok(())
+    }
+
+    /// Attaches a classifier to the clsact qdisc, and pins it as the sign of that.
+    fn try_clsact(&mut self, carrier: &Carrier, mode: HookMode) -> Result<(), Refusal> {
+        let path = self.pins.link(LinkPin {
+            mode,
+            ifindex: carrier.index,
+        });
+        let program = load::classifier(&mut self.ebpf, mode.program())?;
+        clsact::attach(program, &carrier.name, mode.direction())?;
+        if path.exists() {
+            fs::remove_file(&path)?;
+        }
+        program.pin(path)?;
         Ok(())
     }
 
@@ -300,7 +422,7 @@ impl Datapath {
         let name = interfaces
             .get(pin.ifindex)
             .map_or("(gone)", |interface| &interface.name);
-        match fs::remove_file(self.pins.link(pin)) {
+        match self.pins.release(pin) {
             Ok(()) => info!(interface = name, mode = pin.mode.name(), "detached"),
             Err(error) => warn!(interface = name, %error, "cannot remove the pin of a link"),
         }

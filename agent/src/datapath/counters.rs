@@ -3,7 +3,7 @@
 use aya::maps::{MapData, MapError, PerCpuArray, PerCpuValues};
 use thiserror::Error;
 use verdict::{
-    counters::{Count, EndpointCount, VERDICT_CELLS, of_cell},
+    counters::{Count, Direction, EndpointCount, Fates, VERDICT_CELLS, of_cell},
     reason::{Outcome, Reason},
 };
 
@@ -32,6 +32,8 @@ pub enum CounterError {
 /// A verdict counter, summed over all CPUs.
 #[derive(Clone, Copy, Debug)]
 pub struct VerdictCounter {
+    /// Which way the packets went.
+    pub direction: Direction,
     /// Rule, reason and mode that it counts; its endpoint is 0.
     pub outcome: Outcome,
     /// How many.
@@ -70,7 +72,7 @@ impl Counters {
     ) -> Result<Vec<VerdictCounter>, CounterError> {
         let mut counters = Vec::new();
         for cell in rules.flat_map(cells) {
-            let Some((rule, audited, reason)) = of_cell(cell) else {
+            let Some((direction, rule, audited, reason)) = of_cell(cell) else {
                 continue;
             };
             let values = self.verdicts.get(&cell, 0).map_err(failed("read"))?;
@@ -79,7 +81,11 @@ impl Counters {
                 .fold(Count::default(), |sum, value| add(sum, value.0));
             if count.packets != 0 {
                 let outcome = Outcome::new(reason, audited, rule, 0);
-                counters.push(VerdictCounter { outcome, count });
+                counters.push(VerdictCounter {
+                    direction,
+                    outcome,
+                    count,
+                });
             }
         }
         Ok(counters)
@@ -97,8 +103,8 @@ impl Counters {
                     values
                         .iter()
                         .fold(EndpointCount::default(), |sum, value| EndpointCount {
-                            passed: add(sum.passed, value.0.passed),
-                            dropped: add(sum.dropped, value.0.dropped),
+                            received: add_fates(sum.received, value.0.received),
+                            sent: add_fates(sum.sent, value.0.sent),
                         });
                 Ok(EndpointCounter { endpoint, count })
             })
@@ -134,8 +140,11 @@ impl Counters {
 
 /// Cells of one rule.
 fn cells(rule: u16) -> impl Iterator<Item = u32> {
-    let first = u32::from(rule) * 2 * Reason::SPACE;
-    (first..first + 2 * Reason::SPACE).filter(|&cell| cell < VERDICT_CELLS)
+    let first = Outcome::new(Reason::ALL[0], false, rule, 0);
+    Direction::ALL.into_iter().flat_map(move |direction| {
+        let first = direction.cell(first);
+        (first..first + 2 * Reason::SPACE).filter(|&cell| cell < VERDICT_CELLS)
+    })
 }
 
 fn zeros<V: aya::Pod + Default>() -> Result<PerCpuValues<V>, CounterError> {
@@ -143,6 +152,13 @@ fn zeros<V: aya::Pod + Default>() -> Result<PerCpuValues<V>, CounterError> {
         aya::util::nr_cpus().map_err(|(_, error)| failed("clear")(MapError::IoError(error)))?;
     PerCpuValues::try_from(vec![V::default(); cpus])
         .map_err(|error| failed("clear")(MapError::IoError(error)))
+}
+
+fn add_fates(a: Fates, b: Fates) -> Fates {
+    Fates {
+        passed: add(a.passed, b.passed),
+        dropped: add(a.dropped, b.dropped),
+    }
 }
 
 fn add(a: Count, b: Count) -> Count {

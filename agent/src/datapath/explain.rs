@@ -14,9 +14,9 @@ use thiserror::Error;
 use verdict::reason::Outcome;
 
 use super::{
-    Hook, LoadError, Pins,
+    LoadError, Pins, Program,
     kernel::Features,
-    load::{self, Settings},
+    load::{self, Purpose, Settings},
     maps::name,
 };
 
@@ -47,29 +47,55 @@ pub enum ExplainError {
 /// Longest frame that a program is run on: one buffer, with the room the kernel needs in it.
 const MAX_FRAME: usize = 3520;
 
-/// The twin of the program in force.
+/// The twin of a program in force.
 #[derive(Debug)]
 pub struct Explainer {
     ebpf: Ebpf,
-    hook: Hook,
+    program: Program,
 }
 
 impl Explainer {
-    /// Loads the twin of the program of `hook` over the image pinned under `pins`.
-    pub fn load(pins: &Pins, hook: Hook, features: Features) -> Result<Self, LoadError> {
-        let settings = Settings::new(features, true, pins)?;
-        let mut loader = settings.loader(pins, &[name::CONTROL, name::FIRST, name::IMAGES]);
+    /// Loads the twin of `program` over the image and the flows pinned under `pins`. It changes
+    /// nothing.
+    pub fn load(pins: &Pins, program: Program, features: Features) -> Result<Self, LoadError> {
+        Self::load_for(Purpose::Explain, pins, program, features)
+    }
+
+    /// Loads one that opens and follows flows, as the program in force does.
+    pub fn rehearsing(
+        pins: &Pins,
+        program: Program,
+        features: Features,
+    ) -> Result<Self, LoadError> {
+        Self::load_for(Purpose::Rehearse, pins, program, features)
+    }
+
+    pub(super) fn load_for(
+        purpose: Purpose,
+        pins: &Pins,
+        program: Program,
+        features: Features,
+    ) -> Result<Self, LoadError> {
+        let settings = Settings::new(features, purpose, pins, 1)?;
+        let shared = [
+            name::CONTROL,
+            name::FIRST,
+            name::IMAGES,
+            name::FLOWS,
+            name::FLOW_CONTROL,
+        ];
+        let mut loader = settings.loader(pins, &shared);
         // Its counts are of no interest, and counters are most of the memory.
         for name in [name::VERDICTS, name::ENDPOINTS] {
             loader.map_max_entries(name, 1);
         }
         let mut ebpf = loader.load(load::OBJECT)?;
-        load::load_program(&mut ebpf, hook)?;
-        Ok(Self { ebpf, hook })
+        load::load_program(&mut ebpf, program)?;
+        Ok(Self { ebpf, program })
     }
 
-    /// What the program decides about `frame` arriving on the interface `ifindex`; 0 stands for
-    /// the loopback interface.
+    /// What the program decides about `frame` arriving on, or leaving by, the interface `ifindex`; 0
+    /// stands for the loopback interface.
     pub fn outcome(&mut self, frame: &[u8], ifindex: u32) -> Result<Outcome, ExplainError> {
         if !(14..=MAX_FRAME).contains(&frame.len()) {
             return Err(ExplainError::Length(frame.len()));
@@ -79,14 +105,14 @@ impl Explainer {
             ctx_in: context,
             ..TestRunOptions::default()
         };
-        let result = match self.hook {
-            Hook::Xdp => {
+        let result = match self.program {
+            Program::Xdp => {
                 let context = xdp_context(frame.len() as u32, ifindex);
                 load::xdp(&mut self.ebpf)?.test_run(options(Some(&context)))
             }
-            Hook::Tcx => {
+            Program::In | Program::Out => {
                 let context = skb_context(ifindex);
-                load::classifier(&mut self.ebpf)?.test_run(options(Some(&context)))
+                load::classifier(&mut self.ebpf, self.program)?.test_run(options(Some(&context)))
             }
         }
         .map_err(refusal)?;
@@ -96,7 +122,7 @@ impl Explainer {
             .ok_or(LoadError::Missing(name::TRACE))?;
         let trace: Array<_, u64> = trace.try_into()?;
         let outcome = Outcome::from_word(trace.get(&0, 0)?).ok_or(ExplainError::NoOutcome)?;
-        if self.hook.verdict(result.return_value) == Some(outcome.verdict()) {
+        if self.program.verdict(result.return_value) == Some(outcome.verdict()) {
             Ok(outcome)
         } else {
             Err(ExplainError::NoOutcome)

@@ -6,8 +6,12 @@ use thiserror::Error;
 
 /// Oldest kernel that has everything the programs use, major and minor.
 const OLDEST: (u32, u32) = (5, 10);
+/// The kernel that has a clock which is cheap to read.
+const COARSE_CLOCK: (u32, u32) = (5, 11);
 /// The kernel that knows frames of several buffers.
 const MULTI_BUFFER: (u32, u32) = (5, 18);
+/// The kernel that has TCX.
+const TCX: (u32, u32) = (6, 6);
 
 /// Capabilities that loading and attaching need (capability.h), with their bits.
 const CAPABILITIES: [(&str, u32); 3] =
@@ -48,8 +52,12 @@ pub enum KernelError {
 /// What the running kernel can do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Features {
+    /// A clock that is cheap to read.
+    pub coarse_clock: bool,
     /// Frames of several buffers.
     pub multi_buffer: bool,
+    /// TCX: classifiers with links of their own.
+    pub tcx: bool,
 }
 
 /// Checks that the kernel and this process can run the datapath.
@@ -71,7 +79,9 @@ pub fn check_kernel() -> Result<Features, KernelError> {
         return Err(KernelError::NoBtf);
     }
     Ok(Features {
+        coarse_clock: version >= COARSE_CLOCK,
         multi_buffer: version >= MULTI_BUFFER,
+        tcx: version >= TCX,
     })
 }
 

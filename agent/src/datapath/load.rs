@@ -8,7 +8,11 @@ use aya::{
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use verdict::{layout::Control, reason::Verdict};
+use verdict::{
+    flow::table::WAYS,
+    layout::{Control, MAX_FLOW_SETS},
+    reason::Verdict,
+};
 
 use super::{
     kernel::Features,
@@ -23,14 +27,16 @@ pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 /// Return codes of classifiers (`linux/pkt_cls.h`).
-const TC_ACT_OK: u32 = 0;
+const TC_ACT_UNSPEC: u32 = u32::MAX;
 const TC_ACT_SHOT: u32 = 2;
 
 /// Maps that outlive the agent.
-const PINNED: [&str; 5] = [
+const PINNED: [&str; 7] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
+    name::FLOWS,
+    name::FLOW_CONTROL,
     name::VERDICTS,
     name::ENDPOINTS,
 ];
@@ -47,12 +53,35 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// Name of the program in the kernel object.
+    /// The program that looks at packets in.
     #[must_use]
-    pub const fn program(self) -> &'static str {
+    pub const fn program(self) -> Program {
+        match self {
+            Self::Xdp => Program::Xdp,
+            Self::Tcx => Program::In,
+        }
+    }
+}
+
+/// A program of the kernel object.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Program {
+    /// XDP: packets in.
+    Xdp,
+    /// Classifier: packets in.
+    In,
+    /// Classifier: packets out.
+    Out,
+}
+
+impl Program {
+    /// Name in the kernel object.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Xdp => "manoward_xdp",
-            Self::Tcx => "manoward_tcx",
+            Self::In => "manoward_tcx",
+            Self::Out => "manoward_out",
         }
     }
 
@@ -60,8 +89,8 @@ impl Hook {
     #[must_use]
     pub const fn verdict(self, code: u32) -> Option<Verdict> {
         match (self, code) {
-            (Self::Xdp, XDP_DROP) | (Self::Tcx, TC_ACT_SHOT) => Some(Verdict::Drop),
-            (Self::Xdp, XDP_PASS) | (Self::Tcx, TC_ACT_OK) => Some(Verdict::Pass),
+            (Self::Xdp, XDP_DROP) | (Self::In | Self::Out, TC_ACT_SHOT) => Some(Verdict::Drop),
+            (Self::Xdp, XDP_PASS) | (Self::In | Self::Out, TC_ACT_UNSPEC) => Some(Verdict::Pass),
             _ => None,
         }
     }
@@ -92,6 +121,9 @@ pub enum LoadError {
         /// Why.
         source: MapError,
     },
+    /// There is no seed for the table of flows.
+    #[error("cannot read /dev/urandom: {0}")]
+    Seed(std::io::Error),
     /// The object lacks something.
     #[error("the kernel object has no {0}; it was not built with this agent")]
     Missing(&'static str),
@@ -123,25 +155,51 @@ pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) pins: Pins,
     pub(super) hook: Hook,
+    pub(super) features: Features,
+    began: bool,
 }
 
 impl Datapath {
-    /// Loads the program of `hook`, with the maps pinned under `pins` where there are some.
+    /// Loads the programs for `hook` and for packets out, with the maps pinned under `pins` where
+    /// there are some; otherwise with a table that surely holds so many `flows`.
     ///
     /// Nothing that is attached changes yet.
-    pub fn load(pins: Pins, hook: Hook, features: Features) -> Result<Self, LoadError> {
+    pub fn load(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
         pins.prepare()?;
-        let settings = Settings::new(features, false, &pins)?;
+        let began = !pins.map(name::FLOWS).exists();
+        let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
         let mut ebpf = settings.loader(&pins, &PINNED).load(OBJECT)?;
-        load_program(&mut ebpf, hook)?;
-        Ok(Self { ebpf, pins, hook })
+        for program in [hook.program(), Program::Out] {
+            load_program(&mut ebpf, program)?;
+        }
+        let mut datapath = Self {
+            ebpf,
+            pins,
+            hook,
+            features,
+            began,
+        };
+        datapath.prepare_flows()?;
+        Ok(datapath)
     }
 
-    /// How many instructions the verifier followed; it gives up at a million.
+    /// Whether the table of flows is new, so that connections which exist are not in it.
+    #[must_use]
+    pub const fn began(&self) -> bool {
+        self.began
+    }
+
+    /// How many instructions of its most expensive program the verifier followed; it gives up at a
+    /// million.
     #[must_use]
     pub fn verified_instructions(&self) -> Option<u32> {
-        let program = self.ebpf.program(self.hook.program())?;
-        program.info().ok()?.verified_instruction_count()
+        let programs = [self.hook.program(), Program::Out].into_iter();
+        programs
+            .filter_map(|program| {
+                let info = self.ebpf.program(program.name())?.info().ok()?;
+                info.verified_instruction_count()
+            })
+            .max()
     }
 
     /// Where everything is pinned.
@@ -160,34 +218,77 @@ impl Datapath {
     }
 }
 
+/// Number of sets of a table that surely holds so many `flows`: at most a quarter of its places are
+/// then taken, so that a flow finds both of its sets full once in a million times.
+#[must_use]
+pub const fn flow_sets(flows: u32) -> u32 {
+    let sets = flows.next_power_of_two() * 4 / WAYS;
+    if sets > MAX_FLOW_SETS {
+        MAX_FLOW_SETS
+    } else {
+        sets
+    }
+}
+
+/// What programs are loaded for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    /// To be attached.
+    Enforce,
+    /// To be asked what they would do.
+    Explain,
+    /// To be asked what they do; they open and follow flows.
+    Rehearse,
+    /// To be shown connections that exist already.
+    Adopt,
+}
+
 /// What the variables of the programs are set to when they are loaded.
 pub(super) struct Settings {
     multi_buffer: u8,
+    coarse_clock: u8,
     explain: u8,
+    observe: u8,
+    adopt: u8,
+    flow_sets: u32,
+    flow_sets_mask: u32,
     control: u64,
 }
 
 impl Settings {
-    /// The settings for `features`, with the control record that is pinned, if one is.
+    /// The settings for `features`, with the control record and the size of the table of flows that
+    /// are pinned; with `flow_sets` if there is no table yet.
     ///
     /// aya writes the initial value of a variable into its map even if the map was pinned before,
     /// so a record that is in force has to be its own initial value.
-    pub(super) fn new(features: Features, explain: bool, pins: &Pins) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        features: Features,
+        purpose: Purpose,
+        pins: &Pins,
+        flow_sets: u32,
+    ) -> Result<Self, LoadError> {
+        let flow_sets = if pins.map(name::FLOWS).exists() {
+            let map = pinned_map(pins, name::FLOWS)?;
+            map.info().map_err(map_failed(name::FLOWS))?.max_entries()
+        } else {
+            flow_sets
+        };
         let control = if pins.map(name::CONTROL).exists() {
-            let failed = |source| LoadError::Map {
-                name: name::CONTROL,
-                source,
-            };
             let map = Map::Array(pinned_map(pins, name::CONTROL)?);
             Array::<_, u64>::try_from(map)
                 .and_then(|map| map.get(&0, 0))
-                .map_err(failed)?
+                .map_err(map_failed(name::CONTROL))?
         } else {
             Control::NONE.0
         };
         Ok(Self {
             multi_buffer: features.multi_buffer.into(),
-            explain: explain.into(),
+            coarse_clock: features.coarse_clock.into(),
+            explain: (purpose != Purpose::Enforce).into(),
+            observe: (purpose == Purpose::Explain).into(),
+            adopt: (purpose == Purpose::Adopt).into(),
+            flow_sets,
+            flow_sets_mask: flow_sets.saturating_sub(1),
             control,
         })
     }
@@ -196,8 +297,13 @@ impl Settings {
     pub(super) fn loader(&self, pins: &Pins, pinned: &[&'static str]) -> EbpfLoader<'_> {
         let mut loader = EbpfLoader::new();
         loader.override_global("MULTI_BUFFER", &self.multi_buffer, true);
+        loader.override_global("COARSE_CLOCK", &self.coarse_clock, true);
         loader.override_global("EXPLAIN", &self.explain, true);
+        loader.override_global("OBSERVE", &self.observe, true);
+        loader.override_global("ADOPT", &self.adopt, true);
+        loader.override_global("FLOW_SETS_MASK", &self.flow_sets_mask, true);
         loader.override_global("CONTROL", &self.control, true);
+        loader.map_max_entries(name::FLOWS, self.flow_sets);
         for name in pinned {
             loader.map_pin_path(name, pins.map(name));
         }
@@ -205,37 +311,44 @@ impl Settings {
     }
 }
 
-/// Loads the program of `hook` into the kernel.
-pub(super) fn load_program(ebpf: &mut Ebpf, hook: Hook) -> Result<(), LoadError> {
-    let program = hook.program();
-    match hook {
-        Hook::Xdp => xdp(ebpf)?.load(),
-        Hook::Tcx => classifier(ebpf)?.load(),
+/// Loads `program` into the kernel.
+pub(super) fn load_program(ebpf: &mut Ebpf, program: Program) -> Result<(), LoadError> {
+    match program {
+        Program::Xdp => xdp(ebpf)?.load(),
+        Program::In | Program::Out => classifier(ebpf, program)?.load(),
     }
-    .map_err(|source| LoadError::Program { program, source })
+    .map_err(program_failed(program))
 }
 
 /// The XDP program.
 pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
-    let name = Hook::Xdp.program();
+    let name = Program::Xdp.name();
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
-    program.try_into().map_err(|source| LoadError::Program {
-        program: name,
-        source,
-    })
+    program.try_into().map_err(program_failed(Program::Xdp))
 }
 
-/// The TC program.
-pub(super) fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, LoadError> {
-    let name = Hook::Tcx.program();
-    let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
-    program.try_into().map_err(|source| LoadError::Program {
-        program: name,
+/// A TC program.
+pub(super) fn classifier(
+    ebpf: &mut Ebpf,
+    program: Program,
+) -> Result<&mut SchedClassifier, LoadError> {
+    let name = program.name();
+    let found = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
+    found.try_into().map_err(program_failed(program))
+}
+
+fn program_failed(program: Program) -> impl Fn(ProgramError) -> LoadError {
+    move |source| LoadError::Program {
+        program: program.name(),
         source,
-    })
+    }
+}
+
+pub(super) fn map_failed(name: &'static str) -> impl Fn(MapError) -> LoadError {
+    move |source| LoadError::Map { name, source }
 }
 
 /// The pinned map `name`, without the programs.
 pub(super) fn pinned_map(pins: &Pins, name: &'static str) -> Result<MapData, LoadError> {
-    MapData::from_pin(pins.map(name)).map_err(|source| LoadError::Map { name, source })
+    MapData::from_pin(pins.map(name)).map_err(map_failed(name))
 }

@@ -5,8 +5,9 @@
 use aya::Pod;
 use verdict::{
     counters::{Count, EndpointCount},
+    flow::table::WAYS,
     image::Line,
-    layout::CHUNK_LINES,
+    layout::{CHUNK_LINES, FlowControl},
 };
 
 /// Names of the maps in the kernel object.
@@ -17,6 +18,10 @@ pub mod name {
     pub const FIRST: &str = "FIRST";
     /// Other chunks of images by slot.
     pub const IMAGES: &str = "IMAGES";
+    /// Sets of flows.
+    pub const FLOWS: &str = "FLOWS";
+    /// What the agent tells about the flows.
+    pub const FLOW_CONTROL: &str = "FLOW_CONTROL";
     /// Verdict counters.
     pub const VERDICTS: &str = "VERDICTS";
     /// Endpoint counters.
@@ -42,6 +47,22 @@ impl Chunk {
     }
 }
 
+/// A set of flows.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub struct FlowSetValue(pub [[u64; 8]; WAYS as usize]);
+
+// SAFETY: an array of integers: no padding, every bit pattern is a value.
+unsafe impl Pod for FlowSetValue {}
+
+/// What the agent tells about the flows.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub struct FlowControlValue(pub FlowControl);
+
+// SAFETY: one integer of 64 and two of 32 bits: no padding.
+unsafe impl Pod for FlowControlValue {}
+
 /// A verdict counter.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]
@@ -55,5 +76,5 @@ unsafe impl Pod for VerdictValue {}
 #[repr(transparent)]
 pub struct EndpointValue(pub EndpointCount);
 
-// SAFETY: four 64-bit integers, 32 bytes as asserted beside the type: no padding.
+// SAFETY: eight 64-bit integers, 64 bytes as asserted beside the type: no padding.
 unsafe impl Pod for EndpointValue {}

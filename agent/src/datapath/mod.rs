@@ -4,9 +4,12 @@
 //! the agent: maps under `layout-N/`, links under `links/`. The agent that starts next finds them
 //! and goes on; [`Datapath::remove_pins`] ends it.
 
+mod adopt;
 mod attach;
+mod clsact;
 mod counters;
 mod explain;
+pub mod flows;
 pub mod interface;
 mod kernel;
 mod load;
@@ -16,11 +19,12 @@ mod owner;
 mod pins;
 mod publish;
 
+pub use adopt::{AdoptError, Adopted, adopt};
 pub use attach::{AttachError, Attachment, HookMode};
 pub use counters::{CounterError, Counters, EndpointCounter, VerdictCounter};
 pub use explain::{ExplainError, Explainer};
 pub use kernel::{Features, KernelError, check_kernel};
-pub use load::{Datapath, Hook, LoadError};
+pub use load::{Datapath, Hook, LoadError, Program, flow_sets};
 pub use pins::{PinError, Pins};
 pub use publish::PublishError;
 

@@ -5,11 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use nix::{
+    net::if_::if_indextoname,
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
 use thiserror::Error;
 use verdict::layout::LAYOUT_VERSION;
 
-use super::HookMode;
+use super::{HookMode, clsact};
 
 const LAYOUT_PREFIX: &str = "layout-";
 
@@ -157,10 +160,23 @@ impl Pins {
         Ok(pins)
     }
 
+    /// Detaches what is pinned there.
+    pub fn release(&self, pin: LinkPin) -> io::Result<()> {
+        if let Some(direction) = pin.mode.clsact_direction()
+            && let Ok(name) = if_indextoname(pin.ifindex)
+        {
+            clsact::detach(&name.to_string_lossy(), direction)?;
+        }
+        fs::remove_file(self.link(pin))
+    }
+
     /// Removes every pin, of any layout version: links first, so that nothing runs without maps.
     pub fn remove(&self) -> Result<(), PinError> {
-        let links = self.links();
-        remove_directory(&links)?;
+        for pin in self.pinned_links()? {
+            self.release(pin)
+                .map_err(|source| failed("remove", &self.link(pin), source))?;
+        }
+        remove_directory(&self.links())?;
         for name in entries(&self.root)? {
             if name.starts_with(LAYOUT_PREFIX) {
                 remove_directory(&self.root.join(name))?;

@@ -1,18 +1,24 @@
 //! Answering questions about packets, twice: on the image in memory and in the kernel.
 
+use std::collections::btree_map::Entry;
+
 use thiserror::Error;
 use verdict::{
-    judge::judge,
+    counters::Direction,
+    inbound, outbound,
     reason::{Outcome, Verdict},
 };
 
 use super::{Current, Enforcer};
 use crate::{
-    control::api::{Explanation, Question},
-    datapath::{ExplainError, Explainer, LoadError},
+    control::api::{Explanation, Question, Way},
+    datapath::{
+        ExplainError, Explainer, LoadError, Program,
+        flows::{FlowError, Snapshot},
+    },
     explain::{
-        Packet, PacketError, because, covering, endpoint, fate, parse_hex, parse_mac, parse_vlan,
-        rule, source_address, to_hex,
+        Packet, PacketError, because, covering, destination_address, endpoint, fate, parse_hex,
+        parse_mac, parse_vlan, rule, source_address, to_hex,
     },
     frame::Frame,
     policy::protocol,
@@ -43,6 +49,9 @@ pub enum AnswerError {
     /// The kernel's program gave no answer.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// The flows cannot be read.
+    #[error(transparent)]
+    Flows(#[from] FlowError),
     /// Two answers.
     #[error(
         "host and kernel disagree about this packet: the host says {host:?}, the kernel says {kernel:?}. This is a defect of manoward: please report it with the frame {frame}"
@@ -67,16 +76,20 @@ impl Enforcer {
         let current = current.ok_or(AnswerError::NoPolicy)?;
         let (bytes, interface) = frame(question, current)?;
         let ifindex = self.ifindex(interface.as_deref())?;
-        let host = judge(
-            &Frame {
-                bytes: &bytes,
-                ifindex,
-                vlan: None,
-            },
-            &current.image,
-        );
+        let direction = direction(question);
+        let frame = Frame {
+            bytes: &bytes,
+            ifindex,
+            vlan: None,
+        };
+        let flows = Snapshot::read(self.datapath.pins())?;
+        let flows = flows.by(&current.image);
+        let host = match direction {
+            Direction::In => inbound::judge(&frame, &current.image, &flows),
+            Direction::Out => outbound::judge(&frame, &current.image, &flows),
+        };
         let hex = to_hex(&bytes);
-        let kernel_agrees = match self.ask_kernel(&bytes, ifindex) {
+        let kernel_agrees = match self.ask_kernel(&bytes, ifindex, direction) {
             Ok(kernel) if kernel == host => true,
             Ok(kernel) => {
                 return Err(AnswerError::Disagreement {
@@ -89,23 +102,32 @@ impl Enforcer {
             Err(error) => return Err(error),
         };
         let current = self.current.as_ref().ok_or(AnswerError::NoPolicy)?;
-        let mut explanation = explanation(host, question, &bytes, current);
+        let mut explanation = explanation(host, direction, question, &bytes, current);
         explanation.frame = hex;
         explanation.interface = self.interfaces.get(ifindex).map(|found| found.name.clone());
         explanation.kernel_agrees = kernel_agrees;
         Ok(explanation)
     }
 
-    fn ask_kernel(&mut self, frame: &[u8], ifindex: u32) -> Result<Outcome, AnswerError> {
-        if self.explainer.is_none() {
-            let pins = self.datapath.pins();
-            let explainer = Explainer::load(pins, self.config.hook, self.features)?;
-            self.explainer = Some(explainer);
-        }
-        match &mut self.explainer {
-            Some(explainer) => Ok(explainer.outcome(frame, ifindex)?),
-            None => Err(AnswerError::NoPolicy),
-        }
+    fn ask_kernel(
+        &mut self,
+        frame: &[u8],
+        ifindex: u32,
+        direction: Direction,
+    ) -> Result<Outcome, AnswerError> {
+        let program = match direction {
+            Direction::In => self.config.hook.program(),
+            Direction::Out => Program::Out,
+        };
+        let explainer = match self.explainers.entry(program) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(none) => none.insert(Explainer::load(
+                self.datapath.pins(),
+                program,
+                self.features,
+            )?),
+        };
+        Ok(explainer.outcome(frame, ifindex)?)
     }
 
     /// Index of the interface that a packet arrives on: the one asked for, or the first attached.
@@ -127,10 +149,20 @@ impl Enforcer {
     }
 }
 
+/// Which way the packet in `question` goes.
+const fn direction(question: &Question) -> Direction {
+    match question {
+        Question::Packet { direction, .. } | Question::Frame { direction, .. } => match direction {
+            Way::In => Direction::In,
+            Way::Out => Direction::Out,
+        },
+    }
+}
+
 /// The bytes of the frame in `question`, and the interface that it arrives on.
 fn frame(question: &Question, current: &Current) -> Result<(Vec<u8>, Option<String>), AnswerError> {
     match question {
-        Question::Frame { hex, interface } => Ok((parse_hex(hex)?, interface.clone())),
+        Question::Frame { hex, interface, .. } => Ok((parse_hex(hex)?, interface.clone())),
         Question::Packet {
             from,
             to,
@@ -140,6 +172,7 @@ fn frame(question: &Question, current: &Current) -> Result<(Vec<u8>, Option<Stri
             mac,
             vlan,
             interface,
+            direction: _,
         } => {
             let number =
                 protocol::number(named).ok_or_else(|| AnswerError::Protocol(named.clone()))?;
@@ -163,6 +196,7 @@ fn frame(question: &Question, current: &Current) -> Result<(Vec<u8>, Option<Stri
 /// What can be said about `outcome`.
 fn explanation(
     outcome: Outcome,
+    direction: Direction,
     question: &Question,
     frame: &[u8],
     current: &Current,
@@ -171,11 +205,13 @@ fn explanation(
     let numbers = &current.stored.numbers;
     let rule = rule(numbers, outcome.rule());
     let name = endpoint(numbers, outcome.endpoint());
-    let source = match question {
-        Question::Packet { from, .. } => Some(*from),
-        Question::Frame { .. } => source_address(frame),
+    let peer = match (question, direction) {
+        (Question::Packet { from, .. }, Direction::In) => Some(*from),
+        (Question::Packet { to, .. }, Direction::Out) => Some(*to),
+        (Question::Frame { .. }, Direction::In) => source_address(frame),
+        (Question::Frame { .. }, Direction::Out) => destination_address(frame),
     };
-    let found = source.and_then(|source| covering(policy, source));
+    let found = peer.and_then(|peer| covering(policy, peer));
     let governed = outcome.rule() != 0 || outcome.verdict() == Verdict::Drop;
     Explanation {
         fate: fate(outcome),
@@ -187,7 +223,7 @@ fn explanation(
         prefix: found
             .filter(|_| governed && name.is_some())
             .map(|found| found.prefix.to_string()),
-        because: because(outcome, policy, numbers),
+        because: because(outcome, direction, policy, numbers),
         frame: String::new(),
         interface: None,
         kernel_agrees: false,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Current, Enforcer, host_facts, now, session};
+use super::{Current, Enforcer, adopt::protects_more, host_facts, now, session};
 use crate::{
     control::api::{Applied, Session},
     datapath::{
@@ -124,7 +124,8 @@ impl Enforcer {
         self.store.save(&stored)?;
         self.clear_counters(&stored.numbers)?;
         self.interfaces = interfaces;
-        self.enforce(&compiled.image, &carriers)?;
+        let more = protects_more(self.current.as_ref(), &validated.policy, &compiled.facts);
+        self.enforce(&compiled.image, &carriers, more)?;
         self.store.set_current(identity)?;
         let before = self
             .current
@@ -207,14 +208,25 @@ impl Enforcer {
     /// Publishes `image` and attaches to `carriers`, in the order in which nothing goes unjudged:
     /// a program without an image would drop everything, an interface without a program would
     /// pass everything.
-    fn enforce(&mut self, image: &Image, carriers: &[Carrier]) -> Result<(), ApplyError> {
+    ///
+    /// With `more` addresses protected than before, their connections are taken over.
+    fn enforce(
+        &mut self,
+        image: &Image,
+        carriers: &[Carrier],
+        more: bool,
+    ) -> Result<(), ApplyError> {
         if self.datapath.enforced()?.is_none() {
             self.datapath.publish(image)?;
+            self.adopt_connections();
             self.attachments = self.datapath.attach(carriers, &self.interfaces)?;
         } else {
             let attachments = self.datapath.attach(carriers, &self.interfaces)?;
             self.datapath.publish(image)?;
             self.attachments = attachments;
+            if more {
+                self.adopt_connections();
+            }
         }
         self.datapath
             .release_others(&self.attachments, &self.interfaces)?;
@@ -282,7 +294,9 @@ impl Enforcer {
         let numbers = current.stored.numbers.clone();
         let mut image = image::compile(policy, &facts, &numbers)?;
         image.identify(current.stored.identity.digest);
-        self.enforce(&image, carriers)?;
+        let known = !current.image.is_empty();
+        let more = known && protects_more(Some(current), policy, &facts);
+        self.enforce(&image, carriers, more)?;
         info!(addresses = facts.addresses.len(), "adapted to the host");
         Ok(Some(Compiled {
             facts,

@@ -4,9 +4,11 @@
 //! complete: validated, compiled, on disk, attached, published. A failure on the way changes
 //! nothing.
 
+mod adopt;
 mod answer;
 mod change;
 mod check;
+mod flows;
 mod host;
 mod report;
 mod session;
@@ -14,14 +16,19 @@ mod start;
 
 pub use answer::AnswerError;
 pub use change::ApplyError;
+pub use flows::FlowQueryError;
 pub use host::host_facts;
 pub use start::StartError;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::{
     config::Config,
-    datapath::{Attachment, Counters, Datapath, Explainer, Features, interface::Interfaces},
+    datapath::{
+        Attachment, Counters, Datapath, Explainer, Features, Program, interface::Interfaces,
+    },
     image::{Facts, Image},
     policy::Validated,
     store::{Store, Stored},
@@ -47,12 +54,14 @@ pub struct Enforcer {
     store: Store,
     datapath: Datapath,
     counters: Counters,
-    explainer: Option<Explainer>,
+    explainers: BTreeMap<Program, Explainer>,
     current: Option<Current>,
     attachments: Vec<Attachment>,
     interfaces: Interfaces,
     /// What is wrong with the host, as it is now.
     host_problems: Vec<String>,
+    /// What is wrong with connections that were to be taken over.
+    flow_problems: Vec<String>,
     /// What is wrong with the policy, until one is applied.
     policy_problems: Vec<String>,
     started: Timestamp,

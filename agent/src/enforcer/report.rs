@@ -1,17 +1,17 @@
 //! What the agent tells about itself.
 
 use jiff::Timestamp;
-use verdict::counters;
+use verdict::counters::{self, Direction};
 
-use super::{Current, Enforcer, change::addresses};
+use super::{Current, Enforcer, adopt::protected, change::addresses};
 use crate::{
     control::api::{
-        Count, EndpointCount, EndpointEntry, EndpointList, PolicyInForce, PolicyText, Stats,
-        Status, VerdictCount,
+        Count, EndpointCount, EndpointEntry, EndpointList, Fates, PolicyInForce, PolicyText, Stats,
+        Status, VerdictCount, Way,
     },
     datapath::{CounterError, HookMode},
     explain::{fate, rule},
-    policy::{Endpoint, Protect, Vlan},
+    policy::{Endpoint, Vlan},
 };
 
 /// Addresses of an endpoint that are listed.
@@ -28,7 +28,9 @@ impl Enforcer {
             hook: self.config.hook,
             policy: self.current.as_ref().map(in_force),
             attachments: self.attachments.clone(),
-            protected: self.current.as_ref().map_or_else(Vec::new, protected),
+            protected: self.current.as_ref().map_or_else(Vec::new, |current| {
+                Vec::from_iter(protected(&current.validated.policy, &current.facts))
+            }),
             problems: self.problems(),
         }
     }
@@ -36,15 +38,17 @@ impl Enforcer {
     fn problems(&self) -> Vec<String> {
         let mut problems = self.policy_problems.clone();
         problems.extend(self.host_problems.iter().cloned());
+        problems.extend(self.flow_problems.iter().cloned());
         let binds_vlans = self.current.as_ref().is_some_and(binds_vlans);
         for attachment in &self.attachments {
             let interface = &attachment.interface;
             if let (HookMode::XdpGeneric, Some(why)) = (attachment.mode, &attachment.degraded) {
                 problems.push(format!("{interface} is enforced in generic mode: {why}"));
             }
-            // At the TCX hook the kernel tells the tag.
+            // At the other hooks the kernel tells the tag.
             let hidden = self.interfaces.strips_vlan_tags(interface);
-            if binds_vlans && hidden && attachment.mode != HookMode::Tcx {
+            let in_xdp = matches!(attachment.mode, HookMode::XdpNative | HookMode::XdpGeneric);
+            if binds_vlans && hidden && in_xdp {
                 problems.push(format!(
                     "{interface} removes VLAN tags before XDP sees them, so endpoints bound to a \
                      VLAN cannot be told apart: run `ethtool -K {interface} rxvlan off`"
@@ -71,6 +75,7 @@ impl Enforcer {
         let verdicts = counters.into_iter().map(|counter| {
             let rule = numbers.and_then(|numbers| rule(numbers, counter.outcome.rule()));
             VerdictCount {
+                direction: way(counter.direction),
                 reference_point: rule.map(|rule| rule.reference_point.clone()),
                 service: rule.map(|rule| rule.service.clone()),
                 reason: counter.outcome.reason().name().to_owned(),
@@ -98,8 +103,8 @@ impl Enforcer {
             .zip(counters)
             .map(|(name, counter)| EndpointCount {
                 name: name.clone(),
-                passed: count(counter.count.passed),
-                dropped: count(counter.count.dropped),
+                received: fates(counter.count.received),
+                sent: fates(counter.count.sent),
             })
             .collect())
     }
@@ -153,28 +158,12 @@ fn in_force(current: &Current) -> PolicyInForce {
         name: policy.name.clone(),
         serial: policy.serial,
         mode: policy.mode,
+        outbound: policy.outbound,
         applied: current.stored.applied.clone(),
         endpoints: policy.endpoints.len(),
         addresses: addresses(policy),
         image_bytes: current.image.kernel_bytes(),
     }
-}
-
-/// The protected addresses, in order and each once.
-fn protected(current: &Current) -> Vec<std::net::IpAddr> {
-    let mut addresses: Vec<_> = current
-        .validated
-        .policy
-        .protect
-        .iter()
-        .flat_map(|protect| match protect {
-            Protect::Address(address) => vec![*address],
-            Protect::InterfaceAddresses => current.facts.addresses.clone(),
-        })
-        .collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
 }
 
 fn entry(counts: EndpointCount, endpoint: &Endpoint) -> EndpointEntry {
@@ -196,8 +185,8 @@ fn entry(counts: EndpointCount, endpoint: &Endpoint) -> EndpointEntry {
         mac,
         vlan,
         interface: endpoint.binding.interface.clone(),
-        passed: counts.passed,
-        dropped: counts.dropped,
+        received: counts.received,
+        sent: counts.sent,
     }
 }
 
@@ -207,6 +196,20 @@ fn written(prefix: &ipnet::IpNet) -> String {
         prefix.addr().to_string()
     } else {
         prefix.to_string()
+    }
+}
+
+const fn way(direction: Direction) -> Way {
+    match direction {
+        Direction::In => Way::In,
+        Direction::Out => Way::Out,
+    }
+}
+
+fn fates(fates: counters::Fates) -> Fates {
+    Fates {
+        passed: count(fates.passed),
+        dropped: count(fates.dropped),
     }
 }
 

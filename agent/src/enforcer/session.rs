@@ -3,11 +3,14 @@
 //! The question is whether the peer could open the session again: an established one would go on
 //! for a while, and the operator would be locked out when it ends.
 
-use verdict::{judge::judge, reason::Verdict, transport::IpProtocol};
+use verdict::{
+    counters::Direction, inbound, layout::FlowControl, reason::Verdict, transport::IpProtocol,
+};
 
 use super::ApplyError;
 use crate::{
     control::api::Session,
+    datapath::flows::Snapshot,
     explain::{self, Packet, covering},
     frame::Frame,
     image::{Facts, Image, Numbers},
@@ -47,12 +50,13 @@ pub fn check(
         ifindex,
         vlan: None,
     };
-    let outcome = judge(&frame, image);
+    let flows = Snapshot::empty(1, FlowControl::default(), 0);
+    let outcome = inbound::judge(&frame, image, &flows.by(image));
     if outcome.verdict() == Verdict::Pass {
         return Ok(());
     }
     Err(ApplyError::CutsSession {
         session: format!("{} to {}", session.peer, session.local),
-        because: explain::because(outcome, policy, numbers),
+        because: explain::because(outcome, Direction::In, policy, numbers),
     })
 }

@@ -1,6 +1,6 @@
 //! Taking over what is enforced, or beginning to enforce.
 
-use std::{fs, io};
+use std::{collections::BTreeMap, fs, io};
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     datapath::{
         CounterError, Counters, Datapath, KernelError, LoadError, Pins, PublishError, check_kernel,
-        interface::Interfaces,
+        flows::FlowError, interface::Interfaces,
     },
     policy::{self, PolicyError},
     store::{Store, StoreError, Stored, digest},
@@ -31,6 +31,9 @@ pub enum StartError {
     /// The kernel's maps cannot be read.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The flows cannot be read.
+    #[error(transparent)]
+    Flows(#[from] FlowError),
     /// The counters cannot be opened.
     #[error(transparent)]
     Counters(#[from] CounterError),
@@ -69,7 +72,7 @@ impl Enforcer {
         let features = check_kernel()?;
         let store = Store::open(&config.state)?;
         let pins = Pins::new(&config.pins);
-        let mut datapath = Datapath::load(pins.clone(), config.hook, features)?;
+        let mut datapath = Datapath::load(pins.clone(), config.hook, features, config.flows)?;
         info!(
             instructions = datapath.verified_instructions(),
             "programs loaded"
@@ -82,11 +85,12 @@ impl Enforcer {
             store,
             datapath,
             counters,
-            explainer: None,
+            explainers: BTreeMap::new(),
             current: None,
             attachments: Vec::new(),
             interfaces,
             host_problems: Vec::new(),
+            flow_problems: Vec::new(),
             policy_problems: Vec::new(),
             started: Timestamp::now(),
         };

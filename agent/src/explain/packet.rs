@@ -154,6 +154,16 @@ pub fn source_address(frame: &[u8]) -> Option<IpAddr> {
     }
 }
 
+/// Destination address of an IP packet in a frame.
+#[must_use]
+pub fn destination_address(frame: &[u8]) -> Option<IpAddr> {
+    match LaxSlicedPacket::from_ethernet(frame).ok()?.net? {
+        LaxNetSlice::Ipv4(packet) => Some(packet.header().destination_addr().into()),
+        LaxNetSlice::Ipv6(packet) => Some(packet.header().destination_addr().into()),
+        LaxNetSlice::Arp(_) => None,
+    }
+}
+
 /// Reads a MAC address: six bytes in hexadecimal, between colons or hyphens.
 pub fn parse_mac(text: &str) -> Result<[u8; 6], PacketError> {
     let bytes: Option<Vec<u8>> = text

@@ -1,21 +1,29 @@
 //! Sentences for reasons.
 
-use verdict::reason::{Outcome, Reason};
+use verdict::{
+    counters::Direction,
+    reason::{Outcome, Reason},
+};
 
 use super::{endpoint, rule};
 use crate::{image::Numbers, policy::Policy};
 
 /// Says in a sentence why a packet has this outcome under `policy`.
 #[must_use]
-pub fn because(outcome: Outcome, policy: &Policy, numbers: &Numbers) -> String {
-    let sentence = sentence(outcome, policy, numbers);
+pub fn because(
+    outcome: Outcome,
+    direction: Direction,
+    policy: &Policy,
+    numbers: &Numbers,
+) -> String {
+    let sentence = sentence(outcome, direction, policy, numbers);
     if outcome.audited() {
         return format!("{sentence}; it passes because the mode is audit");
     }
     sentence
 }
 
-fn sentence(outcome: Outcome, policy: &Policy, numbers: &Numbers) -> String {
+fn sentence(outcome: Outcome, direction: Direction, policy: &Policy, numbers: &Numbers) -> String {
     let named = endpoint(numbers, outcome.endpoint());
     let name = named.unwrap_or("?");
     let role = named
@@ -31,6 +39,41 @@ fn sentence(outcome: Outcome, policy: &Policy, numbers: &Numbers) -> String {
         Reason::UnknownSource => {
             format!("no endpoint has the source address, and `{service}` is governed by {point}")
         }
+        Reason::Established => format!(
+            "it belongs to a connection that the host opened{}",
+            permitted_by(outcome, point, service)
+        ),
+        Reason::Reply => {
+            format!(
+                "it answers endpoint `{name}`, whose role `{role}` may use `{service}` at {point}"
+            )
+        }
+        Reason::Outbound => match governing {
+            Some(_) => format!(
+                "the host may use `{service}` of the role `{role}` at {point}, which `{name}` has"
+            ),
+            None => "the host may connect to anyone: `outbound` is `any`".to_owned(),
+        },
+        Reason::UnknownDestination => {
+            format!(
+                "no endpoint has the destination address, and `{service}` is governed by {point}"
+            )
+        }
+        Reason::NoFlow => format!(
+            "endpoint `{name}` may answer the host at {point}, but the host has no such connection open"
+        ),
+        Reason::IcmpError => {
+            format!("it is an ICMP error about a packet between the host and endpoint `{name}`")
+        }
+        Reason::WrongRole if direction == Direction::Out => format!(
+            "endpoint `{name}` has the role `{role}`, of which no reference point lets the host use `{service}`"
+        ),
+        Reason::NoService if direction == Direction::Out => {
+            "no reference point lets the host use this protocol and port of anyone".to_owned()
+        }
+        Reason::Unprotected if direction == Direction::Out => {
+            "the source is not a protected address".to_owned()
+        }
         Reason::WrongRole => format!(
             "endpoint `{name}` has the role `{role}`, which no reference point lets use `{service}`"
         ),
@@ -38,10 +81,18 @@ fn sentence(outcome: Outcome, policy: &Policy, numbers: &Numbers) -> String {
         Reason::WrongVlan => format!("endpoint `{name}` is bound to other VLAN tags"),
         Reason::WrongInterface => format!("endpoint `{name}` is bound to another interface"),
         Reason::Fragment => format!(
-            "it is a later fragment from endpoint `{name}`, whose role `{role}` may use some service"
+            "it is a later fragment of a datagram of endpoint `{name}`, whose first one passed or may yet"
         ),
         other => general(other).to_owned(),
     }
+}
+
+/// Under which permission a flow was opened.
+fn permitted_by(outcome: Outcome, point: &str, service: &str) -> String {
+    if outcome.rule() == 0 {
+        return String::new();
+    }
+    format!(" at {point} for `{service}`")
 }
 
 /// What a reason means that names no rule.
@@ -49,10 +100,8 @@ const fn general(reason: Reason) -> &'static str {
     match reason {
         Reason::Unprotected => "the destination is not a protected address",
         Reason::NotIp => "it is neither IPv4 nor IPv6: address resolution and link protocols pass",
-        Reason::HostOpened => {
-            "it asks for no service of the host, and may answer a connection that the host opened"
-        }
         Reason::NeighbourDiscovery => "it is neighbour or router discovery from this link",
+        Reason::GroupMembership => "it tells which groups somebody on this link listens to",
         Reason::NoService => {
             "no reference point offers this protocol and port at a protected address"
         }
@@ -70,9 +119,19 @@ const fn general(reason: Reason) -> &'static str {
         Reason::FragmentTiny => "the first fragment is too short for the transport header",
         Reason::FragmentOverlap => "it is a fragment that would overwrite the transport header",
         Reason::FragmentUnpermitted => {
-            "it is a later fragment from a source that may use no service of the host"
+            "it is a later fragment whose first one was dropped, or of a peer without permissions"
         }
-        Reason::HopLimit => "it is neighbour discovery that has crossed a router",
+        Reason::HopLimit => "it is neighbour or listener discovery that has crossed a router",
+        Reason::TcpFlags => "no segment of an open TCP connection has such flags",
+        Reason::OutOfWindow => "its TCP sequence number is far from what the connection expects",
+        Reason::FlowTableFull => {
+            "the table of flows is full: raise `flows` in agent.yaml, detach and start again"
+        }
+        Reason::IcmpUnrelated => {
+            "it is an ICMP error about no packet of a flow or between the host and a permitted peer"
+        }
+        Reason::IcmpRedirect => "it is an ICMP redirect, and routes are not changed from outside",
+        Reason::DiscoveryInvalid => "it breaks the rules of neighbour or listener discovery",
         _ => "there is no policy in the kernel",
     }
 }

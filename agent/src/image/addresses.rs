@@ -8,7 +8,9 @@ use std::{
 use ipnet::IpNet;
 use verdict::{
     address::{Family, Ipv4, Ipv6, PROTECTED_BROADCAST, PROTECTED_UNICAST},
-    image::{self, DIRECT_IPV4, DIRECT_IPV6, FILTER, Flags, LENGTHS, Line, PER_LINE_64, header},
+    image::{
+        self, DIRECT_IPV4, DIRECT_IPV6, FILTER, Flags, LENGTHS, Line, Modes, PER_LINE_64, header,
+    },
     layout::LAYOUT_VERSION,
     table::Region,
 };
@@ -19,7 +21,7 @@ use super::{
     lines::Lines,
     prefixes::{self, Expanded},
 };
-use crate::policy::{Mode, Policy, Protect};
+use crate::policy::{Direction, Mode, Outbound, Policy, Protect, ReferencePoint};
 
 /// Seeds that are tried for a number of buckets.
 const SEEDS: u64 = 8;
@@ -49,9 +51,29 @@ pub fn write(
         lengths::<Ipv4>(lines, &peers4),
         lengths::<Ipv6>(lines, &peers6),
     ];
-    let flags = Flags::new(LAYOUT_VERSION, policy.mode == Mode::Audit, counts, longest);
+    let flags = Flags::new(LAYOUT_VERSION, modes(policy), counts, longest);
     lines.header()[header::FLAGS] = flags.0;
     Ok(())
+}
+
+/// What is done about violations that no reference point governs.
+fn modes(policy: &Policy) -> Modes {
+    let mut modes = Modes::default();
+    if policy.mode == Mode::Audit {
+        modes = modes.with(Modes::AUDIT);
+    }
+    match policy.outbound {
+        Outbound::Enforce => {}
+        Outbound::Audit => modes = modes.with(Modes::AUDIT_OUTBOUND),
+        Outbound::Any => modes = modes.with(Modes::ANY_OUTBOUND),
+    }
+    let audited = |point: &ReferencePoint| {
+        point.direction == Direction::Outbound && point.mode == Mode::Audit
+    };
+    if policy.outbound != Outbound::Enforce || policy.reference_points.iter().any(audited) {
+        modes = modes.with(Modes::UNRULED_FLOWS);
+    }
+    modes
 }
 
 /// Marks a protected address in the filter, and writes it to where its bit says, unless another

@@ -13,8 +13,13 @@ use verdict::{
     service::GOVERNING,
 };
 
-use super::{Image, Numbers, addresses, lines::Lines, records, services};
-use crate::policy::{Direction, Policy, ReferencePoint};
+use super::{
+    Image, Numbers, addresses,
+    lines::Lines,
+    records,
+    services::{self, Served},
+};
+use crate::policy::Policy;
 
 /// What a policy needs to know of the host it is compiled for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -94,13 +99,16 @@ pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Imag
     let protected = addresses::protected(policy, facts)?;
     let roles = Roles::of(policy);
     let mut lines = Lines::new();
-    let services = services::number(policy);
-    services::write(&mut lines, policy, &services);
-    let first_rule = services::rules(&mut lines, policy, &services, &roles, numbers);
+    let served = Served::of(policy);
+    if served.is_too_much() {
+        return Err(CompileError::TooManyNames);
+    }
+    served.write(&mut lines);
+    let first_rule = served.write_rules(&mut lines, policy, &roles, numbers);
     let first_record = records::write(&mut lines, policy, facts, &roles, numbers)?;
-    services::outbound(&mut lines, policy);
+    services::timeouts(&mut lines, policy);
     lines.header()[header::RECORDS] = (u64::from(first_rule) << 32) | u64::from(first_record);
-    lines.header()[header::ROLES] = roles.inbound_mask(policy);
+    lines.header()[header::ROLES] = roles.known_mask(policy);
     addresses::write(&mut lines, policy, &protected, numbers)?;
     if lines.len() > MAX_LINES as usize {
         return Err(CompileError::TooLarge { lines: lines.len() });
@@ -130,17 +138,12 @@ impl<'a> Roles<'a> {
         self.0.get(role).copied().unwrap_or(GOVERNING)
     }
 
-    fn inbound_mask(&self, policy: &Policy) -> u64 {
-        inbound(policy)
+    /// The roles that hold some permission.
+    fn known_mask(&self, policy: &Policy) -> u64 {
+        policy
+            .reference_points
+            .iter()
             .flat_map(|point| &point.roles)
             .fold(0, |mask, role| mask | 1 << self.number(role))
     }
-}
-
-/// The reference points through which peers connect to the host.
-pub fn inbound(policy: &Policy) -> impl Iterator<Item = &ReferencePoint> {
-    policy
-        .reference_points
-        .iter()
-        .filter(|point| point.direction == Direction::Inbound)
 }

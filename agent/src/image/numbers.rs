@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use verdict::counters;
 
-use crate::policy::{Direction, Policy};
+use crate::policy::Policy;
 
 /// A service at a reference point: what verdict counters are kept by.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -34,16 +34,12 @@ impl Numbers {
     /// there are not enough.
     #[must_use]
     pub fn carried_to(&self, policy: &Policy) -> Option<Self> {
-        let rules = policy
-            .reference_points
-            .iter()
-            .filter(|point| point.direction == Direction::Inbound)
-            .flat_map(|point| {
-                point.services.iter().map(|service| RuleName {
-                    reference_point: point.name.clone(),
-                    service: service.clone(),
-                })
-            });
+        let rules = policy.reference_points.iter().flat_map(|point| {
+            point.services.iter().map(|service| RuleName {
+                reference_point: point.name.clone(),
+                service: service.clone(),
+            })
+        });
         Some(Self {
             rules: assign(&self.rules, rules, counters::RULES as u16)?,
             endpoints: assign(

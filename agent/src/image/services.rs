@@ -3,77 +3,124 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use verdict::{
-    image::{OUTBOUND_UDP, PORTS, PROTOCOLS},
-    service::{GOVERNING, LINES, MAX_SERVICES, Rule},
+    flow::{State, entry::ticks},
+    image::{SERVICES, TIMEOUTS},
+    service::{GOVERNING, LINES, LINES_PER_SERVICE, MAX_SERVICES, Place, Rule, Service},
     transport::IpProtocol,
 };
 
-use super::{
-    Numbers, RuleName,
-    compile::{Roles, inbound},
-    lines::Lines,
-};
+use super::{Numbers, RuleName, compile::Roles, lines::Lines};
 use crate::policy::{Direction, Mode, Policy, ReferencePoint, ServiceMatch, Transport};
 
-/// The inbound services of `policy` and their numbers, from 1.
-pub fn number(policy: &Policy) -> BTreeMap<&str, u16> {
-    let names: BTreeSet<&str> = inbound(policy)
-        .flat_map(|point| &point.services)
-        .map(String::as_str)
-        .collect();
-    debug_assert!(names.len() < MAX_SERVICES as usize);
-    names.into_iter().zip(1..).collect()
+/// What is served at one place: the names of the service of packets in, and of packets out.
+type Pair<'a> = [Option<&'a str>; 2];
+
+/// Everything that is served: at each place, and the numbers of all pairs that occur, from 1.
+pub struct Served<'a> {
+    places: BTreeMap<u32, Pair<'a>>,
+    numbers: BTreeMap<Pair<'a>, u16>,
 }
 
-/// Writes which service a port or a protocol belongs to.
-pub fn write(lines: &mut Lines, policy: &Policy, services: &BTreeMap<&str, u16>) {
-    for (name, &number) in services {
-        for matched in &policy.services[*name].matches {
-            match *matched {
-                ServiceMatch::Ports {
-                    transport,
-                    first,
-                    last,
-                } => {
-                    for port in first..=last {
-                        let index = table_of(transport) * 65_536 + u32::from(port);
-                        lines.set16(PORTS, index, number);
-                    }
-                }
-                ServiceMatch::Protocol(protocol) => {
-                    lines.set16(PROTOCOLS, u32::from(protocol), number);
+impl<'a> Served<'a> {
+    /// What `policy` serves.
+    pub fn of(policy: &'a Policy) -> Self {
+        let mut places: BTreeMap<u32, Pair<'a>> = BTreeMap::new();
+        for point in &policy.reference_points {
+            for service in &point.services {
+                for place in places_of(policy, service) {
+                    places.entry(place).or_default()[side(point.direction)] = Some(service);
                 }
             }
         }
-    }
-}
-
-/// Writes the rules of every service, and returns the line of the first.
-pub fn rules(
-    lines: &mut Lines,
-    policy: &Policy,
-    services: &BTreeMap<&str, u16>,
-    roles: &Roles<'_>,
-    numbers: &Numbers,
-) -> u32 {
-    let base = lines.append((services.len() + 1) * LINES as usize);
-    for (service, &number) in services {
-        for (role, rule) in rules_of(service, policy, roles, numbers) {
-            lines.set16(base + u32::from(number) * LINES, u32::from(role), rule.0);
+        let pairs: BTreeSet<Pair<'a>> = places.values().copied().collect();
+        Self {
+            numbers: pairs.into_iter().zip(1..).collect(),
+            places,
         }
     }
-    base
+
+    /// Whether there are more pairs than numbers.
+    pub fn is_too_much(&self) -> bool {
+        self.numbers.len() >= MAX_SERVICES as usize
+    }
+
+    /// Writes which service a port or a protocol belongs to.
+    pub fn write(&self, lines: &mut Lines) {
+        for (&place, pair) in &self.places {
+            let [inbound, outbound] = pair.map(|service| service.is_some());
+            let service = Service::new(self.numbers[pair], inbound, outbound);
+            lines.set16(SERVICES, place, service.0);
+        }
+    }
+
+    /// Writes the rules of every service, and returns the line of the first.
+    pub fn write_rules(
+        &self,
+        lines: &mut Lines,
+        policy: &Policy,
+        roles: &Roles<'_>,
+        numbers: &Numbers,
+    ) -> u32 {
+        let count = (self.numbers.len() + 1) * LINES_PER_SERVICE as usize;
+        let base = lines.append(count);
+        for (pair, &number) in &self.numbers {
+            let first = base + u32::from(number) * LINES_PER_SERVICE;
+            for direction in [Direction::Inbound, Direction::Outbound] {
+                let Some(service) = pair[side(direction)] else {
+                    continue;
+                };
+                let rules = rules_of(service, direction, policy, roles, numbers);
+                let first = first + side(direction) as u32 * LINES;
+                for (role, rule) in rules {
+                    lines.set16(first, u32::from(role), rule.0);
+                }
+            }
+        }
+        base
+    }
 }
 
-/// The rule of every role that may use `service`, and the one that governs all others: of the
-/// first reference point that enforces, else of the first.
+const fn side(direction: Direction) -> usize {
+    match direction {
+        Direction::Inbound => 0,
+        Direction::Outbound => 1,
+    }
+}
+
+/// Where `service` is listed.
+fn places_of<'a>(policy: &'a Policy, service: &str) -> impl Iterator<Item = u32> + use<'a> {
+    policy.services[service]
+        .matches
+        .iter()
+        .flat_map(|matched| match *matched {
+            ServiceMatch::Ports {
+                transport,
+                first,
+                last,
+            } => {
+                let place = move |port| Place::port(table_of(transport), port).index();
+                place(first)..=place(last)
+            }
+            ServiceMatch::Protocol(protocol) => {
+                let place = Place::protocol(IpProtocol(protocol)).index();
+                place..=place
+            }
+        })
+}
+
+/// The rule of every role that may use `service` in this direction, and the one that governs all
+/// others: of the first reference point that enforces, else of the first.
 fn rules_of(
     service: &str,
+    direction: Direction,
     policy: &Policy,
     roles: &Roles<'_>,
     numbers: &Numbers,
 ) -> BTreeMap<u8, Rule> {
-    let points: Vec<&ReferencePoint> = inbound(policy)
+    let points: Vec<&ReferencePoint> = policy
+        .reference_points
+        .iter()
+        .filter(|point| point.direction == direction)
         .filter(|point| point.services.iter().any(|s| s == service))
         .collect();
     let rule = |point: &ReferencePoint| {
@@ -101,23 +148,13 @@ fn rules_of(
     by_role
 }
 
-/// Marks the UDP ports that answers to outbound services come from.
-pub fn outbound(lines: &mut Lines, policy: &Policy) {
-    let points = policy.reference_points.iter();
-    let services = points
-        .filter(|point| point.direction == Direction::Outbound)
-        .flat_map(|point| &point.services);
-    for matched in services.flat_map(|service| &policy.services[service].matches) {
-        if let ServiceMatch::Ports {
-            transport: Transport::Udp,
-            first,
-            last,
-        } = *matched
-        {
-            for port in first..=last {
-                lines.set_bit(OUTBOUND_UDP, u32::from(port));
-            }
-        }
+/// Writes how long each state of a flow lasts.
+pub fn timeouts(lines: &mut Lines, policy: &Policy) {
+    let line = lines.line(TIMEOUTS);
+    for &state in State::ALL {
+        let code = u32::from(state.code());
+        let ticks = u64::from(ticks(policy.flow_timeouts.seconds(state)));
+        line[(code / 2) as usize] |= ticks << (32 * (code % 2));
     }
 }
 

@@ -35,6 +35,13 @@ pub fn number(text: &str) -> Option<u8> {
     named.or_else(|| text.parse().ok())
 }
 
+/// Name of the protocol with this number; the number itself if it has none here.
+#[must_use]
+pub fn name(number: u8) -> String {
+    let named = PROTOCOLS.iter().find(|&&(_, known)| known == number);
+    named.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
+}
+
 impl Transport {
     /// The transport with this IP protocol number.
     #[must_use]

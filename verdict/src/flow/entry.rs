@@ -119,6 +119,12 @@ pub struct Entry([Cell<u64>; 8]);
 const _: () = assert!(size_of::<Entry>() == 64);
 
 impl Entry {
+    /// The place with these words.
+    #[must_use]
+    pub fn from_words(words: [u64; 8]) -> Self {
+        Self(words.map(Cell::new))
+    }
+
     #[inline(always)]
     fn get(&self, word: usize) -> u64 {
         self.0[word].get()
@@ -274,6 +280,12 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Whether this is a connection, no fragments.
+    #[must_use]
+    pub const fn is_connection(&self) -> bool {
+        self.key.kind() == CONNECTION
+    }
+
     /// Ticks since its last packet.
     #[must_use]
     pub const fn idle(&self, now: u32) -> u32 {

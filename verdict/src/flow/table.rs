@@ -15,12 +15,16 @@ use crate::image::{Missing, TIMEOUTS, Tables};
 /// Places in a set: 512 bytes.
 pub const WAYS: u32 = 8;
 
+/// A set of places.
+pub type FlowSet = [Entry; WAYS as usize];
+
 /// The table, in a kernel map or in memory.
 pub trait Flows {
     /// The place `index`; `None` past the end of the table.
     fn entry(&self, index: u32) -> Option<&Entry>;
 
-    /// Number of sets, less one; a power of two of sets, at most 2^19.
+    /// Number of sets, less one; a power of two of sets, at most
+    /// [`MAX_FLOW_SETS`](crate::layout::MAX_FLOW_SETS).
     fn mask(&self) -> u32;
 
     /// Seed of the hashes, which nobody outside knows.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, io::Write, path::Path};
 
 use manoward::control::{
-    api::{Explanation, Fate, Question},
+    api::{Explanation, Fate, Question, Way},
     client::{Client, ClientError},
 };
 use serde::Serialize;
@@ -88,7 +88,14 @@ async fn judge(
         let _ = write!(hex, "{byte:02x}");
     }
     let interface = interface.map(str::to_owned);
-    match client.explain(&Question::Frame { hex, interface }).await {
+    match client
+        .explain(&Question::Frame {
+            hex,
+            interface,
+            direction: Way::In,
+        })
+        .await
+    {
         Ok(explanation) => Ok(Judgement::Explanation(Box::new(explanation))),
         Err(ClientError::Failed(failure)) if failure.code == "disagreement" => {
             Ok(Judgement::Disagreement(failure.message))

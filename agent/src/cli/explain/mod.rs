@@ -8,7 +8,7 @@ mod show;
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{ArgGroup, Args};
-use manoward::control::api::{Fate, Question};
+use manoward::control::api::{Fate, Question, Way};
 
 use super::{
     Context, Exit,
@@ -96,7 +96,11 @@ pub async fn run(args: Explain, context: &Context) -> anyhow::Result<Exit> {
             frame: Some(hex),
             interface,
             ..
-        } => Question::Frame { hex, interface },
+        } => Question::Frame {
+            hex,
+            interface,
+            direction: Way::In,
+        },
         Explain {
             from: Some(from),
             to: Some(to),
@@ -116,6 +120,7 @@ pub async fn run(args: Explain, context: &Context) -> anyhow::Result<Exit> {
             mac,
             vlan,
             interface,
+            direction: Way::In,
         },
         _ => anyhow::bail!("name a packet with --from and --to, --frame or --pcap"),
     };

@@ -81,8 +81,8 @@ impl Rows {
         if by == Some(By::Endpoint) {
             for endpoint in &stats.endpoints {
                 let key = vec![Some(endpoint.name.clone())];
-                sums.add(key.clone(), Fate::Passed, endpoint.passed);
-                sums.add(key, Fate::Dropped, endpoint.dropped);
+                sums.add(key.clone(), Fate::Passed, endpoint.received.passed);
+                sums.add(key, Fate::Dropped, endpoint.received.dropped);
             }
         }
         Self {

@@ -1,0 +1,192 @@
+//! Taking over connections that exist already, so that a busy host is not cut off.
+//!
+//! The sockets tell which there are. Each is shown to a twin of the program for packets out, as a
+//! packet from its midst; what the policy permits then has a flow.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+};
+
+use etherparse::PacketBuilder;
+use procfs::{
+    ProcError,
+    net::{TcpState, UdpState},
+    process::{Process, all_processes},
+};
+use thiserror::Error;
+use verdict::{
+    reason::{Reason, Verdict},
+    transport::IpProtocol,
+};
+
+use super::{ExplainError, Explainer, Features, LoadError, Pins, Program, load::Purpose};
+
+const TTL: u8 = 64;
+const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+
+/// Why connections were not taken over.
+#[derive(Debug, Error)]
+pub enum AdoptError {
+    /// The twin cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The twin gave no answer.
+    #[error(transparent)]
+    Run(#[from] ExplainError),
+    /// The kernel does not tell of its sockets.
+    #[error("cannot read the host's sockets: {0}")]
+    Sockets(#[from] ProcError),
+}
+
+/// What was taken over.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Adopted {
+    /// Connections that have a flow now.
+    pub flows: usize,
+    /// Connections that the policy does not permit, as `tcp LOCAL to REMOTE`.
+    pub refused: Vec<String>,
+}
+
+/// A connection of a socket.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Connection {
+    protocol: u8,
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+/// Takes over every TCP connection and connected UDP socket of this host, by the image and into the
+/// flows pinned under `pins`.
+///
+/// Of other network namespaces, those are looked into that the agent may know; the rest has the time
+/// in which connections are taken over in their midst.
+pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
+    let connections = connections()?;
+    let mut adopted = Adopted::default();
+    if connections.is_empty() {
+        return Ok(adopted);
+    }
+    let mut twin = Explainer::load_for(Purpose::Adopt, pins, Program::Out, features)?;
+    for connection in connections {
+        let Some(frame) = frame(connection) else {
+            continue;
+        };
+        let outcome = twin.outcome(&frame, 0)?;
+        match (outcome.reason(), outcome.verdict()) {
+            (Reason::Unprotected | Reason::Reply, _) => {}
+            (_, Verdict::Pass) => adopted.flows += 1,
+            (_, Verdict::Drop) => adopted.refused.push(described(connection)),
+        }
+    }
+    Ok(adopted)
+}
+
+fn described(connection: Connection) -> String {
+    let protocol = if connection.protocol == IpProtocol::TCP.0 {
+        "tcp"
+    } else {
+        "udp"
+    };
+    format!("{protocol} {} to {}", connection.local, connection.remote)
+}
+
+/// All connections, of every network namespace that can be told apart.
+fn connections() -> Result<BTreeSet<Connection>, ProcError> {
+    let own = Process::myself()?;
+    let mut connections = BTreeSet::new();
+    collect(&own, &mut connections)?;
+    let mut seen = BTreeSet::from_iter(namespace(&own));
+    for process in all_processes()?.flatten() {
+        if let Some(namespace) = namespace(&process)
+            && seen.insert(namespace)
+        {
+            // A process may end at any time.
+            let _ = collect(&process, &mut connections);
+        }
+    }
+    Ok(connections)
+}
+
+/// What the network namespace of `process` is called, if the agent may know.
+fn namespace(process: &Process) -> Option<String> {
+    let link = fs::read_link(format!("/proc/{}/ns/net", process.pid())).ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// Adds the connections in the network namespace of `process`.
+fn collect(process: &Process, connections: &mut BTreeSet<Connection>) -> Result<(), ProcError> {
+    let live = |state: &TcpState| {
+        !matches!(
+            state,
+            TcpState::Listen | TcpState::Close | TcpState::TimeWait | TcpState::NewSynRecv
+        )
+    };
+    // A host without IPv6 has no such tables.
+    let tcp = process.tcp()?.into_iter();
+    for socket in tcp.chain(process.tcp6().unwrap_or_default()) {
+        if live(&socket.state) {
+            add(
+                IpProtocol::TCP,
+                socket.local_address,
+                socket.remote_address,
+                connections,
+            );
+        }
+    }
+    let udp = process.udp()?.into_iter();
+    for socket in udp.chain(process.udp6().unwrap_or_default()) {
+        if socket.state == UdpState::Established {
+            add(
+                IpProtocol::UDP,
+                socket.local_address,
+                socket.remote_address,
+                connections,
+            );
+        }
+    }
+    Ok(())
+}
+
+fn add(
+    protocol: IpProtocol,
+    local: SocketAddr,
+    remote: SocketAddr,
+    connections: &mut BTreeSet<Connection>,
+) {
+    let canonical =
+        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let (local, remote) = (canonical(local), canonical(remote));
+    if !local.ip().is_loopback() && !remote.ip().is_unspecified() {
+        connections.insert(Connection {
+            protocol: protocol.0,
+            local,
+            remote,
+        });
+    }
+}
+
+/// A packet from the midst of a connection; `None` if the addresses are of two families.
+fn frame(connection: Connection) -> Option<Vec<u8>> {
+    let (builder, ether_type) = match (connection.local.ip(), connection.remote.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => (
+            PacketBuilder::ipv4(from.octets(), to.octets(), TTL),
+            [0x08, 0x00],
+        ),
+        (IpAddr::V6(from), IpAddr::V6(to)) => (
+            PacketBuilder::ipv6(from.octets(), to.octets(), TTL),
+            [0x86, 0xdd],
+        ),
+        _ => return None,
+    };
+    let mut frame = ETHERNET.to_vec();
+    frame.extend(ether_type);
+    let (from, to) = (connection.local.port(), connection.remote.port());
+    let written = if connection.protocol == IpProtocol::TCP.0 {
+        builder.tcp(from, to, 0, 0).ack(0).write(&mut frame, &[])
+    } else {
+        builder.udp(from, to).write(&mut frame, &[])
+    };
+    written.ok().map(|()| frame)
+}

@@ -1,0 +1,80 @@
+//! Taking over connections that exist when a host, or more of it, begins to be protected.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use tracing::{info, warn};
+
+use super::{Current, Enforcer};
+use crate::{
+    datapath::adopt,
+    image::Facts,
+    policy::{Policy, Protect},
+};
+
+/// Connections that are named in a problem.
+const NAMED: usize = 3;
+
+/// The protected addresses, in order.
+pub(super) fn protected(policy: &Policy, facts: &Facts) -> BTreeSet<IpAddr> {
+    policy
+        .protect
+        .iter()
+        .flat_map(|protect| match protect {
+            Protect::Address(address) => vec![*address],
+            Protect::InterfaceAddresses => facts.addresses.clone(),
+        })
+        .collect()
+}
+
+/// Whether `policy` protects an address that `current` does not.
+pub(super) fn protects_more(current: Option<&Current>, policy: &Policy, facts: &Facts) -> bool {
+    let before = current.map_or_else(BTreeSet::new, |current| {
+        protected(&current.validated.policy, &current.facts)
+    });
+    !protected(policy, facts).is_subset(&before)
+}
+
+impl Enforcer {
+    /// Takes over the connections of sockets at once, and those of guests for some time. What fails
+    /// is reported: it is no reason to protect nothing.
+    pub(super) fn adopt_connections(&mut self) {
+        self.flow_problems.clear();
+        let grace = self.config.adoption_grace;
+        if let Err(error) = self.datapath.adopt_for(grace) {
+            let problem = format!("connections of guests are not taken over: {error}");
+            self.flow_problem(problem);
+        }
+        match adopt(self.datapath.pins(), self.features) {
+            Ok(adopted) => {
+                info!(flows = adopted.flows, "connections taken over");
+                if !adopted.refused.is_empty() {
+                    let problem = refused(&adopted.refused);
+                    self.flow_problem(problem);
+                }
+            }
+            Err(error) => {
+                let problem = format!("connections of this host are not taken over: {error}");
+                self.flow_problem(problem);
+            }
+        }
+    }
+
+    fn flow_problem(&mut self, problem: String) {
+        warn!("{problem}");
+        self.flow_problems.push(problem);
+    }
+}
+
+/// Says that the policy ends connections.
+fn refused(connections: &[String]) -> String {
+    let named = connections[..connections.len().min(NAMED)].join(", ");
+    let more = match connections.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "the policy does not permit connections that the host had open, and they end: \
+         {named}{more}. Add their peers to a reference point with `to`, or begin with \
+         `outbound: audit`"
+    )
+}
