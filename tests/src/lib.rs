@@ -5,16 +5,24 @@
 //! its process ends, because its namespaces have no name and hold everything made in them.
 
 pub mod agent;
+pub mod amqp;
 pub mod certificate;
+pub mod dhcp;
+pub mod dns;
+pub mod dnsmasq;
+pub mod iperf;
 pub mod kernel;
 pub mod link;
 pub mod namespace;
+pub mod nmap;
+pub mod ntp;
 pub mod openssh;
 pub mod packet;
 pub mod policy;
 pub mod process;
 mod realm;
 pub mod scratch;
+pub mod sctp;
 pub mod sight;
 pub mod socket;
 pub mod station;

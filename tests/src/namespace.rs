@@ -74,6 +74,11 @@ impl Namespace {
         Process::start(&self.realm, command, None)
     }
 
+    /// The same with an input, which ends where the text ends.
+    pub fn spawn_fed(&self, command: &Command, input: &str) -> Result<Process> {
+        Process::start(&self.realm, command, Some(input))
+    }
+
     /// Runs a command inside to its end, however it ends.
     pub fn output(&self, command: &Command) -> Result<Output> {
         self.spawn(command)?.finish(COMMAND_TIMEOUT)
@@ -87,7 +92,7 @@ impl Namespace {
 
     /// The same with an input, as in `feed(&["nft", "-f", "-"], rules)`.
     pub fn feed(&self, words: &[&str], input: &str) -> Result<String> {
-        let process = Process::start(&self.realm, &argv(words)?, Some(input))?;
+        let process = self.spawn_fed(&argv(words)?, input)?;
         self.succeeded(words, process.finish(COMMAND_TIMEOUT)?)
     }
 

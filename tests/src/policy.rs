@@ -19,6 +19,8 @@ pub struct Policy<'a> {
     pub reference_points: &'a str,
     /// Services beside the catalogue.
     pub services: &'a str,
+    /// Further lines, each with its name.
+    pub more: &'a str,
 }
 
 /// The VIM may use TLS and SSH, the bastion SSH, and nobody anything else.
@@ -36,6 +38,7 @@ impl Default for Policy<'_> {
               Nf-Vi: { from: [vim], services: [libvirt-tls, ssh, control] },
               operations: { from: [bastion], services: [ssh] } }",
             services: "{ control: { protocol: tcp, ports: [7000] } }",
+            more: "",
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for Policy<'_> {
         writeln!(f, "mode: {}", self.mode)?;
         writeln!(f, "endpoints: {}", self.endpoints)?;
         writeln!(f, "reference_points: {}", self.reference_points)?;
-        writeln!(f, "services: {}", self.services)
+        writeln!(f, "services: {}", self.services)?;
+        writeln!(f, "{}", self.more)
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::namespace::Namespace;
 
-/// Counts the packets of a source that arrive in a host's network stack.
+/// Counts the packets of sources that arrive in a host's network stack.
 #[derive(Debug)]
 pub struct Sight<'a> {
     host: &'a Namespace,
@@ -17,16 +17,28 @@ pub struct Sight<'a> {
 impl<'a> Sight<'a> {
     /// Counts from now on.
     pub fn of(host: &'a Namespace, source: impl Into<IpAddr>) -> Result<Self> {
+        Self::of_any(host, &[source.into()])
+    }
+
+    /// The same for several sources.
+    pub fn of_any(host: &'a Namespace, sources: &[IpAddr]) -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let table = format!("sight{}", COUNTER.fetch_add(1, Ordering::Relaxed));
-        let source = source.into();
-        let family = if source.is_ipv4() { "ip" } else { "ip6" };
-        // Neighbour discovery is not what is looked for.
+        let counted: Vec<_> = sources
+            .iter()
+            .map(|source| {
+                let family = if source.is_ipv4() { "ip" } else { "ip6" };
+                format!("{family} saddr {source} counter name seen;\n")
+            })
+            .collect();
+        // Neighbour discovery is not what is looked for. Before defragmentation (-400), every
+        // fragment counts.
         let rules = format!(
-            "table inet {table} {{ counter seen {{ }}; chain input {{\n\
-             type filter hook input priority -300;\n\
+            "table inet {table} {{ counter seen {{ }}; chain arrival {{\n\
+             type filter hook prerouting priority -450;\n\
              icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept;\n\
-             {family} saddr {source} counter name seen; }}; }}\n"
+             {} }}; }}\n",
+            counted.concat()
         );
         host.feed(&["nft", "-f", "-"], &rules)?;
         Ok(Self { host, table })

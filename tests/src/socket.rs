@@ -5,8 +5,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use socket2::{Domain, Socket, Type};
 
 use crate::namespace::Namespace;
+
+/// What `connect` says when it does not wait.
+const IN_PROGRESS: i32 = nix::errno::Errno::EINPROGRESS as i32;
 
 /// How an attempt to connect ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,32 @@ impl Namespace {
             stream.set_write_timeout(Some(timeout))?;
             Ok(stream)
         })
+    }
+
+    /// Begins a TCP connection between two addresses, and does not wait for it. The stream's reads
+    /// and writes do, and give up after the given time.
+    pub fn tcp_begin(
+        &self,
+        from: impl Into<SocketAddr>,
+        to: impl Into<SocketAddr>,
+        timeout: Duration,
+    ) -> Result<TcpStream> {
+        let (from, to) = (from.into(), to.into());
+        let begun = self.enter(|| {
+            let socket = Socket::new(Domain::for_address(from), Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&from.into())?;
+            socket.set_nonblocking(true)?;
+            match socket.connect(&to.into()) {
+                Err(error) if error.raw_os_error() == Some(IN_PROGRESS) => {}
+                other => other?,
+            }
+            socket.set_nonblocking(false)?;
+            socket.set_read_timeout(Some(timeout))?;
+            socket.set_write_timeout(Some(timeout))?;
+            io::Result::Ok(socket.into())
+        })?;
+        begun.with_context(|| format!("{}: connecting {from} to {to}", self.name()))
     }
 
     /// Listens. The kernel accepts connections without anybody calling `accept`.

@@ -25,6 +25,7 @@ const BOUND: Policy<'_> = Policy {
     reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
                          trial: { from: [vim], services: [libvirt-tls], mode: audit } }",
     services: "{}",
+    more: "",
 };
 
 fn host() -> Result<Namespace> {

@@ -25,6 +25,7 @@ const ELSEWHERE: Policy<'_> = Policy {
     endpoints: "{}",
     reference_points: "{}",
     services: "{}",
+    more: "",
 };
 
 #[test]

@@ -24,7 +24,7 @@ pub fn run(_: &Args) -> Result<ExitCode> {
              Run: sudo -E env PATH=$PATH cargo xtask demo"
         );
     }
-    setup::provide(Part::Test)?;
+    setup::provide(Part::Demo)?;
     build::object()?;
     let agent = build::agent(true)?;
     let mut command = build::cargo(&["build", "--release", "--package", PACKAGE]);

@@ -35,6 +35,19 @@ pub const SCENE: [Tool; 13] = [
     tool("iperf3", "iperf3"),
 ];
 
+/// The programs of the field that tests have connect through the product, beyond [`SCENE`].
+pub const PROGRAMS: [Tool; 8] = [
+    tool("nmap", "nmap"),
+    tool("dig", "bind9-dnsutils"),
+    tool("dnsmasq", "dnsmasq-base"),
+    tool("dhcpcd", "dhcpcd-base"),
+    tool("chronyd", "chrony"),
+    tool("amqp-publish", "amqp-tools"),
+    tool("rabbitmq-server", "rabbitmq-server"),
+    // Its programs are not on `PATH`.
+    tool("/usr/lib/usrsctp/client", "libusrsctp-examples"),
+];
+
 /// What the benchmark compares with.
 pub const PEERS: [Tool; 1] = [tool("xdp-filter", "xdp-tools")];
 
@@ -124,6 +137,13 @@ mod tests {
     fn only_missing_packages_are_installed() {
         let missing = packages_of(&SCENE, |program| !["sshd", "nft"].contains(&program));
         assert_eq!(missing, ["openssh-server", "nftables"]);
+    }
+
+    #[test]
+    fn programs_beside_the_path_are_found_too() {
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(process::find(here).is_some());
+        assert!(process::find("/usr/lib/usrsctp/no-such-program").is_none());
     }
 
     #[test]

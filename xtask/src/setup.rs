@@ -32,8 +32,10 @@ pub struct Args {
 pub enum Part {
     /// The compiler and the linker for the kernel object.
     Build,
-    /// Programs that play management traffic in network namespaces.
+    /// Programs that play management traffic in network namespaces, and the field's own.
     Test,
+    /// The former alone.
+    Demo,
     /// The packet filter that the benchmark compares with.
     Bench,
     /// rustfmt, clippy and cargo-deny.
@@ -63,7 +65,11 @@ pub fn run(args: &Args) -> Result<()> {
 pub fn provide(part: Part) -> Result<()> {
     match part {
         Part::Build => toolchain().map(drop),
-        Part::Test => packages::provide(&packages::SCENE, "tests play real management traffic"),
+        Part::Test => packages::provide(
+            &[&packages::SCENE[..], &packages::PROGRAMS].concat(),
+            "tests play real management traffic",
+        ),
+        Part::Demo => packages::provide(&packages::SCENE, "the demo plays real management traffic"),
         Part::Bench => packages::provide(&packages::PEERS, "the benchmark compares with it"),
         Part::Lint => lint(),
     }

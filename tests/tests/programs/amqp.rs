@@ -1,0 +1,98 @@
+//! The VIM's message bus.
+
+use std::io::{ErrorKind, Read};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::amqp::{self, Broker, Client};
+use harness::sight::Sight;
+use harness::station::{INTRUDER, Station, VIM};
+use harness::{Agent, Namespace, Topology};
+use manoward::control::api::Fate;
+
+use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound, take_over};
+
+/// A broker that has just started is slow.
+const BROKER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client that loses patience soon.
+fn client(namespace: &Namespace, station: Station) -> Client<'_> {
+    Client {
+        namespace,
+        broker: station.v4.into(),
+        patience: SHORT,
+    }
+}
+
+/// What a client says to a listener that has been there.
+fn greeting(impostor: &TcpListener) -> Result<Vec<u8>> {
+    let (mut stream, _) = impostor.accept()?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut said = vec![0; amqp::GREETING.len()];
+    stream.read_exact(&mut said)?;
+    Ok(said)
+}
+
+/// Whether no connection waits to be accepted.
+fn nobody_came(impostor: &TcpListener) -> Result<bool> {
+    impostor.set_nonblocking(true)?;
+    let came = impostor.accept();
+    Ok(came.is_err_and(|error| error.kind() == ErrorKind::WouldBlock))
+}
+
+#[test]
+fn messages_pass_through_the_vims_broker() -> Result<()> {
+    let scene = Topology::new()?;
+    let _broker = Broker::start(&scene.vim)?;
+    let _agent = Agent::start(&scene.host, &outbound("[amqp]", "{}"))?;
+    for broker in addresses(VIM) {
+        let client = Client {
+            namespace: &scene.host,
+            broker,
+            patience: BROKER_PATIENCE,
+        };
+        assert!(client.declare("instances")?, "{broker}");
+        assert!(client.publish("instances", "compute-17 is up")?, "{broker}");
+        let message = client.consume("instances")?;
+        assert_eq!(message.as_deref(), Some("compute-17 is up"), "{broker}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_impostor_at_an_address_of_its_own_hears_nothing() -> Result<()> {
+    let scene = Topology::new()?;
+    let impostor = scene.intruder.tcp_listener((INTRUDER.v4, amqp::PORT))?;
+    let client = client(&scene.host, INTRUDER);
+    assert!(!client.publish("instances", "secret")?);
+    assert_eq!(greeting(&impostor)?, amqp::GREETING, "without the agent");
+
+    let agent = Agent::start(&scene.host, &outbound("[amqp]", "{}"))?;
+    let before = agent.tally()?.fate(Fate::Dropped);
+    let heard = heard_from_host(&scene.intruder, || {
+        assert!(!client.publish("instances", "secret")?);
+        Ok(())
+    })?;
+    assert!(nobody_came(&impostor)?);
+    assert_eq!(heard, 0);
+    assert!(agent.tally()?.fate(Fate::Dropped) > before);
+    Ok(())
+}
+
+#[test]
+fn an_impostor_at_the_vims_address_is_not_let_in() -> Result<()> {
+    let scene = Topology::new()?;
+    take_over(&scene)?;
+    let impostor = scene.intruder.tcp_listener((VIM.v4, amqp::PORT))?;
+    let client = client(&scene.host, VIM);
+    assert!(!client.publish("instances", "secret")?);
+    assert_eq!(greeting(&impostor)?, amqp::GREETING, "without the agent");
+
+    let agent = Agent::start(&scene.host, &outbound("[amqp]", "{}"))?;
+    let answers = Sight::of(&scene.host, VIM.v4)?;
+    assert!(!client.publish("instances", "secret")?);
+    assert!(nobody_came(&impostor)?);
+    assert_eq!(answers.packets()?, 0);
+    agent.await_packets("*", "wrong-mac", 1)
+}

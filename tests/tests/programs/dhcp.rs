@@ -1,0 +1,76 @@
+//! A host that has no address yet, and a policy in force.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::dhcp::Client;
+use harness::dnsmasq::Dnsmasq;
+use harness::station::{HOST, INTRUDER, VIM};
+use harness::topology::NIC;
+use harness::{Agent, Namespace, Policy};
+
+use crate::{PATIENCE, SHORT, pair};
+
+/// A client waits a second and more between its questions.
+const LEASE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Questions from a link-local address are answered from one.
+const ENDPOINTS: &str = "{
+  vim-1: { role: vim, mac: 52:54:00:aa:bb:01, addresses: [192.0.2.10, \"2001:db8:0:17::10\"] },
+  vim-1-link: { role: vim, mac: 52:54:00:aa:bb:01, interface: eth0,
+                addresses: [\"fe80::5054:ff:feaa:bb01\"] } }";
+
+/// What is asked of all servers is answered by one, so the answers are a service of the host's.
+fn policy() -> String {
+    let policy = Policy {
+        protect: "[interface-addresses, 192.0.2.17, \"2001:db8:0:17::17\"]",
+        endpoints: ENDPOINTS,
+        reference_points: "{
+          leases: { from: [vim], services: [dhcp-client, dhcpv6-client] },
+          leases-out: { to: [vim], services: [dhcp, dhcpv6] } }",
+        services: "{
+          dhcp: { protocol: udp, ports: [67] },
+          dhcp-client: { protocol: udp, ports: [68] },
+          dhcpv6: { protocol: udp, ports: [547] },
+          dhcpv6-client: { protocol: udp, ports: [546] } }",
+        ..Policy::default()
+    };
+    policy.to_string()
+}
+
+fn has_addresses(host: &Namespace) -> Result<[bool; 2]> {
+    let listed = host.run(&["ip", "-brief", "address", "show", NIC])?;
+    Ok([HOST.v4.to_string(), HOST.v6.to_string()].map(|address| listed.contains(&address)))
+}
+
+#[test]
+fn leases_are_obtained_and_renewed() -> Result<()> {
+    let (host, vim) = pair(&[], VIM)?;
+    let _agent = Agent::start(&host, &policy())?;
+    let mut server = Dnsmasq::leasing(&vim, NIC, &HOST)?;
+    let mut client = Client::start(&host)?;
+    client.await_leases(LEASE_PATIENCE)?;
+    assert_eq!(has_addresses(&host)?, [true, true]);
+
+    client.renew(LEASE_PATIENCE)?;
+    server.wait_for("DHCPRENEW(eth0)", PATIENCE)?;
+    let log = server.log();
+    assert_eq!(log.matches("DHCPDISCOVER(eth0)").count(), 1, "{log}");
+    assert_eq!(log.matches("DHCPACK(eth0)").count(), 2, "{log}");
+    Ok(())
+}
+
+#[test]
+fn a_rogue_server_leases_nothing() -> Result<()> {
+    let (host, intruder) = pair(&[], INTRUDER)?;
+    let agent = Agent::start(&host, &policy())?;
+    let mut rogue = Dnsmasq::leasing(&intruder, NIC, &HOST)?;
+    let client = Client::start(&host)?;
+    rogue.wait_for("DHCPOFFER(eth0)", LEASE_PATIENCE)?;
+    rogue.wait_for("DHCPADVERTISE(eth0)", LEASE_PATIENCE)?;
+    std::thread::sleep(SHORT);
+    let log = client.log();
+    assert!(!log.contains("offered") && !log.contains("ADV "), "{log}");
+    assert_eq!(has_addresses(&host)?, [false, false]);
+    agent.await_packets("leases", "unknown-source", 2)
+}

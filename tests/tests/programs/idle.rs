@@ -1,0 +1,73 @@
+//! Connections that say nothing for longer than a flow is remembered.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::station::VIM;
+use harness::{Agent, Policy, Topology};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::{BOUND_VIM, PATIENCE, SHORT, addresses};
+
+const BUS_PORT: u16 = 7001;
+
+/// More than twice as long as the policy remembers a flow.
+const IDLE: Duration = Duration::from_secs(5);
+
+fn policy() -> String {
+    let policy = Policy {
+        endpoints: BOUND_VIM,
+        reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
+                             Nf-Vi-out: { to: [vim], services: [bus] } }",
+        services: "{ bus: { protocol: tcp, ports: [7001] } }",
+        more: "flow_timeouts: { tcp-established: 2s }",
+        ..Policy::default()
+    };
+    policy.to_string()
+}
+
+/// Both ends of a connection from the host to the VIM: the host's, and the VIM's.
+fn connection(scene: &Topology, vim: SocketAddr) -> Result<[TcpStream; 2]> {
+    let listener = scene.vim.tcp_listener(vim)?;
+    let host = scene.host.tcp_stream(vim, PATIENCE)??;
+    let (vim, _) = listener.accept()?;
+    Ok([host, vim])
+}
+
+fn keep_alive(stream: &TcpStream) -> Result<()> {
+    let second = Duration::from_secs(1);
+    let every_second = TcpKeepalive::new().with_time(second).with_interval(second);
+    SockRef::from(stream).set_tcp_keepalive(&every_second)?;
+    Ok(())
+}
+
+/// Whether the host still hears what the VIM says.
+fn hears([host, vim]: &mut [TcpStream; 2]) -> Result<bool> {
+    vim.write_all(b"news")?;
+    host.set_read_timeout(Some(SHORT))?;
+    let mut heard = [0; 4];
+    Ok(host.read_exact(&mut heard).is_ok() && &heard == b"news")
+}
+
+#[test]
+fn keepalive_keeps_a_flow_and_silence_ends_it() -> Result<()> {
+    let scene = Topology::new()?;
+    let _agent = Agent::start(&scene.host, &policy())?;
+    let mut pairs = Vec::new();
+    for vim in addresses(VIM) {
+        let vim = (vim, BUS_PORT).into();
+        let (kept, mut silent) = (connection(&scene, vim)?, connection(&scene, vim)?);
+        keep_alive(&kept[0])?;
+        assert!(hears(&mut silent)?, "{vim}: before it is idle");
+        pairs.push((vim, kept, silent));
+    }
+    thread::sleep(IDLE);
+    for (vim, mut kept, mut silent) in pairs {
+        assert!(hears(&mut kept)?, "{vim}: with keepalive");
+        assert!(!hears(&mut silent)?, "{vim}: without keepalive");
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Connections that the host opens, with the programs of the field, one file per program or
+//! behaviour: what the policy names works, and a stranger is told nothing.
+
+mod amqp;
+mod asymmetric;
+mod dhcp;
+mod dns;
+mod idle;
+mod iperf;
+mod ntp;
+mod scans;
+mod sctp;
+mod simultaneous;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::link::{self, Port};
+use harness::sight::Sight;
+use harness::station::{HOST, Station};
+use harness::topology::NIC;
+use harness::{Namespace, Policy, Topology};
+
+/// Enough for what works.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Enough for what does not.
+const SHORT: Duration = Duration::from_millis(1500);
+
+/// The VIM under both of its addresses, from its own interface alone.
+const BOUND_VIM: &str = "{ vim-1: { role: vim, mac: 52:54:00:aa:bb:01,
+                                    addresses: [192.0.2.10, \"2001:db8:0:17::10\"] } }";
+
+/// A policy under which the VIM may log in, and the host may use these services of the VIM, some of
+/// them defined here.
+fn outbound(services: &str, definitions: &str) -> String {
+    let reference_points = format!(
+        "{{ Nf-Vi: {{ from: [vim], services: [ssh] }},
+            Nf-Vi-out: {{ to: [vim], services: {services} }} }}"
+    );
+    let policy = Policy {
+        endpoints: BOUND_VIM,
+        reference_points: &reference_points,
+        services: definitions,
+        ..Policy::default()
+    };
+    policy.to_string()
+}
+
+/// Both addresses of a station.
+fn addresses(station: Station) -> [IpAddr; 2] {
+    [station.v4.into(), station.v6.into()]
+}
+
+/// A host with these addresses, and the only peer on its link.
+fn pair(host_addresses: &[&str], peer: Station) -> Result<(Namespace, Namespace)> {
+    let (host, other) = (Namespace::new(HOST.label)?, Namespace::new(peer.label)?);
+    let addresses = [format!("{}/24", peer.v4), format!("{}/64", peer.v6)];
+    link::veth(
+        &Port {
+            namespace: &host,
+            name: NIC,
+            mac: HOST.mac,
+            addresses: host_addresses,
+        },
+        &Port {
+            namespace: &other,
+            name: NIC,
+            mac: peer.mac,
+            addresses: &addresses.each_ref().map(String::as_str),
+        },
+    )?;
+    Ok((host, other))
+}
+
+/// How many packets the host gets out to a listener while something happens.
+fn heard_from_host(listener: &Namespace, run: impl FnOnce() -> Result<()>) -> Result<u64> {
+    let ears = Sight::of_any(listener, &addresses(HOST))?;
+    run()?;
+    ears.packets()
+}
+
+/// Gives the intruder the VIM's IPv4 address, under the intruder's own MAC address.
+fn take_over(scene: &Topology) -> Result<()> {
+    let ip = |namespace: &Namespace, script| namespace.feed(&["ip", "-batch", "-"], script);
+    ip(&scene.vim, "address del 192.0.2.10/24 dev eth0\n")?;
+    ip(&scene.intruder, "address add 192.0.2.10/24 dev eth0\n")?;
+    ip(&scene.host, "neigh flush dev eth0\n")?;
+    Ok(())
+}
