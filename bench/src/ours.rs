@@ -23,6 +23,10 @@ use crate::scale;
 use crate::subject::{Subject, Tally};
 
 const ROLE: &str = "vim";
+/// The program that is measured.
+const PROGRAM: &str = "manoward_xdp";
+/// Flows that the table holds.
+const FLOWS: u32 = 1 << 20;
 const SERVICE: &str = "libvirt-tls";
 
 /// How it is called in the report.
@@ -47,7 +51,7 @@ impl Ours {
         let image = image::compile(&policy, &Facts::default(), &numbers)?;
         let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(format!("manoward-{count}")));
         let features = datapath::check_kernel()?;
-        let mut datapath = Datapath::load(pins.clone(), Hook::Xdp, features)?;
+        let mut datapath = Datapath::load(pins.clone(), Hook::Xdp, features, FLOWS)?;
         datapath.publish(&image)?;
         Ok(Self {
             count,
@@ -100,7 +104,7 @@ fn program_over(pins: &Pins) -> Result<ProgramFd> {
         // Programs of others come and go while they are listed.
         let Ok(program) = program else { continue };
         let maps = program.map_ids().ok().flatten().unwrap_or_default();
-        if maps.contains(&images) {
+        if maps.contains(&images) && program.name_as_str() == Some(PROGRAM) {
             return Ok(program.fd()?);
         }
     }

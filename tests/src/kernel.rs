@@ -13,11 +13,12 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use manoward::datapath::{Datapath, Explainer, Hook, Pins, check_kernel};
+use manoward::datapath::flows::{self, Snapshot};
+use manoward::datapath::{Datapath, Explainer, Hook, Pins, Program, check_kernel, flow_sets};
 use manoward::frame::Frame;
 use manoward::image::{Facts, Image, Numbers, compile};
 use manoward::policy::{self, Policy};
-use verdict::judge::judge;
+use verdict::{inbound, outbound};
 use verdict::reason::Outcome;
 
 use crate::Namespace;
@@ -38,6 +39,9 @@ pub const BROADCAST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 255);
 /// Lengths of frames that the kernel runs a program on: an Ethernet header, and what fits into one
 /// buffer.
 pub const LENGTHS: RangeInclusive<usize> = 14..=3520;
+
+/// Flows that the table of a test holds.
+const FLOWS: u32 = 1024;
 
 /// Where the maps are pinned, in the namespace's own BPF file system.
 const PINS: &str = "/sys/fs/bpf/manoward";
@@ -71,6 +75,8 @@ pub struct Judges {
     datapath: Datapath,
     xdp: Explainer,
     tcx: Explainer,
+    out: Explainer,
+    flows: Snapshot,
     namespace: Namespace,
 }
 
@@ -89,6 +95,7 @@ impl Judges {
             None => Self::load()?,
         };
         judges.numbers = Numbers::default();
+        judges.forget_flows()?;
         judges.publish(policy, facts)?;
         Ok(Loan(Some(judges)))
     }
@@ -105,10 +112,11 @@ impl Judges {
         let namespace = Namespace::new("judges")?;
         let pins = Pins::new(Path::new(PINS));
         let features = check_kernel()?;
-        let (datapath, xdp, tcx) = namespace.enter(|| -> Result<_> {
-            let datapath = Datapath::load(pins.clone(), Hook::Xdp, features)?;
-            let explainer = |hook| Explainer::load(&pins, hook, features);
-            Ok((datapath, explainer(Hook::Xdp)?, explainer(Hook::Tcx)?))
+        let (datapath, [xdp, tcx, out], flows) = namespace.enter(|| -> Result<_> {
+            let datapath = Datapath::load(pins.clone(), Hook::Xdp, features, FLOWS)?;
+            let twin = |program| Explainer::rehearsing(&pins, program, features);
+            let twins = [twin(Program::Xdp)?, twin(Program::In)?, twin(Program::Out)?];
+            Ok((datapath, twins, no_flows(&pins)?))
         })??;
         Ok(Self {
             image: Image::empty(),
@@ -116,6 +124,8 @@ impl Judges {
             datapath,
             xdp,
             tcx,
+            out,
+            flows,
             namespace,
         })
     }
@@ -126,6 +136,25 @@ impl Judges {
         self.image = compile(policy, facts, &self.numbers)?;
         self.datapath.publish(&self.image)?;
         Ok(())
+    }
+
+    /// Forgets every flow, in the kernel and on the host.
+    pub fn forget_flows(&mut self) -> Result<()> {
+        self.namespace.enter(|| -> Result<_> {
+            self.datapath.forget_flows()?;
+            self.flows = no_flows(&Pins::new(Path::new(PINS)))?;
+            Ok(())
+        })?
+    }
+
+    /// Lets TCP connections be taken over in their midst for so many seconds.
+    pub fn adopt_for(&mut self, seconds: u32) -> Result<()> {
+        self.namespace.enter(|| -> Result<_> {
+            self.datapath.adopt_for(seconds)?;
+            self.flows
+                .tell(flows::control(&Pins::new(Path::new(PINS)))?);
+            Ok(())
+        })?
     }
 
     /// The image in force.
@@ -164,7 +193,8 @@ impl Judges {
             ifindex: ARRIVAL,
             vlan: None,
         };
-        let here = judge(&frame, &self.image);
+        self.flows.at(flows::now()?);
+        let here = inbound::judge(&frame, &self.image, &self.flows.by(&self.image));
         let explainers = [("xdp", &mut self.xdp), ("tcx", &mut self.tcx)];
         let asked = if runs_at_tcx(bytes) { 2 } else { 1 };
         for (hook, explainer) in explainers.into_iter().take(asked) {
@@ -178,6 +208,44 @@ impl Judges {
             );
         }
         Ok(here)
+    }
+
+    /// The outcome of a packet that goes out, which all agree on. Fails with the frame in
+    /// hexadecimal if they do not.
+    pub fn outcome_out(&mut self, bytes: &[u8]) -> Result<Outcome> {
+        let frame = Frame {
+            bytes,
+            ifindex: ARRIVAL,
+            vlan: None,
+        };
+        self.flows.at(flows::now()?);
+        let here = outbound::judge(&frame, &self.image, &self.flows.by(&self.image));
+        if runs_at_tcx(bytes) {
+            let there = self
+                .out
+                .outcome(bytes, 0)
+                .with_context(|| format!("asking about {} on its way out", hex(bytes)))?;
+            ensure!(
+                here == there,
+                "the host says {here:?}, the kernel says {there:?} about {} on its way out",
+                hex(bytes)
+            );
+        }
+        Ok(here)
+    }
+
+    /// Checks what becomes of a packet that goes out.
+    pub fn expect_out(&mut self, packet: &Packet, expected: impl Into<Ruling>) -> Result<()> {
+        let outcome = self.outcome_out(&packet.build())?;
+        let ruling = Ruling::new(outcome, &self.numbers)
+            .ok_or_else(|| anyhow!("{outcome:?} names what the policy does not have"))?;
+        let expected = expected.into();
+        ensure!(
+            ruling == expected,
+            "expected `{expected}`, but all say `{ruling}` about {} on its way out",
+            hex(&packet.build())
+        );
+        Ok(())
     }
 
     /// The outcome that all agree on, in the policy's words.
@@ -221,6 +289,12 @@ impl Drop for Loan {
     fn drop(&mut self) {
         idle().extend(self.0.take());
     }
+}
+
+/// A table like the kernel's, without flows.
+fn no_flows(pins: &Pins) -> Result<Snapshot> {
+    let control = flows::control(pins)?;
+    Ok(Snapshot::empty(flow_sets(FLOWS), control, flows::now()?))
 }
 
 /// Judges that nobody asks at the moment.

@@ -15,6 +15,8 @@
 //! assert_eq!(frame[18] & 0x0f, 4);
 //! ```
 
+use std::rc::Rc;
+
 mod checksum;
 mod extension;
 mod icmp;
@@ -89,9 +91,9 @@ impl Surroundings<'_> {
 }
 
 /// A packet under construction.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Packet {
-    layers: Vec<Box<dyn Layer>>,
+    layers: Vec<Rc<dyn Layer>>,
 }
 
 impl Packet {
@@ -116,7 +118,7 @@ impl Packet {
     /// Adds a header, or a payload (`Vec<u8>`), after those that are there.
     #[must_use]
     pub fn with(mut self, layer: impl Layer + 'static) -> Self {
-        self.layers.push(Box::new(layer));
+        self.layers.push(Rc::new(layer));
         self
     }
 
@@ -126,7 +128,7 @@ impl Packet {
         let mut bytes = Vec::new();
         for (index, layer) in self.layers.iter().enumerate().rev() {
             let around = Surroundings {
-                next: self.layers.get(index + 1).map(Box::as_ref),
+                next: self.layers.get(index + 1).map(Rc::as_ref),
                 pseudo: self.layers[..index]
                     .iter()
                     .rev()

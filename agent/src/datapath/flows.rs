@@ -85,6 +85,12 @@ impl Snapshot {
         self.now = now;
     }
 
+    /// The same table after the programs were told something else about it.
+    #[doc(hidden)]
+    pub const fn tell(&mut self, control: FlowControl) {
+        self.control = control;
+    }
+
     /// Places for flows.
     #[must_use]
     pub fn places(&self) -> usize {
@@ -195,6 +201,15 @@ impl Datapath {
         // 0 stands for none.
         control.seed = u64::from_ne_bytes(seed) | 1;
         set_control(&self.pins, control)
+    }
+
+    /// Forgets every flow.
+    #[doc(hidden)]
+    pub fn forget_flows(&mut self) -> Result<(), FlowError> {
+        let before = control(&self.pins)?;
+        // Nothing is found under another seed; what is there expires.
+        let seed = before.seed.wrapping_add(2);
+        Ok(set_control(&self.pins, FlowControl { seed, ..before })?)
     }
 
     /// Lets TCP connections of permitted peers be taken over in their midst for so many seconds from

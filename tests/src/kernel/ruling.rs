@@ -59,6 +59,22 @@ impl Ruling {
             .of(endpoint)
     }
 
+    /// The host uses a service of an endpoint, as it may.
+    #[must_use]
+    pub fn outbound(reference_point: &str, service: &str, endpoint: &str) -> Self {
+        Self::from(Reason::Outbound)
+            .under(reference_point, service)
+            .of(endpoint)
+    }
+
+    /// An endpoint answers the host, as it may.
+    #[must_use]
+    pub fn established(reference_point: &str, service: &str, endpoint: &str) -> Self {
+        Self::from(Reason::Established)
+            .under(reference_point, service)
+            .of(endpoint)
+    }
+
     /// Under the rule of this service at this reference point.
     #[must_use]
     pub fn under(self, reference_point: &str, service: &str) -> Self {

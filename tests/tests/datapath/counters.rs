@@ -95,7 +95,7 @@ impl Expected {
                 .filter(|counter| counted(&counter.count))
                 .map(|counter| {
                     let count = counter.count;
-                    (counter.endpoint, [pair(count.passed), pair(count.dropped)])
+                    (counter.endpoint, [pair(count.received.passed), pair(count.received.dropped)])
                 })
                 .collect(),
         })
@@ -131,12 +131,12 @@ fn programs(judges: &mut Judges) -> Result<Ebpf> {
         let mut ebpf = loader.load(OBJECT)?;
         let missing = "the object lacks a program";
         let xdp: &mut Xdp = ebpf
-            .program_mut(Hook::Xdp.program())
+            .program_mut(Hook::Xdp.program().name())
             .context(missing)?
             .try_into()?;
         xdp.load()?;
         let tcx: &mut SchedClassifier = ebpf
-            .program_mut(Hook::Tcx.program())
+            .program_mut(Hook::Tcx.program().name())
             .context(missing)?
             .try_into()?;
         tcx.load()?;
@@ -150,7 +150,7 @@ fn programs(judges: &mut Judges) -> Result<Ebpf> {
 
 /// Runs the program of `hook` on a frame, `repeat` times.
 fn run(ebpf: &Ebpf, hook: Hook, frame: &[u8], repeat: u32) -> Result<Option<Verdict>> {
-    let program = ebpf.program(hook.program()).context("no such program")?;
+    let program = ebpf.program(hook.program().name()).context("no such program")?;
     let options = TestRunOptions {
         data_in: Some(frame),
         repeat,
@@ -160,16 +160,17 @@ fn run(ebpf: &Ebpf, hook: Hook, frame: &[u8], repeat: u32) -> Result<Option<Verd
         Hook::Xdp => <&Xdp>::try_from(program)?.test_run(options)?,
         Hook::Tcx => <&SchedClassifier>::try_from(program)?.test_run(options)?,
     };
-    Ok(hook.verdict(result.return_value))
+    Ok(hook.program().verdict(result.return_value))
 }
 
 #[test]
 fn they_hold_what_was_sent_and_nothing_else() -> Result<()> {
     let mut judges = Judges::alone(&policy(POLICY))?;
     let ebpf = programs(&mut judges)?;
+    let pins = judges.pins();
     let mut counters = judges
         .namespace()
-        .enter(|| Counters::open(&judges.pins()))??;
+        .enter(move || Counters::open(&pins))??;
     assert_eq!(Expected::read(&counters, &judges)?, Expected::default());
 
     let mut expected = Expected::default();
@@ -213,9 +214,10 @@ fn they_are_exact_on_all_processors_at_once() -> Result<()> {
             .into_iter()
             .try_for_each(|worker| worker.join().expect("a worker never panics"))
     })?;
+    let pins = judges.pins();
     let counters = judges
         .namespace()
-        .enter(|| Counters::open(&judges.pins()))??;
+        .enter(move || Counters::open(&pins))??;
     let mut expected = Expected::default();
     let packets = u64::from(THREADS) * repeats().map(u64::from).sum::<u64>();
     expected.add(outcome, packets, frame.len() as u64);

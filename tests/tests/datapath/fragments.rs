@@ -58,11 +58,7 @@ fn the_first_holds_the_whole_transport_header() -> Result<()> {
         for packet in fragments(VIM, 0, true, Some(protocol)) {
             judges.expect(
                 &packet.with(vec![0; length]),
-                match protocol {
-                    // Without flags it opens nothing.
-                    TCP => Reason::HostOpened,
-                    _ => Reason::NoService,
-                },
+                Reason::NoService,
             )?;
         }
     }
@@ -99,7 +95,6 @@ endpoints:
   bastion: { role: bastion, addresses: [198.51.100.2] }
 reference_points:
   operations: { from: [bastion], services: [ssh] }
-  out: { to: [vim], services: [dns] }
 "#,
     ))?;
     for packet in fragments(VIM, 3, false, Some(UDP)) {
@@ -107,6 +102,51 @@ reference_points:
         judges.expect(&packet.with(vec![0; 16]), unpermitted)?;
     }
     Ok(())
+}
+
+#[test]
+fn later_ones_follow_the_first() -> Result<()> {
+    let mut judges = Judges::of(&usual(""))?;
+    let later = |from| fragments(from, 185, false, Some(UDP)).map(|p| p.with(vec![0; 16]));
+    for (first, later) in fragments(VIM, 0, true, None).into_iter().zip(later(VIM)) {
+        let permitted = Ruling::permitted("Nf-Vi", "relay", "vim");
+        judges.expect(&first.with(Udp::to(7000)), permitted)?;
+        let follows = Ruling::from(Reason::Fragment).under("Nf-Vi", "relay").of("vim");
+        judges.expect(&later, follows)?;
+    }
+    for (first, later) in fragments(BASTION, 0, true, None).into_iter().zip(later(BASTION)) {
+        let wrong = Ruling::from(Reason::WrongRole).under("Nf-Vi", "relay").of("bastion");
+        judges.expect(&first.with(Udp::to(7000)), wrong)?;
+        let follows = Ruling::from(Reason::FragmentUnpermitted)
+            .under("Nf-Vi", "relay")
+            .of("bastion");
+        judges.expect(&later, follows)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn on_the_way_out_they_follow_too() -> Result<()> {
+    let mut judges = Judges::of(&usual(""))?;
+    let part = |offset, more| {
+        Packet::new().with(ethernet(HOST, VIM)).with(Ipv4 {
+            more_fragments: more,
+            fragment_offset: offset,
+            protocol: Some(UDP),
+            ..Ipv4::between(HOST.v4, VIM.v4)
+        })
+    };
+    let later = part(185, false).with(vec![0; 16]);
+    let alone = Ruling::from(Reason::FragmentUnpermitted).of("vim");
+    judges.expect_out(&later, alone)?;
+    let answer = Udp {
+        source: 7000,
+        ..Udp::to(40_000)
+    };
+    let reply = Ruling::from(Reason::Reply).under("Nf-Vi", "relay").of("vim");
+    judges.expect_out(&part(0, true).with(answer), reply)?;
+    let follows = Ruling::from(Reason::Fragment).under("Nf-Vi", "relay").of("vim");
+    judges.expect_out(&later, follows)
 }
 
 #[test]

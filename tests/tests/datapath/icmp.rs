@@ -1,9 +1,10 @@
-//! ICMP: errors and echo replies answer the host; all else is a service, or nothing.
+//! ICMP: errors belong to what they quote, echo replies to a flow; redirects never; all else is a
+//! service, or nothing.
 
 use anyhow::Result;
 use harness::Packet;
 use harness::kernel::{Judges, Ruling};
-use harness::packet::{Icmp, Icmpv6, Ipv4, Ipv6, Tcp};
+use harness::packet::{Icmp, Icmpv6, Ipv4, Ipv6};
 use harness::station::{HOST, INTRUDER, Station, VIM};
 use verdict::reason::Reason;
 
@@ -23,26 +24,29 @@ fn icmpv6(from: Station, kind: u8) -> Packet {
     })
 }
 
-/// Errors and echo replies.
-const ANSWERS: [u8; 4] = [0, 3, 11, 12];
-/// The same of IPv6.
-const ANSWERS_V6: [u8; 5] = [1, 2, 3, 4, 129];
+const ERRORS: [u8; 3] = [3, 11, 12];
+const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
+/// Multicast listener discovery.
+const MEMBERSHIP: [u8; 4] = [130, 131, 132, 143];
 /// Neighbour and router discovery.
 const DISCOVERY: std::ops::RangeInclusive<u8> = 133..=136;
 
 #[test]
-fn without_a_service_only_answers_pass() -> Result<()> {
+fn without_a_service_nothing_passes() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     for from in [VIM, INTRUDER] {
         for kind in 0..=u8::MAX {
             let expected = match kind {
-                kind if ANSWERS.contains(&kind) => Reason::HostOpened,
+                kind if ERRORS.contains(&kind) => Reason::IcmpUnrelated,
+                5 => Reason::IcmpRedirect,
                 _ => Reason::NoService,
             };
             judges.expect(&icmp(from, kind), expected)?;
             let expected = match kind {
-                kind if ANSWERS_V6.contains(&kind) => Reason::HostOpened,
+                kind if ERRORS_V6.contains(&kind) => Reason::IcmpUnrelated,
                 kind if DISCOVERY.contains(&kind) => Reason::HopLimit,
+                kind if MEMBERSHIP.contains(&kind) => Reason::HopLimit,
+                137 => Reason::IcmpRedirect,
                 _ => Reason::NoService,
             };
             judges.expect(&icmpv6(from, kind), expected)?;
@@ -51,10 +55,9 @@ fn without_a_service_only_answers_pass() -> Result<()> {
     Ok(())
 }
 
-/// Whoever may ping decides nothing about errors: a router on the path is no endpoint, and without
-/// its errors the path's MTU is not discovered.
+/// Whoever may ping decides nothing about errors, redirects and replies.
 #[test]
-fn with_a_service_answers_still_pass() -> Result<()> {
+fn with_a_service_only_requests_pass() -> Result<()> {
     let mut judges = Judges::of(&policy(
         r#"
 endpoints:
@@ -66,33 +69,26 @@ reference_points:
     let permitted = Ruling::permitted("monitoring", "ping", "vim");
     let unknown = Ruling::from(Reason::UnknownSource).under("monitoring", "ping");
     for kind in 0..=u8::MAX {
-        let expected = |otherwise: &Ruling, answers: &[u8]| match kind {
-            kind if answers.contains(&kind) => Ruling::from(Reason::HostOpened),
+        let expected = |otherwise: &Ruling| match kind {
+            0 => Reason::NoService.into(),
+            5 => Reason::IcmpRedirect.into(),
+            kind if ERRORS.contains(&kind) => Reason::IcmpUnrelated.into(),
             _ => otherwise.clone(),
         };
-        judges.expect(&icmp(VIM, kind), expected(&permitted, &ANSWERS))?;
-        judges.expect(&icmp(INTRUDER, kind), expected(&unknown, &ANSWERS))?;
-        if !DISCOVERY.contains(&kind) {
-            judges.expect(&icmpv6(VIM, kind), expected(&permitted, &ANSWERS_V6))?;
-            judges.expect(&icmpv6(INTRUDER, kind), expected(&unknown, &ANSWERS_V6))?;
-        }
+        judges.expect(&icmp(VIM, kind), expected(&permitted))?;
+        judges.expect(&icmp(INTRUDER, kind), expected(&unknown))?;
+        let expected = |otherwise: &Ruling| match kind {
+            129 => Reason::NoService.into(),
+            137 => Reason::IcmpRedirect.into(),
+            kind if ERRORS_V6.contains(&kind) => Reason::IcmpUnrelated.into(),
+            kind if DISCOVERY.contains(&kind) => Reason::HopLimit.into(),
+            kind if MEMBERSHIP.contains(&kind) => Reason::HopLimit.into(),
+            _ => otherwise.clone(),
+        };
+        judges.expect(&icmpv6(VIM, kind), expected(&permitted))?;
+        judges.expect(&icmpv6(INTRUDER, kind), expected(&unknown))?;
     }
     Ok(())
-}
-
-#[test]
-fn an_error_is_one_whatever_it_quotes() -> Result<()> {
-    let mut judges = Judges::of(&usual(""))?;
-    let quoted = v4(INTRUDER, HOST)
-        .with(Icmp::fragmentation_needed(1400))
-        .with(Ipv4::between(HOST.v4, VIM.v4))
-        .with(Tcp::ack(22));
-    judges.expect(&quoted, Reason::HostOpened)?;
-    let quoted = v6(INTRUDER, HOST)
-        .with(Icmpv6::too_big(1400))
-        .with(Ipv6::between(HOST.v6, VIM.v6))
-        .with(Tcp::ack(22));
-    judges.expect(&quoted, Reason::HostOpened)
 }
 
 #[test]

@@ -8,9 +8,10 @@ mod bindings;
 mod counters;
 mod endpoints;
 mod extension_headers;
+mod flows;
 mod fragments;
 mod groups;
-mod host_opened;
+
 mod icmp;
 mod ipv4_options;
 mod modes;

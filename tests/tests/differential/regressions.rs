@@ -20,14 +20,14 @@ const FRAMES: [(&str, &str, Reason); 3] = [
         "525400aabb17 525400aabb66 0800
          4500001c 00000000 40010000 cb007101 c0000211
          0304fc83 00000578",
-        Reason::HostOpened,
+        Reason::IcmpUnrelated,
     ),
     (
         "ICMPv6 packet too big, where a service covers ICMPv6",
         "525400aabb17 525400aabb66 86dd
          60000000 00083a40 20010db8011300000000000000000001 20010db8000000170000000000000017
          02000000 00000578",
-        Reason::HostOpened,
+        Reason::IcmpUnrelated,
     ),
 ];
 
