@@ -167,13 +167,6 @@ impl Rule {
         Outcome::with_rule(reason, self.0 & !Outcome::AUDITED, endpoint)
     }
 
-    /// Whether the reference point is in mode audit.
-    #[inline(always)]
-    #[must_use]
-    pub const fn audits(self) -> bool {
-        self.0 & Outcome::AUDITED != 0
-    }
-
     /// The outcome for a packet that violates the rule, in the mode of its reference point.
     #[inline(always)]
     pub const fn violated(self, reason: Reason, endpoint: u32) -> Outcome {
@@ -187,13 +180,15 @@ pub const GOVERNING: u8 = 0;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::sample::{GRE, SSH, WATCHED, image};
+    use crate::tests::sample::{GRE, NTP, SSH, WATCHED, image};
 
     #[test]
     fn a_service_is_found_by_its_own_transport_and_port() {
         let image = image(false);
-        assert_eq!(of_port(&image, 0, SSH), Ok(1));
-        assert_eq!(of_port(&image, 1, WATCHED), Ok(2));
+        let at = |place| Service::at(&image, place).expect("all lines");
+        assert_eq!(at(Place::port(0, SSH)), Service::new(1, true, false));
+        assert_eq!(at(Place::port(1, WATCHED)), Service::new(2, true, false));
+        assert_eq!(at(Place::port(1, NTP)), Service::new(4, false, true));
         for (table, port) in [
             (1, SSH),
             (2, SSH),
@@ -201,27 +196,42 @@ mod tests {
             (0, SSH + 1),
             (2, u16::MAX),
         ] {
-            assert_eq!(of_port(&image, table, port), Ok(0));
+            assert_eq!(at(Place::port(table, port)), Service::NONE);
         }
         for protocol in 0..=u8::MAX {
-            let expected = if protocol == GRE { 3 } else { 0 };
-            assert_eq!(of_protocol(&image, IpProtocol(protocol)), Ok(expected));
+            let expected = match protocol {
+                GRE => Service::new(3, true, false),
+                1 | 58 => Service::new(4, false, true),
+                _ => Service::NONE,
+            };
+            assert_eq!(at(Place::protocol(IpProtocol(protocol))), expected);
         }
+        assert_eq!(at(Place::NONE), Service::NONE);
     }
 
     #[test]
-    fn a_rule_belongs_to_service_and_role() {
+    fn a_rule_belongs_to_service_direction_and_role() {
         let image = image(false);
         let header = Header::of(&image).expect("a header");
-        let id = |service, role| rule(&image, header, service, role).map(Rule::id);
+        let inbound = |number, role| {
+            let service = Service::new(number, true, true);
+            service.inbound(&image, header, role).map(Rule::id)
+        };
+        let outbound = |number, role| {
+            let service = Service::new(number, true, true);
+            service.outbound(&image, header, role).map(Rule::id)
+        };
         assert_eq!(
-            (id(1, 1), id(1, 2), id(1, GOVERNING)),
+            (inbound(1, 1), inbound(1, 2), inbound(1, GOVERNING)),
             (Ok(1), Ok(0), Ok(1))
         );
-        assert_eq!((id(2, 1), id(2, 2)), (Ok(0), Ok(2)));
-        assert_eq!(id(1, 64 + 1), Ok(1), "roles have six bits");
-        assert_eq!(id(1, 32 + 1), Ok(0), "and not five");
-        assert_eq!(rule(&image, header, 2, 2), Ok(Rule::new(2, true)));
+        assert_eq!((inbound(2, 1), inbound(2, 2)), (Ok(0), Ok(2)));
+        assert_eq!(inbound(1, 64 + 1), Ok(1), "roles have six bits");
+        assert_eq!(inbound(1, 32 + 1), Ok(0), "and not five");
+        assert_eq!((outbound(1, 1), outbound(4, 1)), (Ok(0), Ok(4)));
+        assert_eq!((inbound(4, 1), outbound(4, 2)), (Ok(0), Ok(0)));
+        let watched = Service::new(2, true, false).inbound(&image, header, 2);
+        assert_eq!(watched, Ok(Rule::new(2, true)));
     }
 
     #[test]

@@ -216,7 +216,10 @@ impl Datapath {
     /// now.
     pub fn adopt_for(&mut self, seconds: u32) -> Result<(), FlowError> {
         let mut control = control(&self.pins)?;
-        control.adopting_until = now()?.saturating_add(ticks(seconds));
+        control.adopting_until = match seconds {
+            0 => 0,
+            _ => now()?.saturating_add(ticks(seconds)),
+        };
         Ok(set_control(&self.pins, control)?)
     }
 }

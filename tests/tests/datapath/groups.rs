@@ -87,15 +87,30 @@ fn all_else_passes() -> Result<()> {
 fn listeners_and_echoes_of_ipv6_pass() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     for group in GROUPS_V6 {
-        for kind in [128, 130, 131, 132, 143] {
-            let packet = Packet::new()
+        let message = |source: &str, hop_limit, kind| {
+            Packet::new()
                 .with(ethernet(INTRUDER, HOST))
-                .with(Ipv6::between(INTRUDER.v6, group))
+                .with(Ipv6 {
+                    hop_limit,
+                    ..Ipv6::between(source.parse().expect("an address"), group)
+                })
                 .with(Icmpv6 {
                     kind,
                     ..Icmpv6::default()
-                });
-            judges.expect(&packet, Reason::Unprotected)?;
+                })
+        };
+        let global = INTRUDER.v6.to_string();
+        judges.expect(&message(&global, 64, 128), Reason::Unprotected)?;
+        for kind in [130, 131, 132, 143] {
+            judges.expect(&message("fe80::1", 1, kind), Reason::Unprotected)?;
+            judges.expect(&message("fe80::1", 64, kind), Reason::HopLimit)?;
+            judges.expect(&message(&global, 1, kind), Reason::DiscoveryInvalid)?;
+            let unnamed = if kind == 130 {
+                Reason::DiscoveryInvalid
+            } else {
+                Reason::Unprotected
+            };
+            judges.expect(&message("::", 1, kind), unnamed)?;
         }
     }
     Ok(())

@@ -39,10 +39,6 @@ fn from_the_link_it_passes() -> Result<()> {
                 kind: 133,
                 ..Icmpv6::default()
             },
-            Icmpv6 {
-                kind: 134,
-                ..Icmpv6::default()
-            },
         ] {
             let packet = to(destination, 255).with(message.clone());
             judges.expect(&packet, Reason::NeighbourDiscovery)?;
@@ -78,5 +74,57 @@ fn redirects_are_not_part_of_it() -> Result<()> {
         kind: 137,
         ..Icmpv6::default()
     };
-    judges.expect(&to(HOST.v6, 255).with(redirect), Reason::NoService)
+    judges.expect(&to(HOST.v6, 255).with(redirect), Reason::IcmpRedirect)
+}
+
+/// RFC 4861, 6.1.2: routers advertise themselves with their address on the link.
+#[test]
+fn routers_advertise_from_the_link() -> Result<()> {
+    let mut judges = Judges::of(&usual(""))?;
+    let advertisement = Icmpv6 {
+        kind: 134,
+        body: vec![0; 8],
+        ..Icmpv6::default()
+    };
+    for (source, expected) in [
+        ("fe80::1", Reason::NeighbourDiscovery),
+        ("2001:db8:0:17::1", Reason::DiscoveryInvalid),
+        ("::", Reason::DiscoveryInvalid),
+    ] {
+        let from = |message| {
+            Packet::new()
+                .with(crate::ethernet(VIM, HOST))
+                .with(Ipv6 {
+                    hop_limit: 255,
+                    ..Ipv6::between(source.parse().expect("an address"), HOST.v6)
+                })
+                .with(message)
+        };
+        judges.expect(&from(advertisement.clone()), expected)?;
+        let short = Icmpv6 {
+            body: Vec::new(),
+            ..advertisement.clone()
+        };
+        judges.expect(&from(short), Reason::DiscoveryInvalid)?;
+        let coded = Icmpv6 {
+            code: 1,
+            ..advertisement.clone()
+        };
+        judges.expect(&from(coded), Reason::DiscoveryInvalid)?;
+    }
+    Ok(())
+}
+
+/// RFC 4861, 7.1: the target is no group.
+#[test]
+fn neighbours_are_not_groups() -> Result<()> {
+    let mut judges = Judges::of(&usual(""))?;
+    let group = "ff02::1".parse()?;
+    for message in [
+        Icmpv6::neighbour_solicitation(group, VIM.mac),
+        Icmpv6::neighbour_advertisement(group, VIM.mac),
+    ] {
+        judges.expect(&to(HOST.v6, 255).with(message), Reason::DiscoveryInvalid)?;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 fn found<A: Family>(image: &Image, source: A) -> Result<u32, Missing> {
-    find(image, Header::of(image)?, source)
+    find(image, source)
 }
 
 #[test]

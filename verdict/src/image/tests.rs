@@ -29,15 +29,16 @@ fn what_lies_beyond_is_missing() {
 
 #[test]
 fn flags_keep_their_parts() {
-    let flags = Flags::new(0xfedc, true, [3, 16], [32, 128]);
-    assert!(flags.audit());
+    let flags = Flags::new(0xfedc, Modes::AUDIT.with(Modes::UNRULED_FLOWS), [3, 16], [32, 128]);
+    assert!(flags.modes().has(Modes::AUDIT) && flags.modes().has(Modes::UNRULED_FLOWS));
+    assert!(!flags.modes().has(Modes::ANY_OUTBOUND.with(Modes::AUDIT_OUTBOUND)));
     assert_eq!((flags.lengths::<Ipv4>(), flags.lengths::<Ipv6>()), (3, 16));
     assert_eq!(
         (flags.longest::<Ipv4>(), flags.longest::<Ipv6>()),
         (32, 128)
     );
     assert_eq!(flags.0 >> 48, 0xfedc);
-    assert!(!Flags::new(1, false, [0, 0], [0, 0]).audit());
+    assert_eq!(Flags::new(1, Modes(0), [0, 0], [0, 0]).modes(), Modes(0));
 }
 
 #[test]
@@ -48,9 +49,8 @@ fn the_fixed_part_does_not_overlap() {
         (LENGTHS, 2),
         (DIRECT_IPV4, FILTER_BITS / PER_LINE_64),
         (DIRECT_IPV6, 2 * FILTER_BITS / PER_LINE_64),
-        (PROTOCOLS, 256 / PER_LINE_16),
-        (OUTBOUND_UDP, 65_536 / 512),
-        (PORTS, 3 * LINES_PER_TRANSPORT),
+        (TIMEOUTS, 1),
+        (SERVICES, Place::COUNT / PER_LINE_16),
     ];
     let mut end = 0;
     for (first, count) in parts {
@@ -67,11 +67,11 @@ fn the_fixed_part_does_not_overlap() {
 }
 
 #[test]
-fn a_role_that_may_enter_has_its_bit() {
+fn a_role_that_holds_a_permission_has_its_bit() {
     let mut lines = vec![Line::default(); 2];
     lines[HEADER as usize][header::ROLES] = 1 << 63 | 1 << 5;
     let image = Image(lines);
     let header = Header::of(&image).expect("a header");
-    let entering: Vec<u8> = (0..64).filter(|&role| header.may_enter(role)).collect();
+    let entering: Vec<u8> = (0..64).filter(|&role| header.knows(role)).collect();
     assert_eq!(entering, vec![5, 63]);
 }

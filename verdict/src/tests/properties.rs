@@ -6,14 +6,14 @@ use proptest::{collection::vec as vec_of, prelude::*, sample::select};
 
 use super::sample::{
     self, BOUND, BROADCAST, Bytes, GRE, HOST, HOST6, Image, MAC, NTP, OTHER, SSH, STRANGER, VIM,
-    VIM6, VLAN, WATCHED, image,
+    Table, VIM6, VLAN, WATCHED, image,
 };
 use crate::{
     address::{Family, Ipv4, Ipv6},
     counters::RULES,
     ethernet,
     image::{HEADER, LENGTHS},
-    judge::judge,
+    inbound, outbound,
     reason::{Outcome, Reason, Verdict},
 };
 
@@ -174,11 +174,13 @@ fn check(outcome: Outcome, for_the_host: bool) {
     let parts = (rule != 0, endpoint != 0);
     match reason {
         Reason::Permitted => assert_eq!(parts, (true, true)),
-        Reason::Fragment => assert_eq!(parts, (false, true)),
+        Reason::Fragment | Reason::NoFlow => assert!(endpoint != 0),
         Reason::UnknownSource => assert_eq!(parts, (true, false)),
         Reason::WrongRole => assert_eq!(parts, (true, true)),
         Reason::WrongMac | Reason::WrongVlan | Reason::WrongInterface => assert!(endpoint != 0),
-        Reason::FragmentUnpermitted => assert_eq!(rule, 0),
+        Reason::FragmentUnpermitted | Reason::NoService | Reason::IcmpUnrelated => {
+            assert_eq!(rule, 0);
+        }
         _ => assert_eq!(parts, (false, false), "{outcome:?}"),
     }
     if reason.verdict() == Verdict::Pass {
@@ -188,7 +190,10 @@ fn check(outcome: Outcome, for_the_host: bool) {
         let passed = outcome.verdict() == Verdict::Pass;
         let admitted = matches!(
             reason,
-            Reason::Permitted | Reason::HostOpened | Reason::NeighbourDiscovery | Reason::Fragment
+            Reason::Permitted
+                | Reason::NeighbourDiscovery
+                | Reason::GroupMembership
+                | Reason::Fragment
         );
         assert_eq!(passed, admitted || outcome.audited(), "{outcome:?}");
     }
@@ -204,8 +209,14 @@ proptest! {
         vlan in proptest::option::of(any::<u16>()),
         ifindex in any::<u32>(),
     ) {
-        let outcome = judge(&Bytes { bytes: &bytes, vlan, ifindex }, &image);
-        prop_assert!(u32::from(outcome.rule()) < RULES);
+        let flows = Table::new(1, image.clone());
+        let frame = Bytes { bytes: &bytes, vlan, ifindex };
+        for _ in 0..2 {
+            let outcome = inbound::judge(&frame, &image, &flows);
+            prop_assert!(u32::from(outcome.rule()) < RULES);
+            let outcome = outbound::judge(&frame, &image, &flows);
+            prop_assert!(u32::from(outcome.rule()) < RULES);
+        }
     }
 
     #[test]
@@ -216,14 +227,19 @@ proptest! {
         audit in any::<bool>(),
     ) {
         let frame = Bytes { bytes: &bytes, vlan, ifindex };
-        check(judge(&frame, &image(audit)), is_for_the_host(&frame));
+        let flows = Table::new(1, image(audit));
+        check(inbound::judge(&frame, &image(audit), &flows), is_for_the_host(&frame));
     }
 
     #[test]
     fn more_bytes_behind_the_packet_change_nothing(bytes in frame(), tail in vec_of(any::<u8>(), 1..64)) {
-        let short = judge(&sample::bytes(&bytes), &image(false));
+        let judge = |bytes: &[u8]| {
+            let flows = Table::new(1, image(false));
+            inbound::judge(&sample::bytes(bytes), &image(false), &flows)
+        };
+        let short = judge(&bytes);
         let long = [&bytes[..], &tail].concat();
-        let long = judge(&sample::bytes(&long), &image(false));
+        let long = judge(&long);
         let truncated = matches!(
             short.reason(),
             Reason::EthernetTruncated
@@ -232,6 +248,8 @@ proptest! {
                 | Reason::Ipv6Truncated
                 | Reason::ExtensionTruncated
                 | Reason::TransportTruncated
+                | Reason::IcmpUnrelated
+                | Reason::DiscoveryInvalid
         );
         prop_assert!(truncated || short == long, "{:?} {:?}", short, long);
     }

@@ -4,17 +4,22 @@ use std::{vec, vec::Vec};
 
 use crate::{
     address::{Family, Ipv4, Ipv6},
-    endpoint::{BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
+    endpoint::{self, BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
     ethernet::{VlanTags, mac_word},
-    image::{
-        FILTER, FIXED_LINES, Flags, HEADER, LENGTHS, Line, Missing, OUTBOUND_UDP, PER_LINE_16,
-        PORTS, PROTOCOLS, Tables, header,
+    flow::{
+        Entry, FlowSet, Flows, Key, State,
+        table::{self, WAYS},
     },
-    judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST},
+    image::{
+        FILTER, FIXED_LINES, Flags, HEADER, LENGTHS, Line, Missing, Modes, PER_LINE_16, SERVICES, TIMEOUTS,
+        Tables, header,
+    },
+    judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST, protected},
     layout::LAYOUT_VERSION,
     packet::Packet,
-    service::{GOVERNING, LINES, Rule},
+    service::{GOVERNING, LINES, LINES_PER_SERVICE, Place, Rule, Service},
     table::Region,
+    transport::IpProtocol,
 };
 
 /// A frame.
@@ -43,6 +48,10 @@ impl Packet for Bytes<'_> {
 
     fn offloaded_vlan(&self) -> Option<u16> {
         self.vlan
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
     }
 
     fn ifindex(&self) -> u32 {
@@ -80,7 +89,7 @@ pub const SSH: u16 = 22;
 pub const WATCHED: u16 = 161;
 /// Protocol of service 3: rule 3 admits role 1.
 pub const GRE: u8 = 47;
-/// UDP port that answers to the host come from.
+/// TCP and UDP port of service 4, which also is echo: the host may use it of role 1 under rule 4.
 pub const NTP: u16 = 123;
 
 /// 2001:db8::`interface`
@@ -99,30 +108,130 @@ impl Tables for Image {
     fn line(&self, index: u32) -> Result<&Line, Missing> {
         self.0.get(index as usize).ok_or(Missing)
     }
+
+    fn find_ipv4(&self, source: Ipv4) -> Result<u32, Missing> {
+        endpoint::find(self, source)
+    }
+
+    fn find_ipv6(&self, source: Ipv6) -> Result<u32, Missing> {
+        endpoint::find(self, source)
+    }
+
+    fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
+        protected(self, address)
+    }
+
+    fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
+        protected(self, address)
+    }
+}
+
+/// Ticks that every state of a flow lasts.
+pub const LASTS: u32 = 100;
+
+/// A table of flows at a time of its own.
+pub struct Table {
+    pub sets: Vec<FlowSet>,
+    pub image: Image,
+    pub now: u32,
+    pub adopting: bool,
+    pub writable: bool,
+}
+
+impl Table {
+    /// An empty table of `sets` sets, by `image`.
+    pub fn new(sets: usize, image: Image) -> Self {
+        Self {
+            sets: (0..sets).map(|_| FlowSet::default()).collect(),
+            image,
+            now: 1000,
+            adopting: false,
+            writable: true,
+        }
+    }
+}
+
+impl Flows for Table {
+    fn entry(&self, index: u32) -> Option<&Entry> {
+        self.sets
+            .get((index / WAYS) as usize)?
+            .get((index % WAYS) as usize)
+    }
+
+    fn mask(&self) -> u32 {
+        self.sets.len() as u32 - 1
+    }
+
+    fn seed(&self) -> u64 {
+        SEED
+    }
+
+    fn now(&self) -> u32 {
+        self.now
+    }
+
+    fn adopting(&self) -> bool {
+        self.adopting
+    }
+
+    fn writable(&self) -> bool {
+        self.writable
+    }
+
+    fn search(&self, key: &Key) -> u32 {
+        table::search(self, key)
+    }
+
+    fn choose(&self, key: &Key) -> u32 {
+        table::choose(self, &self.image, key)
+    }
 }
 
 const SEED: u64 = 0x0123_4567_89ab_cdef;
 
 /// The image of all that is described here; `audit` is the mode of what no rule governs.
 pub fn image(audit: bool) -> Image {
+    let modes = if audit {
+        Modes::AUDIT.with(Modes::AUDIT_OUTBOUND)
+    } else {
+        Modes::default()
+    };
+    image_in(modes)
+}
+
+/// The same in these modes.
+pub fn image_in(modes: Modes) -> Image {
     let mut image = Image(vec![Line::default(); FIXED_LINES as usize]);
     image.filter(HOST);
     image.filter(HOST6);
     image.filter(BROADCAST);
-    image.set16(PORTS, u32::from(SSH), 1);
-    image.set16(PORTS, 65_536 + u32::from(WATCHED), 2);
-    image.set16(PROTOCOLS, u32::from(GRE), 3);
-    image.0[(OUTBOUND_UDP + u32::from(NTP) / 512) as usize][usize::from(NTP / 64 % 8)] |=
-        1 << (NTP % 64);
+    image.serve(Place::port(0, SSH), Service::new(1, true, false));
+    image.serve(Place::port(1, WATCHED), Service::new(2, true, false));
+    image.serve(
+        Place::protocol(IpProtocol(GRE)),
+        Service::new(3, true, false),
+    );
+    for table in [0, 1] {
+        image.serve(Place::port(table, NTP), Service::new(4, false, true));
+    }
+    for icmp in [IpProtocol::ICMP, IpProtocol::ICMPV6] {
+        image.serve(Place::protocol(icmp), Service::new(4, false, true));
+    }
+    for state in State::ALL {
+        let code = usize::from(state.code());
+        image.0[TIMEOUTS as usize][code / 2] |= u64::from(LASTS) << (32 * (code % 2));
+    }
 
-    let rules = image.append(4 * LINES);
-    for (service, role, rule) in [
-        (1, 1, Rule::new(1, false)),
-        (2, 2, Rule::new(2, true)),
-        (3, 1, Rule::new(3, false)),
+    let rules = image.append(5 * LINES_PER_SERVICE);
+    for (service, direction, role, rule) in [
+        (1, 0, 1, Rule::new(1, false)),
+        (2, 0, 2, Rule::new(2, true)),
+        (3, 0, 1, Rule::new(3, false)),
+        (4, 1, 1, Rule::new(4, false)),
     ] {
-        image.set16(rules + service * LINES, role, rule.0);
-        image.set16(rules + service * LINES, u32::from(GOVERNING), rule.0);
+        let first = rules + service * LINES_PER_SERVICE + direction * LINES;
+        image.set16(first, role, rule.0);
+        image.set16(first, u32::from(GOVERNING), rule.0);
     }
     let records = image.append(4 / PER_LINE);
     let interfaces = image.append(1);
@@ -151,7 +260,7 @@ pub fn image(audit: bool) -> Image {
         image.region(&[(VIM6, 128, 1)]),
     ];
     let line = &mut image.0[HEADER as usize];
-    line[header::FLAGS] = Flags::new(LAYOUT_VERSION, audit, [2, 1], [32, 128]).0;
+    line[header::FLAGS] = Flags::new(LAYOUT_VERSION, modes, [2, 1], [32, 128]).0;
     line[header::SEED] = SEED;
     line[header::PROTECTED..header::RECORDS].copy_from_slice(&regions);
     line[header::RECORDS] = u64::from(rules) << 32 | u64::from(records);
@@ -166,6 +275,10 @@ impl Image {
         let first = self.0.len();
         self.0.resize(first + count as usize, Line::default());
         first as u32
+    }
+
+    fn serve(&mut self, place: Place, service: Service) {
+        self.set16(SERVICES, place.index(), service.0);
     }
 
     fn set16(&mut self, base: u32, index: u32, value: u16) {

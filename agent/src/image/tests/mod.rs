@@ -40,13 +40,12 @@ fn compiled(policy: &Policy) -> (Image, Numbers) {
 
 /// The number of the endpoint that a packet from `address` comes from; 0 if none.
 fn endpoint_of(image: &Image, address: IpAddr) -> u32 {
-    let header = Header::of(image).expect("a header");
     let found = match address {
-        IpAddr::V4(address) => endpoint::find(image, header, Ipv4(address.to_bits())),
+        IpAddr::V4(address) => endpoint::find(image, Ipv4(address.to_bits())),
         IpAddr::V6(address) => {
             let bits = address.to_bits();
             let (high, low) = ((bits >> 64) as u64, bits as u64);
-            endpoint::find(image, header, Ipv6 { high, low })
+            endpoint::find(image, Ipv6 { high, low })
         }
     };
     found.expect("all lines")

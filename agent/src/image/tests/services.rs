@@ -1,8 +1,9 @@
 //! Ports, protocols, rules and modes.
 
 use verdict::{
-    image::{Header, OUTBOUND_UDP, bit},
-    service::{self, GOVERNING, Rule},
+    flow::{State, entry::ticks, table::timeout},
+    image::{Header, Modes},
+    service::{GOVERNING, Place, Rule, Service},
     transport::IpProtocol,
 };
 
@@ -31,7 +32,8 @@ services:
 /// The rule of `role` for `service`, by the service's number.
 fn rule(image: &Image, service: u16, role: u8) -> Rule {
     let header = Header::of(image).expect("a header");
-    service::rule(image, header, service, role).expect("all lines")
+    let service = Service::new(service, true, false);
+    service.inbound(image, header, role).expect("all lines")
 }
 
 fn number(numbers: &Numbers, reference_point: &str, service: &str) -> u16 {
@@ -42,7 +44,12 @@ fn number(numbers: &Numbers, reference_point: &str, service: &str) -> u16 {
 }
 
 fn of_port(image: &Image, table: u32, port: u16) -> u16 {
-    service::of_port(image, table, port).expect("all lines")
+    let service = Service::at(image, Place::port(table, port)).expect("all lines");
+    if service.is_inbound() {
+        service.number()
+    } else {
+        0
+    }
 }
 
 #[test]
@@ -64,8 +71,9 @@ fn every_port_of_every_transport_is_where_it_belongs() {
         assert_eq!(of_port(&image, sctp, port), expected, "sctp {port}");
     }
     for protocol in 0..=u8::MAX {
-        let found = service::of_protocol(&image, IpProtocol(protocol)).expect("all lines");
-        assert_eq!(found != 0, protocol == 47, "{protocol}");
+        let place = Place::protocol(IpProtocol(protocol));
+        let found = Service::at(&image, place).expect("all lines");
+        assert_eq!(found.is_inbound(), protocol == 47, "{protocol}");
     }
 }
 
@@ -103,7 +111,7 @@ fn other_roles_have_no_rule() {
 }
 
 #[test]
-fn roles_that_may_enter_are_those_of_inbound_points() {
+fn roles_that_are_known_are_those_of_reference_points() {
     let (image, _) = compiled(&read(
         r"
 endpoints:
@@ -116,16 +124,67 @@ reference_points:
 ",
     ));
     let header = Header::of(&image).expect("a header");
-    let entering: Vec<u8> = (0..64).filter(|&role| header.may_enter(role)).collect();
-    assert_eq!(entering, [2]);
+    let known: Vec<u8> = (0..64).filter(|&role| header.knows(role)).collect();
+    assert_eq!(known, [2, 3]);
 }
 
 #[test]
-fn answers_come_from_the_udp_ports_of_outbound_services() {
-    let (image, _) = compiled(&read(POLICY));
+fn outbound_services_are_where_the_peer_offers_them() {
+    let (image, numbers) = compiled(&read(POLICY));
+    let header = Header::of(&image).expect("a header");
     for port in 0..=u16::MAX {
-        let marked = bit(&image, OUTBOUND_UDP, port.into()).expect("all lines");
-        assert_eq!(marked, matches!(port, 123 | 65_534 | 65_535), "{port}");
+        let service = Service::at(&image, Place::port(1, port)).expect("all lines");
+        let outbound = matches!(port, 123 | 65_534 | 65_535);
+        assert_eq!(service.is_outbound(), outbound, "{port}");
+        if outbound {
+            let rule = service.outbound(&image, header, GOVERNING);
+            let id = rule.expect("all lines").id();
+            assert!(numbers.rules.values().any(|&number| number == id));
+        }
+    }
+}
+
+/// One port may be offered by the host under one name, and used at peers under another.
+#[test]
+fn a_port_may_be_two_services() {
+    let (image, numbers) = compiled(&read(
+        r"
+endpoints:
+  a: { role: alpha, addresses: [192.0.2.1] }
+reference_points:
+  in: { from: [alpha], services: [mine] }
+  out: { to: [alpha], services: [yours] }
+services:
+  mine: { protocol: tcp, ports: [22, 80] }
+  yours: { protocol: tcp, ports: [22, 443] }
+",
+    ));
+    let header = Header::of(&image).expect("a header");
+    let at = |port| Service::at(&image, Place::port(0, port)).expect("all lines");
+    let rules = |port| {
+        let service = at(port);
+        let inbound = service.inbound(&image, header, 1).expect("all lines").id();
+        let outbound = service.outbound(&image, header, 1).expect("all lines").id();
+        (inbound, outbound)
+    };
+    let (mine, yours) = (number(&numbers, "in", "mine"), number(&numbers, "out", "yours"));
+    assert_eq!(rules(22), (mine, yours));
+    assert_eq!(rules(80), (mine, 0));
+    assert_eq!(rules(443), (0, yours));
+}
+
+#[test]
+fn timeouts_are_those_of_the_policy() {
+    let (image, _) = compiled(&read(
+        "endpoints: {}\nreference_points: {}\nflow_timeouts: { tcp-established: 5m, echo: 1s }",
+    ));
+    for &state in State::ALL {
+        let seconds = match state {
+            State::TcpEstablished => 300,
+            State::Echo => 1,
+            other => other.default_seconds(),
+        };
+        assert_eq!(timeout(&image, state.code()), Ok(ticks(seconds)), "{state:?}");
     }
 }
 
@@ -137,6 +196,6 @@ fn the_header_has_the_policy_s_mode() {
         ));
         let (image, _) = compiled(&policy);
         let header = Header::of(&image).expect("a header");
-        assert_eq!(header.flags().audit(), audit);
+        assert_eq!(header.flags().modes().has(Modes::AUDIT), audit);
     }
 }
