@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use manoward::control::api::{EndpointCount, Fate, Stats, Status, VerdictCount};
+use manoward::control::api::{Fate, Fates, Stats, Status, VerdictCount, Way};
 
 use crate::agent::Agent;
 use crate::wait;
@@ -34,13 +34,19 @@ impl Tally {
         })
     }
 
-    /// Packets with this fate.
+    /// Packets to the host with this fate.
     #[must_use]
     pub fn fate(&self, fate: Fate) -> u64 {
-        self.sum(|count| count.fate == fate)
+        self.sum(|count| count.direction == Way::In && count.fate == fate)
     }
 
-    /// What was dropped, by reference point (`-` for none) and reason.
+    /// Packets from the host that were dropped.
+    #[must_use]
+    pub fn refused_out(&self) -> u64 {
+        self.sum(|count| count.direction == Way::Out && count.fate == Fate::Dropped)
+    }
+
+    /// What was dropped of packets to the host, by reference point (`-` for none) and reason.
     #[must_use]
     pub fn dropped(&self) -> BTreeMap<(String, String), u64> {
         self.with_fate(Fate::Dropped)
@@ -50,19 +56,20 @@ impl Tally {
     #[must_use]
     pub fn with_fate(&self, fate: Fate) -> BTreeMap<(String, String), u64> {
         let mut packets = BTreeMap::new();
-        for count in self.0.verdicts.iter().filter(|count| count.fate == fate) {
+        let wanted = |count: &&VerdictCount| count.direction == Way::In && count.fate == fate;
+        for count in self.0.verdicts.iter().filter(wanted) {
             let point = count.reference_point.as_deref().unwrap_or("-").to_owned();
             *packets.entry((point, count.reason.clone())).or_default() += count.count.packets;
         }
         packets
     }
 
-    /// The counter of an endpoint.
-    pub fn endpoint(&self, name: &str) -> Result<&EndpointCount> {
+    /// The packets from an endpoint.
+    pub fn endpoint(&self, name: &str) -> Result<Fates> {
         let mut counts = self.0.endpoints.iter();
-        counts
-            .find(|count| count.name == name)
-            .with_context(|| format!("no endpoint {name} in {:?}", self.0))
+        let found = counts.find(|count| count.name == name);
+        let counts = found.with_context(|| format!("no endpoint {name} in {:?}", self.0))?;
+        Ok(counts.received)
     }
 
     fn sum(&self, wanted: impl Fn(&VerdictCount) -> bool) -> u64 {

@@ -9,7 +9,6 @@ use harness::amqp::{self, Broker, Client};
 use harness::sight::Sight;
 use harness::station::{INTRUDER, Station, VIM};
 use harness::{Agent, Namespace, Topology};
-use manoward::control::api::Fate;
 
 use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound, take_over};
 
@@ -69,14 +68,14 @@ fn an_impostor_at_an_address_of_its_own_hears_nothing() -> Result<()> {
     assert_eq!(greeting(&impostor)?, amqp::GREETING, "without the agent");
 
     let agent = Agent::start(&scene.host, &outbound("[amqp]", "{}"))?;
-    let before = agent.tally()?.fate(Fate::Dropped);
+    let before = agent.tally()?.refused_out();
     let heard = heard_from_host(&scene.intruder, || {
         assert!(!client.publish("instances", "secret")?);
         Ok(())
     })?;
     assert!(nobody_came(&impostor)?);
     assert_eq!(heard, 0);
-    assert!(agent.tally()?.fate(Fate::Dropped) > before);
+    assert!(agent.tally()?.refused_out() > before);
     Ok(())
 }
 

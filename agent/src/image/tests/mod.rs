@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use verdict::{
     address::{Ipv4, Ipv6},
     endpoint,
-    image::{Header, Tables as _},
+    image::Tables as _,
 };
 
 use super::{Facts, Image, Numbers, compile};
