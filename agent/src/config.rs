@@ -62,8 +62,8 @@ pub struct Config {
     pub hook: Hook,
     /// Flows that the table surely holds, 1,024 to 1,048,576. It takes 256 to 512 bytes for each.
     pub flows: u32,
-    /// Seconds after the start, or after an address was added to the protected ones, in which TCP
-    /// connections are taken over in their midst; at most a day.
+    /// Seconds after the first start, or after an address was added to the protected ones, in which
+    /// TCP connections of guests are taken over in their midst; at most a day.
     pub adoption_grace: u32,
     /// Group whose members may read over the socket; only root if not given.
     pub group: Option<String>,

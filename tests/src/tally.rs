@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use manoward::control::api::{Fate, Fates, Stats, Status, VerdictCount, Way};
 
+use manoward::datapath::Attachment;
+
 use crate::agent::Agent;
 use crate::wait;
 
@@ -101,6 +103,19 @@ impl Agent<'_> {
     /// What the agent tells about itself.
     pub fn status(&self) -> Result<Status> {
         serde_json::from_value(self.ask_json(&["status"])?).context("reading the status")
+    }
+
+    /// Where packets in are judged.
+    pub fn ingress(&self) -> Result<Vec<Attachment>> {
+        let attachments = self.status()?.attachments.into_iter();
+        Ok(attachments.filter(|at| !at.mode.is_egress()).collect())
+    }
+
+    /// Waits until at least one packet was counted at a reference point under a reason.
+    pub fn await_any(&self, reference_point: &str, reason: &str) -> Result<()> {
+        let counted = || Ok(self.tally()?.packets(reference_point, reason) > 0);
+        wait::until(&true, PATIENCE, counted)
+            .with_context(|| format!("counting {reason} at {reference_point}"))
     }
 
     /// Serial of the policy in force.

@@ -177,7 +177,7 @@ fn what_the_host_opens_is_answered() -> Result<()> {
     let scene = Topology::new()?;
     let policy = Policy {
         reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
-                             out: { to: [vim], services: [amqps, dns] } }",
+                             out: { to: [vim], services: [amqps, dns, ping] } }",
         ..Policy::default()
     };
     let agent = Agent::start(&scene.host, &policy.to_string())?;

@@ -51,7 +51,7 @@ fn an_address_that_is_added_later_is_protected_within_a_second() -> Result<()> {
 fn an_interface_that_comes_back_is_enforced_again() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    let first = agent.status()?.attachments;
+    let first = agent.ingress()?;
     change(&scene.host, &format!("link delete {NIC}"))?;
     let problems = || Ok(agent.status()?.problems);
     let missing = |problems: &[String]| {
@@ -82,7 +82,7 @@ fn an_interface_that_comes_back_is_enforced_again() -> Result<()> {
     harness::link::checksums_in_software(&scene.host, NIC)?;
     change(&scene.switch, "link set again up master br0")?;
     wait::until(&Vec::new(), PATIENCE, problems)?;
-    let second = agent.status()?.attachments;
+    let second = agent.ingress()?;
     assert_eq!(second.len(), 1);
     assert_eq!(second[0].interface, NIC);
     assert_ne!(second[0].ifindex, first[0].ifindex);
@@ -112,7 +112,7 @@ fn a_port_that_is_added_to_a_bridge_is_enforced() -> Result<()> {
     };
     let agent = Agent::start(&scene.host, &policy.to_string())?;
     let ports = || {
-        let attachments = agent.status()?.attachments.into_iter();
+        let attachments = agent.ingress()?.into_iter();
         Ok(attachments.map(|at| at.interface).collect::<Vec<_>>())
     };
     assert_eq!(ports()?, [NIC]);

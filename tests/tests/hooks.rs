@@ -133,6 +133,8 @@ fn without_native_xdp_it_is_generic_and_reported_as_degraded() -> Result<()> {
     );
     let policy = Policy {
         interfaces: "[lo]",
+        // All addresses are the host's, so it sends from each of them.
+        more: "outbound: any",
         ..Policy::default()
     };
     let agent = Agent::start(&host, &policy.to_string())?;
@@ -140,7 +142,7 @@ fn without_native_xdp_it_is_generic_and_reported_as_degraded() -> Result<()> {
     assert!(!reaches(&host, INTRUDER.v4, SHORT)?);
 
     let status = agent.status()?;
-    let [attachment] = &status.attachments[..] else {
+    let [attachment] = &agent.ingress()?[..] else {
         panic!("{:?}", status.attachments);
     };
     assert_eq!(attachment.mode, HookMode::XdpGeneric);
@@ -178,7 +180,7 @@ fn a_bridge_is_enforced_on_its_ports() -> Result<()> {
     };
     let agent = Agent::start(&host, &policy.to_string())?;
     let status = agent.status()?;
-    let [attachment] = &status.attachments[..] else {
+    let [attachment] = &agent.ingress()?[..] else {
         panic!("{:?}", status.attachments);
     };
     assert_eq!(attachment.interface, "port0");

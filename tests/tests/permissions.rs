@@ -125,7 +125,7 @@ fn without_a_group_only_root_connects() -> Result<()> {
             output.stderr
         );
     }
-    assert_eq!(agent.status()?.attachments.len(), 1);
+    assert_eq!(agent.ingress()?.len(), 1);
     Ok(())
 }
 

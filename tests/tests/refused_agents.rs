@@ -206,6 +206,6 @@ fn a_first_policy_with_mistakes_is_refused_and_none_is_awaited() -> Result<()> {
     );
     let output = agent.apply(Policy::default())?;
     assert!(output.status.success(), "{}", output.stderr);
-    assert_eq!(agent.status()?.attachments.len(), 1);
+    assert_eq!(agent.ingress()?.len(), 1);
     Ok(())
 }

@@ -7,6 +7,9 @@ pub const PROTECTED_UNICAST: u32 = 1;
 /// Value of a broadcast address of the host's.
 pub const PROTECTED_BROADCAST: u32 = 2;
 
+/// Value of a protected unicast address that is not the host's own: a guest's.
+pub const PROTECTED_GUEST: u32 = 3;
+
 /// Largest value of an entry: 23 bits.
 pub const MAX_VALUE: u32 = 0x7f_ffff;
 

@@ -1,7 +1,7 @@
 //! The decision about a packet that comes in.
 
 use crate::{
-    address::{Ipv4, Ipv6},
+    address::{Ipv4, Ipv6, PROTECTED_GUEST},
     endpoint::Record,
     ethernet::{self, EtherType, Frame},
     flow::{
@@ -256,10 +256,12 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                 },
             );
         }
+        // Of the host's own connections the agent knows.
         if self.flows.adopting()
             && rule.id() != 0
             && about.protocol == IpProtocol::TCP.0
             && segment.continues()
+            && about.local.protected(tables)? == PROTECTED_GUEST
         {
             let key = connection(about);
             let received = Half(Half::SEEN).after(self.packet.len(), 0);

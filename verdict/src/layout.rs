@@ -23,7 +23,7 @@ pub const MAX_FLOW_SETS: u32 = 1 << 19;
 pub struct FlowControl {
     /// Seed of the hashes; the table is void without it.
     pub seed: u64,
-    /// Tick until which TCP connections are taken over in their midst.
+    /// Tick until which TCP connections of guests are taken over in their midst.
     pub adopting_until: u32,
     /// Always 0.
     pub reserved: u32,

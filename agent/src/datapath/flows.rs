@@ -212,8 +212,8 @@ impl Datapath {
         Ok(set_control(&self.pins, FlowControl { seed, ..before })?)
     }
 
-    /// Lets TCP connections of permitted peers be taken over in their midst for so many seconds from
-    /// now.
+    /// Lets TCP connections between guests and permitted peers be taken over in their midst for so
+    /// many seconds from now.
     pub fn adopt_for(&mut self, seconds: u32) -> Result<(), FlowError> {
         let mut control = control(&self.pins)?;
         control.adopting_until = match seconds {

@@ -48,8 +48,7 @@ impl Enforcer {
             Ok(adopted) => {
                 info!(flows = adopted.flows, "connections taken over");
                 if !adopted.refused.is_empty() {
-                    let problem = refused(&adopted.refused);
-                    self.flow_problem(problem);
+                    warn!("{}", refused(&adopted.refused));
                 }
             }
             Err(error) => {
@@ -73,8 +72,7 @@ fn refused(connections: &[String]) -> String {
         more => format!(" and {more} more"),
     };
     format!(
-        "the policy does not permit connections that the host had open, and they end: \
-         {named}{more}. Add their peers to a reference point with `to`, or begin with \
-         `outbound: audit`"
+        "the policy does not permit connections that were open before, and they end: \
+         {named}{more}"
     )
 }

@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 use verdict::{
-    address::{Family, Ipv4, Ipv6, PROTECTED_BROADCAST, PROTECTED_UNICAST},
+    address::{Family, Ipv4, Ipv6, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
     image::{
         self, DIRECT_IPV4, DIRECT_IPV6, FILTER, Flags, LENGTHS, Line, Modes, PER_LINE_64, header,
     },
@@ -109,7 +109,9 @@ pub fn protected(policy: &Policy, facts: &Facts) -> Result<Protected, CompileErr
     for protect in &policy.protect {
         match protect {
             Protect::Address(address) => {
-                protected.insert(*address, PROTECTED_UNICAST);
+                let own = facts.addresses.contains(address);
+                let value = if own { PROTECTED_UNICAST } else { PROTECTED_GUEST };
+                protected.insert(*address, value);
             }
             Protect::InterfaceAddresses => {
                 let addresses = facts.addresses.iter();

@@ -8,7 +8,7 @@ use anyhow::Result;
 use harness::Packet;
 use harness::kernel::{Judges, Ruling};
 use harness::packet::{Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Udp};
-use harness::station::{BASTION, HOST, INTRUDER, Station, VIM};
+use harness::station::{BASTION, GUEST, HOST, INTRUDER, Station, VIM};
 use verdict::reason::Reason;
 
 use crate::{both, policy, v4, v6};
@@ -296,28 +296,31 @@ reference_points:
     judges.expect(&from(own).with(answer), answered())
 }
 
+/// The guests' only: of the host's own the agent knows.
 #[test]
-fn connections_are_taken_over_in_their_midst_for_a_time() -> Result<()> {
-    let mut judges = Judges::of(&outbound(""))?;
-    let into = v4(VIM, HOST);
-    let data = into.clone().with(segment(false, Tcp::ACK, 8, 1001));
-    judges.expect(&data, refused(Reason::NoFlow))?;
-    judges.adopt_for(60)?;
-    for flags in [Tcp::SYN, SYN_ACK, Tcp::RST, 0] {
-        let packet = into.clone().with(segment(false, flags, 8, 1001));
-        judges.expect(&packet, refused(Reason::NoFlow))?;
+fn connections_of_guests_are_taken_over_in_their_midst_for_a_time() -> Result<()> {
+    let text = outbound("").replace(
+        "protect: [interface-addresses]",
+        "protect: [interface-addresses, 203.0.113.10, \"2001:db8:0:113::10\"]",
+    );
+    let mut judges = Judges::of(&text)?;
+    let data = segment(false, Tcp::ACK, 8, 1001);
+    for [to_guest, to_host] in both(VIM, GUEST).into_iter().zip(both(VIM, HOST)).map(<[_; 2]>::from)
+    {
+        judges.expect(&to_guest.clone().with(data.clone()), refused(Reason::NoFlow))?;
+        judges.adopt_for(60)?;
+        for flags in [Tcp::SYN, SYN_ACK, Tcp::RST, 0] {
+            let packet = to_guest.clone().with(segment(false, flags, 8, 1001));
+            judges.expect(&packet, refused(Reason::NoFlow))?;
+        }
+        judges.expect(&to_guest.clone().with(data.clone()), answered())?;
+        judges.expect(&to_host.with(data.clone()), refused(Reason::NoFlow))?;
+        judges.adopt_for(0)?;
+        judges.expect(&to_guest.with(data.clone()), answered())?;
     }
-    judges.expect(&data, answered())?;
-    judges.expect(
-        &v4(INTRUDER, HOST).with(segment(false, Tcp::ACK, 8, 1001)),
-        Ruling::from(Reason::UnknownSource).under("out", "amqps"),
-    )?;
-    judges.adopt_for(0)?;
-    judges.expect(&data, answered())?;
-    judges.expect(
-        &v6(VIM, HOST).with(segment(false, Tcp::ACK, 8, 1001)),
-        refused(Reason::NoFlow),
-    )
+    judges.adopt_for(60)?;
+    let unknown = Ruling::from(Reason::UnknownSource).under("out", "amqps");
+    judges.expect(&v4(INTRUDER, GUEST).with(data), unknown)
 }
 
 #[test]

@@ -93,5 +93,5 @@ fn an_impostor_at_the_vims_address_is_not_let_in() -> Result<()> {
     assert!(!client.publish("instances", "secret")?);
     assert!(nobody_came(&impostor)?);
     assert_eq!(answers.packets()?, 0);
-    agent.await_packets("*", "wrong-mac", 1)
+    agent.await_any("*", "wrong-mac")
 }

@@ -72,5 +72,5 @@ fn a_rogue_server_leases_nothing() -> Result<()> {
     let log = client.log();
     assert!(!log.contains("offered") && !log.contains("ADV "), "{log}");
     assert_eq!(has_addresses(&host)?, [false, false]);
-    agent.await_packets("leases", "unknown-source", 2)
+    agent.await_any("leases", "unknown-source")
 }

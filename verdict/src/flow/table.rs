@@ -33,7 +33,7 @@ pub trait Flows {
     /// The tick of now.
     fn now(&self) -> u32;
 
-    /// Whether TCP connections may be taken over in their midst, from outside.
+    /// Whether TCP connections of guests may be taken over in their midst.
     fn adopting(&self) -> bool;
 
     /// Whether packets change the table; not those that are only explained.
