@@ -54,6 +54,9 @@ impl fmt::Display for Policy<'_> {
         writeln!(f, "endpoints: {}", self.endpoints)?;
         writeln!(f, "reference_points: {}", self.reference_points)?;
         writeln!(f, "services: {}", self.services)?;
+        if self.more.is_empty() {
+            return Ok(());
+        }
         writeln!(f, "{}", self.more)
     }
 }

@@ -25,6 +25,7 @@ services:
   telemetry: { protocol: sctp, ports: [36422] }
   tunnel: [{ protocol: gre }, { protocol: esp }]
   names: { protocol: udp, ports: [53] }
+  web: { protocol: tcp, ports: [443] }
 ";
 
 /// One endpoint of each kind, one probe each.
@@ -73,7 +74,7 @@ endpoints:
 reference_points:
   Nf-Vi: { from: [vim], services: [ssh, relay, tunnel] }
   operations: { from: [bastion], services: [ssh, telemetry] }
-  out: { to: [guest], services: [names] }
+  out: { to: [guest, vim], services: [names, web, ping] }
 "#;
     policy("enforce", &format!("{text}{SERVICES}"))
 }

@@ -104,11 +104,10 @@ fn answers_may_come_in_by_the_other_interface() -> Result<()> {
 fn answers_of_an_endpoint_that_is_bound_to_an_interface_may_not() -> Result<()> {
     let (host, vim) = scene()?;
     let agent = Agent::start(&host, &policy(", interface: eth0"))?;
-    for (number, address) in (1..).zip(addresses(VIM)) {
+    for address in addresses(VIM) {
         let _listener = vim.tcp_listener((address, BUS_PORT))?;
         let outcome = host.tcp_connect((address, BUS_PORT), SHORT)?;
         assert_eq!(outcome, Outcome::TimedOut, "{address}");
-        agent.await_packets("*", "wrong-interface", number)?;
     }
-    Ok(())
+    agent.await_any("*", "wrong-interface")
 }
