@@ -177,8 +177,17 @@ impl Grammar {
         let words = &mut self.words;
         let packet = match words.rng.u8(..16) {
             0..5 => {
-                let mut segment = Tcp::to(words.port(Transport::Tcp), words.rng.u8(..32));
+                let flags = if words.rng.bool() {
+                    Tcp::ACK
+                } else {
+                    words.rng.u8(..32)
+                };
+                let mut segment = Tcp::to(words.port(Transport::Tcp), flags);
                 segment.source = words.port(Transport::Tcp);
+                if words.rng.bool() {
+                    segment.sequence = words.rng.u32(..);
+                    segment.acknowledgement = words.rng.u32(..);
+                }
                 packet.with(segment)
             }
             5..9 => packet.with(Udp {
@@ -202,17 +211,42 @@ impl Grammar {
         let v4 = matches!(family, Family::V4) != words.once_in(20);
         if v4 {
             let kind = [0, 3, 5, 8, 11, 12, 13, any][words.rng.usize(..8)];
-            packet.with(Icmp {
+            let packet = packet.with(Icmp {
                 kind,
                 ..Icmp::default()
-            })
+            });
+            if !matches!(kind, 3 | 11 | 12) {
+                return packet;
+            }
+            let between = Ipv4::between(words.destination4(), words.source4());
+            self.quoted(packet.with(between))
         } else {
             let kinds = [1, 2, 3, 4, 128, 129, 130, 133, 134, 135, 136, 137, 143, any];
             let kind = kinds[words.rng.usize(..kinds.len())];
-            packet.with(Icmpv6 {
+            let packet = packet.with(Icmpv6 {
                 kind,
                 ..Icmpv6::default()
-            })
+            });
+            if !matches!(kind, 1..=4) {
+                return packet;
+            }
+            let between = Ipv6::between(words.destination6(), words.source6());
+            self.quoted(packet.with(between))
         }
+    }
+
+    /// The transport header of a packet that an error quotes.
+    fn quoted(&mut self, packet: Packet) -> Packet {
+        let words = &mut self.words;
+        if words.rng.bool() {
+            return packet.with(Tcp {
+                source: words.port(Transport::Tcp),
+                ..Tcp::to(words.port(Transport::Tcp), words.rng.u8(..32))
+            });
+        }
+        packet.with(Udp {
+            source: words.port(Transport::Udp),
+            ..Udp::to(words.port(Transport::Udp))
+        })
     }
 }

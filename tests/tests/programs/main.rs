@@ -5,12 +5,15 @@ mod amqp;
 mod asymmetric;
 mod dhcp;
 mod dns;
+mod flood;
 mod idle;
 mod iperf;
 mod ntp;
+mod path_mtu;
 mod scans;
 mod sctp;
 mod simultaneous;
+mod taking_over;
 
 use std::net::IpAddr;
 use std::time::Duration;

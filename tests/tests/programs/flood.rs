@@ -1,0 +1,121 @@
+//! A flood from the address of the peer itself displaces no connection.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use harness::link::{self, Port};
+use harness::namespace::argv;
+use harness::station::{HOST, Mac, VIM};
+use harness::topology::NIC;
+use harness::{Agent, Namespace, Policy};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::PATIENCE;
+
+const BUS_PORT: u16 = 7001;
+const CONNECTIONS: usize = 1000;
+const PACKETS: &str = "10000000";
+/// Between two rounds of all connections, while the flood lasts.
+const ROUND: Duration = Duration::from_millis(200);
+
+fn scene() -> Result<[Namespace; 2]> {
+    let (host, vim) = (Namespace::new(HOST.label)?, Namespace::new(VIM.label)?);
+    let port = |namespace, mac, addresses| Port {
+        namespace,
+        name: NIC,
+        mac: Mac::station(mac),
+        addresses,
+    };
+    link::veth(
+        &port(&host, 0x17, &["192.0.2.17/24", "2001:db8:0:17::17/64"]),
+        &port(&vim, 0x01, &["192.0.2.10/24", "2001:db8:0:17::10/64"]),
+    )?;
+    // A native program at both ends, so that frames cross without sockets' buffers.
+    link::checksums_in_software(&host, NIC)?;
+    Ok([host, vim])
+}
+
+fn policy() -> String {
+    let policy = Policy {
+        reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
+                             Nf-Vi-out: { to: [vim], services: [bus, names] } }",
+        services: "{ bus: { protocol: tcp, ports: [7001] },
+                     names: { protocol: udp, ports: [53] } }",
+        ..Policy::default()
+    };
+    policy.to_string()
+}
+
+/// Asks and answers on every connection.
+fn round(connections: &mut [[TcpStream; 2]]) -> Result<()> {
+    for (number, [host, vim]) in connections.iter_mut().enumerate() {
+        let mut heard = [0; 4];
+        vim.write_all(b"news")?;
+        host.read_exact(&mut heard)
+            .with_context(|| format!("connection {number} to the host"))?;
+        host.write_all(b"seen")?;
+        vim.read_exact(&mut heard)
+            .with_context(|| format!("connection {number} from the host"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_thousand_connections_outlast_ten_million_spoofed_packets() -> Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    let [host, vim] = scene()?;
+    let agent = Agent::start(&host, &policy())?;
+    let address = SocketAddr::from((VIM.v4, BUS_PORT));
+    let listener = vim.tcp_listener(address)?;
+    let connect = || -> Result<[TcpStream; 2]> {
+        let near = host.tcp_stream(address, PATIENCE)??;
+        let (far, _) = listener.accept()?;
+        for end in [&near, &far] {
+            end.set_read_timeout(Some(PATIENCE))?;
+            end.set_nodelay(true)?;
+        }
+        Ok([near, far])
+    };
+    let mut connections = (0..CONNECTIONS).map(|_| connect()).collect::<Result<Vec<_>>>()?;
+    round(&mut connections)?;
+    let (from, to) = (Mac::station(0x01).to_string(), Mac::station(0x17).to_string());
+    let (source, destination) = (VIM.v6.to_string(), HOST.v6.to_string());
+    let flood = argv(&[
+        "xdp-trafficgen",
+        "udp",
+        NIC,
+        "--src-mac",
+        &from,
+        "--dst-mac",
+        &to,
+        "--src-addr",
+        &source,
+        "--dst-addr",
+        &destination,
+        "--src-port",
+        "53",
+        "--dst-port",
+        "1024",
+        "--dyn-ports",
+        "60000",
+        "--num-packets",
+        PACKETS,
+    ])?;
+    let mut flood = vim.spawn(&flood)?;
+    let mut rounds = 0;
+    while flood.is_running() {
+        round(&mut connections)?;
+        connections.push(connect().context("a new connection, under the flood")?);
+        rounds += 1;
+        std::thread::sleep(ROUND);
+    }
+    round(&mut connections)?;
+    let dropped = agent.tally()?.packets("Nf-Vi-out", "no-flow");
+    ensure!(rounds > 1, "the flood ended too early");
+    // A queue on the way may lose some.
+    ensure!(dropped > 5_000_000, "only {dropped} packets arrived");
+    Ok(())
+}
