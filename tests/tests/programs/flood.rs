@@ -114,7 +114,7 @@ fn a_thousand_connections_outlast_ten_million_spoofed_packets() -> Result<()> {
     }
     round(&mut connections)?;
     let dropped = agent.tally()?.packets("Nf-Vi-out", "no-flow");
-    ensure!(rounds > 1, "the flood ended too early");
+    ensure!(rounds > 1, "the flood ended too early: {}", flood.stderr());
     // A queue on the way may lose some.
     ensure!(dropped > 5_000_000, "only {dropped} packets arrived");
     Ok(())
