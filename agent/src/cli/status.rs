@@ -190,7 +190,7 @@ mod tests {
             "version": "0.1.0", "pid": 7, "started": "2026-01-02T03:04:05Z", "hook": "xdp",
             "policy": policy.then(|| serde_json::json!({
                 "name": "compute-17", "serial": 42, "mode": "enforce",
-                "applied": "2026-01-02T03:04:05Z",
+                "outbound": "enforce", "applied": "2026-01-02T03:04:05Z",
                 "endpoints": 8, "addresses": 12, "image_bytes": 65536,
             })),
             "attachments": [{

@@ -171,24 +171,33 @@ impl Serialize for Row {
 pub mod tests {
     use super::*;
 
+    fn fates(passed: u64, dropped: u64) -> api::Fates {
+        let count = |packets| Count {
+            packets,
+            bytes: 60 * packets,
+        };
+        api::Fates {
+            passed: count(passed),
+            dropped: count(dropped),
+        }
+    }
+
     pub fn stats() -> api::Stats {
         serde_json::from_value(serde_json::json!({
             "time": "2026-01-02T03:04:05.678Z",
             "verdicts": [
-                { "reference_point": null, "service": null, "reason": "no-service",
+                { "direction": "in", "reference_point": null, "service": null, "reason": "no-service",
                   "fate": "dropped", "packets": 3, "bytes": 180 },
-                { "reference_point": "Nf-Vi", "service": "ssh", "reason": "permitted",
+                { "direction": "in", "reference_point": "Nf-Vi", "service": "ssh", "reason": "permitted",
                   "fate": "passed", "packets": 1_000_000, "bytes": 123_456_789 },
-                { "reference_point": "Nf-Vi", "service": "libvirt-tls", "reason": "permitted",
+                { "direction": "in", "reference_point": "Nf-Vi", "service": "libvirt-tls", "reason": "permitted",
                   "fate": "passed", "packets": 234_567, "bytes": 1000 },
-                { "reference_point": "Nf-Vi", "service": "ssh", "reason": "wrong-role",
+                { "direction": "in", "reference_point": "Nf-Vi", "service": "ssh", "reason": "wrong-role",
                   "fate": "audited", "packets": 1, "bytes": 60 },
             ],
             "endpoints": [
-                { "name": "idle", "passed": { "packets": 0, "bytes": 0 },
-                  "dropped": { "packets": 0, "bytes": 0 } },
-                { "name": "vim-1", "passed": { "packets": 9, "bytes": 900 },
-                  "dropped": { "packets": 1, "bytes": 60 } },
+                { "name": "idle", "received": fates(0, 0), "sent": fates(0, 0) },
+                { "name": "vim-1", "received": fates(9, 1), "sent": fates(4, 0) },
             ],
         }))
         .unwrap()
