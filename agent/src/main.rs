@@ -34,6 +34,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Status(args) => cli::status::run(args, context).await,
             Command::Stats(args) => cli::stats::run(args, context).await,
             Command::Endpoints(args) => cli::endpoints::run(args, context).await,
+            Command::Flows(args) => cli::flows::run(args, context).await,
             Command::Services(args) => cli::services::run(args, context),
             Command::Explain(args) => cli::explain::run(args, context).await,
             Command::Detach(args) => cli::detach::run(args, context).await,

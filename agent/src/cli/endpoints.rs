@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use comfy_table::Cell;
 use manoward::control::api::{Count, EndpointEntry};
 
 use super::{
@@ -19,7 +20,7 @@ const SHOWN: usize = 3;
 /// List the endpoints of the policy in force.
 ///
 /// Each with its role, its addresses, what its packets must carry besides, and how many packets
-/// came from it.
+/// came from it and went to it.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -46,22 +47,22 @@ fn show(out: &mut impl Write, endpoints: &[EndpointEntry], width: Option<u16>) -
         Column::Short("ROLE"),
         Column::Long("ADDRESSES"),
         Column::Long("BOUND TO"),
-        Column::Number("PASSED"),
-        Column::Number("DROPPED"),
+        Column::Number("IN"),
+        Column::Number("IN DROPPED"),
+        Column::Number("OUT"),
+        Column::Number("OUT DROPPED"),
     ]);
     for endpoint in endpoints {
-        let dropped = if endpoint.received.dropped.packets > 0 {
-            Tone::Bad
-        } else {
-            Tone::Quiet
-        };
+        let (received, sent) = (endpoint.received, endpoint.sent);
         table.row([
             Tone::Strong.cell(&endpoint.name),
             Tone::Plain.cell(&endpoint.role),
             Tone::Plain.cell(addresses(endpoint)),
             Tone::Quiet.cell(binding(endpoint)),
-            Tone::Plain.cell(packets(endpoint.received.passed)),
-            dropped.cell(packets(endpoint.received.dropped)),
+            Tone::Plain.cell(packets(received.passed)),
+            dropped(received.dropped),
+            Tone::Plain.cell(packets(sent.passed)),
+            dropped(sent.dropped),
         ]);
     }
     out.write_all(table.render(width).as_bytes())?;
@@ -78,6 +79,14 @@ fn show(out: &mut impl Write, endpoints: &[EndpointEntry], width: Option<u16>) -
 
 fn packets(count: Count) -> String {
     grouped(count.packets)
+}
+
+fn dropped(count: Count) -> Cell {
+    let tone = match count.packets {
+        0 => Tone::Quiet,
+        _ => Tone::Bad,
+    };
+    tone.cell(packets(count))
 }
 
 /// The first few addresses, and how many more there are.
@@ -113,6 +122,7 @@ fn binding(endpoint: &EndpointEntry) -> String {
 #[cfg(test)]
 mod tests {
     use anstream::adapter::strip_str;
+    use manoward::control::api::Fates;
 
     use super::*;
 
@@ -126,11 +136,20 @@ mod tests {
             mac: Some("52:54:00:aa:bb:01".into()),
             vlan: Some("100.200".into()),
             interface: None,
-            passed: Count {
-                packets: passed,
-                bytes: 100 * passed,
+            received: Fates {
+                passed: Count {
+                    packets: passed,
+                    bytes: 100 * passed,
+                },
+                dropped: Count::default(),
             },
-            dropped: Count::default(),
+            sent: Fates {
+                passed: Count::default(),
+                dropped: Count {
+                    packets: 7,
+                    bytes: 420,
+                },
+            },
         }
     }
 
@@ -162,7 +181,10 @@ mod tests {
         let endpoints = [endpoint("a", 1, 1_234_567), endpoint("b", 1, 0)];
         show(&mut out, &endpoints, None).unwrap();
         let text = strip_str(str::from_utf8(&out).unwrap()).to_string();
-        assert!(text.contains("1,234,567"), "{text}");
+        assert!(
+            text.contains("1,234,567           0    0            7\n"),
+            "{text}"
+        );
         assert!(
             text.ends_with("2 endpoints, 1 of them heard of; counts are packets\n"),
             "{text}"

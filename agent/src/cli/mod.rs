@@ -7,6 +7,7 @@ pub mod detach;
 pub mod endpoints;
 pub mod exit;
 pub mod explain;
+pub mod flows;
 pub mod man;
 mod output;
 pub mod policy;
@@ -95,6 +96,7 @@ pub enum Command {
     Status(status::Status),
     Stats(stats::Stats),
     Endpoints(endpoints::Endpoints),
+    Flows(flows::Flows),
     Services(services::Services),
     Explain(explain::Explain),
     Detach(detach::Detach),

@@ -39,6 +39,20 @@ pub fn counted(count: usize, one: &str) -> String {
     format!("{number} {one}{plural}")
 }
 
+/// A time in its two largest units: `12s`, `3m 20s`, `1h 2m`, `5d 4h`.
+pub fn span(seconds: f64) -> String {
+    let seconds = Duration::try_from_secs_f64(seconds)
+        .unwrap_or_default()
+        .as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, ..) => format!("{hours}h {}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}
+
 /// Two or three significant digits and a prefix.
 fn scaled(number: u64, unit: &str) -> String {
     const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
@@ -100,6 +114,20 @@ mod tests {
         assert_eq!(per_second(5, Duration::ZERO), 5000);
         assert_eq!(per_second(u64::MAX, Duration::from_millis(1)), u64::MAX);
         assert_eq!(bit_rate(125_000, Duration::from_secs(1)), "1.0 Mbit/s");
+    }
+
+    #[test]
+    fn times_have_two_units() {
+        for (seconds, text) in [
+            (0.4, "0s"),
+            (59.9, "59s"),
+            (60.0, "1m 0s"),
+            (3725.5, "1h 2m"),
+            (446_400.0, "5d 4h"),
+            (-1.0, "0s"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
     }
 
     #[test]

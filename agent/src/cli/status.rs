@@ -74,7 +74,7 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
 
 /// The one line that says it all.
 fn headline(status: &api::Status) -> (Tone, String) {
-    let interfaces = counted(status.attachments.len(), "interface");
+    let interfaces = counted(pairs(&status.attachments).len(), "interface");
     let Some(policy) = &status.policy else {
         return (Tone::Bad, "not enforcing: there is no policy".to_owned());
     };
@@ -113,8 +113,8 @@ fn in_seconds(time: &str) -> String {
 
 fn in_force(policy: &api::PolicyInForce) -> String {
     format!(
-        "{}, serial {}, mode {}",
-        policy.name, policy.serial, policy.mode
+        "{}, serial {}, mode {}, outbound {}",
+        policy.name, policy.serial, policy.mode, policy.outbound
     )
 }
 
@@ -164,19 +164,37 @@ fn attachments(out: &mut impl Write, attachments: &[Attachment]) -> io::Result<(
         Column::Short("MODE"),
         Column::Short("POLICY NAMES"),
     ]);
-    for attachment in attachments {
-        let tone = match attachment.mode {
-            HookMode::XdpGeneric => Tone::Warning,
-            _ => Tone::Good,
-        };
+    for (interface, pair) in pairs(attachments) {
+        let is_slow = pair.iter().any(|at| at.mode == HookMode::XdpGeneric);
+        let tone = if is_slow { Tone::Warning } else { Tone::Good };
+        let modes: Vec<String> = pair.iter().map(|at| mode(at.mode)).collect();
+        let via = pair.iter().find_map(|at| at.via.as_deref());
         table.row([
-            Tone::Strong.cell(&attachment.interface),
-            Tone::Plain.cell(attachment.ifindex.to_string()),
-            tone.cell(attachment.mode.name()),
-            Tone::Quiet.cell(attachment.via.as_deref().unwrap_or(&attachment.interface)),
+            Tone::Strong.cell(&interface.interface),
+            Tone::Plain.cell(interface.ifindex.to_string()),
+            tone.cell(modes.join(", ")),
+            Tone::Quiet.cell(via.unwrap_or(&interface.interface)),
         ]);
     }
     out.write_all(table.render(output::width()).as_bytes())
+}
+
+/// The attachments of each interface, with the first of them.
+fn pairs(attachments: &[Attachment]) -> Vec<(&Attachment, Vec<&Attachment>)> {
+    let mut pairs: Vec<(&Attachment, Vec<&Attachment>)> = Vec::new();
+    for at in attachments {
+        match pairs.iter_mut().find(|(of, _)| of.ifindex == at.ifindex) {
+            Some((_, pair)) => pair.push(at),
+            None => pairs.push((at, vec![at])),
+        }
+    }
+    pairs
+}
+
+/// A mode, and which packets it sees.
+fn mode(mode: HookMode) -> String {
+    let way = if mode.is_egress() { "out" } else { "in" };
+    format!("{} {way}", mode.name())
 }
 
 #[cfg(test)]
@@ -190,11 +208,14 @@ mod tests {
             "version": "0.1.0", "pid": 7, "started": "2026-01-02T03:04:05Z", "hook": "xdp",
             "policy": policy.then(|| serde_json::json!({
                 "name": "compute-17", "serial": 42, "mode": "enforce",
-                "applied": "2026-01-02T03:04:05Z",
+                "outbound": "enforce", "applied": "2026-01-02T03:04:05Z",
                 "endpoints": 8, "addresses": 12, "image_bytes": 65536,
             })),
             "attachments": [{
                 "interface": "eth0", "ifindex": 2, "mode": "xdp-native",
+                "via": null, "degraded": null,
+            }, {
+                "interface": "eth0", "ifindex": 2, "mode": "tcx-egress",
                 "via": null, "degraded": null,
             }],
             "protected": ["192.0.2.1", "2001:db8::1"], "problems": problems,
@@ -245,12 +266,13 @@ mod tests {
     fn facts_and_attachments_follow() {
         let text = shown(&status(true, &["eth0 is slow"]));
         assert!(text.contains("\n  Eth0 is slow.\n"), "{text}");
+        assert!(text.contains("mode enforce, outbound enforce\n"), "{text}");
         assert!(
             text.contains("protects   192.0.2.1, 2001:db8::1\n"),
             "{text}"
         );
         assert!(
-            text.contains("eth0           2  xdp-native  eth0\n"),
+            text.contains("eth0           2  xdp-native in, tcx-egress out  eth0\n"),
             "{text}"
         );
     }

@@ -54,6 +54,9 @@ fn explain_wants_one_kind_of_packet() {
         "manoward explain --from 2001:db8::10 --to 2001:db8::1 --protocol icmpv6 --vlan untagged",
         "manoward explain --frame 00:11 --interface eth0",
         "manoward explain --pcap x.pcap",
+        "manoward explain --outbound --frame 00:11",
+        "manoward explain --outbound --pcap x.pcap",
+        "manoward explain --outbound --from 192.0.2.1 --to 192.0.2.10 --port 22",
     ] {
         assert!(parse(right).is_ok(), "{right}");
     }
@@ -94,6 +97,7 @@ fn watching_has_an_interval() {
         "manoward stats --watch",
         "manoward stats --watch 0.5",
         "manoward stats --watch --by endpoint",
+        "manoward stats --watch --direction out --by direction",
     ] {
         assert!(parse(right).is_ok(), "{right}");
     }

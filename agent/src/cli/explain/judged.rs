@@ -42,8 +42,13 @@ struct Line {
     judgement: Judgement,
 }
 
-/// Judges the frames of `file`, each as if it arrived on `interface`.
-pub async fn run(file: &Path, interface: Option<&str>, context: &Context) -> anyhow::Result<Exit> {
+/// Judges the frames of `file`, each as if it arrived on `interface`, or left by it.
+pub async fn run(
+    file: &Path,
+    interface: Option<&str>,
+    direction: Way,
+    context: &Context,
+) -> anyhow::Result<Exit> {
     let mut capture = Capture::open(file)?;
     let mut summary = Summary::default();
     let width = output::width();
@@ -61,7 +66,7 @@ pub async fn run(file: &Path, interface: Option<&str>, context: &Context) -> any
                 number,
                 whole,
                 packet: packet::described(&bytes),
-                judgement: judge(&context.client, &bytes, interface).await?,
+                judgement: judge(&context.client, &bytes, interface, direction).await?,
             },
         };
         summary.add(&line);
@@ -82,6 +87,7 @@ async fn judge(
     client: &Client,
     frame: &[u8],
     interface: Option<&str>,
+    direction: Way,
 ) -> Result<Judgement, ClientError> {
     let mut hex = String::with_capacity(2 * frame.len());
     for byte in frame {
@@ -92,7 +98,7 @@ async fn judge(
         .explain(&Question::Frame {
             hex,
             interface,
-            direction: Way::In,
+            direction,
         })
         .await
     {

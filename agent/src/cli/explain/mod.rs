@@ -23,6 +23,9 @@ use super::{
 ///
 /// What the source's endpoint is bound to (MAC address, VLAN, interface) is assumed to be right
 /// unless it is given.
+///
+/// With --outbound the packet is one that leaves: --from is a protected address, and --to the
+/// peer.
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("what").required(true).args(["from", "frame", "pcap"]),
@@ -31,6 +34,7 @@ Examples:
   manoward explain --from 192.0.2.10 --to 192.0.2.1 --port 22
   manoward explain --from 192.0.2.10 --mac 52:54:00:aa:bb:99 --to 192.0.2.1 --port 16514
   manoward explain --from 192.0.2.10 --to 192.0.2.1 --protocol icmp
+  manoward explain --outbound --from 192.0.2.1 --to 192.0.2.53 --protocol udp --port 53
   manoward explain --pcap outage.pcapng
   manoward explain --from 192.0.2.10 --to 192.0.2.1 --port 22 > /dev/null && echo admitted
 
@@ -39,11 +43,11 @@ disagree. For a capture: 11 if they disagree about any frame, or else 1 if any c
 or else 10 if any is dropped."
 )]
 pub struct Explain {
-    /// Source address
+    /// Source address; with --outbound a protected one
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     from: Option<IpAddr>,
 
-    /// Destination address
+    /// Destination address; with --outbound the peer's
     #[arg(long, value_name = "ADDRESS", requires = "from")]
     to: Option<IpAddr>,
 
@@ -80,18 +84,24 @@ pub struct Explain {
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 
-    /// Interface that it arrives on [default: the endpoint's, or else the first attached one]
+    /// Interface that it arrives on, or leaves by [default: the endpoint's, or else the first
+    /// attached one]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
+
+    /// It leaves the host: the packet, the frame, or every frame of the capture
+    #[arg(long)]
+    outbound: bool,
 }
 
 pub async fn run(args: Explain, context: &Context) -> anyhow::Result<Exit> {
+    let direction = if args.outbound { Way::Out } else { Way::In };
     let question = match args {
         Explain {
             pcap: Some(file),
             interface,
             ..
-        } => return judged::run(&file, interface.as_deref(), context).await,
+        } => return judged::run(&file, interface.as_deref(), direction, context).await,
         Explain {
             frame: Some(hex),
             interface,
@@ -99,7 +109,7 @@ pub async fn run(args: Explain, context: &Context) -> anyhow::Result<Exit> {
         } => Question::Frame {
             hex,
             interface,
-            direction: Way::In,
+            direction,
         },
         Explain {
             from: Some(from),
@@ -120,7 +130,7 @@ pub async fn run(args: Explain, context: &Context) -> anyhow::Result<Exit> {
             mac,
             vlan,
             interface,
-            direction: Way::In,
+            direction,
         },
         _ => anyhow::bail!("name a packet with --from and --to, --frame or --pcap"),
     };
@@ -128,7 +138,7 @@ pub async fn run(args: Explain, context: &Context) -> anyhow::Result<Exit> {
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &explanation)?,
-        Format::Table => show::one(&mut out, &explanation, output::text_width())?,
+        Format::Table => show::one(&mut out, &explanation, direction, output::text_width())?,
     }
     Ok(exit(explanation.fate))
 }

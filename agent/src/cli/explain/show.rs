@@ -2,12 +2,17 @@
 
 use std::io::{self, Write};
 
-use manoward::control::api::{Explanation, Fate};
+use manoward::control::api::{Explanation, Fate, Way};
 
 use crate::cli::{prose, tone::Tone};
 
 /// Says what happens, why, and by which rule.
-pub fn one(out: &mut impl Write, found: &Explanation, width: Option<u16>) -> io::Result<()> {
+pub fn one(
+    out: &mut impl Write,
+    found: &Explanation,
+    direction: Way,
+    width: Option<u16>,
+) -> io::Result<()> {
     let verdict = match found.fate {
         Fate::Passed => "passes",
         Fate::Dropped => "dropped",
@@ -28,7 +33,11 @@ pub fn one(out: &mut impl Write, found: &Explanation, width: Option<u16>) -> io:
         fact(out, "endpoint", &endpoint)?;
     }
     if let Some(interface) = &found.interface {
-        fact(out, "interface", interface)?;
+        let name = match direction {
+            Way::In => "arrives on",
+            Way::Out => "leaves by",
+        };
+        fact(out, name, interface)?;
     }
     let kernel = if found.kernel_agrees {
         "agrees"
@@ -79,20 +88,20 @@ pub mod tests {
         .unwrap()
     }
 
-    fn shown(found: &Explanation) -> String {
+    fn shown(found: &Explanation, direction: Way) -> String {
         let mut out = Vec::new();
-        one(&mut out, found, None).unwrap();
+        one(&mut out, found, direction, None).unwrap();
         strip_str(str::from_utf8(&out).unwrap()).to_string()
     }
 
     #[test]
     fn verdict_sentence_and_rule() {
         assert_eq!(
-            shown(&explanation("passed", "permitted")),
+            shown(&explanation("passed", "permitted"), Way::In),
             "passes (permitted)\n  Endpoint `vim-1` has the role `vim`.\n\n  \
              rule       Nf-Vi/ssh\n  \
              endpoint   vim-1, role vim, by 192.0.2.10/32\n  \
-             interface  eth0\n  \
+             arrives on eth0\n  \
              kernel     agrees\n"
         );
     }
@@ -104,12 +113,13 @@ pub mod tests {
         found.service = None;
         found.endpoint = None;
         found.kernel_agrees = false;
-        let text = shown(&found);
+        let text = shown(&found, Way::Out);
         assert!(text.starts_with("dropped (no-service)\n"), "{text}");
         assert!(
             !text.contains("rule") && !text.contains("endpoint   "),
             "{text}"
         );
+        assert!(text.contains("leaves by  eth0"), "{text}");
         assert!(text.contains("kernel     was not asked"), "{text}");
     }
 }

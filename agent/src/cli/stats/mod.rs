@@ -7,6 +7,7 @@ mod watch;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use manoward::control::api::{self, Way};
 
 use super::{
     Context, Exit,
@@ -16,7 +17,7 @@ use rows::Rows;
 
 /// Show what passed, what was dropped, and why.
 ///
-/// Every packet to a protected address is counted, exactly, since the programs were first
+/// Every packet to or from a protected address is counted, exactly, since the programs were first
 /// attached; restarts of the agent do not matter. `audited` packets violated the policy, and
 /// passed because the mode is audit.
 ///
@@ -27,13 +28,18 @@ use rows::Rows;
 Examples:
   manoward stats
   manoward stats --by endpoint
+  manoward stats --direction out --by service
   manoward stats --watch
   manoward stats --watch 10 --output json >> counts.jsonl
   manoward stats --output json | jq '[.verdicts[] | select(.fate == \"dropped\").packets] | add'")]
 pub struct Stats {
-    /// Sum up by this [default: by reference point and reason]
+    /// Sum up by this [default: by direction, reference point and reason]
     #[arg(long, value_enum, value_name = "WHAT")]
     by: Option<By>,
+
+    /// Only packets to the host, or only those from it
+    #[arg(long, value_enum, value_name = "in|out", hide_possible_values = true)]
+    direction: Option<Direction>,
 
     /// Renew the counts every so many seconds [default: 2]
     #[arg(
@@ -57,15 +63,71 @@ pub enum By {
     Endpoint,
     /// Services
     Service,
+    /// Directions
+    Direction,
+}
+
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Direction {
+    /// To the host
+    In,
+    /// From the host
+    Out,
+}
+
+impl From<Direction> for Way {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::In => Self::In,
+            Direction::Out => Self::Out,
+        }
+    }
+}
+
+/// What is shown of the counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View {
+    /// What they are summed up by.
+    pub by: Option<By>,
+    /// The only direction that is shown, if one is.
+    pub direction: Option<Way>,
+}
+
+impl View {
+    /// Whether the packets of `way` are shown.
+    fn has(self, way: Way) -> bool {
+        self.direction.is_none_or(|direction| direction == way)
+    }
+
+    /// `stats` without the other direction.
+    fn restrict(self, mut stats: api::Stats) -> api::Stats {
+        stats.verdicts.retain(|verdict| self.has(verdict.direction));
+        for endpoint in &mut stats.endpoints {
+            for (way, fates) in [
+                (Way::In, &mut endpoint.received),
+                (Way::Out, &mut endpoint.sent),
+            ] {
+                if !self.has(way) {
+                    *fates = api::Fates::default();
+                }
+            }
+        }
+        stats
+    }
 }
 
 pub async fn run(args: Stats, context: &Context) -> anyhow::Result<Exit> {
+    let view = View {
+        by: args.by,
+        direction: args.direction.map(Way::from),
+    };
     if let Some(every) = args.watch {
-        return watch::run(args.by, every, context).await;
+        return watch::run(view, every, context).await;
     }
-    let stats = context.client.stats().await?;
+    let stats = view.restrict(context.client.stats().await?);
     let mut out = output::stdout();
-    match (context.format, args.by) {
+    match (context.format, view.by) {
         (Format::Json, None) => output::json(&mut out, &stats)?,
         (Format::Json, by) => output::json(&mut out, &Rows::of(&stats, by))?,
         (Format::Table, by) => show::table(&mut out, &Rows::of(&stats, by), None, output::width())?,
@@ -97,5 +159,19 @@ mod tests {
         for wrong in ["0", "-1", "nan", "inf", "soon", "1e9"] {
             assert!(interval(wrong).is_err(), "{wrong}");
         }
+    }
+    #[test]
+    fn the_other_direction_is_left_out() {
+        let all = rows::tests::stats();
+        assert_eq!(View::default().restrict(all.clone()).verdicts.len(), 5);
+        let view = View {
+            by: None,
+            direction: Some(Way::Out),
+        };
+        let out = view.restrict(all);
+        assert_eq!(out.verdicts.len(), 1);
+        let vim = &out.endpoints[1];
+        assert_eq!(vim.received, api::Fates::default());
+        assert_eq!(vim.sent.passed.packets, 4);
     }
 }

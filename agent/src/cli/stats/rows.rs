@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use manoward::control::api::{self, Count, Fate};
+use manoward::control::api::{self, Count, Fate, Way};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::By;
 
-/// Counts summed up by one or two things.
+/// Counts summed up by a few things.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rows {
     /// When they were read (RFC 3339).
@@ -80,9 +80,11 @@ impl Rows {
         }
         if by == Some(By::Endpoint) {
             for endpoint in &stats.endpoints {
-                let key = vec![Some(endpoint.name.clone())];
-                sums.add(key.clone(), Fate::Passed, endpoint.received.passed);
-                sums.add(key, Fate::Dropped, endpoint.received.dropped);
+                for (way, fates) in [(Way::In, endpoint.received), (Way::Out, endpoint.sent)] {
+                    let key = vec![Some(endpoint.name.clone()), Some(name(way).to_owned())];
+                    sums.add(key.clone(), Fate::Passed, fates.passed);
+                    sums.add(key, Fate::Dropped, fates.dropped);
+                }
             }
         }
         Self {
@@ -101,23 +103,34 @@ impl Rows {
 
 const fn fields(by: Option<By>) -> &'static [&'static str] {
     match by {
-        None => &["reference_point", "reason"],
-        Some(By::ReferencePoint) => &["reference_point"],
-        Some(By::Reason) => &["reason"],
-        Some(By::Endpoint) => &["endpoint"],
-        Some(By::Service) => &["service"],
+        None => &["direction", "reference_point", "reason"],
+        Some(By::ReferencePoint) => &["reference_point", "direction"],
+        Some(By::Reason) => &["reason", "direction"],
+        Some(By::Endpoint) => &["endpoint", "direction"],
+        Some(By::Service) => &["service", "direction"],
+        Some(By::Direction) => &["direction"],
+    }
+}
+
+/// The direction as rows name it.
+const fn name(way: Way) -> &'static str {
+    match way {
+        Way::In => "in",
+        Way::Out => "out",
     }
 }
 
 /// What a verdict's count is summed up by; endpoints have counts of their own.
 fn key(verdict: &api::VerdictCount, by: Option<By>) -> Option<Vec<Option<String>>> {
+    let way = || Some(name(verdict.direction).to_owned());
     let point = || verdict.reference_point.clone();
     let reason = || Some(verdict.reason.clone());
     match by {
-        None => Some(vec![point(), reason()]),
-        Some(By::ReferencePoint) => Some(vec![point()]),
-        Some(By::Reason) => Some(vec![reason()]),
-        Some(By::Service) => Some(vec![verdict.service.clone()]),
+        None => Some(vec![way(), point(), reason()]),
+        Some(By::ReferencePoint) => Some(vec![point(), way()]),
+        Some(By::Reason) => Some(vec![reason(), way()]),
+        Some(By::Service) => Some(vec![verdict.service.clone(), way()]),
+        Some(By::Direction) => Some(vec![way()]),
         Some(By::Endpoint) => None,
     }
 }
@@ -171,24 +184,35 @@ impl Serialize for Row {
 pub mod tests {
     use super::*;
 
+    fn fates(passed: u64, dropped: u64) -> api::Fates {
+        let count = |packets| Count {
+            packets,
+            bytes: 60 * packets,
+        };
+        api::Fates {
+            passed: count(passed),
+            dropped: count(dropped),
+        }
+    }
+
     pub fn stats() -> api::Stats {
         serde_json::from_value(serde_json::json!({
             "time": "2026-01-02T03:04:05.678Z",
             "verdicts": [
-                { "reference_point": null, "service": null, "reason": "no-service",
+                { "direction": "in", "reference_point": null, "service": null, "reason": "no-service",
                   "fate": "dropped", "packets": 3, "bytes": 180 },
-                { "reference_point": "Nf-Vi", "service": "ssh", "reason": "permitted",
+                { "direction": "in", "reference_point": "Nf-Vi", "service": "ssh", "reason": "permitted",
                   "fate": "passed", "packets": 1_000_000, "bytes": 123_456_789 },
-                { "reference_point": "Nf-Vi", "service": "libvirt-tls", "reason": "permitted",
+                { "direction": "in", "reference_point": "Nf-Vi", "service": "libvirt-tls", "reason": "permitted",
                   "fate": "passed", "packets": 234_567, "bytes": 1000 },
-                { "reference_point": "Nf-Vi", "service": "ssh", "reason": "wrong-role",
+                { "direction": "in", "reference_point": "Nf-Vi", "service": "ssh", "reason": "wrong-role",
                   "fate": "audited", "packets": 1, "bytes": 60 },
+                { "direction": "out", "reference_point": "Nf-Vi-out", "service": "amqps",
+                  "reason": "outbound", "fate": "passed", "packets": 4, "bytes": 240 },
             ],
             "endpoints": [
-                { "name": "idle", "passed": { "packets": 0, "bytes": 0 },
-                  "dropped": { "packets": 0, "bytes": 0 } },
-                { "name": "vim-1", "passed": { "packets": 9, "bytes": 900 },
-                  "dropped": { "packets": 1, "bytes": 60 } },
+                { "name": "idle", "received": fates(0, 0), "sent": fates(0, 0) },
+                { "name": "vim-1", "received": fates(9, 1), "sent": fates(4, 0) },
             ],
         }))
         .unwrap()
@@ -207,11 +231,12 @@ pub mod tests {
     }
 
     #[test]
-    fn by_reference_point_and_reason() {
+    fn by_direction_reference_point_and_reason() {
         let expected = [
-            ("Nf-Vi permitted".to_owned(), Fate::Passed, 1_234_567),
-            ("Nf-Vi wrong-role".to_owned(), Fate::Audited, 1),
-            ("- no-service".to_owned(), Fate::Dropped, 3),
+            ("in Nf-Vi permitted".to_owned(), Fate::Passed, 1_234_567),
+            ("in Nf-Vi wrong-role".to_owned(), Fate::Audited, 1),
+            ("in - no-service".to_owned(), Fate::Dropped, 3),
+            ("out Nf-Vi-out outbound".to_owned(), Fate::Passed, 4),
         ];
         assert_eq!(summed(None), expected);
     }
@@ -220,14 +245,15 @@ pub mod tests {
     fn by_service_and_by_endpoint() {
         let services = summed(Some(By::Service));
         assert_eq!(
-            services[0],
-            ("libvirt-tls".to_owned(), Fate::Passed, 234_567)
+            services[1],
+            ("libvirt-tls in".to_owned(), Fate::Passed, 234_567)
         );
-        assert_eq!(services.len(), 4);
+        assert_eq!(services.len(), 5);
         let endpoints = summed(Some(By::Endpoint));
         let expected = [
-            ("vim-1".to_owned(), Fate::Passed, 9),
-            ("vim-1".to_owned(), Fate::Dropped, 1),
+            ("vim-1 in".to_owned(), Fate::Passed, 9),
+            ("vim-1 in".to_owned(), Fate::Dropped, 1),
+            ("vim-1 out".to_owned(), Fate::Passed, 4),
         ];
         assert_eq!(endpoints, expected);
     }
@@ -235,10 +261,11 @@ pub mod tests {
     #[test]
     fn json_has_exact_numbers_under_the_key_s_names() {
         let json = serde_json::to_value(Rows::of(&stats(), Some(By::Reason))).unwrap();
-        assert_eq!(json["by"], serde_json::json!(["reason"]));
+        assert_eq!(json["by"], serde_json::json!(["reason", "direction"]));
         let row = serde_json::json!({
-            "reason": "permitted", "fate": "passed", "packets": 1_234_567, "bytes": 123_457_789,
+            "reason": "permitted", "direction": "in", "fate": "passed",
+            "packets": 1_234_567, "bytes": 123_457_789,
         });
-        assert_eq!(json["rows"][1], row);
+        assert_eq!(json["rows"][2], row);
     }
 }

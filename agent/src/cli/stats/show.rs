@@ -39,7 +39,7 @@ pub fn table(
 ) -> io::Result<()> {
     if rows.sums.is_empty() {
         return match rows.fields {
-            ["endpoint"] => writeln!(out, "No endpoint was heard of yet."),
+            ["endpoint", ..] => writeln!(out, "No endpoint was heard of yet."),
             _ => writeln!(out, "No packet was counted yet."),
         };
     }
@@ -70,6 +70,7 @@ pub fn table(
 
 fn heading(field: &str) -> Column {
     match field {
+        "direction" => Column::Short("DIRECTION"),
         "reference_point" => Column::Long("REFERENCE POINT"),
         "reason" => Column::Long("REASON"),
         "endpoint" => Column::Long("ENDPOINT"),
@@ -138,11 +139,12 @@ mod tests {
     fn counts_and_totals() {
         assert_eq!(
             shown(&Rows::of(&stats(), None), None),
-            "REFERENCE POINT  REASON      FATE       PACKETS   BYTES\n\
-             Nf-Vi            permitted   passed   1,234,567  123 MB\n\
-             Nf-Vi            wrong-role  audited          1    60 B\n\
-             -                no-service  dropped          3   180 B\n\
-             passed 1,234,567 (123 MB), audited 1 (60 B), dropped 3 (180 B)\n"
+            "DIRECTION  REFERENCE POINT  REASON      FATE       PACKETS   BYTES\n\
+             in         Nf-Vi            permitted   passed   1,234,567  123 MB\n\
+             in         Nf-Vi            wrong-role  audited          1    60 B\n\
+             in         -                no-service  dropped          3   180 B\n\
+             out        Nf-Vi-out        outbound    passed           4   240 B\n\
+             passed 1,234,571 (123 MB), audited 1 (60 B), dropped 3 (180 B)\n"
         );
     }
 

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    By, Rows,
+    By, Rows, View,
     show::{self, Before, Rates},
 };
 use crate::cli::{
@@ -25,7 +25,7 @@ use crate::cli::{
     tone::Tone,
 };
 
-pub async fn run(by: Option<By>, every: Duration, context: &Context) -> anyhow::Result<Exit> {
+pub async fn run(view: View, every: Duration, context: &Context) -> anyhow::Result<Exit> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -34,16 +34,17 @@ pub async fn run(by: Option<By>, every: Duration, context: &Context) -> anyhow::
     loop {
         let next = async {
             ticks.tick().await;
-            context.client.stats().await
+            let stats = context.client.stats().await;
+            stats.map(|stats| view.restrict(stats))
         };
         let stats = tokio::select! {
             _ = interrupt.recv() => break,
             stats = next => stats,
         };
         if in_place {
-            screen.show(stats, by, every)?;
+            screen.show(stats, view.by, every)?;
         } else {
-            line(&stats?, by)?;
+            line(&stats?, view.by)?;
         }
     }
     if in_place {

@@ -1,0 +1,192 @@
+//! `manoward flows`
+
+mod groups;
+mod show;
+
+use std::io::Write as _;
+
+use clap::{Args, ValueEnum};
+use manoward::control::api::{FlowList, FlowQuery};
+use serde::Serialize;
+
+use super::{
+    Context, Exit,
+    output::{self, Format},
+    quantity::grouped,
+};
+use groups::Groups;
+
+/// Flows in the table where --limit is not given.
+const SHOWN: usize = 100;
+
+/// List the connections that the host opened.
+///
+/// Each with its ends, its state, who the peer is, what permits it, since when it is open, and
+/// how long nothing was heard of it. The most recent ones come first. A flow must match every
+/// option that is given.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  manoward flows
+  manoward flows --endpoint vim-1 --state tcp-established
+  manoward flows --address 2001:db8::/64 --port 443
+  manoward flows --by endpoint
+  manoward flows --service dns --count
+  manoward flows --output json | jq '.flows[] | select(.endpoint == null).remote'")]
+pub struct Flows {
+    /// Only those to this endpoint
+    #[arg(long, value_name = "NAME")]
+    endpoint: Option<String>,
+
+    /// Only those to endpoints of this role
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+
+    /// Only those that this reference point permits
+    #[arg(long, value_name = "NAME")]
+    reference_point: Option<String>,
+
+    /// Only those that use this service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+
+    /// Only those of this protocol: tcp, udp, sctp, another name, or its number
+    #[arg(long, value_name = "PROTOCOL")]
+    protocol: Option<String>,
+
+    /// Only those with this address, or with one in this prefix, at either end
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+
+    /// Only those with this port at either end
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+
+    /// Only those in this state, such as tcp-established
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+
+    /// List at most so many; 0 for all [default: 100, and all as JSON]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["count", "by"])]
+    limit: Option<usize>,
+
+    /// Only tell how many there are
+    #[arg(long, conflicts_with = "by")]
+    count: bool,
+
+    /// Count them, and sum up their bytes, by this
+    #[arg(long, value_enum, value_name = "WHAT")]
+    by: Option<By>,
+}
+
+/// What flows are counted by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum By {
+    /// Endpoints
+    Endpoint,
+    /// Services
+    Service,
+    /// States
+    State,
+    /// Protocols
+    Protocol,
+    /// Roles
+    Role,
+}
+
+/// How many flows there are.
+#[derive(Debug, Serialize)]
+struct Counted {
+    matching: usize,
+    open: usize,
+    capacity: usize,
+}
+
+impl Flows {
+    /// What the agent is asked for.
+    fn query(self, format: Format) -> FlowQuery {
+        let limit = limit(&self, format);
+        FlowQuery {
+            endpoint: self.endpoint,
+            role: self.role,
+            reference_point: self.reference_point,
+            service: self.service,
+            protocol: self.protocol,
+            address: self.address,
+            port: self.port,
+            state: self.state,
+            limit,
+        }
+    }
+}
+
+/// How many flows are asked for; `None` for all.
+fn limit(args: &Flows, format: Format) -> Option<usize> {
+    match (args.limit, format) {
+        _ if args.count => Some(0),
+        _ if args.by.is_some() => None,
+        (Some(0), _) | (None, Format::Json) => None,
+        (None, Format::Table) => Some(SHOWN),
+        (some, _) => some,
+    }
+}
+
+pub async fn run(args: Flows, context: &Context) -> anyhow::Result<Exit> {
+    let (by, count) = (args.by, args.count);
+    let list = context.client.flows(&args.query(context.format)).await?;
+    let mut out = output::stdout();
+    match (context.format, by) {
+        (Format::Json, _) if count => output::json(&mut out, &counted(&list))?,
+        (Format::Table, _) if count => writeln!(out, "{}", grouped(list.matching as u64))?,
+        (Format::Json, None) => output::json(&mut out, &list)?,
+        (Format::Json, Some(by)) => output::json(&mut out, &Groups::of(&list, by))?,
+        (Format::Table, None) => show::flows(&mut out, &list, output::width())?,
+        (Format::Table, Some(by)) => {
+            show::groups(&mut out, &Groups::of(&list, by), output::width())?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+const fn counted(list: &FlowList) -> Counted {
+    Counted {
+        matching: list.matching,
+        open: list.open,
+        capacity: list.capacity,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn asked(options: &str, format: Format) -> FlowQuery {
+        let line = format!("manoward flows {options}");
+        let Command::Flows(flows) = Cli::parse_from(line.split_whitespace()).command else {
+            panic!("{line}");
+        };
+        flows.query(format)
+    }
+
+    #[test]
+    fn the_table_is_limited_and_json_is_not() {
+        assert_eq!(asked("", Format::Table).limit, Some(SHOWN));
+        assert_eq!(asked("", Format::Json).limit, None);
+        assert_eq!(asked("--limit 7", Format::Json).limit, Some(7));
+        assert_eq!(asked("--limit 0", Format::Table).limit, None);
+        assert_eq!(asked("--by state", Format::Table).limit, None);
+        assert_eq!(asked("--count", Format::Json).limit, Some(0));
+    }
+
+    #[test]
+    fn options_are_asked_for() {
+        let query = asked("--role vim --port 443 --address ::1", Format::Table);
+        assert_eq!(query.role.as_deref(), Some("vim"));
+        assert_eq!(query.port, Some(443));
+        assert_eq!(query.address.as_deref(), Some("::1"));
+        assert_eq!(query.state, None);
+    }
+}
