@@ -36,7 +36,7 @@ pub const SCENE: [Tool; 13] = [
 ];
 
 /// The programs of the field that tests have connect through the product, beyond [`SCENE`].
-pub const PROGRAMS: [Tool; 9] = [
+pub const PROGRAMS: [Tool; 8] = [
     tool("nmap", "nmap"),
     tool("dig", "bind9-dnsutils"),
     tool("dnsmasq", "dnsmasq-base"),
@@ -46,7 +46,6 @@ pub const PROGRAMS: [Tool; 9] = [
     tool("rabbitmq-server", "rabbitmq-server"),
     // Its programs are not on `PATH`.
     tool("/usr/lib/usrsctp/client", "libusrsctp-examples"),
-    tool("xdp-trafficgen", "xdp-tools"),
 ];
 
 /// What the benchmark compares with.
