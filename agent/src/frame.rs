@@ -25,7 +25,7 @@ impl Packet for Frame<'_> {
         self.vlan
     }
 
-    fn len(&self) -> u64 {
+    fn frame_len(&self) -> u64 {
         self.bytes.len() as u64
     }
 

@@ -55,7 +55,7 @@ impl Packet for XdpFrame<'_> {
 
     /// Asking the kernel takes 6 ns, so it is asked only about frames that can have several buffers.
     #[inline(always)]
-    fn len(&self) -> u64 {
+    fn frame_len(&self) -> u64 {
         let first_buffer = (self.context.data_end() - self.context.data()) as u64;
         if first_buffer > ONE_BUFFER_LEN && settings::multi_buffer() {
             // SAFETY: the context is the one this program was called with.
@@ -106,7 +106,7 @@ impl Packet for SkbFrame<'_> {
     }
 
     #[inline(always)]
-    fn len(&self) -> u64 {
+    fn frame_len(&self) -> u64 {
         u64::from(self.context.len())
     }
 

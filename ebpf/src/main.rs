@@ -37,7 +37,7 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
         Some(image) => inbound::judge(&frame, &image, &OpenFlows),
         None => Outcome::NO_POLICY,
     };
-    action(finish(Direction::In, outcome, frame.len()))
+    action(finish(Direction::In, outcome, frame.frame_len()))
 }
 
 /// TCX or clsact egress.
@@ -49,7 +49,7 @@ pub fn manoward_out(context: TcContext) -> i32 {
         Some(image) => outbound::judge(&frame, &image, &OpenFlows),
         None => Outcome::NO_POLICY,
     };
-    action(finish(Direction::Out, outcome, frame.len()))
+    action(finish(Direction::Out, outcome, frame.frame_len()))
 }
 
 #[inline(always)]
@@ -59,7 +59,7 @@ fn xdp(context: &XdpContext) -> u32 {
         Some(image) => inbound::judge(&frame, &image, &OpenFlows),
         None => Outcome::NO_POLICY,
     };
-    match finish(Direction::In, outcome, frame.len()) {
+    match finish(Direction::In, outcome, frame.frame_len()) {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
     }

@@ -18,8 +18,8 @@ use manoward::datapath::{Datapath, Explainer, Hook, Pins, Program, check_kernel,
 use manoward::frame::Frame;
 use manoward::image::{Facts, Image, Numbers, compile};
 use manoward::policy::{self, Policy};
-use verdict::{inbound, outbound};
 use verdict::reason::Outcome;
+use verdict::{inbound, outbound};
 
 use crate::Namespace;
 use crate::packet::Packet;

@@ -248,7 +248,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             usize::from(about.transport),
         )?;
         if let Some(entry) = found {
-            let bytes = self.packet.len();
+            let bytes = self.packet.frame_len();
             return Ok(
                 match follow::receive(self.flows, entry, about.protocol, segment, bytes, now) {
                     Ok(()) => rule.permit(Reason::Established, id),
@@ -264,7 +264,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             && about.local.protected(tables)? == PROTECTED_GUEST
         {
             let key = connection(about);
-            let received = Half(Half::SEEN).after(self.packet.len(), 0);
+            let received = Half(Half::SEEN).after(self.packet.frame_len(), 0);
             if open(self.flows, &key, now, Half(0), received) {
                 return Ok(rule.permit(Reason::Established, id));
             }

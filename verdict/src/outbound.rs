@@ -266,7 +266,13 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
             (true, false) => key.from_anywhere(),
             (false, _) => key,
         };
-        if follow::send(self.flows, self.tables, &key, segment, self.packet.len())? {
+        if follow::send(
+            self.flows,
+            self.tables,
+            &key,
+            segment,
+            self.packet.frame_len(),
+        )? {
             Ok(outcome)
         } else {
             Ok(outcome.because(Reason::FlowTableFull))

@@ -14,7 +14,7 @@ pub trait Packet {
     fn offloaded_vlan(&self) -> Option<u16>;
 
     /// Length of the whole frame, bytes, in all of its buffers.
-    fn len(&self) -> u64;
+    fn frame_len(&self) -> u64;
 
     /// Index of the interface that the frame arrived on.
     fn ifindex(&self) -> u32;

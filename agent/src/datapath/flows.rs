@@ -1,6 +1,6 @@
 //! The table of flows, seen from user space.
 
-use std::{fs::File, io, io::Read as _};
+use std::{fs::File, io, io::Read as _, time::Duration};
 
 use aya::maps::{Array, Map, MapData};
 use nix::time::{ClockId, clock_gettime};
@@ -36,8 +36,7 @@ pub enum FlowError {
 pub fn now() -> Result<u32, FlowError> {
     let time =
         clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|error| FlowError::Clock(error.into()))?;
-    let nanoseconds = time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64;
-    Ok(tick(nanoseconds))
+    Ok(tick(Duration::from(time).as_nanos() as u64))
 }
 
 /// The flows at one moment. In memory, and as good a table as the kernel's.

@@ -1,6 +1,9 @@
 //! The flows that are open, with the names that the policy has for them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -220,6 +223,6 @@ fn carries(service: &Service, flow: &Flow) -> bool {
 
 /// Ticks as seconds, in tenths.
 fn seconds(ticks: u32) -> f64 {
-    let nanoseconds = (u64::from(ticks) << TICK_SHIFT) as f64;
-    (nanoseconds / 1e8).round() / 10.0
+    let time = Duration::from_nanos(u64::from(ticks) << TICK_SHIFT);
+    (time.as_secs_f64() * 10.0).round() / 10.0
 }

@@ -110,7 +110,11 @@ pub fn protected(policy: &Policy, facts: &Facts) -> Result<Protected, CompileErr
         match protect {
             Protect::Address(address) => {
                 let own = facts.addresses.contains(address);
-                let value = if own { PROTECTED_UNICAST } else { PROTECTED_GUEST };
+                let value = if own {
+                    PROTECTED_UNICAST
+                } else {
+                    PROTECTED_GUEST
+                };
                 protected.insert(*address, value);
             }
             Protect::InterfaceAddresses => {

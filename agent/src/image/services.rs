@@ -69,9 +69,9 @@ impl<'a> Served<'a> {
                 let Some(service) = pair[side(direction)] else {
                     continue;
                 };
-                let rules = rules_of(service, direction, policy, roles, numbers);
+                let by_role = rules_of(service, direction, policy, roles, numbers);
                 let first = first + side(direction) as u32 * LINES;
-                for (role, rule) in rules {
+                for (role, rule) in by_role {
                     lines.set16(first, u32::from(role), rule.0);
                 }
             }

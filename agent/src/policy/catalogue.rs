@@ -127,12 +127,8 @@ services! {
         "metrics collector", "Metrics of collectd";
     "dhcp": [udp(67)], Plaintext, Outbound,
         "DHCP servers", "IPv4 addresses: what a client asks";
-    "dhcp-client": [udp(68)], Plaintext, Inbound,
-        "DHCP servers", "IPv4 addresses: answers to what a client asked of all servers";
     "dhcpv6": [udp(547)], Plaintext, Outbound,
         "DHCP servers", "IPv6 addresses: what a client asks";
-    "dhcpv6-client": [udp(546)], Plaintext, Inbound,
-        "DHCP servers", "IPv6 addresses: answers to what a client asked of all servers";
     "dns": [tcp(53), udp(53)], Plaintext, Outbound,
         "resolvers", "Name resolution";
     "etcd": [tcp_range(2379, 2380)], Encrypted, Outbound,

@@ -50,8 +50,8 @@ pub struct RawPolicy {
     /// reference points' own `mode`.
     #[schemars(default, schema_with = "schema::mode")]
     pub mode: Option<Text>,
-    /// What happens to a connection that the host opens for a service that no reference point's
-    /// `to` names.
+    /// What happens to a connection that the host opens and no reference point's `to` permits; the
+    /// policy's `mode` if not given.
     #[schemars(default, schema_with = "schema::outbound")]
     pub outbound: Option<Text>,
     /// How long flows last without a packet, by their state: a whole number and a unit, `s`,

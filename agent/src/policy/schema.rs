@@ -94,7 +94,7 @@ pub(super) fn mode(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn outbound(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "enum": ["enforce", "audit", "any"], "default": "enforce" })
+    json_schema!({ "enum": ["enforce", "audit", "any"] })
 }
 
 pub(super) fn flow_timeouts(_: &mut SchemaGenerator) -> Schema {

@@ -120,14 +120,14 @@ fn the_policys_mode_is_the_default_of_its_reference_points() {
 }
 
 #[test]
-fn connections_of_the_host_are_enforced_and_flows_have_their_defaults() {
+fn outbound_follows_the_mode_and_flows_have_their_defaults() {
     let policy = read(SMALL, "f").unwrap().policy;
     assert_eq!(policy.outbound, Outbound::Enforce);
     assert_eq!(policy.flow_timeouts, FlowTimeouts::default());
     let audited = SMALL.replace("serial: 42", "serial: 42\nmode: audit");
     assert_eq!(
         read(&audited, "f").unwrap().policy.outbound,
-        Outbound::Enforce
+        Outbound::Audit
     );
 }
 

@@ -95,7 +95,10 @@ impl Expected {
                 .filter(|counter| counted(&counter.count))
                 .map(|counter| {
                     let count = counter.count;
-                    (counter.endpoint, [pair(count.received.passed), pair(count.received.dropped)])
+                    (
+                        counter.endpoint,
+                        [pair(count.received.passed), pair(count.received.dropped)],
+                    )
                 })
                 .collect(),
         })
@@ -150,7 +153,9 @@ fn programs(judges: &mut Judges) -> Result<Ebpf> {
 
 /// Runs the program of `hook` on a frame, `repeat` times.
 fn run(ebpf: &Ebpf, hook: Hook, frame: &[u8], repeat: u32) -> Result<Option<Verdict>> {
-    let program = ebpf.program(hook.program().name()).context("no such program")?;
+    let program = ebpf
+        .program(hook.program().name())
+        .context("no such program")?;
     let options = TestRunOptions {
         data_in: Some(frame),
         repeat,
@@ -168,9 +173,7 @@ fn they_hold_what_was_sent_and_nothing_else() -> Result<()> {
     let mut judges = Judges::alone(&policy(POLICY))?;
     let ebpf = programs(&mut judges)?;
     let pins = judges.pins();
-    let mut counters = judges
-        .namespace()
-        .enter(move || Counters::open(&pins))??;
+    let mut counters = judges.namespace().enter(move || Counters::open(&pins))??;
     assert_eq!(Expected::read(&counters, &judges)?, Expected::default());
 
     let mut expected = Expected::default();
@@ -215,9 +218,7 @@ fn they_are_exact_on_all_processors_at_once() -> Result<()> {
             .try_for_each(|worker| worker.join().expect("a worker never panics"))
     })?;
     let pins = judges.pins();
-    let counters = judges
-        .namespace()
-        .enter(move || Counters::open(&pins))??;
+    let counters = judges.namespace().enter(move || Counters::open(&pins))??;
     let mut expected = Expected::default();
     let packets = u64::from(THREADS) * repeats().map(u64::from).sum::<u64>();
     expected.add(outcome, packets, frame.len() as u64);

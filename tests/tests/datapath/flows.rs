@@ -72,10 +72,22 @@ fn answers_come_in_only_to_what_went_out() -> Result<()> {
             let packet = into.clone().with(segment(false, flags, 7, 1001));
             judges.expect(&packet, refused(Reason::NoFlow))?;
         }
-        judges.expect_out(&out.clone().with(segment(true, Tcp::SYN, 1000, 0)), permitted())?;
-        judges.expect(&into.clone().with(segment(false, SYN_ACK, 7, 1001)), answered())?;
-        judges.expect_out(&out.clone().with(segment(true, Tcp::ACK, 1001, 8)), permitted())?;
-        judges.expect(&into.clone().with(segment(false, Tcp::ACK, 8, 1001)), answered())?;
+        judges.expect_out(
+            &out.clone().with(segment(true, Tcp::SYN, 1000, 0)),
+            permitted(),
+        )?;
+        judges.expect(
+            &into.clone().with(segment(false, SYN_ACK, 7, 1001)),
+            answered(),
+        )?;
+        judges.expect_out(
+            &out.clone().with(segment(true, Tcp::ACK, 1001, 8)),
+            permitted(),
+        )?;
+        judges.expect(
+            &into.clone().with(segment(false, Tcp::ACK, 8, 1001)),
+            answered(),
+        )?;
         let elsewhere = Tcp {
             destination: LOCAL + 1,
             ..segment(false, Tcp::ACK, 8, 1001)
@@ -92,13 +104,19 @@ fn an_answer_acknowledges_what_was_sent() -> Result<()> {
     let mut judges = Judges::of(&outbound(""))?;
     let (out, into) = (v4(HOST, VIM), v4(VIM, HOST));
     let isn = 0x1234_5678;
-    judges.expect_out(&out.clone().with(segment(true, Tcp::SYN, isn, 0)), permitted())?;
+    judges.expect_out(
+        &out.clone().with(segment(true, Tcp::SYN, isn, 0)),
+        permitted(),
+    )?;
     let wrong = 0x4321_0000;
     for flags in [SYN_ACK, Tcp::RST | Tcp::ACK, Tcp::RST] {
         let packet = into.clone().with(segment(false, flags, 7, wrong));
         judges.expect(&packet, refused(Reason::OutOfWindow))?;
     }
-    judges.expect(&into.clone().with(segment(false, SYN_ACK, 7, isn + 1)), answered())?;
+    judges.expect(
+        &into.clone().with(segment(false, SYN_ACK, 7, isn + 1)),
+        answered(),
+    )?;
     judges.expect_out(&out.with(segment(true, Tcp::ACK, isn + 1, 8)), permitted())?;
     for far in [0x2000_0000, 0xe000_0000] {
         for flags in [Tcp::ACK, Tcp::RST, Tcp::RST | Tcp::ACK] {
@@ -117,7 +135,9 @@ fn an_answer_acknowledges_what_was_sent() -> Result<()> {
 fn the_host_connects_to_nobody_else() -> Result<()> {
     let mut judges = Judges::of(&outbound(""))?;
     let unknown = Ruling::from(Reason::UnknownDestination).under("out", "amqps");
-    let wrong = Ruling::from(Reason::WrongRole).under("out", "amqps").of("bastion");
+    let wrong = Ruling::from(Reason::WrongRole)
+        .under("out", "amqps")
+        .of("bastion");
     let syn = segment(true, Tcp::SYN, 1, 0);
     for packet in both(HOST, INTRUDER) {
         judges.expect_out(&packet.with(syn.clone()), unknown.clone())?;
@@ -145,7 +165,9 @@ fn the_hosts_own_services_answer_whoever_may_ask() -> Result<()> {
         flags,
         ..Tcp::to(0, 0)
     };
-    let reply = Ruling::from(Reason::Reply).under("operations", "ssh").of("bastion");
+    let reply = Ruling::from(Reason::Reply)
+        .under("operations", "ssh")
+        .of("bastion");
     for packet in both(HOST, BASTION) {
         judges.expect_out(&packet.clone().with(answer(SYN_ACK)), reply.clone())?;
         let opening = Ruling::from(Reason::NoService).of("bastion");
@@ -189,7 +211,10 @@ fn datagrams_and_echoes_are_followed_too() -> Result<()> {
         ..Icmp::echo()
     });
     judges.expect(&reply, no_flow("ping"))?;
-    judges.expect_out(&out.with(Icmp::echo()), Ruling::outbound("out", "ping", "vim"))?;
+    judges.expect_out(
+        &out.with(Icmp::echo()),
+        Ruling::outbound("out", "ping", "vim"),
+    )?;
     judges.expect(&reply, Ruling::established("out", "ping", "vim"))?;
     let (out, into) = (v6(HOST, VIM), v6(VIM, HOST));
     let reply = into.with(Icmpv6 {
@@ -197,7 +222,10 @@ fn datagrams_and_echoes_are_followed_too() -> Result<()> {
         ..Icmpv6::echo()
     });
     judges.expect(&reply, no_flow("ping"))?;
-    judges.expect_out(&out.with(Icmpv6::echo()), Ruling::outbound("out", "ping", "vim"))?;
+    judges.expect_out(
+        &out.with(Icmpv6::echo()),
+        Ruling::outbound("out", "ping", "vim"),
+    )?;
     judges.expect(&reply, Ruling::established("out", "ping", "vim"))?;
     let (out, into) = (v4(HOST, VIM), v4(VIM, HOST));
     let answers = Sctp {
@@ -222,10 +250,22 @@ fn datagrams_and_echoes_are_followed_too() -> Result<()> {
 fn both_sides_may_open_at_once() -> Result<()> {
     let mut judges = Judges::of(&outbound(""))?;
     let (out, into) = (v4(HOST, VIM), v4(VIM, HOST));
-    judges.expect_out(&out.clone().with(segment(true, Tcp::SYN, 1000, 0)), permitted())?;
-    judges.expect(&into.clone().with(segment(false, Tcp::SYN, 7, 0)), answered())?;
-    judges.expect_out(&out.clone().with(segment(true, SYN_ACK, 1000, 8)), permitted())?;
-    judges.expect(&into.clone().with(segment(false, SYN_ACK, 7, 1001)), answered())?;
+    judges.expect_out(
+        &out.clone().with(segment(true, Tcp::SYN, 1000, 0)),
+        permitted(),
+    )?;
+    judges.expect(
+        &into.clone().with(segment(false, Tcp::SYN, 7, 0)),
+        answered(),
+    )?;
+    judges.expect_out(
+        &out.clone().with(segment(true, SYN_ACK, 1000, 8)),
+        permitted(),
+    )?;
+    judges.expect(
+        &into.clone().with(segment(false, SYN_ACK, 7, 1001)),
+        answered(),
+    )?;
     judges.expect_out(&out.with(segment(true, Tcp::ACK, 1001, 8)), permitted())?;
     judges.expect(&into.with(segment(false, Tcp::ACK, 8, 1001)), answered())
 }
@@ -250,8 +290,14 @@ fn silence_ends_a_flow() -> Result<()> {
 fn an_endpoint_that_is_removed_loses_its_flows() -> Result<()> {
     let mut judges = Judges::of(&outbound(""))?;
     let (out, into) = (v4(HOST, VIM), v4(VIM, HOST));
-    judges.expect_out(&out.clone().with(segment(true, Tcp::SYN, 1000, 0)), permitted())?;
-    judges.expect(&into.clone().with(segment(false, SYN_ACK, 7, 1001)), answered())?;
+    judges.expect_out(
+        &out.clone().with(segment(true, Tcp::SYN, 1000, 0)),
+        permitted(),
+    )?;
+    judges.expect(
+        &into.clone().with(segment(false, SYN_ACK, 7, 1001)),
+        answered(),
+    )?;
     let without = policy(
         r"
 endpoints:
@@ -292,7 +338,10 @@ reference_points:
         permitted(),
     )?;
     let answer = segment(false, SYN_ACK, 7, 1001);
-    judges.expect(&from(foreign).with(answer.clone()), refused(Reason::WrongMac))?;
+    judges.expect(
+        &from(foreign).with(answer.clone()),
+        refused(Reason::WrongMac),
+    )?;
     judges.expect(&from(own).with(answer), answered())
 }
 
@@ -305,9 +354,15 @@ fn connections_of_guests_are_taken_over_in_their_midst_for_a_time() -> Result<()
     );
     let mut judges = Judges::of(&text)?;
     let data = segment(false, Tcp::ACK, 8, 1001);
-    for [to_guest, to_host] in both(VIM, GUEST).into_iter().zip(both(VIM, HOST)).map(<[_; 2]>::from)
+    for [to_guest, to_host] in both(VIM, GUEST)
+        .into_iter()
+        .zip(both(VIM, HOST))
+        .map(<[_; 2]>::from)
     {
-        judges.expect(&to_guest.clone().with(data.clone()), refused(Reason::NoFlow))?;
+        judges.expect(
+            &to_guest.clone().with(data.clone()),
+            refused(Reason::NoFlow),
+        )?;
         judges.adopt_for(60)?;
         for flags in [Tcp::SYN, SYN_ACK, Tcp::RST, 0] {
             let packet = to_guest.clone().with(segment(false, flags, 8, 1001));
@@ -326,7 +381,11 @@ fn connections_of_guests_are_taken_over_in_their_midst_for_a_time() -> Result<()
 #[test]
 fn any_and_audit_let_everything_out_and_its_answers_in() -> Result<()> {
     for (mode, out, answer) in [
-        ("any", Ruling::from(Reason::Outbound), Ruling::from(Reason::Established)),
+        (
+            "any",
+            Ruling::from(Reason::Outbound),
+            Ruling::from(Reason::Established),
+        ),
         (
             "audit",
             Ruling::from(Reason::NoService).audited(),
@@ -379,7 +438,9 @@ services:
         destination: 68,
         ..Udp::to(0)
     };
-    let no_flow = Ruling::from(Reason::NoFlow).under("boot", "lease").of("provisioner");
+    let no_flow = Ruling::from(Reason::NoFlow)
+        .under("boot", "lease")
+        .of("provisioner");
     let answered = Ruling::established("boot", "lease", "provisioner");
     judges.expect(&v4(VIM, HOST).with(answer.clone()), no_flow.clone())?;
     // A host without an address asks, and is answered at the one that it is to have.
@@ -458,7 +519,9 @@ fn an_icmp_error_passes_if_it_quotes_what_was_permitted() -> Result<()> {
             .with(Ipv4::between(HOST.v4, station.v4))
             .with(answer.clone())
     };
-    let related = Ruling::from(Reason::IcmpError).under("operations", "ssh").of("bastion");
+    let related = Ruling::from(Reason::IcmpError)
+        .under("operations", "ssh")
+        .of("bastion");
     judges.expect(&about(BASTION), related)?;
     judges.expect(&about(INTRUDER), Reason::IcmpUnrelated)?;
     // And the other way round.
@@ -474,7 +537,9 @@ fn an_icmp_error_passes_if_it_quotes_what_was_permitted() -> Result<()> {
             .with(Ipv4::between(station.v4, HOST.v4))
             .with(asks.clone())
     };
-    let related = Ruling::from(Reason::IcmpError).under("operations", "ssh").of("bastion");
+    let related = Ruling::from(Reason::IcmpError)
+        .under("operations", "ssh")
+        .of("bastion");
     judges.expect_out(&about(BASTION), related)?;
     judges.expect_out(&about(INTRUDER), Reason::IcmpUnrelated)
 }

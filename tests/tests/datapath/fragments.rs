@@ -56,10 +56,7 @@ fn the_first_holds_the_whole_transport_header() -> Result<()> {
             judges.expect(&packet.with(vec![0; length - 1]), Reason::FragmentTiny)?;
         }
         for packet in fragments(VIM, 0, true, Some(protocol)) {
-            judges.expect(
-                &packet.with(vec![0; length]),
-                Reason::NoService,
-            )?;
+            judges.expect(&packet.with(vec![0; length]), Reason::NoService)?;
         }
     }
     Ok(())
@@ -111,11 +108,18 @@ fn later_ones_follow_the_first() -> Result<()> {
     for (first, later) in fragments(VIM, 0, true, None).into_iter().zip(later(VIM)) {
         let permitted = Ruling::permitted("Nf-Vi", "relay", "vim");
         judges.expect(&first.with(Udp::to(7000)), permitted)?;
-        let follows = Ruling::from(Reason::Fragment).under("Nf-Vi", "relay").of("vim");
+        let follows = Ruling::from(Reason::Fragment)
+            .under("Nf-Vi", "relay")
+            .of("vim");
         judges.expect(&later, follows)?;
     }
-    for (first, later) in fragments(BASTION, 0, true, None).into_iter().zip(later(BASTION)) {
-        let wrong = Ruling::from(Reason::WrongRole).under("Nf-Vi", "relay").of("bastion");
+    for (first, later) in fragments(BASTION, 0, true, None)
+        .into_iter()
+        .zip(later(BASTION))
+    {
+        let wrong = Ruling::from(Reason::WrongRole)
+            .under("Nf-Vi", "relay")
+            .of("bastion");
         judges.expect(&first.with(Udp::to(7000)), wrong)?;
         let follows = Ruling::from(Reason::FragmentUnpermitted)
             .under("Nf-Vi", "relay")
@@ -143,9 +147,13 @@ fn on_the_way_out_they_follow_too() -> Result<()> {
         source: 7000,
         ..Udp::to(40_000)
     };
-    let reply = Ruling::from(Reason::Reply).under("Nf-Vi", "relay").of("vim");
+    let reply = Ruling::from(Reason::Reply)
+        .under("Nf-Vi", "relay")
+        .of("vim");
     judges.expect_out(&part(0, true).with(answer), reply)?;
-    let follows = Ruling::from(Reason::Fragment).under("Nf-Vi", "relay").of("vim");
+    let follows = Ruling::from(Reason::Fragment)
+        .under("Nf-Vi", "relay")
+        .of("vim");
     judges.expect_out(&later, follows)
 }
 

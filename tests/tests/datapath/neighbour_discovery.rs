@@ -93,7 +93,7 @@ fn routers_advertise_from_the_link() -> Result<()> {
     ] {
         let from = |message| {
             Packet::new()
-                .with(crate::ethernet(VIM, HOST))
+                .with(ethernet(VIM, HOST))
                 .with(Ipv6 {
                     hop_limit: 255,
                     ..Ipv6::between(source.parse().expect("an address"), HOST.v6)

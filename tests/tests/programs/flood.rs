@@ -104,7 +104,9 @@ fn a_thousand_connections_outlast_ten_million_spoofed_packets() -> Result<()> {
         }
         Ok([near, far])
     };
-    let mut connections = (0..CONNECTIONS).map(|_| connect()).collect::<Result<Vec<_>>>()?;
+    let mut connections = (0..CONNECTIONS)
+        .map(|_| connect())
+        .collect::<Result<Vec<_>>>()?;
     round(&mut connections)?;
     let senders: Vec<_> = (0..SENDERS)
         .map(|_| Ok((Wire::open(&vim, NIC)?, frames())))

@@ -43,7 +43,12 @@ fn scene() -> Result<[Namespace; 3]> {
             0x32,
             &["198.51.100.1/24", "2001:db8:0:51::1/64"],
         ),
-        &port(&vim, NIC, 0x01, &["198.51.100.10/24", "2001:db8:0:51::10/64"]),
+        &port(
+            &vim,
+            NIC,
+            0x01,
+            &["198.51.100.10/24", "2001:db8:0:51::10/64"],
+        ),
     )?;
     router.sysctl("net/ipv4/ip_forward", "1")?;
     router.sysctl("net/ipv6/conf/all/forwarding", "1")?;

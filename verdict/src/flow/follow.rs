@@ -91,7 +91,7 @@ fn tcp_flags(sent: Half, received: Half, segment: Segment) -> Result<u64, Reason
     let answered = received.has(Half::SEEN);
     let expected = if sent.has(Half::SEEN) {
         let distance = upper(segment.sequence).wrapping_sub(sent.mark()) as i16;
-        distance <= WINDOW && distance >= -WINDOW
+        (-WINDOW..=WINDOW).contains(&distance)
     } else if answered {
         // Taken over in its midst, and the host has not said yet what it expects.
         true
@@ -162,7 +162,7 @@ pub fn send<F: Flows, T: Tables>(
             if flows.writable() {
                 entry.touch(now);
                 let mut sent = entry.sent();
-                if tcp && !(segment.has(RST) && !segment.has(ACK)) {
+                if tcp && segment.has(SYN | ACK) {
                     sent = sent.marked(mark);
                 }
                 entry.set_sent(sent.after(bytes, flags));

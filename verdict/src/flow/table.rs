@@ -53,7 +53,7 @@ pub const NOWHERE: u32 = u32::MAX;
 #[inline(always)]
 pub fn timeout<T: Tables>(tables: &T, state: u8) -> Result<u32, Missing> {
     let line = tables.line(TIMEOUTS)?;
-    Ok((line[(state / 2 & 7) as usize] >> (32 * (state % 2) as u32)) as u32)
+    Ok((line[((state / 2) & 7) as usize] >> (32 * (state % 2) as u32)) as u32)
 }
 
 /// Whether the flow in `entry` has outlived its state.

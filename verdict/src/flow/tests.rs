@@ -108,7 +108,10 @@ fn a_connection_opens_and_closes() {
     assert_eq!(received(&table, &key, answer), Ok(()));
     assert_eq!(state(&table, &key), Some("tcp-established"));
     assert!(sent(&table, &key, segment(ACK, 0x1001_0000, 0xabcd_0001)));
-    assert_eq!(received(&table, &key, segment(ACK | FIN, 0xabcd_0001, 0)), Ok(()));
+    assert_eq!(
+        received(&table, &key, segment(ACK | FIN, 0xabcd_0001, 0)),
+        Ok(())
+    );
     assert_eq!(state(&table, &key), Some("tcp-closing"));
     assert!(sent(&table, &key, segment(RST, 0x1001_0000, 0)));
     assert_eq!(state(&table, &key), Some("tcp-closed"));
@@ -127,7 +130,11 @@ fn only_an_opening_or_the_midst_of_a_connection_opens_a_flow() {
         assert!(sent(&table, &key, segment(flags, 1, 1)));
         let opens = flags & (SYN | RST) == SYN && flags & ACK == 0;
         let continues = flags & (SYN | ACK | RST) == ACK;
-        assert_eq!(found(&table, &key).is_some(), opens || continues, "{flags:#x}");
+        assert_eq!(
+            found(&table, &key).is_some(),
+            opens || continues,
+            "{flags:#x}"
+        );
     }
 }
 
@@ -140,7 +147,10 @@ fn a_reset_that_does_not_belong_here_changes_nothing() {
         assert_eq!(received(&table, &key, reset), Err(Reason::OutOfWindow));
     }
     assert_eq!(state(&table, &key), Some("tcp-opening"));
-    assert_eq!(received(&table, &key, segment(RST | ACK, 0, 0x5000_0001)), Ok(()));
+    assert_eq!(
+        received(&table, &key, segment(RST | ACK, 0, 0x5000_0001)),
+        Ok(())
+    );
     assert_eq!(state(&table, &key), Some("tcp-closed"));
 }
 
@@ -149,7 +159,10 @@ fn an_older_connection_of_the_peer_can_be_reset() {
     let table = table(4);
     let key = key(1);
     sent(&table, &key, segment(SYN, 1, 0));
-    assert_eq!(received(&table, &key, segment(ACK, 77, 0x7000_0000)), Ok(()));
+    assert_eq!(
+        received(&table, &key, segment(ACK, 77, 0x7000_0000)),
+        Ok(())
+    );
     assert_eq!(state(&table, &key), Some("tcp-opening"));
 }
 
@@ -224,7 +237,14 @@ fn a_quarter_full_table_holds_all() {
     let table = table(4096);
     let count = 4096 * WAYS / 4;
     let keys: Vec<Key> = (0..count)
-        .map(|at| Key::connection(HOST, Ipv4(0x0a00_0000 + at / 50), TCP, (at % 50) << 16 | 443))
+        .map(|at| {
+            Key::connection(
+                HOST,
+                Ipv4(0x0a00_0000 + at / 50),
+                TCP,
+                (at % 50) << 16 | 443,
+            )
+        })
         .collect();
     for key in &keys {
         assert!(sent(&table, key, segment(SYN, 1, 0)));
@@ -236,7 +256,10 @@ fn a_quarter_full_table_holds_all() {
         homes[(index % 16) as usize] += 1;
     }
     let (least, most) = (homes.iter().min(), homes.iter().max());
-    assert!(most < least.map(|least| least * 5 / 4).as_ref(), "{homes:?}");
+    assert!(
+        most < least.map(|least| least * 5 / 4).as_ref(),
+        "{homes:?}"
+    );
 }
 
 #[test]

@@ -29,9 +29,18 @@ fn what_lies_beyond_is_missing() {
 
 #[test]
 fn flags_keep_their_parts() {
-    let flags = Flags::new(0xfedc, Modes::AUDIT.with(Modes::UNRULED_FLOWS), [3, 16], [32, 128]);
+    let flags = Flags::new(
+        0xfedc,
+        Modes::AUDIT.with(Modes::UNRULED_FLOWS),
+        [3, 16],
+        [32, 128],
+    );
     assert!(flags.modes().has(Modes::AUDIT) && flags.modes().has(Modes::UNRULED_FLOWS));
-    assert!(!flags.modes().has(Modes::ANY_OUTBOUND.with(Modes::AUDIT_OUTBOUND)));
+    assert!(
+        !flags
+            .modes()
+            .has(Modes::ANY_OUTBOUND.with(Modes::AUDIT_OUTBOUND))
+    );
     assert_eq!((flags.lengths::<Ipv4>(), flags.lengths::<Ipv6>()), (3, 16));
     assert_eq!(
         (flags.longest::<Ipv4>(), flags.longest::<Ipv6>()),

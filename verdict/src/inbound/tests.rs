@@ -173,7 +173,10 @@ fn who_may_ping_decides_nothing_about_errors_and_redirects() {
     let unrelated = drop(Reason::IcmpUnrelated);
     let unknown = Outcome::new(Reason::UnknownSource, false, 3, 0);
     assert_eq!((v4(VIM, 3), v6(2)), (unrelated, unrelated));
-    assert_eq!((v4(VIM, 0), v6(129)), (drop(Reason::NoService), drop(Reason::NoService)));
+    assert_eq!(
+        (v4(VIM, 0), v6(129)),
+        (drop(Reason::NoService), drop(Reason::NoService))
+    );
     assert_eq!((v4(STRANGER, 8), v6(128)), (unknown, unknown));
     assert_eq!(v4(VIM, 8), passed(Reason::Permitted, 3, 1));
 }
@@ -201,10 +204,7 @@ fn a_group_is_judged_where_it_asks_for_a_service() {
         assert_eq!(v4(STRANGER, group, 89, &[]), unprotected);
     }
     let to_all_nodes = |p: &mut Vec<u8>| p[24..26].copy_from_slice(&[0xff, 2]);
-    assert_eq!(
-        v6(ICMPV6, &icmp(143), to_all_nodes),
-        drop(Reason::HopLimit)
-    );
+    assert_eq!(v6(ICMPV6, &icmp(143), to_all_nodes), drop(Reason::HopLimit));
     assert_eq!(
         v6(TCP, &syn(SSH), to_all_nodes),
         passed(Reason::Permitted, 1, 1)

@@ -5,8 +5,8 @@ use std::{vec, vec::Vec};
 use proptest::{collection::vec as vec_of, prelude::*, sample::select};
 
 use super::sample::{
-    self, BOUND, BROADCAST, Bytes, GRE, HOST, HOST6, Image, MAC, NTP, OTHER, SSH, STRANGER, VIM,
-    Table, VIM6, VLAN, WATCHED, image,
+    self, BOUND, BROADCAST, Bytes, GRE, HOST, HOST6, Image, MAC, NTP, OTHER, SSH, STRANGER, Table,
+    VIM, VIM6, VLAN, WATCHED, image,
 };
 use crate::{
     address::{Family, Ipv4, Ipv6},

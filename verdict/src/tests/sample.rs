@@ -11,8 +11,8 @@ use crate::{
         table::{self, WAYS},
     },
     image::{
-        FILTER, FIXED_LINES, Flags, HEADER, LENGTHS, Line, Missing, Modes, PER_LINE_16, SERVICES, TIMEOUTS,
-        Tables, header,
+        FILTER, FIXED_LINES, Flags, HEADER, LENGTHS, Line, Missing, Modes, PER_LINE_16, SERVICES,
+        TIMEOUTS, Tables, header,
     },
     judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST, protected},
     layout::LAYOUT_VERSION,
@@ -50,7 +50,7 @@ impl Packet for Bytes<'_> {
         self.vlan
     }
 
-    fn len(&self) -> u64 {
+    fn frame_len(&self) -> u64 {
         self.bytes.len() as u64
     }
 

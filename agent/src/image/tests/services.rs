@@ -167,7 +167,10 @@ services:
         let outbound = service.outbound(&image, header, 1).expect("all lines").id();
         (inbound, outbound)
     };
-    let (mine, yours) = (number(&numbers, "in", "mine"), number(&numbers, "out", "yours"));
+    let (mine, yours) = (
+        number(&numbers, "in", "mine"),
+        number(&numbers, "out", "yours"),
+    );
     assert_eq!(rules(22), (mine, yours));
     assert_eq!(rules(80), (mine, 0));
     assert_eq!(rules(443), (0, yours));
@@ -184,7 +187,11 @@ fn timeouts_are_those_of_the_policy() {
             State::Echo => 1,
             other => other.default_seconds(),
         };
-        assert_eq!(timeout(&image, state.code()), Ok(ticks(seconds)), "{state:?}");
+        assert_eq!(
+            timeout(&image, state.code()),
+            Ok(ticks(seconds)),
+            "{state:?}"
+        );
     }
 }
 

@@ -139,7 +139,8 @@ fn reference_points() {
 fn the_policy_itself_and_its_services() {
     assert_eq!(
         changes("serial: 1", "serial: 2\nmode: audit")[0],
-        "changed policy `n`: serial from 1 to 2; mode from enforce to audit"
+        "changed policy `n`: serial from 1 to 2; mode from enforce to audit; outbound from enforce to \
+         audit"
     );
     assert_eq!(
         changes("serial: 1", "serial: 1\noutbound: any"),

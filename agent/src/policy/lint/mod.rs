@@ -54,8 +54,6 @@ pub enum Code {
     AbsentAddress,
     /// The host does not have an interface that the policy names.
     AbsentInterface,
-    /// The host may choose an inbound service's port for connections of its own.
-    EphemeralPorts,
 }
 
 impl Code {
@@ -78,7 +76,6 @@ impl Code {
         Self::ShortTimeout,
         Self::AbsentAddress,
         Self::AbsentInterface,
-        Self::EphemeralPorts,
     ];
 
     /// The code as a pipeline sees it.
@@ -102,7 +99,6 @@ impl Code {
             Self::ShortTimeout => "short-timeout",
             Self::AbsentAddress => "absent-address",
             Self::AbsentInterface => "absent-interface",
-            Self::EphemeralPorts => "ephemeral-ports",
         }
     }
 }
@@ -147,10 +143,6 @@ pub struct HostFacts {
     pub addresses: Vec<IpAddr>,
     /// Names of all interfaces.
     pub interfaces: Vec<String>,
-    /// `net.ipv4.ip_local_port_range`, first and last.
-    pub ephemeral_ports: Option<(u16, u16)>,
-    /// `net.ipv4.ip_local_reserved_ports`, first and last of each range.
-    pub reserved_ports: Vec<(u16, u16)>,
 }
 
 /// Remarks on a policy, and on how it fits `host`; [`Validated::lint`] also knows the file.

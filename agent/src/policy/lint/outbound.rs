@@ -34,9 +34,8 @@ pub(super) fn connections(policy: &Policy, lints: &mut Vec<Lint>) {
         ),
         (Outbound::Any, _) => (
             Code::OutboundAny,
-            "the host may open connections to anyone for services that no `to` names, as \
-             outbound is any: what a false peer answers is refused only if the host did not open \
-             the connection",
+            "the host may open connections to anyone, as outbound is any: what a false peer \
+             answers is refused only if the host did not open the connection",
             "Write `outbound: audit`, and name in `to` what it reports.",
         ),
     };

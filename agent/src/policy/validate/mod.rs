@@ -59,7 +59,10 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         name,
         serial,
         mode,
-        outbound: outbound.unwrap_or_default(),
+        outbound: outbound.unwrap_or(match mode {
+            Mode::Enforce => Outbound::Enforce,
+            Mode::Audit => Outbound::Audit,
+        }),
         flow_timeouts,
         interfaces,
         protect,
