@@ -292,7 +292,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
         if asked.is_inbound() || answered.is_outbound() {
             return Ok(refused);
         }
-        Ok(ungoverned(tables, Modes::AUDIT, Reason::NoService, id))
+        Ok(ungoverned(tables, Modes::AUDIT, Reason::NoService, 0))
     }
 
     /// A drop under `rule`, or under none.

@@ -205,10 +205,15 @@ impl Datapath {
     /// Forgets every flow.
     #[doc(hidden)]
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
-        let before = control(&self.pins)?;
-        // Nothing is found under another seed; what is there expires.
-        let seed = before.seed.wrapping_add(2);
-        Ok(set_control(&self.pins, FlowControl { seed, ..before })?)
+        let map = pinned_map(&self.pins, name::FLOWS)?;
+        let count = map.info().map_err(map_failed(name::FLOWS))?.max_entries();
+        let failed = map_failed(name::FLOWS);
+        let mut map: Array<_, FlowSetValue> = Map::Array(map).try_into().map_err(&failed)?;
+        for index in 0..count {
+            map.set(index, FlowSetValue::default(), 0)
+                .map_err(&failed)?;
+        }
+        Ok(())
     }
 
     /// Lets TCP connections between guests and permitted peers be taken over in their midst for so

@@ -24,6 +24,8 @@ use turning::turned;
 
 /// Frames under all policies, where the environment does not say otherwise.
 const FRAMES: u64 = 120_000;
+/// Frames after which the flows are forgotten.
+const FORGOTTEN_AFTER: u64 = 250;
 /// Policies that share them.
 const POLICIES: u64 = 4;
 
@@ -47,6 +49,10 @@ fn compare(policy: &Policy) -> Result<BTreeSet<u8>> {
     for index in 0..frames {
         let frame = grammar.frame();
         let told = || format!("frame {index} of MANOWARD_SEED={seed}: {}", hex(&frame));
+        // A full table gives up what has waited longest, by clocks that are read one after another.
+        if index % FORGOTTEN_AFTER == 0 {
+            judges.forget_flows()?;
+        }
         // Out, it opens what it may belong to when it comes in again.
         let before = judges.outcome(&frame).with_context(told)?;
         let out = judges.outcome_out(&turned(&frame)).with_context(told)?;
