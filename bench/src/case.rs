@@ -9,6 +9,12 @@ use crate::walk::Walk;
 /// The service that is asked for: libvirt over TLS.
 pub const PORT: u16 = 16514;
 
+/// The service that the protected address uses: AMQP over TLS.
+pub const PEER_PORT: u16 = 5671;
+
+/// Most flows of one IP version: both together are what the table surely holds.
+pub const FLOWS_PER_FAMILY: u32 = 1 << 19;
+
 /// A kind of packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -19,6 +25,8 @@ pub enum Kind {
     Unknown,
     /// To the protected address, from an allowed source.
     Allowed,
+    /// To the protected address, in a connection that it opened.
+    Established,
 }
 
 impl Kind {
@@ -28,13 +36,14 @@ impl Kind {
             Self::Unprotected => "unprotected",
             Self::Unknown => "unknown source",
             Self::Allowed => "allowed",
+            Self::Established => "established flow",
         }
     }
 
     /// What a program has to decide.
     pub const fn expected(self) -> Code {
         match self {
-            Self::Unprotected | Self::Allowed => Code::Pass,
+            Self::Unprotected | Self::Allowed | Self::Established => Code::Pass,
             Self::Unknown => Code::Drop,
         }
     }
@@ -76,10 +85,14 @@ impl Packets {
     /// Packets of a kind from `count` sources.
     pub fn new(family: Family, kind: Kind, count: u32) -> Self {
         let base = Family::base(kind != Kind::Unknown);
+        let (frame, count) = match kind {
+            Kind::Established => (family.answer(PEER_PORT), count.min(FLOWS_PER_FAMILY)),
+            _ => (family.frame(kind != Kind::Unprotected, PORT), count),
+        };
         Self {
             family,
             kind,
-            frame: family.frame(kind != Kind::Unprotected, PORT),
+            frame,
             walk: Walk::new(family.source_offset(), base, count, family == Family::V6),
         }
     }

@@ -17,6 +17,9 @@ const PROTECTED_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0x17, 0, 0, 0, 0x
 const ELSEWHERE_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const ELSEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0x113, 0, 0, 0, 0x10);
 
+/// Local port of the connections that the protected address opened.
+const LOCAL_PORT: u16 = 40_000;
+
 /// Offset in an untagged frame of the last 4 bytes of the source address.
 const SOURCE_OFFSET_V4: u32 = 14 + 12;
 const SOURCE_OFFSET_V6: u32 = 14 + 8 + 12;
@@ -76,28 +79,40 @@ impl Family {
     /// A frame that opens a TCP connection to `port` of the protected address, or to one that is
     /// not protected.
     pub fn frame(self, protected: bool, port: u16) -> Vec<u8> {
-        let packet = Packet::new().with(Ethernet::default());
-        let packet = match self.address(ALLOWED) {
-            IpAddr::V4(source) => {
-                let to = if protected {
-                    PROTECTED_V4
-                } else {
-                    ELSEWHERE_V4
-                };
-                packet.with(Ipv4::between(source, to))
-            }
-            IpAddr::V6(source) => {
-                let to = if protected {
-                    PROTECTED_V6
-                } else {
-                    ELSEWHERE_V6
-                };
-                packet.with(Ipv6::between(source, to))
-            }
+        let to = match self {
+            _ if protected => self.protected(),
+            Self::V4 => ELSEWHERE_V4.into(),
+            Self::V6 => ELSEWHERE_V6.into(),
         };
+        let packet = between(self.allowed(0), to);
         let mut frame = packet.with(Tcp::syn(port)).build();
         frame.resize(frame.len().max(SHORTEST_FRAME_BYTES), 0);
         frame
+    }
+
+    /// A frame from the midst of a connection to `port` of the first allowed address.
+    pub fn answer(self, port: u16) -> Vec<u8> {
+        let segment = Tcp {
+            source: port,
+            ..Tcp::to(LOCAL_PORT, Tcp::ACK)
+        };
+        let mut frame = between(self.allowed(0), self.protected())
+            .with(segment)
+            .build();
+        frame.resize(frame.len().max(SHORTEST_FRAME_BYTES), 0);
+        frame
+    }
+
+    /// The frame that goes the other way, to the allowed address of this number.
+    pub fn question(self, port: u16, number: u32) -> Vec<u8> {
+        let segment = Tcp {
+            source: LOCAL_PORT,
+            acknowledgement: 1,
+            ..Tcp::to(port, Tcp::ACK)
+        };
+        between(self.protected(), self.allowed(number))
+            .with(segment)
+            .build()
     }
 
     fn address(self, last: u32) -> IpAddr {
@@ -105,6 +120,16 @@ impl Family {
             Self::V4 => Ipv4Addr::from_bits(last).into(),
             Self::V6 => Ipv6Addr::from_bits(PREFIX_V6 | u128::from(last)).into(),
         }
+    }
+}
+
+/// The headers of a packet between two addresses of one version.
+fn between(from: IpAddr, to: IpAddr) -> Packet {
+    let packet = Packet::new().with(Ethernet::default());
+    match (from, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => packet.with(Ipv4::between(from, to)),
+        (IpAddr::V6(from), IpAddr::V6(to)) => packet.with(Ipv6::between(from, to)),
+        _ => packet,
     }
 }
 

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aya::maps::MapData;
 use aya::programs::{ProgramFd, loaded_programs};
 use ipnet::IpNet;
-use manoward::datapath::{self, Counters, Datapath, Hook, Pins};
+use manoward::datapath::{self, Counters, Datapath, Explainer, Features, Hook, Pins, Program};
 use manoward::image::{self, Facts, Numbers};
 use manoward::policy::{
     Binding, Direction, Encryption, Endpoint, FlowTimeouts, Mode, Outbound, Policy, Protect,
     ReferencePoint, Service, ServiceMatch, Transport,
 };
-use verdict::reason::Verdict;
+use verdict::counters;
+use verdict::reason::{Reason, Verdict};
 
-use crate::case::{Kind, PORT};
+use crate::case::{FLOWS_PER_FAMILY, Kind, PEER_PORT, PORT};
 use crate::driver;
 use crate::family::Family;
 use crate::machine::BPF_FILE_SYSTEM;
@@ -23,11 +24,13 @@ use crate::scale;
 use crate::subject::{Subject, Tally};
 
 const ROLE: &str = "vim";
+const SERVICE: &str = "libvirt-tls";
+const PEER_SERVICE: &str = "amqps";
+
 /// The program that is measured.
 const PROGRAM: &str = "manoward_xdp";
 /// Flows that the table holds.
-const FLOWS: u32 = 1 << 20;
-const SERVICE: &str = "libvirt-tls";
+const FLOWS: u32 = 2 * FLOWS_PER_FAMILY;
 
 /// How it is called in the report.
 pub const NAME: &str = "manoward";
@@ -53,6 +56,7 @@ impl Ours {
         let features = datapath::check_kernel()?;
         let mut datapath = Datapath::load(pins.clone(), Hook::Xdp, features, FLOWS)?;
         datapath.publish(&image)?;
+        open_flows(&pins, features, count)?;
         Ok(Self {
             count,
             program: program_over(&pins)?,
@@ -77,7 +81,12 @@ impl Subject for Ours {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Unprotected, Kind::Unknown, Kind::Allowed]
+        &[
+            Kind::Unprotected,
+            Kind::Unknown,
+            Kind::Allowed,
+            Kind::Established,
+        ]
     }
 
     fn program(&self) -> &ProgramFd {
@@ -88,6 +97,9 @@ impl Subject for Ours {
         let rules = self.numbers.rules.values().copied();
         let mut tally = Tally::default();
         for counter in self.counters.verdicts(std::iter::once(0).chain(rules))? {
+            if counter.direction == counters::Direction::Out {
+                continue;
+            }
             match counter.outcome.verdict() {
                 Verdict::Pass => tally.passed += counter.count.packets,
                 Verdict::Drop => tally.dropped += counter.count.packets,
@@ -95,6 +107,21 @@ impl Subject for Ours {
         }
         Ok(tally)
     }
+}
+
+/// Lets the protected address open a connection to every allowed one.
+fn open_flows(pins: &Pins, features: Features, count: u32) -> Result<()> {
+    let mut program = Explainer::rehearsing(pins, Program::Out, features)?;
+    for family in Family::ALL {
+        for number in 0..count.min(FLOWS_PER_FAMILY) {
+            let outcome = program.outcome(&family.question(PEER_PORT, number), 0)?;
+            ensure!(
+                outcome.reason() == Reason::Outbound,
+                "connection {number} is not opened: {outcome:?}"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The program that reads the images pinned there: the one that was just loaded.
@@ -114,19 +141,19 @@ fn program_over(pins: &Pins) -> Result<ProgramFd> {
 /// A policy of one service, whose addresses are spread over named endpoints.
 fn policy(count: u32) -> Policy {
     let endpoints = scale::endpoints(count).zip(1..);
-    let service = Service {
+    let service = |port| Service {
         matches: vec![ServiceMatch::Ports {
             transport: Transport::Tcp,
-            first: PORT,
-            last: PORT,
+            first: port,
+            last: port,
         }],
         encryption: Encryption::Encrypted,
     };
-    let reference_point = ReferencePoint {
-        name: "Nf-Vi".to_owned(),
-        direction: Direction::Inbound,
+    let reference_point = |name: &str, direction, service: &str| ReferencePoint {
+        name: name.to_owned(),
+        direction,
         roles: vec![ROLE.to_owned()],
-        services: vec![SERVICE.to_owned()],
+        services: vec![service.to_owned()],
         mode: Mode::Enforce,
     };
     Policy {
@@ -142,8 +169,14 @@ fn policy(count: u32) -> Policy {
         endpoints: endpoints
             .map(|(numbers, name)| (format!("vim-{name}"), endpoint(numbers)))
             .collect(),
-        reference_points: vec![reference_point],
-        services: BTreeMap::from([(SERVICE.to_owned(), service)]),
+        reference_points: vec![
+            reference_point("Nf-Vi", Direction::Inbound, SERVICE),
+            reference_point("Nf-Vi-out", Direction::Outbound, PEER_SERVICE),
+        ],
+        services: BTreeMap::from([
+            (SERVICE.to_owned(), service(PORT)),
+            (PEER_SERVICE.to_owned(), service(PEER_PORT)),
+        ]),
     }
 }
 

@@ -150,8 +150,9 @@ fn target(case: &Case) -> Option<u32> {
         (Kind::Unprotected, _) => Some(8),
         (Kind::Unknown, 1_000) => Some(15),
         (Kind::Allowed, 1_000) => Some(25),
-        (Kind::Allowed, 100_000) => Some(50),
         (Kind::Allowed, 1_000_000) => Some(150),
+        (Kind::Allowed, 100_000) | (Kind::Established, 1_000) => Some(50),
+        (Kind::Established, 100_000) => Some(90),
         _ => None,
     }
 }
