@@ -36,7 +36,7 @@ pub enum ConfigError {
     },
     /// The file is not what it should be.
     #[error(
-        "{path}: {reason}. The keys are policy, state, socket, pins, hook, flows, adoption_grace and group"
+        "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace and group"
     )]
     Invalid {
         /// The file.
@@ -44,6 +44,17 @@ pub enum ConfigError {
         /// What is wrong, with line and column.
         reason: String,
     },
+}
+
+/// How classifiers are attached.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Classifiers {
+    /// By TCX where the kernel has it (Linux 6.6), else as filters of the clsact qdisc.
+    #[default]
+    Auto,
+    /// As filters of the clsact qdisc.
+    Clsact,
 }
 
 /// The configuration of an agent.
@@ -60,6 +71,8 @@ pub struct Config {
     pub pins: PathBuf,
     /// Where the programs look at packets.
     pub hook: Hook,
+    /// How classifiers are attached.
+    pub classifiers: Classifiers,
     /// Flows that the table surely holds, 1,024 to 1,048,576. It takes 256 to 512 bytes for each.
     pub flows: u32,
     /// Seconds after the first start, or after an address was added to the protected ones, in which
@@ -77,6 +90,7 @@ impl Default for Config {
             socket: DEFAULT_SOCKET.into(),
             pins: DEFAULT_PINS.into(),
             hook: Hook::default(),
+            classifiers: Classifiers::default(),
             flows: 65_536,
             adoption_grace: 60,
             group: None,

@@ -191,3 +191,62 @@ fn a_bridge_is_enforced_on_its_ports() -> Result<()> {
     assert!(!reaches(&peer, INTRUDER.v4, SHORT)?);
     Ok(())
 }
+
+/// Filters of the clsact qdisc, which kernels before 6.6 have instead of TCX.
+fn filters(host: &Namespace) -> Result<usize> {
+    let mut count = 0;
+    for direction in ["ingress", "egress"] {
+        let listed = host.run(&["tc", "filter", "show", "dev", NIC, direction])?;
+        count += listed.matches("direct-action").count();
+    }
+    Ok(count)
+}
+
+#[test]
+fn clsact_enforces_where_there_is_no_tcx() -> Result<()> {
+    let scene = Topology::new()?;
+    let policy = Policy {
+        reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
+                             out: { to: [vim], services: [amqps] } }",
+        ..Policy::default()
+    };
+    let clsact = "classifiers: clsact\n";
+    let mut agent = Agent::start_with(&scene.host, &policy.to_string(), Hook::Tcx, clsact)?;
+    let modes = |agent: &Agent<'_>| -> Result<Vec<HookMode>> {
+        let attachments = agent.status()?.attachments.into_iter();
+        Ok(attachments.map(|attachment| attachment.mode).collect())
+    };
+    assert_eq!(modes(&agent)?, [HookMode::Clsact, HookMode::ClsactEgress]);
+    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    let _bus = scene.vim.tcp_listener((VIM.v4, 5671))?;
+    let _fake = scene.intruder.tcp_listener((INTRUDER.v4, 5671))?;
+    let decided = || -> Result<[bool; 4]> {
+        Ok([
+            reaches_from(&scene.vim, (HOST.v4, openssh::PORT).into(), PATIENCE)?,
+            reaches_from(&scene.intruder, (HOST.v4, openssh::PORT).into(), SHORT)?,
+            reaches_from(&scene.host, (VIM.v4, 5671).into(), PATIENCE)?,
+            reaches_from(&scene.host, (INTRUDER.v4, 5671).into(), SHORT)?,
+        ])
+    };
+    assert_eq!(decided()?, [true, false, true, false]);
+    assert_eq!(filters(&scene.host)?, 2);
+    agent.kill9();
+    assert_eq!(decided()?, [true, false, true, false], "without an agent");
+    agent.restart()?;
+    assert_eq!(modes(&agent)?, [HookMode::Clsact, HookMode::ClsactEgress]);
+    assert_eq!(filters(&scene.host)?, 2, "in place of those before");
+    assert_eq!(
+        decided()?,
+        [true, false, true, false],
+        "with the next agent"
+    );
+    agent.ask(&["detach", "--yes"])?;
+    assert_eq!(filters(&scene.host)?, 0);
+    assert_eq!(decided()?, [true; 4]);
+    Ok(())
+}
+
+/// Whether a connection from a namespace is accepted in time.
+fn reaches_from(from: &Namespace, to: std::net::SocketAddr, patience: Duration) -> Result<bool> {
+    Ok(from.tcp_connect(to, patience)? == Outcome::Connected)
+}

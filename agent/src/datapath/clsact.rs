@@ -10,6 +10,8 @@ use aya::programs::{
     tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
 };
 
+use nix::errno::Errno;
+
 /// In front of other filters.
 const PRIORITY: u16 = 1;
 const HANDLE: TcHandle = TcHandle::new(0, 1);
@@ -21,8 +23,9 @@ pub(super) fn attach(
     direction: TcAttachType,
 ) -> Result<(), ProgramError> {
     match tc::qdisc_add_clsact(interface) {
-        Ok(()) | Err(TcError::AlreadyAttached) => {}
-        Err(error) => return Err(error.into()),
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(Errno::EEXIST as i32) => {
+        }
+        added => added?,
     }
     let options = NlOptions {
         priority: PRIORITY,

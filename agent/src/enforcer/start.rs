@@ -8,10 +8,10 @@ use tracing::{info, warn};
 
 use super::Enforcer;
 use crate::{
-    config::Config,
+    config::{Classifiers, Config},
     datapath::{
-        CounterError, Counters, Datapath, KernelError, LoadError, Pins, PublishError, check_kernel,
-        flows::FlowError, interface::Interfaces,
+        CounterError, Counters, Datapath, Features, KernelError, LoadError, Pins, PublishError,
+        check_kernel, flows::FlowError, interface::Interfaces,
     },
     policy::{self, PolicyError},
     store::{Store, StoreError, Stored, digest},
@@ -69,7 +69,11 @@ impl Enforcer {
     ///
     /// Without any policy nothing is attached, and the first `apply` begins.
     pub fn start(config: Config, interfaces: Interfaces) -> Result<Self, StartError> {
-        let features = check_kernel()?;
+        let found = check_kernel()?;
+        let features = Features {
+            tcx: found.tcx && config.classifiers == Classifiers::Auto,
+            ..found
+        };
         let store = Store::open(&config.state)?;
         let pins = Pins::new(&config.pins);
         let mut datapath = Datapath::load(pins.clone(), config.hook, features, config.flows)?;
