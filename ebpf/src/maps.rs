@@ -11,7 +11,6 @@ use aya_ebpf::{
 use verdict::{
     address::{Ipv4, Ipv6},
     counters::{self, Count, Direction, EndpointCount},
-    endpoint,
     flow::{
         Entry, FlowSet, Flows, Key,
         table::{self, WAYS},
@@ -118,16 +117,6 @@ impl Tables for Image {
     }
 
     #[inline(always)]
-    fn find_ipv4(&self, source: Ipv4) -> Result<u32, Missing> {
-        found(find_ipv4(self.slot, source.0))
-    }
-
-    #[inline(always)]
-    fn find_ipv6(&self, source: Ipv6) -> Result<u32, Missing> {
-        found(find_ipv6(self.slot, source.high, source.low))
-    }
-
-    #[inline(always)]
     fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
         found(protected_ipv4(self.slot, address.0))
     }
@@ -151,26 +140,6 @@ fn found(value: u32) -> Result<u32, Missing> {
 }
 
 // Functions of their own for the kernel: each is verified once, whatever its callers know.
-
-/// [`endpoint::find`] for an IPv4 address in the image in `slot`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn find_ipv4(slot: u32, source: u32) -> u32 {
-    match Image::in_slot(slot) {
-        Some(image) => endpoint::find(&image, Ipv4(source)).unwrap_or(MISSING),
-        None => MISSING,
-    }
-}
-
-/// [`endpoint::find`] for an IPv6 address in the image in `slot`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn find_ipv6(slot: u32, high: u64, low: u64) -> u32 {
-    match Image::in_slot(slot) {
-        Some(image) => endpoint::find(&image, Ipv6 { high, low }).unwrap_or(MISSING),
-        None => MISSING,
-    }
-}
 
 /// [`protected`] for an IPv4 address in the image in `slot`.
 #[unsafe(no_mangle)]

@@ -55,9 +55,6 @@ pub trait Family: Copy + Eq {
     /// Whether the address is valid on one link only (RFC 4291, RFC 3927).
     fn is_link_local(self) -> bool;
 
-    /// The endpoint of this address in `tables`; 0 if it is none's.
-    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
-
     /// The value of this address among the protected ones in `tables`; 0 if it is none.
     fn protected<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
 
@@ -181,11 +178,6 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
-        tables.find_ipv4(self)
-    }
-
-    #[inline(always)]
     fn protected<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
         tables.protected_ipv4(self)
     }
@@ -266,11 +258,6 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn to_words(self) -> [u64; 2] {
         [self.high, self.low]
-    }
-
-    #[inline(always)]
-    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
-        tables.find_ipv6(self)
     }
 
     #[inline(always)]

@@ -46,26 +46,12 @@ pub trait Tables {
     /// [`Missing`] if the image has no such line.
     fn line(&self, index: u32) -> Result<&Line, Missing>;
 
-    /// [`endpoint::find`](crate::endpoint::find) for an IPv4 address; the kernel verifies it once
+    /// [`protected`](crate::judge::protected) for an IPv4 address; the kernel verifies it once
     /// instead of at every use.
     ///
     /// # Errors
     ///
-    /// [`Missing`], likewise.
-    fn find_ipv4(&self, source: Ipv4) -> Result<u32, Missing>;
-
-    /// The same for an IPv6 address.
-    ///
-    /// # Errors
-    ///
-    /// [`Missing`], likewise.
-    fn find_ipv6(&self, source: Ipv6) -> Result<u32, Missing>;
-
-    /// [`protected`](crate::judge::protected) for an IPv4 address; likewise.
-    ///
-    /// # Errors
-    ///
-    /// [`Missing`], likewise.
+    /// [`Missing`] if the image lacks a line.
     fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing>;
 
     /// The same for an IPv6 address.

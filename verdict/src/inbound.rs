@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Ipv4, Ipv6, PROTECTED_GUEST},
-    endpoint::Record,
+    endpoint::{self, Record},
     ethernet::{self, EtherType, Frame},
     flow::{
         Entry, Flows, Half, Key, follow,
@@ -183,7 +183,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                 });
             }
         }
-        let id = about.remote.endpoint(tables)?;
+        let id = endpoint::find(tables, about.remote)?;
         let mut role = GOVERNING;
         let mut bound = Ok(());
         if id != 0 {

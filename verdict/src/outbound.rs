@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Ipv4, Ipv6},
-    endpoint::Record,
+    endpoint::{self, Record},
     ethernet::{self, EtherType, Frame},
     flow::{
         Flows, Half, Key, Segment, follow,
@@ -164,7 +164,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
         let mut id = 0;
         let mut role = GOVERNING;
         if !to_group {
-            id = about.remote.endpoint(tables)?;
+            id = endpoint::find(tables, about.remote)?;
             if id != 0 {
                 role = Record::read(tables, policy, id)?.role();
             }

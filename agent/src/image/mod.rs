@@ -18,7 +18,6 @@ pub use compile::{CompileError, Facts, compile};
 pub use numbers::{Numbers, RuleName};
 use verdict::{
     address::{Ipv4, Ipv6},
-    endpoint,
     image::{Line, Missing, Tables},
     judge::protected,
     layout::CHUNK_LINES,
@@ -80,14 +79,6 @@ impl Image {
 impl Tables for Image {
     fn line(&self, index: u32) -> Result<&Line, Missing> {
         self.lines.get(index as usize).ok_or(Missing)
-    }
-
-    fn find_ipv4(&self, source: Ipv4) -> Result<u32, Missing> {
-        endpoint::find(self, source)
-    }
-
-    fn find_ipv6(&self, source: Ipv6) -> Result<u32, Missing> {
-        endpoint::find(self, source)
     }
 
     fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {

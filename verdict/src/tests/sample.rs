@@ -4,7 +4,7 @@ use std::{vec, vec::Vec};
 
 use crate::{
     address::{Family, Ipv4, Ipv6},
-    endpoint::{self, BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
+    endpoint::{BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
     ethernet::{VlanTags, mac_word},
     flow::{
         Entry, FlowSet, Flows, Key, State,
@@ -107,14 +107,6 @@ pub struct Image(pub Vec<Line>);
 impl Tables for Image {
     fn line(&self, index: u32) -> Result<&Line, Missing> {
         self.0.get(index as usize).ok_or(Missing)
-    }
-
-    fn find_ipv4(&self, source: Ipv4) -> Result<u32, Missing> {
-        endpoint::find(self, source)
-    }
-
-    fn find_ipv6(&self, source: Ipv6) -> Result<u32, Missing> {
-        endpoint::find(self, source)
     }
 
     fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
