@@ -33,11 +33,7 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
 #[inline(always)]
 pub fn manoward_tcx(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => inbound::judge(&frame, &image, &OpenFlows),
-        None => Outcome::NO_POLICY,
-    };
-    action(finish(Direction::In, outcome, frame.frame_len()))
+    action(finish(Direction::In, received(&frame), frame.frame_len()))
 }
 
 /// TCX or clsact egress.
@@ -55,13 +51,18 @@ pub fn manoward_out(context: TcContext) -> i32 {
 #[inline(always)]
 fn xdp(context: &XdpContext) -> u32 {
     let frame = XdpFrame::new(context);
-    let outcome = match Image::enforced() {
-        Some(image) => inbound::judge(&frame, &image, &OpenFlows),
-        None => Outcome::NO_POLICY,
-    };
-    match finish(Direction::In, outcome, frame.frame_len()) {
+    match finish(Direction::In, received(&frame), frame.frame_len()) {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
+    }
+}
+
+/// Decides about a frame that came in, by the image in force.
+#[inline(always)]
+fn received<P: Packet>(frame: &P) -> Outcome {
+    match Image::enforced() {
+        Some(image) => inbound::judge(frame, &image, &OpenFlows),
+        None => Outcome::NO_POLICY,
     }
 }
 

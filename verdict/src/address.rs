@@ -17,7 +17,7 @@ pub const MAX_VALUE: u32 = 0x7f_ffff;
 const LENGTH_SHIFT: u32 = 24;
 
 /// Multipliers with well-mixed bits (the 64-bit golden ratio and two of its relatives).
-const MIX: [u64; 3] = [
+pub(crate) const MIX: [u64; 3] = [
     0x9e37_79b9_7f4a_7c15,
     0xc2b2_ae3d_27d4_eb4f,
     0xff51_afd7_ed55_8ccd,
@@ -126,7 +126,7 @@ pub struct Ipv6 {
 
 /// Mixes 64 bits so that each of the upper 40 depends on all of them.
 #[inline(always)]
-const fn finish(product: u64) -> u64 {
+pub(crate) const fn finish(product: u64) -> u64 {
     (product ^ (product >> 32)).wrapping_mul(MIX[2])
 }
 

@@ -1,19 +1,19 @@
 //! The decision about a packet that comes in.
 
 use crate::{
-    address::{Ipv4, Ipv6, PROTECTED_GUEST},
+    address::PROTECTED_GUEST,
     endpoint::{self, Record},
-    ethernet::{self, EtherType, Frame},
+    ethernet::Frame,
     flow::{
-        Entry, Flows, Half, Key, follow,
-        key::FRAGMENTS_IN,
+        Entry, Flows, Half, follow,
+        key::{CONNECTION, FRAGMENTS_IN},
         table::{find, open},
     },
     icmp::{self, Class},
     image::{Header, Missing, Modes, Tables},
     judge::{
-        Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
-        TO_GROUP, destination, pass, quotation, ungoverned,
+        self, Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
+        TO_GROUP, Way, as_first_fragment, destination, first_fragment, pass, quotation, ungoverned,
     },
     packet::Packet,
     reason::{Outcome, Reason},
@@ -24,49 +24,42 @@ use crate::{
 /// Decides about `packet`, which came in, by the policy in `tables` and the `flows` that are open.
 #[inline(always)]
 pub fn judge<P: Packet, T: Tables, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
-    let frame = match ethernet::parse(packet) {
-        Ok(frame) => frame,
-        Err(reason) => return ungoverned(tables, Modes::AUDIT, reason, 0),
-    };
-    let decision = match frame.ether_type {
-        EtherType::IPV4 => network::<Ipv4, P, T, F>(packet, tables, flows, &frame),
-        EtherType::IPV6 => network::<Ipv6, P, T, F>(packet, tables, flows, &frame),
-        _ => return pass(Reason::NotIp, 0),
-    };
-    match decision {
-        Ok(outcome) => outcome,
-        Err(reason) => ungoverned(tables, Modes::AUDIT, reason, 0),
-    }
+    judge::judge::<Inward, P, T, F>(packet, tables, flows)
 }
 
-/// Decides about an IP packet. `Err` is a reason that no rule governs and no endpoint is known for.
-#[inline(always)]
-fn network<A: Network, P: Packet, T: Tables, F: Flows>(
-    packet: &P,
-    tables: &T,
-    flows: &F,
-    frame: &Frame,
-) -> Result<Outcome, Reason> {
-    let Some(header) = A::header(packet, frame.payload) else {
-        return Err(A::TRUNCATED);
-    };
-    let policy = Header::of(tables)?;
-    let address = A::destination(header);
-    let destination = destination(tables, address)?;
-    if destination == Destination::Unprotected {
-        return Ok(pass(Reason::Unprotected, 0));
+struct Inward;
+
+impl Way for Inward {
+    const AUDIT: Modes = Modes::AUDIT;
+
+    #[inline(always)]
+    fn network<A: Network, P: Packet, T: Tables, F: Flows>(
+        packet: &P,
+        tables: &T,
+        flows: &F,
+        frame: &Frame,
+    ) -> Result<Outcome, Reason> {
+        let Some(header) = A::header(packet, frame.payload) else {
+            return Err(A::TRUNCATED);
+        };
+        let policy = Header::of(tables)?;
+        let address = A::destination(header);
+        let destination = destination(tables, address)?;
+        if destination == Destination::Unprotected {
+            return Ok(pass(Reason::Unprotected, 0));
+        }
+        let datagram = A::datagram(packet, frame.forgotten_payload(), header)?;
+        let inbound = Inbound {
+            packet,
+            tables,
+            flows,
+            policy,
+            frame,
+            datagram: &datagram,
+            address,
+        };
+        inbound.judge(destination)
     }
-    let datagram = A::datagram(packet, frame.forgotten_payload(), header)?;
-    let inbound = Inbound {
-        packet,
-        tables,
-        flows,
-        policy,
-        frame,
-        datagram: &datagram,
-        address,
-    };
-    inbound.judge(destination)
 }
 
 /// A packet to a protected address or a group, with what has been read of it.
@@ -109,7 +102,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                     }
                     // It comes from anywhere on the path; what counts is the packet it quotes.
                     Class::ERROR => {
-                        quoted = Some(quotation::<A, P>(self.packet, datagram.transport)?);
+                        quoted = Some(quotation(self.packet, datagram.transport, self.address)?);
                     }
                     _ => {}
                 }
@@ -118,9 +111,6 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                 Ends::read(self.packet, protocol, datagram.transport)?
             };
             match quoted {
-                Some(quoted) if quoted.source != self.address => {
-                    return Err(Reason::IcmpUnrelated);
-                }
                 Some(quoted) => Conversation::sent(
                     QUOTED,
                     quoted.source,
@@ -152,13 +142,8 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
     #[inline(always)]
     fn note_first_fragment(&self, outcome: Outcome) {
         let datagram = self.datagram;
-        let key = Key::new(
-            FRAGMENTS_IN,
-            self.address,
-            datagram.source,
-            datagram.protocol,
-            datagram.identification,
-        );
+        let key =
+            Conversation::of_fragment(self.address, datagram.source, datagram).key(FRAGMENTS_IN);
         let received = first_fragment(outcome);
         let now = self.flows.now();
         // Where there is no room, the others are judged by their source alone.
@@ -200,7 +185,6 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
         if about.about == LATER_FRAGMENT {
             return self.follow_first_fragment(about, id, role, bound);
         }
-        let mut refused = pass(Reason::NoService, id);
         if asked.is_inbound() {
             let rule = asked.inbound(tables, policy, role)?;
             if id != 0 && rule.id() != 0 {
@@ -210,26 +194,17 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                     Err(reason) => rule.violated(reason, id),
                 });
             }
-            let governing = asked.inbound(tables, policy, GOVERNING)?;
-            refused = governing.violated(unknown_or_wrong(id), id);
-            if about.about == TO_GROUP {
-                return Ok(refused);
-            }
         }
+        // Asked again where it was asked before: what the verifier would have to keep in mind until
+        // here costs it more than the packet's second look at a line.
         let answered = Service::at(tables, about.remote_place)?;
         let mut rule = Rule::NONE;
-        if answered.is_outbound() {
+        if answered.is_outbound() && id != 0 {
             rule = answered.outbound(tables, policy, role)?;
-            if id == 0 || rule.id() == 0 {
-                let governing = answered.outbound(tables, policy, GOVERNING)?;
-                if !asked.is_inbound() {
-                    refused = governing.violated(unknown_or_wrong(id), id);
-                }
-                rule = Rule::NONE;
-            }
         }
-        if rule.id() == 0 && !unruled {
-            return self.refuse(about, asked, answered, refused, id);
+        // A datagram to a group asks; it answers nobody.
+        if about.about == TO_GROUP || (rule.id() == 0 && !unruled) {
+            return self.refuse(about, asked, answered, id);
         }
         if let Err(reason) = bound {
             return Ok(self.refused(rule, reason, id));
@@ -263,14 +238,14 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             && segment.continues()
             && about.local.protected(tables)? == PROTECTED_GUEST
         {
-            let key = connection(about);
+            let key = about.key(CONNECTION);
             let received = Half(Half::SEEN).after(self.packet.frame_len(), 0);
             if open(self.flows, &key, now, Half(0), received) {
                 return Ok(rule.permit(Reason::Established, id));
             }
         }
         if rule.id() == 0 {
-            return self.refuse(about, asked, answered, refused, id);
+            return self.refuse(about, asked, answered, id);
         }
         Ok(rule.violated(Reason::NoFlow, id))
     }
@@ -282,17 +257,25 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
         about: &Conversation<A>,
         asked: Service,
         answered: Service,
-        refused: Outcome,
         id: u32,
     ) -> Result<Outcome, Reason> {
-        let tables = self.tables;
+        let (tables, policy) = (self.tables, self.policy);
         if about.about == QUOTED {
             return Ok(ungoverned(tables, Modes::AUDIT, Reason::IcmpUnrelated, id));
         }
-        if asked.is_inbound() || answered.is_outbound() {
-            return Ok(refused);
-        }
-        Ok(ungoverned(tables, Modes::AUDIT, Reason::NoService, 0))
+        let governing = if asked.is_inbound() {
+            asked.inbound(tables, policy, GOVERNING)?
+        } else if answered.is_outbound() {
+            answered.outbound(tables, policy, GOVERNING)?
+        } else {
+            return Err(Reason::NoService);
+        };
+        let reason = if id == 0 {
+            Reason::UnknownSource
+        } else {
+            Reason::WrongRole
+        };
+        Ok(governing.violated(reason, id))
     }
 
     /// A drop under `rule`, or under none.
@@ -311,7 +294,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
     /// from whoever is permitted to give them.
     #[inline(always)]
     fn flow(&self, about: &Conversation<A>, now: u32) -> Result<Option<&Entry>, Missing> {
-        let mut key = connection(about);
+        let mut key = about.key(CONNECTION);
         let mut attempt = 0;
         while attempt < 3 {
             if let Some(entry) = find(self.flows, self.tables, &key, now)? {
@@ -349,13 +332,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
         if let Err(reason) = bound {
             return Ok(ungoverned(tables, Modes::AUDIT, reason, id));
         }
-        let key = Key::new(
-            FRAGMENTS_IN,
-            about.local,
-            about.remote,
-            about.protocol,
-            about.ports,
-        );
+        let key = about.key(FRAGMENTS_IN);
         if let Some(entry) = find(self.flows, tables, &key, self.flows.now())? {
             return Ok(as_first_fragment(entry.received(), id));
         }
@@ -369,43 +346,6 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             id,
         ))
     }
-}
-
-/// The key of the connection that a packet is about.
-#[inline(always)]
-fn connection<A: Network>(about: &Conversation<A>) -> Key {
-    Key::connection(about.local, about.remote, about.protocol, about.ports)
-}
-
-/// Why the peer may not use a service.
-#[inline(always)]
-const fn unknown_or_wrong(id: u32) -> Reason {
-    if id == 0 {
-        Reason::UnknownSource
-    } else {
-        Reason::WrongRole
-    }
-}
-
-/// What is remembered of a first fragment with this outcome.
-#[inline(always)]
-pub const fn first_fragment(outcome: Outcome) -> Half {
-    let dropped = match outcome.verdict() {
-        crate::reason::Verdict::Pass => 0,
-        crate::reason::Verdict::Drop => Half::ENDED,
-    };
-    Half::new(dropped, outcome.rule_bits())
-}
-
-/// The outcome of a later fragment whose first one is remembered like this.
-#[inline(always)]
-pub const fn as_first_fragment(first: Half, id: u32) -> Outcome {
-    let reason = if first.has(Half::ENDED) {
-        Reason::FragmentUnpermitted
-    } else {
-        Reason::Fragment
-    };
-    Outcome::with_rule(reason, first.mark(), id)
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ pub use crate::address::{PROTECTED_BROADCAST, PROTECTED_UNICAST};
 use core::hint::black_box;
 
 use crate::{
-    address::Family,
+    address::{Family, Ipv4, Ipv6},
+    ethernet::{self, EtherType, Frame},
+    flow::{Flows, Half, Key},
     icmp,
     image::{FILTER, Header, Missing, Modes, Tables, bit},
     packet::Packet,
@@ -251,7 +253,10 @@ impl Ends {
     }
 }
 
-/// What is asked about a packet: a plain one.
+// What a packet is about. None of these is 0, which the verifier keeps in mind where it forgets
+// other numbers.
+
+/// A plain packet.
 pub const PLAIN: u8 = 4;
 /// A packet to a group.
 pub const TO_GROUP: u8 = 1;
@@ -339,6 +344,12 @@ impl<A: Network> Conversation<A> {
         }
     }
 
+    /// The key of the flow of this `kind` that a packet is about.
+    #[inline(always)]
+    pub fn key(&self, kind: u8) -> Key {
+        Key::new(kind, self.local, self.remote, self.protocol, self.ports)
+    }
+
     /// What a later fragment is about.
     #[inline(always)]
     pub const fn of_fragment(local: A, remote: A, datagram: &Datagram<A>) -> Self {
@@ -368,15 +379,17 @@ pub struct Quotation<A> {
     pub ends: Ends,
 }
 
-/// Reads the packet that the ICMP error at `transport` quotes.
+/// Reads the packet that the ICMP error at `transport` quotes; it is told to `sender`, who sent that.
 ///
 /// # Errors
 ///
-/// [`Reason::IcmpUnrelated`] if it cannot be told what the quoted packet was.
+/// [`Reason::IcmpUnrelated`] if it cannot be told what the quoted packet was, or somebody else sent
+/// it.
 #[inline(always)]
 pub fn quotation<A: Network, P: Packet>(
     packet: &P,
     transport: usize,
+    sender: A,
 ) -> Result<Quotation<A>, Reason> {
     let at = transport + icmp::BODY;
     let Some(header) = A::header(packet, at) else {
@@ -400,12 +413,72 @@ pub fn quotation<A: Network, P: Packet>(
             Err(_) => return Err(Reason::IcmpUnrelated),
         }
     };
+    if quoted.source != sender {
+        return Err(Reason::IcmpUnrelated);
+    }
     Ok(Quotation {
         source: quoted.source,
         destination: A::destination(header),
         protocol: quoted.protocol,
         ends,
     })
+}
+
+/// The way that a packet goes: how IP packets are decided about.
+pub trait Way {
+    /// Mode in which drops are audited that no rule governs.
+    const AUDIT: Modes;
+
+    /// Decides about an IP packet.
+    ///
+    /// # Errors
+    ///
+    /// A reason that no rule governs and no endpoint is known for.
+    fn network<A: Network, P: Packet, T: Tables, F: Flows>(
+        packet: &P,
+        tables: &T,
+        flows: &F,
+        frame: &Frame,
+    ) -> Result<Outcome, Reason>;
+}
+
+/// Decides about `packet` by the policy in `tables` and the `flows` that are open.
+#[inline(always)]
+pub fn judge<W: Way, P: Packet, T: Tables, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+    let frame = match ethernet::parse(packet) {
+        Ok(frame) => frame,
+        Err(reason) => return ungoverned(tables, W::AUDIT, reason, 0),
+    };
+    let decision = match frame.ether_type {
+        EtherType::IPV4 => W::network::<Ipv4, P, T, F>(packet, tables, flows, &frame),
+        EtherType::IPV6 => W::network::<Ipv6, P, T, F>(packet, tables, flows, &frame),
+        _ => return pass(Reason::NotIp, 0),
+    };
+    match decision {
+        Ok(outcome) => outcome,
+        Err(reason) => ungoverned(tables, W::AUDIT, reason, 0),
+    }
+}
+
+/// What is remembered of a first fragment with this outcome.
+#[inline(always)]
+pub const fn first_fragment(outcome: Outcome) -> Half {
+    let dropped = match outcome.verdict() {
+        Verdict::Pass => 0,
+        Verdict::Drop => Half::ENDED,
+    };
+    Half::new(dropped, outcome.rule_bits())
+}
+
+/// The outcome of a later fragment whose first one is remembered like this.
+#[inline(always)]
+pub const fn as_first_fragment(first: Half, id: u32) -> Outcome {
+    let reason = if first.has(Half::ENDED) {
+        Reason::FragmentUnpermitted
+    } else {
+        Reason::Fragment
+    };
+    Outcome::with_rule(reason, first.mark(), id)
 }
 
 /// An outcome that no rule governs.

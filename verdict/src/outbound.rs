@@ -1,20 +1,18 @@
 //! The decision about a packet that goes out.
 
 use crate::{
-    address::{Ipv4, Ipv6},
     endpoint::{self, Record},
-    ethernet::{self, EtherType, Frame},
+    ethernet::Frame,
     flow::{
-        Flows, Half, Key, Segment, follow,
-        key::FRAGMENTS_OUT,
+        Flows, Half, Segment, follow,
+        key::{CONNECTION, FRAGMENTS_OUT},
         table::{find, open},
     },
     icmp::{self, Class},
     image::{Header, Modes, Tables},
-    inbound::{as_first_fragment, first_fragment},
     judge::{
-        Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
-        TO_GROUP, destination, pass, quotation, ungoverned,
+        self, Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
+        TO_GROUP, Way, as_first_fragment, destination, first_fragment, pass, quotation, ungoverned,
     },
     packet::Packet,
     reason::{Outcome, Reason, Verdict},
@@ -25,53 +23,46 @@ use crate::{
 /// Decides about `packet`, which goes out, by the policy in `tables`, and opens and follows `flows`.
 #[inline(always)]
 pub fn judge<P: Packet, T: Tables, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
-    let frame = match ethernet::parse(packet) {
-        Ok(frame) => frame,
-        Err(reason) => return ungoverned(tables, Modes::AUDIT_OUTBOUND, reason, 0),
-    };
-    let decision = match frame.ether_type {
-        EtherType::IPV4 => network::<Ipv4, P, T, F>(packet, tables, flows, &frame),
-        EtherType::IPV6 => network::<Ipv6, P, T, F>(packet, tables, flows, &frame),
-        _ => return pass(Reason::NotIp, 0),
-    };
-    match decision {
-        Ok(outcome) => outcome,
-        Err(reason) => ungoverned(tables, Modes::AUDIT_OUTBOUND, reason, 0),
-    }
+    judge::judge::<Outward, P, T, F>(packet, tables, flows)
 }
 
-/// Decides about an IP packet. `Err` is a reason that no rule governs and no endpoint is known for.
-#[inline(always)]
-fn network<A: Network, P: Packet, T: Tables, F: Flows>(
-    packet: &P,
-    tables: &T,
-    flows: &F,
-    frame: &Frame,
-) -> Result<Outcome, Reason> {
-    let Some(header) = A::header(packet, frame.payload) else {
-        return Err(A::TRUNCATED);
-    };
-    let policy = Header::of(tables)?;
-    let source = A::source(header);
-    // A host that has no address yet asks for one. What it sends passes, and is remembered.
-    let unnamed = source.is_unspecified();
-    if !unnamed && destination(tables, source)? != Destination::Protected {
-        return Ok(pass(Reason::Unprotected, 0));
+struct Outward;
+
+impl Way for Outward {
+    const AUDIT: Modes = Modes::AUDIT_OUTBOUND;
+
+    #[inline(always)]
+    fn network<A: Network, P: Packet, T: Tables, F: Flows>(
+        packet: &P,
+        tables: &T,
+        flows: &F,
+        frame: &Frame,
+    ) -> Result<Outcome, Reason> {
+        let Some(header) = A::header(packet, frame.payload) else {
+            return Err(A::TRUNCATED);
+        };
+        let policy = Header::of(tables)?;
+        let source = A::source(header);
+        // A host that has no address yet asks for one. What it sends passes, and is remembered.
+        let unnamed = source.is_unspecified();
+        if !unnamed && destination(tables, source)? != Destination::Protected {
+            return Ok(pass(Reason::Unprotected, 0));
+        }
+        let datagram = A::datagram(packet, frame.forgotten_payload(), header)?;
+        let outbound = Outbound {
+            packet,
+            tables,
+            flows,
+            policy,
+            datagram: &datagram,
+            address: A::destination(header),
+        };
+        let outcome = outbound.judge();
+        if unnamed {
+            return Ok(pass(Reason::Unprotected, 0));
+        }
+        outcome
     }
-    let datagram = A::datagram(packet, frame.forgotten_payload(), header)?;
-    let outbound = Outbound {
-        packet,
-        tables,
-        flows,
-        policy,
-        datagram: &datagram,
-        address: A::destination(header),
-    };
-    let outcome = outbound.judge();
-    if unnamed {
-        return Ok(pass(Reason::Unprotected, 0));
-    }
-    outcome
 }
 
 /// A packet from a protected address, with what has been read of it.
@@ -104,7 +95,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
                     Class::DISCOVERY => return Ok(pass(Reason::NeighbourDiscovery, 0)),
                     Class::MEMBERSHIP => return Ok(pass(Reason::GroupMembership, 0)),
                     Class::ERROR => {
-                        quoted = Some(quotation::<A, P>(self.packet, datagram.transport)?);
+                        quoted = Some(quotation(self.packet, datagram.transport, self.address)?);
                     }
                     _ => {}
                 }
@@ -115,9 +106,6 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
                 Ends::read(self.packet, protocol, datagram.transport)?
             };
             match quoted {
-                Some(quoted) if quoted.source != self.address => {
-                    return Err(Reason::IcmpUnrelated);
-                }
                 Some(quoted) => Conversation::received(
                     QUOTED,
                     quoted.destination,
@@ -145,13 +133,8 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
     #[inline(always)]
     fn note_first_fragment(&self, outcome: Outcome) {
         let datagram = self.datagram;
-        let key = Key::new(
-            FRAGMENTS_OUT,
-            datagram.source,
-            self.address,
-            datagram.protocol,
-            datagram.identification,
-        );
+        let key =
+            Conversation::of_fragment(datagram.source, self.address, datagram).key(FRAGMENTS_OUT);
         let now = self.flows.now();
         open(self.flows, &key, now, first_fragment(outcome), Half(0));
     }
@@ -252,7 +235,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
         segment: Segment,
         outcome: Outcome,
     ) -> Result<Outcome, Reason> {
-        let key = connection(about);
+        let key = about.key(CONNECTION);
         if about.about == QUOTED {
             let flow = find(self.flows, self.tables, &key, self.flows.now())?;
             return Ok(if flow.is_some() {
@@ -282,13 +265,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
     /// A later fragment follows the first one, which the stack sends before.
     #[inline(always)]
     fn follow_first_fragment(&self, about: &Conversation<A>, id: u32) -> Result<Outcome, Reason> {
-        let key = Key::new(
-            FRAGMENTS_OUT,
-            about.local,
-            about.remote,
-            about.protocol,
-            about.ports,
-        );
+        let key = about.key(FRAGMENTS_OUT);
         match find(self.flows, self.tables, &key, self.flows.now())? {
             Some(entry) => Ok(as_first_fragment(entry.sent(), id)),
             None => Ok(self.ungoverned(Reason::FragmentUnpermitted, id)),
@@ -299,10 +276,4 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
     fn ungoverned(&self, reason: Reason, id: u32) -> Outcome {
         ungoverned(self.tables, Modes::AUDIT_OUTBOUND, reason, id)
     }
-}
-
-/// The key of the connection that a packet is about.
-#[inline(always)]
-fn connection<A: Network>(about: &Conversation<A>) -> Key {
-    Key::connection(about.local, about.remote, about.protocol, about.ports)
 }

@@ -32,6 +32,13 @@ pub const fn ticks(seconds: u32) -> u32 {
     }
 }
 
+/// Ticks from `last` to `now`; none if another CPU, whose clock was read later, has written `last`.
+#[inline(always)]
+const fn idle(now: u32, last: u32) -> u32 {
+    let idle = now.wrapping_sub(last);
+    if idle > i32::MAX as u32 { 0 } else { idle }
+}
+
 /// What one side has sent.
 ///
 /// Bits 0 to 43: bytes of whole frames. Bits 44 to 47: what was seen. Bits 48 to 63, the mark: of a
@@ -193,11 +200,10 @@ impl Entry {
         self.set(RECEIVED, half.0);
     }
 
-    /// Ticks since the last packet; one that another CPU has just seen counts as none.
+    /// Ticks since the last packet.
     #[inline(always)]
     pub(super) fn idle(&self, now: u32) -> u32 {
-        let idle = now.wrapping_sub(self.get(TIMES) as u32);
-        if idle > i32::MAX as u32 { 0 } else { idle }
+        idle(now, self.get(TIMES) as u32)
     }
 
     /// Whether nothing is here.
@@ -289,7 +295,6 @@ impl Flow {
     /// Ticks since its last packet.
     #[must_use]
     pub const fn idle(&self, now: u32) -> u32 {
-        let idle = now.wrapping_sub(self.last);
-        if idle > i32::MAX as u32 { 0 } else { idle }
+        idle(now, self.last)
     }
 }

@@ -1,6 +1,6 @@
 //! What a flow is found by.
 
-use crate::address::Family;
+use crate::address::{Family, MIX, finish};
 
 /// A connection between a local and a remote transport address.
 pub const CONNECTION: u8 = 1;
@@ -14,13 +14,6 @@ const KIND_SHIFT: u32 = 40;
 const IPV6: u64 = 1 << 47;
 /// Bits of the last word that tell flows apart; above them lie 16 bits of the hash.
 pub(super) const TAG_SHIFT: u32 = 48;
-
-/// Multipliers with well-mixed bits.
-const MIX: [u64; 3] = [
-    0x9e37_79b9_7f4a_7c15,
-    0xc2b2_ae3d_27d4_eb4f,
-    0xff51_afd7_ed55_8ccd,
-];
 
 /// The five-tuple of a flow, local side first, as five words of 64 bits.
 ///
@@ -36,15 +29,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a connection; `ports` is the local port in the upper, the remote port in the
-    /// lower half.
-    #[inline(always)]
-    #[must_use]
-    pub fn connection<A: Family>(local: A, remote: A, protocol: u8, ports: u32) -> Self {
-        Self::new(CONNECTION, local, remote, protocol, ports)
-    }
-
-    /// A key of this kind. For fragments, `ports` is the identification.
+    /// A key of this kind; `ports` is the local port in the upper, the remote port in the lower
+    /// half. For fragments, it is the identification.
     #[inline(always)]
     #[must_use]
     pub fn new<A: Family>(kind: u8, local: A, remote: A, protocol: u8, ports: u32) -> Self {
@@ -110,7 +96,7 @@ impl Key {
         };
         let product =
             addresses.wrapping_mul(MIX[0]) ^ self.tail.wrapping_add(seed).wrapping_mul(MIX[1]);
-        (product ^ (product >> 32)).wrapping_mul(MIX[2])
+        finish(product)
     }
 
     /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`] or [`FRAGMENTS_OUT`].

@@ -21,7 +21,7 @@ fn table(sets: usize) -> Table {
 }
 
 fn key(port: u16) -> Key {
-    Key::connection(HOST, VIM, TCP, u32::from(port) << 16 | 5671)
+    Key::new(CONNECTION, HOST, VIM, TCP, u32::from(port) << 16 | 5671)
 }
 
 fn segment(flags: u8, sequence: u32, acknowledgement: u32) -> Segment {
@@ -51,13 +51,13 @@ fn state(table: &Table, key: &Key) -> Option<&'static str> {
 
 #[test]
 fn keys_tell_apart_what_differs_in_anything() {
-    let ipv6 = |local, remote| Key::connection(local, remote, TCP, 1);
+    let ipv6 = |local, remote| Key::new(CONNECTION, local, remote, TCP, 1);
     let low = |low| Ipv6 { high: 0, low };
     let keys = [
         key(1),
         key(2),
-        Key::connection(VIM, HOST, TCP, 1 << 16 | 5671),
-        Key::connection(HOST, VIM, UDP, 1 << 16 | 5671),
+        Key::new(CONNECTION, VIM, HOST, TCP, 1 << 16 | 5671),
+        Key::new(CONNECTION, HOST, VIM, UDP, 1 << 16 | 5671),
         Key::new(FRAGMENTS_IN, HOST, VIM, TCP, 1 << 16 | 5671),
         ipv6(HOST6, VIM6),
         ipv6(VIM6, HOST6),
@@ -238,7 +238,8 @@ fn a_quarter_full_table_holds_all() {
     let count = 4096 * WAYS / 4;
     let keys: Vec<Key> = (0..count)
         .map(|at| {
-            Key::connection(
+            Key::new(
+                CONNECTION,
                 HOST,
                 Ipv4(0x0a00_0000 + at / 50),
                 TCP,

@@ -1,6 +1,7 @@
 use std::{vec, vec::Vec};
 
 use super::*;
+use crate::address::Ipv4;
 use crate::image::{HEADER, SERVICES, header};
 use crate::reason::Verdict;
 use crate::tests::sample::{
