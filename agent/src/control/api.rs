@@ -21,6 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use verdict::counters::Direction;
 
 use crate::{
     datapath::{Attachment, Hook},
@@ -99,6 +100,24 @@ pub enum Way {
     In,
     /// From the host.
     Out,
+}
+
+impl From<Direction> for Way {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::In => Self::In,
+            Direction::Out => Self::Out,
+        }
+    }
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::In => Self::In,
+            Way::Out => Self::Out,
+        }
+    }
 }
 
 /// What became of the packets of one direction.
@@ -184,31 +203,22 @@ pub struct EndpointEntry {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct FlowQuery {
     /// Name of the remote endpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// Role of the remote endpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Reference point that permits the flow.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_point: Option<String>,
     /// Service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// Protocol, by name or number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
     /// Local or remote address, or a prefix that covers one of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// Local or remote port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// Name of the state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Most flows that are listed; those of which the last packet is most recent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
 

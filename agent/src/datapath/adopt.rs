@@ -3,13 +3,8 @@
 //! The sockets tell which there are. Each is shown to a twin of the program for packets out, as a
 //! packet from its midst; what the policy permits then has a flow.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::BTreeSet, fs, net::SocketAddr};
 
-use etherparse::PacketBuilder;
 use procfs::{
     ProcError,
     net::{TcpState, UdpState},
@@ -22,8 +17,8 @@ use verdict::{
 };
 
 use super::{ExplainError, Explainer, Features, LoadError, Pins, Program, load::Purpose};
+use crate::frame::{ether_type, ip_header};
 
-const TTL: u8 = 64;
 const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 
 /// Why connections were not taken over.
@@ -60,8 +55,8 @@ struct Connection {
 /// Takes over every TCP connection and connected UDP socket of this host, by the image and into the
 /// flows pinned under `pins`.
 ///
-/// Of other network namespaces, those are looked into that the agent may know; the rest has the time
-/// in which connections are taken over in their midst.
+/// Of other network namespaces, those are looked into that the agent may know; the rest counts as
+/// guests, and has the time in which connections are taken over in their midst.
 pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
     let connections = connections()?;
     let mut adopted = Adopted::default();
@@ -169,19 +164,9 @@ fn add(
 
 /// A packet from the midst of a connection; `None` if the addresses are of two families.
 fn frame(connection: Connection) -> Option<Vec<u8>> {
-    let (builder, ether_type) = match (connection.local.ip(), connection.remote.ip()) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => (
-            PacketBuilder::ipv4(from.octets(), to.octets(), TTL),
-            [0x08, 0x00],
-        ),
-        (IpAddr::V6(from), IpAddr::V6(to)) => (
-            PacketBuilder::ipv6(from.octets(), to.octets(), TTL),
-            [0x86, 0xdd],
-        ),
-        _ => return None,
-    };
+    let builder = ip_header(connection.local.ip(), connection.remote.ip())?;
     let mut frame = ETHERNET.to_vec();
-    frame.extend(ether_type);
+    frame.extend(ether_type(connection.remote.ip()));
     let (from, to) = (connection.local.port(), connection.remote.port());
     let written = if connection.protocol == IpProtocol::TCP.0 {
         builder.tcp(from, to, 0, 0).ack(0).write(&mut frame, &[])

@@ -317,22 +317,16 @@ impl Datapath {
         if let Some(attachment) = self.renewed(carrier, &[mode], interfaces, pinned) {
             return Ok(attachment);
         }
-        let attached = if mode.is_clsact() {
+        let tried = if mode.is_clsact() {
             self.try_clsact(carrier, mode)
         } else {
             self.try_tcx(carrier, mode)
         };
-        attached.map_err(|refusal| AttachError::Refused {
+        tried.map_err(|refusal| AttachError::Refused {
             interface: carrier.name.clone(),
             reason: refusal.reason,
         })?;
-        info!(
-            interface = carrier.name,
-            mode = mode.name(),
-            via = carrier.via,
-            "attached"
-        );
-        Ok(attachment(carrier, mode, None))
+        Ok(attached(carrier, mode, None))
     }
 
     fn attach_xdp(
@@ -363,13 +357,7 @@ impl Datapath {
                 (HookMode::XdpGeneric, Some(why))
             }
         };
-        info!(
-            interface = carrier.name,
-            mode = mode.name(),
-            via = carrier.via,
-            "attached"
-        );
-        Ok(attachment(carrier, mode, degraded))
+        Ok(attached(carrier, mode, degraded))
     }
 
     /// Attaches the XDP program and pins the link.
@@ -427,6 +415,17 @@ impl Datapath {
             Err(error) => warn!(interface = name, %error, "cannot remove the pin of a link"),
         }
     }
+}
+
+/// The attachment of a program that was not there before.
+fn attached(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Attachment {
+    info!(
+        interface = carrier.name,
+        mode = mode.name(),
+        via = carrier.via,
+        "attached"
+    );
+    attachment(carrier, mode, degraded)
 }
 
 fn attachment(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Attachment {

@@ -62,13 +62,10 @@ impl Snapshot {
 
     /// Reads the table pinned under `pins`.
     pub fn read(pins: &Pins) -> Result<Self, FlowError> {
-        let map = pinned_map(pins, name::FLOWS)?;
-        let count = map.info().map_err(map_failed(name::FLOWS))?.max_entries();
-        let failed = map_failed(name::FLOWS);
-        let map: Array<_, FlowSetValue> = Map::Array(map).try_into().map_err(&failed)?;
-        let mut sets = Vec::with_capacity(count as usize);
-        for index in 0..count {
-            let set = map.get(&index, 0).map_err(&failed)?;
+        let map = set_map(pins)?;
+        let mut sets = Vec::with_capacity(map.len() as usize);
+        for index in 0..map.len() {
+            let set = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
             sets.push(set.0.map(Entry::from_words));
         }
         Ok(Self {
@@ -165,6 +162,12 @@ impl<T: Tables> Flows for ByImage<'_, T> {
     }
 }
 
+/// The table pinned under `pins`.
+fn set_map(pins: &Pins) -> Result<Array<MapData, FlowSetValue>, LoadError> {
+    let map = pinned_map(pins, name::FLOWS)?;
+    Map::Array(map).try_into().map_err(map_failed(name::FLOWS))
+}
+
 type ControlMap = Array<MapData, FlowControlValue>;
 
 fn control_map(pins: &Pins) -> Result<ControlMap, LoadError> {
@@ -205,13 +208,10 @@ impl Datapath {
     /// Forgets every flow.
     #[doc(hidden)]
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
-        let map = pinned_map(&self.pins, name::FLOWS)?;
-        let count = map.info().map_err(map_failed(name::FLOWS))?.max_entries();
-        let failed = map_failed(name::FLOWS);
-        let mut map: Array<_, FlowSetValue> = Map::Array(map).try_into().map_err(&failed)?;
-        for index in 0..count {
+        let mut map = set_map(&self.pins)?;
+        for index in 0..map.len() {
             map.set(index, FlowSetValue::default(), 0)
-                .map_err(&failed)?;
+                .map_err(map_failed(name::FLOWS))?;
         }
         Ok(())
     }

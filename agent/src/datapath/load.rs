@@ -156,7 +156,6 @@ pub struct Datapath {
     pub(super) pins: Pins,
     pub(super) hook: Hook,
     pub(super) features: Features,
-    began: bool,
 }
 
 impl Datapath {
@@ -166,7 +165,6 @@ impl Datapath {
     /// Nothing that is attached changes yet.
     pub fn load(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
         pins.prepare()?;
-        let began = !pins.map(name::FLOWS).exists();
         let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
         let mut ebpf = settings.loader(&pins, &PINNED).load(OBJECT)?;
         for program in [hook.program(), Program::Out] {
@@ -177,16 +175,9 @@ impl Datapath {
             pins,
             hook,
             features,
-            began,
         };
         datapath.prepare_flows()?;
         Ok(datapath)
-    }
-
-    /// Whether the table of flows is new, so that connections which exist are not in it.
-    #[must_use]
-    pub const fn began(&self) -> bool {
-        self.began
     }
 
     /// How many instructions of its most expensive program the verifier followed; it gives up at a

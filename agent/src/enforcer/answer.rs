@@ -11,14 +11,14 @@ use verdict::{
 
 use super::{Current, Enforcer};
 use crate::{
-    control::api::{Explanation, Question, Way},
+    control::api::{Explanation, Question},
     datapath::{
         ExplainError, Explainer, LoadError, Program,
         flows::{FlowError, Snapshot},
     },
     explain::{
-        Packet, PacketError, because, covering, destination_address, endpoint, fate, parse_hex,
-        parse_mac, parse_vlan, rule, source_address, to_hex,
+        Packet, PacketError, addresses, because, covering, endpoint, fate, parse_hex, parse_mac,
+        parse_vlan, rule, to_hex,
     },
     frame::Frame,
     policy::protocol,
@@ -150,12 +150,11 @@ impl Enforcer {
 }
 
 /// Which way the packet in `question` goes.
-const fn direction(question: &Question) -> Direction {
+fn direction(question: &Question) -> Direction {
     match question {
-        Question::Packet { direction, .. } | Question::Frame { direction, .. } => match direction {
-            Way::In => Direction::In,
-            Way::Out => Direction::Out,
-        },
+        Question::Packet { direction, .. } | Question::Frame { direction, .. } => {
+            (*direction).into()
+        }
     }
 }
 
@@ -208,8 +207,10 @@ fn explanation(
     let peer = match (question, direction) {
         (Question::Packet { from, .. }, Direction::In) => Some(*from),
         (Question::Packet { to, .. }, Direction::Out) => Some(*to),
-        (Question::Frame { .. }, Direction::In) => source_address(frame),
-        (Question::Frame { .. }, Direction::Out) => destination_address(frame),
+        (Question::Frame { .. }, Direction::In) => addresses(frame).map(|(source, _)| source),
+        (Question::Frame { .. }, Direction::Out) => {
+            addresses(frame).map(|(_, destination)| destination)
+        }
     };
     let found = peer.and_then(|peer| covering(policy, peer));
     let governed = outcome.rule() != 0 || outcome.verdict() == Verdict::Drop;

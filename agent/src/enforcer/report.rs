@@ -1,13 +1,13 @@
 //! What the agent tells about itself.
 
 use jiff::Timestamp;
-use verdict::counters::{self, Direction};
+use verdict::counters;
 
 use super::{Current, Enforcer, adopt::protected, change::addresses};
 use crate::{
     control::api::{
         Count, EndpointCount, EndpointEntry, EndpointList, Fates, PolicyInForce, PolicyText, Stats,
-        Status, VerdictCount, Way,
+        Status, VerdictCount,
     },
     datapath::{CounterError, HookMode},
     explain::{fate, rule},
@@ -75,7 +75,7 @@ impl Enforcer {
         let verdicts = counters.into_iter().map(|counter| {
             let rule = numbers.and_then(|numbers| rule(numbers, counter.outcome.rule()));
             VerdictCount {
-                direction: way(counter.direction),
+                direction: counter.direction.into(),
                 reference_point: rule.map(|rule| rule.reference_point.clone()),
                 service: rule.map(|rule| rule.service.clone()),
                 reason: counter.outcome.reason().name().to_owned(),
@@ -196,13 +196,6 @@ fn written(prefix: &ipnet::IpNet) -> String {
         prefix.addr().to_string()
     } else {
         prefix.to_string()
-    }
-}
-
-const fn way(direction: Direction) -> Way {
-    match direction {
-        Direction::In => Way::In,
-        Direction::Out => Way::Out,
     }
 }
 

@@ -9,10 +9,7 @@ mod reasons;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-pub use packet::{
-    Packet, PacketError, destination_address, parse_hex, parse_mac, parse_vlan, source_address,
-    to_hex,
-};
+pub use packet::{Packet, PacketError, addresses, parse_hex, parse_mac, parse_vlan, to_hex};
 pub use reasons::because;
 use verdict::reason::{Outcome, Verdict};
 

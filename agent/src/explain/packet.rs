@@ -2,17 +2,19 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
-use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, PacketBuilder, SingleVlanHeader, VlanId};
+use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, SingleVlanHeader, VlanId};
 use thiserror::Error;
 use verdict::transport::IpProtocol;
 
 use super::covering;
-use crate::policy::{Policy, Vlan};
+use crate::{
+    frame::{ether_type, ip_header},
+    policy::{Policy, Vlan},
+};
 
 /// Source MAC address of packets that nothing else is known of; locally administered.
 const ANY_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 const HOST_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
-const TTL: u8 = 64;
 const WINDOW: u16 = 64_240;
 /// SCTP common header (RFC 9260): ports, verification tag, checksum.
 const SCTP_HEADER_LEN: usize = 12;
@@ -78,26 +80,15 @@ impl Packet {
         frame.extend(mac);
         frame.extend(tags(vlan)?);
         let body = self.datagram()?;
-        frame.extend(if self.to.is_ipv4() {
-            [0x08, 0x00]
-        } else {
-            [0x86, 0xdd]
-        });
+        frame.extend(ether_type(self.to));
         frame.extend(body);
         Ok(frame)
     }
 
     /// The packet from its IP header on.
     fn datagram(&self) -> Result<Vec<u8>, PacketError> {
-        let builder = match (self.from, self.to) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => {
-                PacketBuilder::ipv4(from.octets(), to.octets(), TTL)
-            }
-            (IpAddr::V6(from), IpAddr::V6(to)) => {
-                PacketBuilder::ipv6(from.octets(), to.octets(), TTL)
-            }
-            (from, to) => return Err(PacketError::Families { from, to }),
-        };
+        let (from, to) = (self.from, self.to);
+        let builder = ip_header(from, to).ok_or(PacketError::Families { from, to })?;
         let mut bytes = Vec::with_capacity(96);
         let port = || self.port.ok_or(PacketError::NoPort(self.protocol));
         let written = match IpProtocol(self.protocol) {
@@ -144,22 +135,24 @@ fn tags(vlan: Option<Vlan>) -> Result<Vec<u8>, PacketError> {
     })
 }
 
-/// Source address of an IP packet in a frame.
+/// Source and destination address of an IP packet in a frame.
 #[must_use]
-pub fn source_address(frame: &[u8]) -> Option<IpAddr> {
+pub fn addresses(frame: &[u8]) -> Option<(IpAddr, IpAddr)> {
     match LaxSlicedPacket::from_ethernet(frame).ok()?.net? {
-        LaxNetSlice::Ipv4(packet) => Some(packet.header().source_addr().into()),
-        LaxNetSlice::Ipv6(packet) => Some(packet.header().source_addr().into()),
-        LaxNetSlice::Arp(_) => None,
-    }
-}
-
-/// Destination address of an IP packet in a frame.
-#[must_use]
-pub fn destination_address(frame: &[u8]) -> Option<IpAddr> {
-    match LaxSlicedPacket::from_ethernet(frame).ok()?.net? {
-        LaxNetSlice::Ipv4(packet) => Some(packet.header().destination_addr().into()),
-        LaxNetSlice::Ipv6(packet) => Some(packet.header().destination_addr().into()),
+        LaxNetSlice::Ipv4(packet) => {
+            let header = packet.header();
+            Some((
+                header.source_addr().into(),
+                header.destination_addr().into(),
+            ))
+        }
+        LaxNetSlice::Ipv6(packet) => {
+            let header = packet.header();
+            Some((
+                header.source_addr().into(),
+                header.destination_addr().into(),
+            ))
+        }
         LaxNetSlice::Arp(_) => None,
     }
 }

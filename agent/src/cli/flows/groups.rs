@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use manoward::control::api::{FlowEntry, FlowList};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::By;
+use super::{By, Counted};
 
 /// Flows counted by one thing.
 #[derive(Debug, Serialize)]
@@ -15,12 +15,9 @@ pub struct Groups {
     pub field: &'static str,
     /// The groups, those without a name last.
     pub rows: Vec<Group>,
-    /// How many flows match the query.
-    pub matching: usize,
-    /// How many there are.
-    pub open: usize,
-    /// How many the table surely holds.
-    pub capacity: usize,
+    /// How many flows there are.
+    #[serde(flatten)]
+    pub counted: Counted,
 }
 
 /// A group of flows.
@@ -61,9 +58,7 @@ impl Groups {
         Self {
             field,
             rows: sums.into_iter().map(group).collect(),
-            matching: list.matching,
-            open: list.open,
-            capacity: list.capacity,
+            counted: Counted::of(list),
         }
     }
 }

@@ -95,11 +95,25 @@ pub enum By {
 }
 
 /// How many flows there are.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 struct Counted {
+    /// Those that match the query.
     matching: usize,
+    /// All.
     open: usize,
+    /// How many the table surely holds.
     capacity: usize,
+}
+
+impl Counted {
+    /// The numbers of `list`.
+    const fn of(list: &FlowList) -> Self {
+        Self {
+            matching: list.matching,
+            open: list.open,
+            capacity: list.capacity,
+        }
+    }
 }
 
 impl Flows {
@@ -136,7 +150,7 @@ pub async fn run(args: Flows, context: &Context) -> anyhow::Result<Exit> {
     let list = context.client.flows(&args.query(context.format)).await?;
     let mut out = output::stdout();
     match (context.format, by) {
-        (Format::Json, _) if count => output::json(&mut out, &counted(&list))?,
+        (Format::Json, _) if count => output::json(&mut out, &Counted::of(&list))?,
         (Format::Table, _) if count => writeln!(out, "{}", grouped(list.matching as u64))?,
         (Format::Json, None) => output::json(&mut out, &list)?,
         (Format::Json, Some(by)) => output::json(&mut out, &Groups::of(&list, by))?,
@@ -146,14 +160,6 @@ pub async fn run(args: Flows, context: &Context) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Success)
-}
-
-const fn counted(list: &FlowList) -> Counted {
-    Counted {
-        matching: list.matching,
-        open: list.open,
-        capacity: list.capacity,
-    }
 }
 
 #[cfg(test)]

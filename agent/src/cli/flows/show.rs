@@ -7,7 +7,7 @@ use std::{
 
 use manoward::control::api::{FlowEntry, FlowList};
 
-use super::groups::Groups;
+use super::{Counted, groups::Groups};
 use crate::cli::{
     quantity::{bytes, grouped, span},
     table::{Column, Table},
@@ -50,7 +50,7 @@ pub fn flows(out: &mut impl Write, list: &FlowList, width: Option<u16>) -> io::R
         let more = format!("{} more, see --limit", grouped(more as u64));
         writeln!(out, "{}", Tone::Quiet.paint(more))?;
     }
-    summary(out, list.matching, list.open, list.capacity)
+    summary(out, Counted::of(list))
 }
 
 /// Writes the groups, and how many flows there are.
@@ -72,7 +72,7 @@ pub fn groups(out: &mut impl Write, groups: &Groups, width: Option<u16>) -> io::
         }
         out.write_all(table.render(width).as_bytes())?;
     }
-    summary(out, groups.matching, groups.open, groups.capacity)
+    summary(out, groups.counted)
 }
 
 fn heading(field: &str) -> Column {
@@ -109,8 +109,9 @@ fn rule(flow: &FlowEntry) -> Option<String> {
     })
 }
 
-fn summary(out: &mut impl Write, matching: usize, open: usize, room: usize) -> io::Result<()> {
-    let [matching, open, room] = [matching, open, room].map(|number| grouped(number as u64));
+fn summary(out: &mut impl Write, counted: Counted) -> io::Result<()> {
+    let [matching, open, room] =
+        [counted.matching, counted.open, counted.capacity].map(|number| grouped(number as u64));
     let text = format!("{matching} of {open} flows, room for {room}");
     writeln!(out, "{}", Tone::Quiet.paint(text))
 }
