@@ -62,6 +62,14 @@ fn refused(reason: Reason) -> Ruling {
     Ruling::from(reason).under("out", "amqps").of("vim")
 }
 
+/// Lets the host open the connection, and the VIM answer.
+fn establish(judges: &mut Judges, out: &Packet, into: &Packet) -> Result<()> {
+    let syn = segment(true, Tcp::SYN, 1000, 0);
+    judges.expect_out(&out.clone().with(syn), permitted())?;
+    let answer = segment(false, SYN_ACK, 7, 1001);
+    judges.expect(&into.clone().with(answer), answered())
+}
+
 const SYN_ACK: u8 = Tcp::SYN | Tcp::ACK;
 
 #[test]
@@ -72,14 +80,7 @@ fn answers_come_in_only_to_what_went_out() -> Result<()> {
             let packet = into.clone().with(segment(false, flags, 7, 1001));
             judges.expect(&packet, refused(Reason::NoFlow))?;
         }
-        judges.expect_out(
-            &out.clone().with(segment(true, Tcp::SYN, 1000, 0)),
-            permitted(),
-        )?;
-        judges.expect(
-            &into.clone().with(segment(false, SYN_ACK, 7, 1001)),
-            answered(),
-        )?;
+        establish(&mut judges, &out, &into)?;
         judges.expect_out(
             &out.clone().with(segment(true, Tcp::ACK, 1001, 8)),
             permitted(),
@@ -290,14 +291,7 @@ fn silence_ends_a_flow() -> Result<()> {
 fn an_endpoint_that_is_removed_loses_its_flows() -> Result<()> {
     let mut judges = Judges::of(&outbound(""))?;
     let (out, into) = (v4(HOST, VIM), v4(VIM, HOST));
-    judges.expect_out(
-        &out.clone().with(segment(true, Tcp::SYN, 1000, 0)),
-        permitted(),
-    )?;
-    judges.expect(
-        &into.clone().with(segment(false, SYN_ACK, 7, 1001)),
-        answered(),
-    )?;
+    establish(&mut judges, &out, &into)?;
     let without = policy(
         r"
 endpoints:

@@ -1,6 +1,5 @@
 //! Connections that say nothing for longer than a flow is remembered.
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use harness::station::VIM;
 use harness::{Agent, Policy, Topology};
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::{BOUND_VIM, PATIENCE, SHORT, addresses};
+use crate::{BOUND_VIM, addresses, connection, hears};
 
 const BUS_PORT: u16 = 7001;
 
@@ -29,27 +28,11 @@ fn policy() -> String {
     policy.to_string()
 }
 
-/// Both ends of a connection from the host to the VIM: the host's, and the VIM's.
-fn connection(scene: &Topology, vim: SocketAddr) -> Result<[TcpStream; 2]> {
-    let listener = scene.vim.tcp_listener(vim)?;
-    let host = scene.host.tcp_stream(vim, PATIENCE)??;
-    let (vim, _) = listener.accept()?;
-    Ok([host, vim])
-}
-
 fn keep_alive(stream: &TcpStream) -> Result<()> {
     let second = Duration::from_secs(1);
     let every_second = TcpKeepalive::new().with_time(second).with_interval(second);
     SockRef::from(stream).set_tcp_keepalive(&every_second)?;
     Ok(())
-}
-
-/// Whether the host still hears what the VIM says.
-fn hears([host, vim]: &mut [TcpStream; 2]) -> Result<bool> {
-    vim.write_all(b"news")?;
-    host.set_read_timeout(Some(SHORT))?;
-    let mut heard = [0; 4];
-    Ok(host.read_exact(&mut heard).is_ok() && &heard == b"news")
 }
 
 #[test]
@@ -58,8 +41,9 @@ fn keepalive_keeps_a_flow_and_silence_ends_it() -> Result<()> {
     let _agent = Agent::start(&scene.host, &policy())?;
     let mut pairs = Vec::new();
     for vim in addresses(VIM) {
-        let vim = (vim, BUS_PORT).into();
-        let (kept, mut silent) = (connection(&scene, vim)?, connection(&scene, vim)?);
+        let vim = SocketAddr::new(vim, BUS_PORT);
+        let open = || connection(&scene.host, &scene.vim, vim);
+        let (kept, mut silent) = (open()?, open()?);
         keep_alive(&kept[0])?;
         assert!(hears(&mut silent)?, "{vim}: before it is idle");
         pairs.push((vim, kept, silent));

@@ -15,7 +15,8 @@ mod sctp;
 mod simultaneous;
 mod taking_over;
 
-use std::net::IpAddr;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -75,6 +76,27 @@ fn pair(host_addresses: &[&str], peer: Station) -> Result<(Namespace, Namespace)
         },
     )?;
     Ok((host, other))
+}
+
+/// Both ends of a new connection: that of who opened it, and the listener's.
+fn connection(
+    from: &Namespace,
+    to: &Namespace,
+    address: impl Into<SocketAddr>,
+) -> Result<[TcpStream; 2]> {
+    let address = address.into();
+    let listener = to.tcp_listener(address)?;
+    let near = from.tcp_stream(address, PATIENCE)??;
+    let (far, _) = listener.accept()?;
+    Ok([near, far])
+}
+
+/// Whether what the far end says first reaches the near one.
+fn hears([near, far]: &mut [TcpStream; 2]) -> Result<bool> {
+    far.write_all(b"news")?;
+    near.set_read_timeout(Some(SHORT))?;
+    let mut heard = [0; 4];
+    Ok(near.read_exact(&mut heard).is_ok() && &heard == b"news")
 }
 
 /// How many packets the host gets out to a listener while something happens.

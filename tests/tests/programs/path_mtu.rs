@@ -1,7 +1,7 @@
 //! A hop with a smaller MTU: its ICMP errors reach the host, whoever opened the connection.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, TcpStream};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use harness::station::{HOST, Mac, VIM};
 use harness::topology::NIC;
 use harness::{Agent, Namespace, Policy};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, connection};
 
 const BUS_PORT: u16 = 7001;
 const CONTROL_PORT: u16 = 7000;
@@ -92,6 +92,13 @@ fn transfer(mut from: TcpStream, mut to: TcpStream) -> Result<usize> {
     sent.map(|_| LENGTH).context("sending")
 }
 
+/// Lets the host find out anew.
+fn forget_path(host: &Namespace) -> Result<()> {
+    host.run(&["ip", "route", "flush", "cache"])?;
+    host.run(&["ip", "-6", "route", "flush", "cache"])?;
+    Ok(())
+}
+
 #[test]
 fn is_discovered_by_the_host() -> Result<()> {
     let [host, _router, vim] = scene()?;
@@ -99,21 +106,13 @@ fn is_discovered_by_the_host() -> Result<()> {
     for (far, near) in FAR.into_iter().zip([HOST.v4.into(), IpAddr::from(HOST.v6)]) {
         let far = far.parse::<IpAddr>()?;
         // The host opens, and sends.
-        let address = SocketAddr::new(far, BUS_PORT);
-        let listener = vim.tcp_listener(address)?;
-        let from = host.tcp_stream(address, PATIENCE)??;
-        let (to, _) = listener.accept()?;
+        let [from, to] = connection(&host, &vim, (far, BUS_PORT))?;
         assert_eq!(transfer(from, to)?, LENGTH, "{far}");
-        host.run(&["ip", "route", "flush", "cache"])?;
-        host.run(&["ip", "-6", "route", "flush", "cache"])?;
+        forget_path(&host)?;
         // The VIM opens, and the host sends.
-        let address = SocketAddr::new(near, CONTROL_PORT);
-        let listener = host.tcp_listener(address)?;
-        let to = vim.tcp_stream(address, PATIENCE)??;
-        let (from, _) = listener.accept()?;
+        let [to, from] = connection(&vim, &host, (near, CONTROL_PORT))?;
         assert_eq!(transfer(from, to)?, LENGTH, "{near}");
-        host.run(&["ip", "route", "flush", "cache"])?;
-        host.run(&["ip", "-6", "route", "flush", "cache"])?;
+        forget_path(&host)?;
     }
     let tally = agent.tally()?;
     assert!(tally.packets("Nf-Vi-out", "icmp-error") > 0);

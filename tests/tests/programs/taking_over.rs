@@ -1,13 +1,12 @@
 //! Connections that exist when the agent first starts go on, if the policy permits them.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use anyhow::Result;
 use harness::station::{INTRUDER, Station, VIM};
 use harness::{Agent, Namespace, Policy, Topology};
 
-use crate::{PATIENCE, SHORT, addresses};
+use crate::{addresses, connection, hears};
 
 const BUS_PORT: u16 = 7001;
 
@@ -25,22 +24,8 @@ fn policy() -> String {
 fn connections(scene: &Topology, peer: &Namespace, of: Station) -> Result<Vec<[TcpStream; 2]>> {
     addresses(of)
         .into_iter()
-        .map(|address| {
-            let address = SocketAddr::new(address, BUS_PORT);
-            let listener = peer.tcp_listener(address)?;
-            let host = scene.host.tcp_stream(address, PATIENCE)??;
-            let (far, _) = listener.accept()?;
-            Ok([host, far])
-        })
+        .map(|address| connection(&scene.host, peer, (address, BUS_PORT)))
         .collect()
-}
-
-/// Whether what the peer says first reaches the host.
-fn hears([host, far]: &mut [TcpStream; 2]) -> Result<bool> {
-    far.write_all(b"news")?;
-    host.set_read_timeout(Some(SHORT))?;
-    let mut heard = [0; 4];
-    Ok(host.read_exact(&mut heard).is_ok() && &heard == b"news")
 }
 
 #[test]
@@ -72,6 +57,27 @@ fn a_restart_of_the_agent_interrupts_nothing() -> Result<()> {
     agent.restart()?;
     for connection in &mut open {
         assert!(hears(connection)?, "with the next agent");
+    }
+    Ok(())
+}
+
+/// What is asked for by some fields leaves the others open.
+#[test]
+fn flows_are_listed_by_what_is_asked_for() -> Result<()> {
+    let scene = Topology::new()?;
+    let agent = Agent::start(&scene.host, &policy())?;
+    let _open = connections(&scene, &scene.vim, VIM)?;
+    for (options, expected) in [
+        (&[][..], 2),
+        (&["--endpoint", "vim-1", "--state", "tcp-established"], 2),
+        (&["--address", "192.0.2.0/24"], 1),
+        (&["--service", "bus", "--role", "vim", "--port", "7001"], 2),
+        (&["--protocol", "udp"], 0),
+        (&["--reference-point", "Nf-Vi"], 0),
+    ] {
+        let list = agent.ask_json(&[&["flows"], options].concat())?;
+        assert_eq!(list["matching"], expected, "{options:?}: {list}");
+        assert_eq!(list["open"], 2, "{options:?}: {list}");
     }
     Ok(())
 }
