@@ -29,8 +29,8 @@ const PEER_SERVICE: &str = "amqps";
 
 /// The program that is measured.
 const PROGRAM: &str = "manoward_xdp";
-/// Flows that the table holds.
-const FLOWS: u32 = 2 * FLOWS_PER_FAMILY;
+/// Flows that the table holds at least, as an agent's does that is not told otherwise.
+const FLOWS: u32 = 65_536;
 
 /// How it is called in the report.
 pub const NAME: &str = "manoward";
@@ -54,7 +54,8 @@ impl Ours {
         let image = image::compile(&policy, &Facts::default(), &numbers)?;
         let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(format!("manoward-{count}")));
         let features = datapath::check_kernel()?;
-        let mut datapath = Datapath::load(pins.clone(), Hook::Xdp, features, FLOWS)?;
+        let flows = FLOWS.max(2 * count.min(FLOWS_PER_FAMILY));
+        let mut datapath = Datapath::load(pins.clone(), Hook::Xdp, features, flows)?;
         datapath.publish(&image)?;
         open_flows(&pins, features, count)?;
         Ok(Self {

@@ -8,7 +8,7 @@ mod maps;
 mod settings;
 
 use aya_ebpf::{
-    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action},
+    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
@@ -19,13 +19,25 @@ use verdict::{
     inbound, outbound,
     packet::Packet,
     reason::{Outcome, Verdict},
+    shortcut,
 };
 
 /// XDP ingress, for drivers and kernels with frames of several buffers.
 #[xdp(frags)]
 #[inline(always)]
 pub fn manoward_xdp(context: XdpContext) -> u32 {
-    xdp(&context)
+    let frame = XdpFrame::new(&context);
+    let outcome = match Image::enforced() {
+        Some(image) => match shortcut::inbound(&frame, &image, &OpenFlows) {
+            Some(outcome) => outcome,
+            None => Outcome(judge_xdp(context.ctx)),
+        },
+        None => Outcome::NO_POLICY,
+    };
+    match finish(Direction::In, outcome, frame.frame_len()) {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+    }
 }
 
 /// TCX or clsact ingress, for interfaces whose XDP slot is taken.
@@ -33,7 +45,14 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
 #[inline(always)]
 pub fn manoward_tcx(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
-    action(finish(Direction::In, received(&frame), frame.frame_len()))
+    let outcome = match Image::enforced() {
+        Some(image) => match shortcut::inbound(&frame, &image, &OpenFlows) {
+            Some(outcome) => outcome,
+            None => Outcome(judge_tcx(context.skb.skb)),
+        },
+        None => Outcome::NO_POLICY,
+    };
+    action(finish(Direction::In, outcome, frame.frame_len()))
 }
 
 /// TCX or clsact egress.
@@ -42,28 +61,51 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
 pub fn manoward_out(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
     let outcome = match Image::enforced() {
-        Some(image) => outbound::judge(&frame, &image, &OpenFlows),
+        Some(image) => match shortcut::outbound(&frame, &image, &OpenFlows) {
+            Some(outcome) => outcome,
+            None => Outcome(judge_out(context.skb.skb)),
+        },
         None => Outcome::NO_POLICY,
     };
     action(finish(Direction::Out, outcome, frame.frame_len()))
 }
 
-#[inline(always)]
-fn xdp(context: &XdpContext) -> u32 {
-    let frame = XdpFrame::new(context);
-    match finish(Direction::In, received(&frame), frame.frame_len()) {
-        Verdict::Pass => xdp_action::XDP_PASS,
-        Verdict::Drop => xdp_action::XDP_DROP,
-    }
+// Functions of their own for the kernel: what the shortcut leaves is verified apart from it.
+
+/// [`inbound::judge`] about the frame of an XDP program; an [`Outcome`] as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_xdp(context: *mut xdp_md) -> u64 {
+    received(&XdpFrame::new(&XdpContext::new(context)))
 }
 
-/// Decides about a frame that came in, by the image in force.
+/// [`inbound::judge`] about the frame of a classifier, likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_tcx(context: *mut __sk_buff) -> u64 {
+    received(&SkbFrame::new(&TcContext::new(context)))
+}
+
+/// [`outbound::judge`] about the frame of a classifier, likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
+    let context = TcContext::new(context);
+    let frame = SkbFrame::new(&context);
+    let outcome = match Image::enforced() {
+        Some(image) => outbound::judge(&frame, &image, &OpenFlows),
+        None => Outcome::NO_POLICY,
+    };
+    outcome.0
+}
+
 #[inline(always)]
-fn received<P: Packet>(frame: &P) -> Outcome {
-    match Image::enforced() {
+fn received<P: Packet>(frame: &P) -> u64 {
+    let outcome = match Image::enforced() {
         Some(image) => inbound::judge(frame, &image, &OpenFlows),
         None => Outcome::NO_POLICY,
-    }
+    };
+    outcome.0
 }
 
 /// A verdict as the code of a classifier.

@@ -11,10 +11,8 @@ use aya_ebpf::{
 use verdict::{
     address::{Ipv4, Ipv6},
     counters::{self, Count, Direction, EndpointCount},
-    flow::{
-        Entry, FlowSet, Flows, Key,
-        table::{self, WAYS},
-    },
+    endpoint,
+    flow::{Entry, Flows, Key, table},
     image::{Line, Missing, Tables},
     judge::protected,
     layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
@@ -50,10 +48,10 @@ static FIRST: Array<Chunk, { SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMaps::new();
 
-/// Key: number of a set; user space sets how many there are. Written by the programs, read by the
+/// Key: number of a place; user space sets how many there are. Written by the programs, read by the
 /// agent.
 #[btf_map]
-static FLOWS: Array<FlowSet, 1, MMAPABLE> = Array::new();
+static FLOWS: Array<Entry, 1, MMAPABLE> = Array::new();
 
 /// Key 0: what the agent tells about the table of flows. Never changes while there are flows, but
 /// for the deadline.
@@ -125,6 +123,16 @@ impl Tables for Image {
     fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
         found(protected_ipv6(self.slot, address.high, address.low))
     }
+
+    #[inline(always)]
+    fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
+        found(endpoint_ipv4(self.slot, address.0))
+    }
+
+    #[inline(always)]
+    fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
+        found(endpoint_ipv6(self.slot, address.high, address.low))
+    }
 }
 
 /// What a function returns that found a line missing.
@@ -161,6 +169,26 @@ extern "C" fn protected_ipv6(slot: u32, high: u64, low: u64) -> u32 {
     }
 }
 
+/// [`endpoint::find`] for an IPv4 address in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn endpoint_ipv4(slot: u32, address: u32) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => endpoint::find(&image, Ipv4(address)).unwrap_or(MISSING),
+        None => MISSING,
+    }
+}
+
+/// [`endpoint::find`] for an IPv6 address in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn endpoint_ipv6(slot: u32, high: u64, low: u64) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => endpoint::find(&image, Ipv6 { high, low }).unwrap_or(MISSING),
+        None => MISSING,
+    }
+}
+
 /// The table of flows, as every packet finds it.
 pub struct OpenFlows;
 
@@ -174,8 +202,7 @@ impl OpenFlows {
 impl Flows for OpenFlows {
     #[inline(always)]
     fn entry(&self, index: u32) -> Option<&Entry> {
-        let set = FLOWS.get(index / WAYS)?;
-        Some(&set[(index % WAYS) as usize])
+        FLOWS.get(index)
     }
 
     #[inline(always)]
@@ -185,7 +212,7 @@ impl Flows for OpenFlows {
 
     #[inline(always)]
     fn seed(&self) -> u64 {
-        Self::control().seed
+        settings::flow_seed()
     }
 
     #[inline(always)]
@@ -210,9 +237,8 @@ impl Flows for OpenFlows {
     }
 
     #[inline(always)]
-    fn choose(&self, key: &Key) -> u32 {
-        let [a, b, c, d, e] = key.to_words();
-        choose_flow(a, b, c, d, e)
+    fn choose(&self, hash: u64, kind: u8) -> u32 {
+        choose_flow(hash, kind.into())
     }
 }
 
@@ -223,12 +249,12 @@ extern "C" fn search_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
     table::search(&OpenFlows, &Key::from_words([a, b, c, d, e]))
 }
 
-/// [`table::choose`] for the key of these words.
+/// [`table::choose`] for a key of this `kind` with this `hash`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn choose_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
+extern "C" fn choose_flow(hash: u64, kind: u32) -> u32 {
     match Image::enforced() {
-        Some(image) => table::choose(&OpenFlows, &image, &Key::from_words([a, b, c, d, e])),
+        Some(image) => table::choose(&OpenFlows, &image, hash, kind as u8),
         None => table::NOWHERE,
     }
 }
@@ -268,6 +294,6 @@ fn add(count: &mut Count, bytes: u64) {
 pub fn trace(outcome: Outcome) {
     if let Some(last) = TRACE.get_ptr_mut(0) {
         // SAFETY: whoever asks for explanations runs one program at a time.
-        unsafe { *last = outcome.to_word() };
+        unsafe { *last = outcome.0 };
     }
 }

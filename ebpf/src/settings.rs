@@ -5,7 +5,8 @@
 
 use core::ptr::read_volatile;
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
+use verdict::flow::entry::{tick as tick_of_nanoseconds, tick_of_jiffies};
 
 /// 1 in a program that is loaded to explain its verdicts.
 #[unsafe(no_mangle)]
@@ -19,6 +20,10 @@ static MULTI_BUFFER: u8 = 0;
 #[unsafe(no_mangle)]
 static FLOW_SETS_MASK: u32 = 0;
 
+/// Seed of the hashes of flows.
+#[unsafe(no_mangle)]
+static FLOW_SEED: u64 = 0;
+
 /// 1 in a program that changes no flow.
 #[unsafe(no_mangle)]
 static OBSERVE: u8 = 0;
@@ -26,6 +31,14 @@ static OBSERVE: u8 = 0;
 /// 1 in a program that is shown connections which exist already.
 #[unsafe(no_mangle)]
 static ADOPT: u8 = 0;
+
+/// Jiffies at boot.
+#[unsafe(no_mangle)]
+static INITIAL_JIFFIES: u64 = 0;
+
+/// Ticks in a jiffy, in units of 2^-32; 0 where that is not known.
+#[unsafe(no_mangle)]
+static TICKS_PER_JIFFY: u64 = 0;
 
 /// 1 where the kernel has a clock that is cheap to read (Linux 5.11).
 #[unsafe(no_mangle)]
@@ -52,6 +65,13 @@ pub fn flow_sets_mask() -> u32 {
     unsafe { read_volatile(&raw const FLOW_SETS_MASK) }
 }
 
+/// Seed of the hashes of flows.
+#[inline(always)]
+pub fn flow_seed() -> u64 {
+    // SAFETY: as above.
+    unsafe { read_volatile(&raw const FLOW_SEED) }
+}
+
 /// Whether flows stay as they are.
 #[inline(always)]
 pub fn observe() -> bool {
@@ -67,8 +87,18 @@ pub fn adopt() -> bool {
 }
 
 /// The tick of now.
+///
+/// The kernel puts a load where jiffies are asked for, and a call of 18 ns where another clock is.
 #[inline(always)]
 pub fn tick() -> u32 {
+    // SAFETY: as above; the helper only reads a clock.
+    unsafe {
+        let ticks_per_jiffy = read_volatile(&raw const TICKS_PER_JIFFY);
+        if ticks_per_jiffy != 0 {
+            let jiffies = bpf_jiffies64().wrapping_sub(read_volatile(&raw const INITIAL_JIFFIES));
+            return tick_of_jiffies(jiffies, ticks_per_jiffy);
+        }
+    }
     // SAFETY: as above; the helpers only read a clock.
     let nanoseconds = unsafe {
         if read_volatile(&raw const COARSE_CLOCK) != 0 {
@@ -77,5 +107,5 @@ pub fn tick() -> u32 {
             bpf_ktime_get_ns()
         }
     };
-    verdict::flow::entry::tick(nanoseconds)
+    tick_of_nanoseconds(nanoseconds)
 }

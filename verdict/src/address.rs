@@ -58,6 +58,9 @@ pub trait Family: Copy + Eq {
     /// The value of this address among the protected ones in `tables`; 0 if it is none.
     fn protected<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
 
+    /// The endpoint whose longest prefix in `tables` covers this address; 0 if none does.
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
+
     /// Whether the address names a group: multicast, or a limited broadcast.
     fn is_group(self) -> bool;
 
@@ -183,6 +186,11 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
+        tables.endpoint_ipv4(self)
+    }
+
+    #[inline(always)]
     fn is_link_local(self) -> bool {
         self.0 >> 16 == 0xa9fe
     }
@@ -263,6 +271,11 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn protected<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
         tables.protected_ipv6(self)
+    }
+
+    #[inline(always)]
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
+        tables.endpoint_ipv6(self)
     }
 
     #[inline(always)]

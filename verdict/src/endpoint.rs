@@ -121,26 +121,9 @@ fn contains<T: Tables>(tables: &T, place: u64, ifindex: u32) -> Result<bool, Mis
 pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
     let header = Header::of(tables)?;
     let region = header.endpoints::<A>();
-    let flags = header.flags();
-    let longest = flags.longest::<A>();
-    let id = table::find(
-        tables,
-        region,
-        header.seed(),
-        // Nearly every policy has single addresses.
-        if longest == A::BITS {
-            source
-        } else {
-            source.masked(longest)
-        },
-        longest,
-    )?;
-    let count = flags.lengths::<A>();
-    if id != 0 || count < 2 {
-        return Ok(id);
-    }
+    let count = header.flags().lengths::<A>();
     let lengths = tables.line(LENGTHS + family::<A>() as u32)?;
-    let mut at = 1;
+    let mut at = 0;
     while at < MAX_LENGTHS {
         if at >= count {
             break;
@@ -153,6 +136,26 @@ pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing>
         at += 1;
     }
     Ok(0)
+}
+
+/// The same, where the longest prefixes of the policy, which nearly always are single addresses,
+/// are looked for without a call.
+#[inline(always)]
+pub fn find_longest_first<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
+    let header = Header::of(tables)?;
+    let flags = header.flags();
+    let longest = flags.longest::<A>();
+    let prefix = if longest == A::BITS {
+        source
+    } else {
+        source.masked(longest)
+    };
+    let region = header.endpoints::<A>();
+    let id = table::find(tables, region, header.seed(), prefix, longest)?;
+    if id != 0 || flags.lengths::<A>() < 2 {
+        return Ok(id);
+    }
+    source.endpoint(tables)
 }
 
 #[cfg(test)]

@@ -16,4 +16,4 @@ pub use entry::{Entry, Flow, Half};
 pub use follow::Segment;
 pub use key::Key;
 pub use state::State;
-pub use table::{FlowSet, Flows};
+pub use table::Flows;

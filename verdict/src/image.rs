@@ -60,6 +60,20 @@ pub trait Tables {
     ///
     /// [`Missing`], likewise.
     fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing>;
+
+    /// [`endpoint::find`](crate::endpoint::find) for an IPv4 address, likewise.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`], likewise.
+    fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing>;
+
+    /// The same for an IPv6 address.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`], likewise.
+    fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing>;
 }
 
 /// Line of the filter.

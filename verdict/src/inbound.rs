@@ -2,7 +2,7 @@
 
 use crate::{
     address::PROTECTED_GUEST,
-    endpoint::{self, Record},
+    endpoint::Record,
     ethernet::Frame,
     flow::{
         Entry, Flows, Half, follow,
@@ -168,7 +168,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                 });
             }
         }
-        let id = endpoint::find(tables, about.remote)?;
+        let id = about.remote.endpoint(tables)?;
         let mut role = GOVERNING;
         let mut bound = Ok(());
         if id != 0 {

@@ -25,6 +25,20 @@ impl Network for Ipv4 {
         Class::of_icmp(kind)
     }
 
+    const HEADER_LEN: usize = HEADER_LEN;
+
+    #[inline(always)]
+    fn plain(header: &Self::Header) -> Option<IpProtocol> {
+        let protocol = IpProtocol(header[9]);
+        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let position = Position::from_ipv4(u16::from_be_bytes([header[6], header[7]]));
+        (header[0] == PLAIN
+            && position.is_whole()
+            && protocol != Self::ICMP
+            && total_len >= HEADER_LEN + protocol.header_len())
+        .then_some(protocol)
+    }
+
     #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)

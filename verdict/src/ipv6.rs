@@ -45,6 +45,19 @@ impl Network for Ipv6 {
         Class::of_icmpv6(kind)
     }
 
+    const HEADER_LEN: usize = HEADER_LEN;
+
+    #[inline(always)]
+    fn plain(header: &Self::Header) -> Option<IpProtocol> {
+        let protocol = IpProtocol(header[6]);
+        let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
+        (header[0] >> 4 == 6
+            && !is_extension(protocol.0)
+            && protocol != Self::ICMP
+            && payload_len >= protocol.header_len())
+        .then_some(protocol)
+    }
+
     #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)
@@ -149,15 +162,21 @@ fn extensions<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chai
         }
         count += 1;
     }
-    match next {
-        HOP_BY_HOP | DESTINATION_OPTIONS | ROUTING | FRAGMENT => Err(Reason::ExtensionDepth),
-        _ => Ok(Chain {
-            protocol: next,
-            transport: at,
-            position,
-            identification,
-        }),
+    if is_extension(next) {
+        return Err(Reason::ExtensionDepth);
     }
+    Ok(Chain {
+        protocol: next,
+        transport: at,
+        position,
+        identification,
+    })
+}
+
+/// Whether an extension header that is followed has this number.
+#[inline(always)]
+const fn is_extension(next: u8) -> bool {
+    matches!(next, HOP_BY_HOP | DESTINATION_OPTIONS | ROUTING | FRAGMENT)
 }
 
 #[inline(always)]

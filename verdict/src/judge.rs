@@ -122,6 +122,13 @@ pub trait Network: Family {
     /// Reason for a frame that ends within this header.
     const TRUNCATED: Reason;
 
+    /// Length of the header without options or extensions, bytes.
+    const HEADER_LEN: usize;
+
+    /// The protocol of a whole packet, other than ICMP, that has neither options nor extensions and
+    /// room for the transport header; `None` for all others.
+    fn plain(header: &Self::Header) -> Option<IpProtocol>;
+
     /// Reads the header at offset `at`.
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header>;
 

@@ -38,6 +38,7 @@ pub mod outbound;
 pub mod packet;
 pub mod reason;
 pub mod service;
+pub mod shortcut;
 pub mod table;
 #[cfg(test)]
 mod tests;

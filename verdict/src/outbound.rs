@@ -1,7 +1,7 @@
 //! The decision about a packet that goes out.
 
 use crate::{
-    endpoint::{self, Record},
+    endpoint::Record,
     ethernet::Frame,
     flow::{
         Flows, Half, Segment, follow,
@@ -147,7 +147,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
         let mut id = 0;
         let mut role = GOVERNING;
         if !to_group {
-            id = endpoint::find(tables, about.remote)?;
+            id = about.remote.endpoint(tables)?;
             if id != 0 {
                 role = Record::read(tables, policy, id)?.role();
             }
@@ -249,7 +249,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
             (true, false) => key.from_anywhere(),
             (false, _) => key,
         };
-        if follow::send(
+        if follow::send_or_open(
             self.flows,
             self.tables,
             &key,

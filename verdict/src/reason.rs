@@ -160,7 +160,7 @@ impl Reason {
 #[must_use]
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[repr(transparent)]
-pub struct Outcome(u64);
+pub struct Outcome(pub u64);
 
 impl Outcome {
     /// What is decided when there is no image to decide by.
@@ -187,14 +187,7 @@ impl Outcome {
         Self(((endpoint as u64) << 32) | (rule | reason.code() as u16) as u64)
     }
 
-    /// The outcome as a word.
-    #[inline(always)]
-    #[must_use]
-    pub const fn to_word(self) -> u64 {
-        self.0
-    }
-
-    /// The outcome that [`Outcome::to_word`] gave; `None` for an unknown reason.
+    /// The outcome in `word`; `None` for an unknown reason.
     #[must_use]
     pub fn from_word(word: u64) -> Option<Self> {
         Reason::from_code(Self(word).code()).map(|_| Self(word))
@@ -321,7 +314,7 @@ mod tests {
             ),
             (Reason::WrongMac, true, 511, 0xffff_ffff)
         );
-        assert_eq!(Outcome::from_word(outcome.to_word()), Some(outcome));
+        assert_eq!(Outcome::from_word(outcome.0), Some(outcome));
         assert_eq!(Outcome::from_word(0xff), None);
     }
 }

@@ -3,11 +3,12 @@
 use std::{fs::File, io, io::Read as _, time::Duration};
 
 use aya::maps::{Array, Map, MapData};
+use elsa::FrozenMap;
 use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use verdict::{
     flow::{
-        Entry, Flow, FlowSet, Flows, Key,
+        Entry, Flow, Flows, Key,
         entry::{tick, ticks},
         table::{self, WAYS},
     },
@@ -18,7 +19,7 @@ use verdict::{
 use super::{
     Datapath, LoadError, Pins,
     load::{map_failed, pinned_map},
-    maps::{FlowControlValue, FlowSetValue, name},
+    maps::{EntryValue, FlowControlValue, name},
 };
 
 /// Why the flows cannot be read.
@@ -39,10 +40,51 @@ pub fn now() -> Result<u32, FlowError> {
     Ok(tick(Duration::from(time).as_nanos() as u64))
 }
 
-/// The flows at one moment. In memory, and as good a table as the kernel's.
-#[derive(Debug)]
-pub struct Snapshot {
-    sets: Vec<FlowSet>,
+/// The places of a table.
+pub trait Places {
+    /// The place `index`; `None` past the end of the table, or if it cannot be read.
+    fn entry(&self, index: u32) -> Option<&Entry>;
+
+    /// Number of places.
+    fn count(&self) -> u32;
+}
+
+impl Places for Vec<Entry> {
+    fn entry(&self, index: u32) -> Option<&Entry> {
+        self.get(index as usize)
+    }
+
+    fn count(&self) -> u32 {
+        self.len() as u32
+    }
+}
+
+/// Places that are read out of the kernel's table when they are asked for, once each.
+pub struct OnDemand {
+    map: PlaceMap,
+    read: FrozenMap<u32, Box<Entry>>,
+}
+
+impl Places for OnDemand {
+    fn entry(&self, index: u32) -> Option<&Entry> {
+        if let Some(entry) = self.read.get(&index) {
+            return Some(entry);
+        }
+        let value = self.map.get(&index, 0).ok()?;
+        Some(
+            self.read
+                .insert(index, Box::new(Entry::from_words(value.0))),
+        )
+    }
+
+    fn count(&self) -> u32 {
+        self.map.len()
+    }
+}
+
+/// The flows at one moment: as good a table as the kernel's.
+pub struct Snapshot<P = Vec<Entry>> {
+    places: P,
     control: FlowControl,
     now: u32,
     writable: bool,
@@ -53,23 +95,23 @@ impl Snapshot {
     #[must_use]
     pub fn empty(sets: u32, control: FlowControl, now: u32) -> Self {
         Self {
-            sets: (0..sets).map(|_| FlowSet::default()).collect(),
+            places: (0..sets * WAYS).map(|_| Entry::default()).collect(),
             control,
             now,
             writable: true,
         }
     }
 
-    /// Reads the table pinned under `pins`.
+    /// Reads the whole table pinned under `pins`.
     pub fn read(pins: &Pins) -> Result<Self, FlowError> {
-        let map = set_map(pins)?;
-        let mut sets = Vec::with_capacity(map.len() as usize);
+        let map = place_map(pins)?;
+        let mut places = Vec::with_capacity(map.len() as usize);
         for index in 0..map.len() {
-            let set = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
-            sets.push(set.0.map(Entry::from_words));
+            let value = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
+            places.push(Entry::from_words(value.0));
         }
         Ok(Self {
-            sets,
+            places,
             control: control(pins)?,
             now: now()?,
             writable: false,
@@ -90,13 +132,13 @@ impl Snapshot {
     /// Places for flows.
     #[must_use]
     pub fn places(&self) -> usize {
-        self.sets.len() * WAYS as usize
+        self.places.len()
     }
 
     /// The flows that have not outlived their state by the image in `tables`, and how many ticks
     /// each has been idle. Fragments are none.
     pub fn alive<'a, T: Tables>(&'a self, tables: &'a T) -> impl Iterator<Item = (Flow, u32)> + 'a {
-        self.sets.iter().flatten().filter_map(|entry| {
+        self.places.iter().filter_map(|entry| {
             let flow = entry.read()?;
             let idle = flow.idle(self.now);
             let lasts = table::timeout(tables, flow.state.code()).ok()?;
@@ -109,10 +151,27 @@ impl Snapshot {
     pub const fn age(&self, flow: &Flow) -> u32 {
         self.now.wrapping_sub(flow.opened)
     }
+}
 
+impl Snapshot<OnDemand> {
+    /// The table pinned under `pins`, of which no more is read than is asked for.
+    pub fn open(pins: &Pins) -> Result<Self, FlowError> {
+        Ok(Self {
+            places: OnDemand {
+                map: place_map(pins)?,
+                read: FrozenMap::new(),
+            },
+            control: control(pins)?,
+            now: now()?,
+            writable: false,
+        })
+    }
+}
+
+impl<P: Places> Snapshot<P> {
     /// The table as a decision by the image in `tables` uses it.
     #[must_use]
-    pub const fn by<'a, T: Tables>(&'a self, tables: &'a T) -> ByImage<'a, T> {
+    pub const fn by<'a, T: Tables>(&'a self, tables: &'a T) -> ByImage<'a, P, T> {
         ByImage {
             snapshot: self,
             tables,
@@ -121,20 +180,18 @@ impl Snapshot {
 }
 
 /// A table of flows with the image that says how long they last.
-#[derive(Debug)]
-pub struct ByImage<'a, T> {
-    snapshot: &'a Snapshot,
+pub struct ByImage<'a, P, T> {
+    snapshot: &'a Snapshot<P>,
     tables: &'a T,
 }
 
-impl<T: Tables> Flows for ByImage<'_, T> {
+impl<P: Places, T: Tables> Flows for ByImage<'_, P, T> {
     fn entry(&self, index: u32) -> Option<&Entry> {
-        let set = self.snapshot.sets.get((index / WAYS) as usize)?;
-        set.get((index % WAYS) as usize)
+        self.snapshot.places.entry(index)
     }
 
     fn mask(&self) -> u32 {
-        (self.snapshot.sets.len() as u32).saturating_sub(1)
+        (self.snapshot.places.count() / WAYS).saturating_sub(1)
     }
 
     fn seed(&self) -> u64 {
@@ -157,13 +214,15 @@ impl<T: Tables> Flows for ByImage<'_, T> {
         table::search(self, key)
     }
 
-    fn choose(&self, key: &Key) -> u32 {
-        table::choose(self, self.tables, key)
+    fn choose(&self, hash: u64, kind: u8) -> u32 {
+        table::choose(self, self.tables, hash, kind)
     }
 }
 
+type PlaceMap = Array<MapData, EntryValue>;
+
 /// The table pinned under `pins`.
-fn set_map(pins: &Pins) -> Result<Array<MapData, FlowSetValue>, LoadError> {
+fn place_map(pins: &Pins) -> Result<PlaceMap, LoadError> {
     let map = pinned_map(pins, name::FLOWS)?;
     Map::Array(map).try_into().map_err(map_failed(name::FLOWS))
 }
@@ -183,6 +242,22 @@ pub fn control(pins: &Pins) -> Result<FlowControl, LoadError> {
     Ok(value.map_err(map_failed(name::FLOW_CONTROL))?.0)
 }
 
+/// Seed of the flows pinned under `pins`; a new one if there are none.
+pub(super) fn seed(pins: &Pins) -> Result<u64, LoadError> {
+    if pins.map(name::FLOW_CONTROL).exists() {
+        let seed = control(pins)?.seed;
+        if seed != 0 {
+            return Ok(seed);
+        }
+    }
+    let mut seed = [0; 8];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut seed))
+        .map_err(LoadError::Seed)?;
+    // 0 stands for none.
+    Ok(u64::from_ne_bytes(seed) | 1)
+}
+
 fn set_control(pins: &Pins, control: FlowControl) -> Result<(), LoadError> {
     control_map(pins)?
         .set(0, FlowControlValue(control), 0)
@@ -190,27 +265,22 @@ fn set_control(pins: &Pins, control: FlowControl) -> Result<(), LoadError> {
 }
 
 impl Datapath {
-    /// Gives a new table its seed.
-    pub(super) fn prepare_flows(&mut self) -> Result<(), LoadError> {
+    /// Remembers the seed of a new table.
+    pub(super) fn prepare_flows(&mut self, seed: u64) -> Result<(), LoadError> {
         let mut control = control(&self.pins)?;
-        if control.seed != 0 {
-            return Ok(());
+        if control.seed == 0 {
+            control.seed = seed;
+            set_control(&self.pins, control)?;
         }
-        let mut seed = [0; 8];
-        File::open("/dev/urandom")
-            .and_then(|mut file| file.read_exact(&mut seed))
-            .map_err(LoadError::Seed)?;
-        // 0 stands for none.
-        control.seed = u64::from_ne_bytes(seed) | 1;
-        set_control(&self.pins, control)
+        Ok(())
     }
 
     /// Forgets every flow.
     #[doc(hidden)]
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
-        let mut map = set_map(&self.pins)?;
+        let mut map = place_map(&self.pins)?;
         for index in 0..map.len() {
-            map.set(index, FlowSetValue::default(), 0)
+            map.set(index, EntryValue::default(), 0)
                 .map_err(map_failed(name::FLOWS))?;
         }
         Ok(())

@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use thiserror::Error;
 
+use super::clock;
+
 /// Oldest kernel that has everything the programs use, major and minor.
 const OLDEST: (u32, u32) = (5, 10);
 /// The kernel that has a clock which is cheap to read.
@@ -52,7 +54,9 @@ pub enum KernelError {
 /// What the running kernel can do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Features {
-    /// A clock that is cheap to read.
+    /// Jiffies in a second, where the kernel tells: the clock that is cheapest to read.
+    pub jiffies_per_second: Option<u32>,
+    /// The next cheapest clock.
     pub coarse_clock: bool,
     /// Frames of several buffers.
     pub multi_buffer: bool,
@@ -79,6 +83,7 @@ pub fn check_kernel() -> Result<Features, KernelError> {
         return Err(KernelError::NoBtf);
     }
     Ok(Features {
+        jiffies_per_second: clock::jiffies_per_second(),
         coarse_clock: version >= COARSE_CLOCK,
         multi_buffer: version >= MULTI_BUFFER,
         tcx: version >= TCX,

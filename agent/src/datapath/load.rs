@@ -9,12 +9,13 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use verdict::{
-    flow::table::WAYS,
+    flow::{entry::ticks_per_jiffy, table::WAYS},
     layout::{Control, MAX_FLOW_SETS},
     reason::Verdict,
 };
 
 use super::{
+    clock, flows,
     kernel::Features,
     maps::name,
     pins::{PinError, Pins},
@@ -176,7 +177,7 @@ impl Datapath {
             hook,
             features,
         };
-        datapath.prepare_flows()?;
+        datapath.prepare_flows(settings.flow_seed)?;
         Ok(datapath)
     }
 
@@ -243,6 +244,9 @@ pub(super) struct Settings {
     adopt: u8,
     flow_sets: u32,
     flow_sets_mask: u32,
+    flow_seed: u64,
+    initial_jiffies: u64,
+    ticks_per_jiffy: u64,
     control: u64,
 }
 
@@ -260,7 +264,7 @@ impl Settings {
     ) -> Result<Self, LoadError> {
         let flow_sets = if pins.map(name::FLOWS).exists() {
             let map = pinned_map(pins, name::FLOWS)?;
-            map.info().map_err(map_failed(name::FLOWS))?.max_entries()
+            map.info().map_err(map_failed(name::FLOWS))?.max_entries() / WAYS
         } else {
             flow_sets
         };
@@ -272,6 +276,7 @@ impl Settings {
         } else {
             Control::NONE.0
         };
+        let rate = features.jiffies_per_second;
         Ok(Self {
             multi_buffer: features.multi_buffer.into(),
             coarse_clock: features.coarse_clock.into(),
@@ -280,6 +285,9 @@ impl Settings {
             adopt: (purpose == Purpose::Adopt).into(),
             flow_sets,
             flow_sets_mask: flow_sets.saturating_sub(1),
+            flow_seed: flows::seed(pins)?,
+            initial_jiffies: rate.map_or(0, clock::initial_jiffies),
+            ticks_per_jiffy: rate.map_or(0, ticks_per_jiffy),
             control,
         })
     }
@@ -293,8 +301,11 @@ impl Settings {
         loader.override_global("OBSERVE", &self.observe, true);
         loader.override_global("ADOPT", &self.adopt, true);
         loader.override_global("FLOW_SETS_MASK", &self.flow_sets_mask, true);
+        loader.override_global("FLOW_SEED", &self.flow_seed, true);
+        loader.override_global("INITIAL_JIFFIES", &self.initial_jiffies, true);
+        loader.override_global("TICKS_PER_JIFFY", &self.ticks_per_jiffy, true);
         loader.override_global("CONTROL", &self.control, true);
-        loader.map_max_entries(name::FLOWS, self.flow_sets);
+        loader.map_max_entries(name::FLOWS, self.flow_sets * WAYS);
         for name in pinned {
             loader.map_pin_path(name, pins.map(name));
         }

@@ -5,7 +5,6 @@
 use aya::Pod;
 use verdict::{
     counters::{Count, EndpointCount},
-    flow::table::WAYS,
     image::Line,
     layout::{CHUNK_LINES, FlowControl},
 };
@@ -18,7 +17,7 @@ pub mod name {
     pub const FIRST: &str = "FIRST";
     /// Other chunks of images by slot.
     pub const IMAGES: &str = "IMAGES";
-    /// Sets of flows.
+    /// Places for flows.
     pub const FLOWS: &str = "FLOWS";
     /// What the agent tells about the flows.
     pub const FLOW_CONTROL: &str = "FLOW_CONTROL";
@@ -47,13 +46,13 @@ impl Chunk {
     }
 }
 
-/// A set of flows.
+/// A place for a flow.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]
-pub struct FlowSetValue(pub [[u64; 8]; WAYS as usize]);
+pub struct EntryValue(pub [u64; 8]);
 
 // SAFETY: an array of integers: no padding, every bit pattern is a value.
-unsafe impl Pod for FlowSetValue {}
+unsafe impl Pod for EntryValue {}
 
 /// What the agent tells about the flows.
 #[derive(Clone, Copy, Default)]

@@ -82,7 +82,7 @@ impl Enforcer {
             ifindex,
             vlan: None,
         };
-        let flows = Snapshot::read(self.datapath.pins())?;
+        let flows = Snapshot::open(self.datapath.pins())?;
         let flows = flows.by(&current.image);
         let host = match direction {
             Direction::In => inbound::judge(&frame, &current.image, &flows),

@@ -18,6 +18,7 @@ pub use compile::{CompileError, Facts, compile};
 pub use numbers::{Numbers, RuleName};
 use verdict::{
     address::{Ipv4, Ipv6},
+    endpoint,
     image::{Line, Missing, Tables},
     judge::protected,
     layout::CHUNK_LINES,
@@ -87,5 +88,13 @@ impl Tables for Image {
 
     fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
         protected(self, address)
+    }
+
+    fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
+        endpoint::find(self, address)
+    }
+
+    fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
+        endpoint::find(self, address)
     }
 }

@@ -21,6 +21,19 @@ pub const fn tick(nanoseconds: u64) -> u32 {
     (nanoseconds >> TICK_SHIFT) as u32
 }
 
+/// Ticks in a jiffy, in units of 2^-32.
+#[must_use]
+pub const fn ticks_per_jiffy(jiffies_per_second: u32) -> u64 {
+    (1_000_000_000 << (32 - TICK_SHIFT)) / jiffies_per_second as u64
+}
+
+/// The tick of a time in jiffies since boot.
+#[inline(always)]
+#[must_use]
+pub const fn tick_of_jiffies(jiffies: u64, ticks_per_jiffy: u64) -> u32 {
+    (jiffies.wrapping_mul(ticks_per_jiffy) >> 32) as u32
+}
+
 /// Ticks in which at least so many seconds pass; at most half of the ticks there are.
 #[must_use]
 pub const fn ticks(seconds: u32) -> u32 {
@@ -202,7 +215,7 @@ impl Entry {
 
     /// Ticks since the last packet.
     #[inline(always)]
-    pub(super) fn idle(&self, now: u32) -> u32 {
+    pub(crate) fn idle(&self, now: u32) -> u32 {
         idle(now, self.get(TIMES) as u32)
     }
 

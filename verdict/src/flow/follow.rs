@@ -130,11 +130,57 @@ fn tcp_flags(sent: Half, received: Half, segment: Segment) -> Result<u64, Reason
     checked(Half::SEEN | fin)
 }
 
+/// What a packet of the local side adds to its [`Half`]: flags, and for TCP the new mark.
+#[inline(always)]
+const fn sent(protocol: u8, segment: Segment) -> (u64, u16) {
+    let mut flags = if segment.has(RST) { Half::ENDED } else { 0 };
+    if protocol != IpProtocol::TCP.0 {
+        return (flags, 0);
+    }
+    if segment.has(FIN) {
+        flags |= Half::FIN;
+    }
+    if segment.has(ACK) {
+        (flags | Half::SEEN, upper(segment.acknowledgement))
+    } else {
+        (flags, upper(segment.sequence.wrapping_add(1)))
+    }
+}
+
+/// Notes a packet of `bytes` bytes from the local side of the flow in `entry`.
+///
+/// Returns `false` if it begins another connection between the same ends. The flow is then as
+/// before.
+#[inline(always)]
+pub fn send<F: Flows>(
+    flows: &F,
+    entry: &Entry,
+    protocol: u8,
+    segment: Segment,
+    bytes: u64,
+    now: u32,
+) -> bool {
+    let tcp = protocol == IpProtocol::TCP.0;
+    if tcp && segment.opens() && entry.received().has(Half::SEEN) {
+        return false;
+    }
+    if flows.writable() {
+        let (flags, mark) = sent(protocol, segment);
+        let mut half = entry.sent();
+        if tcp && segment.has(SYN | ACK) {
+            half = half.marked(mark);
+        }
+        entry.touch(now);
+        entry.set_sent(half.after(bytes, flags));
+    }
+    true
+}
+
 /// Notes a packet of `bytes` bytes from the local side, and opens the flow if there is none.
 ///
 /// Returns `false` if the table has no room for it.
 #[inline(always)]
-pub fn send<F: Flows, T: Tables>(
+pub fn send_or_open<F: Flows, T: Tables>(
     flows: &F,
     tables: &T,
     key: &Key,
@@ -142,36 +188,15 @@ pub fn send<F: Flows, T: Tables>(
     bytes: u64,
 ) -> Result<bool, Missing> {
     let now = flows.now();
-    let tcp = key.protocol() == IpProtocol::TCP.0;
-    let mut flags = if segment.has(RST) { Half::ENDED } else { 0 };
-    let mut mark = 0;
-    if tcp {
-        if segment.has(FIN) {
-            flags |= Half::FIN;
-        }
-        if segment.has(ACK) {
-            flags |= Half::SEEN;
-            mark = upper(segment.acknowledgement);
-        } else {
-            mark = upper(segment.sequence.wrapping_add(1));
-        }
+    let protocol = key.protocol();
+    if let Some(entry) = find(flows, tables, key, now)?
+        && send(flows, entry, protocol, segment, bytes, now)
+    {
+        return Ok(true);
     }
-    if let Some(entry) = find(flows, tables, key, now)? {
-        let again = tcp && segment.opens() && entry.received().has(Half::SEEN);
-        if !again {
-            if flows.writable() {
-                entry.touch(now);
-                let mut sent = entry.sent();
-                if tcp && segment.has(SYN | ACK) {
-                    sent = sent.marked(mark);
-                }
-                entry.set_sent(sent.after(bytes, flags));
-            }
-            return Ok(true);
-        }
-    }
+    let (mut flags, mark) = sent(protocol, segment);
     let mut received = 0;
-    if tcp && !segment.opens() {
+    if protocol == IpProtocol::TCP.0 && !segment.opens() {
         if !segment.continues() {
             // Nothing comes back to this.
             return Ok(true);

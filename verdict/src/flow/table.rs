@@ -6,6 +6,8 @@
 //! of the connection that has waited longest for its answer. One that has been answered is never
 //! given up.
 
+use core::hint::black_box;
+
 use super::{
     entry::{Entry, Half},
     key::{CONNECTION, Key},
@@ -14,9 +16,6 @@ use crate::image::{Missing, TIMEOUTS, Tables};
 
 /// Places in a set: 512 bytes.
 pub const WAYS: u32 = 8;
-
-/// A set of places.
-pub type FlowSet = [Entry; WAYS as usize];
 
 /// The table, in a kernel map or in memory.
 pub trait Flows {
@@ -43,7 +42,7 @@ pub trait Flows {
     fn search(&self, key: &Key) -> u32;
 
     /// [`choose`], by the image in force; likewise.
-    fn choose(&self, key: &Key) -> u32;
+    fn choose(&self, hash: u64, kind: u8) -> u32;
 }
 
 /// No place.
@@ -58,7 +57,7 @@ pub fn timeout<T: Tables>(tables: &T, state: u8) -> Result<u32, Missing> {
 
 /// Whether the flow in `entry` has outlived its state.
 #[inline(always)]
-fn expired<T: Tables>(entry: &Entry, tables: &T, now: u32) -> Result<bool, Missing> {
+pub fn expired<T: Tables>(entry: &Entry, tables: &T, now: u32) -> Result<bool, Missing> {
     Ok(entry.idle(now) > timeout(tables, entry.state())?)
 }
 
@@ -69,6 +68,16 @@ fn place(hash: u64, mask: u32, step: u32) -> u32 {
     let set = if step < WAYS { hash >> 40 } else { hash >> 20 };
     let way = ((hash >> 61) as u32 + step) & (WAYS - 1);
     (set as u32 & mask) * WAYS + way
+}
+
+/// The flow with `key`, alive or not, where its hash names; `None` if it is not there.
+#[inline(always)]
+pub fn at_home<'a, F: Flows>(flows: &'a F, key: &Key) -> Option<&'a Entry> {
+    let hash = key.hash(flows.seed());
+    match flows.entry(place(hash, flows.mask(), 0)) {
+        Some(home) if home.is(key, hash) => Some(home),
+        _ => flows.entry(flows.search(key)),
+    }
 }
 
 /// The place of the flow with `key`, alive or not; [`NOWHERE`] if there is none.
@@ -87,11 +96,10 @@ pub fn search<F: Flows>(flows: &F, key: &Key) -> u32 {
     NOWHERE
 }
 
-/// The place where the flow with `key` is to be put; [`NOWHERE`] if every one is taken by flows that
-/// are not given up.
+/// The place where a flow of this `kind` is to be put whose key has this `hash`; [`NOWHERE`] if every
+/// one is taken by flows that are not given up.
 #[inline(always)]
-pub fn choose<F: Flows, T: Tables>(flows: &F, tables: &T, key: &Key) -> u32 {
-    let hash = key.hash(flows.seed());
+pub fn choose<F: Flows, T: Tables>(flows: &F, tables: &T, hash: u64, kind: u8) -> u32 {
     let mask = flows.mask();
     let now = flows.now();
     let mut chosen = NOWHERE;
@@ -102,7 +110,7 @@ pub fn choose<F: Flows, T: Tables>(flows: &F, tables: &T, key: &Key) -> u32 {
         let Some(entry) = flows.entry(index) else {
             return NOWHERE;
         };
-        let cost = cost(entry, tables, key, now);
+        let cost = cost(entry, tables, kind, now);
         if cost < least {
             least = cost;
             chosen = index;
@@ -118,10 +126,12 @@ pub fn choose<F: Flows, T: Tables>(flows: &F, tables: &T, key: &Key) -> u32 {
 /// Cost of a flow that is not given up.
 const HELD: u64 = u64::MAX;
 
-/// What it would cost to give up the flow in `entry` for that with `key`.
+/// What it would cost to give up the flow in `entry` for one of this `kind`.
 #[inline(always)]
-fn cost<T: Tables>(entry: &Entry, tables: &T, key: &Key, now: u32) -> u64 {
-    if entry.is_empty() || expired(entry, tables, now).unwrap_or(false) {
+fn cost<T: Tables>(entry: &Entry, tables: &T, kind: u8, now: u32) -> u64 {
+    // Forgotten how it came about, so that the kernel's verifier follows what comes next only once.
+    let state = black_box(entry.state());
+    if entry.is_empty() || timeout(tables, state).is_ok_and(|lasts| entry.idle(now) > lasts) {
         return 0;
     }
     let fresh = u64::from(u32::MAX - entry.idle(now)) + 1;
@@ -129,7 +139,7 @@ fn cost<T: Tables>(entry: &Entry, tables: &T, key: &Key, now: u32) -> u64 {
         return fresh;
     }
     // Fragments never displace a connection.
-    if key.kind() == CONNECTION && !entry.received().has(Half::SEEN) {
+    if kind == CONNECTION && !entry.received().has(Half::SEEN) {
         return fresh + (1 << 32);
     }
     HELD
@@ -156,13 +166,14 @@ pub fn open<F: Flows>(flows: &F, key: &Key, now: u32, sent: Half, received: Half
     if !flows.writable() {
         return true;
     }
+    let hash = key.hash(flows.seed());
     let mut index = flows.search(key);
     if index == NOWHERE {
-        index = flows.choose(key);
+        index = flows.choose(hash, key.kind());
     }
     let Some(entry) = flows.entry(index) else {
         return false;
     };
-    entry.place(key, key.hash(flows.seed()), now, sent, received);
+    entry.place(key, hash, now, sent, received);
     true
 }

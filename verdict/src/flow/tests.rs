@@ -2,7 +2,7 @@ use std::{vec, vec::Vec};
 
 use super::{
     entry::{Entry, Half, TICK_SHIFT, tick, ticks},
-    follow::{Segment, receive, send},
+    follow::{Segment, receive, send_or_open},
     key::{CONNECTION, FRAGMENTS_IN, Key},
     table::{NOWHERE, WAYS, find, open, search},
 };
@@ -33,7 +33,7 @@ fn segment(flags: u8, sequence: u32, acknowledgement: u32) -> Segment {
 }
 
 fn sent(table: &Table, key: &Key, segment: Segment) -> bool {
-    send(table, &table.image, key, segment, 100).expect("all lines")
+    send_or_open(table, &table.image, key, segment, 100).expect("all lines")
 }
 
 fn found<'a>(table: &'a Table, key: &Key) -> Option<&'a Entry> {

@@ -12,9 +12,11 @@ use crate::{
     address::{Family, Ipv4, Ipv6},
     counters::RULES,
     ethernet,
+    flow::Entry,
     image::{HEADER, LENGTHS},
     inbound, outbound,
     reason::{Outcome, Reason, Verdict},
+    shortcut,
 };
 
 /// Values that steer the decision, one byte or two.
@@ -42,10 +44,11 @@ fn port() -> impl Strategy<Value = u16> {
 /// A network header with telling values in it; of both families, as the type decides later.
 fn network() -> impl Strategy<Value = Vec<u8>> {
     let v4 = (
-        select(vec![VIM, BOUND, OTHER, STRANGER]),
+        select(vec![VIM, BOUND, OTHER, STRANGER, HOST]),
         select(vec![
             HOST,
             HOST,
+            VIM,
             BROADCAST,
             STRANGER,
             Ipv4(0),
@@ -56,10 +59,11 @@ fn network() -> impl Strategy<Value = Vec<u8>> {
     )
         .prop_map(|(from, to, protocol, rest)| sample::ipv4(from, to, protocol, &rest));
     let v6 = (
-        select(vec![VIM6, sample::v6(0x666)]),
+        select(vec![VIM6, sample::v6(0x666), HOST6]),
         select(vec![
             HOST6,
             HOST6,
+            VIM6,
             sample::v6(9),
             Ipv6 {
                 high: 0xff02 << 48,
@@ -167,9 +171,24 @@ fn is_for_the_host(frame: &Bytes<'_>) -> bool {
     }
 }
 
+/// The frame that answers an untagged `frame`, where that has all headers.
+fn answer(mut frame: Vec<u8>) -> Vec<u8> {
+    let (addresses, len) = match frame.get(12..14) {
+        Some([0x08, 0]) => (26, 4),
+        Some([0x86, 0xdd]) => (22, 16),
+        _ => return frame,
+    };
+    let ports = addresses + 2 * len;
+    if frame.len() >= ports + 4 {
+        frame[addresses..ports].rotate_left(len);
+        frame[ports..ports + 4].rotate_left(2);
+    }
+    frame
+}
+
 fn check(outcome: Outcome, for_the_host: bool) {
     let (reason, rule, endpoint) = (outcome.reason(), outcome.rule(), outcome.endpoint());
-    assert!(Outcome::from_word(outcome.to_word()) == Some(outcome));
+    assert!(Outcome::from_word(outcome.0) == Some(outcome));
     assert!(u32::from(rule) < RULES);
     let parts = (rule != 0, endpoint != 0);
     match reason {
@@ -229,6 +248,34 @@ proptest! {
         let frame = Bytes { bytes: &bytes, vlan, ifindex };
         let flows = Table::new(1, image(audit));
         check(inbound::judge(&frame, &image(audit), &flows), is_for_the_host(&frame));
+    }
+
+    #[test]
+    fn the_shortcut_comes_to_the_same_end(
+        frames in vec_of((any_frame(), any::<bool>()), 1..6),
+        image in prop_oneof![damaged(), Just(image(false)), Just(image(true))],
+        vlan in proptest::option::of(select(vec![0, VLAN])),
+        ifindex in 5_u32..10,
+    ) {
+        let (quick, slow) = (Table::new(1, image.clone()), Table::new(1, image.clone()));
+        let answered = frames.iter().flat_map(|(bytes, inward)| {
+            [(bytes.clone(), *inward), (answer(bytes.clone()), !inward), (bytes.clone(), *inward)]
+        });
+        for (bytes, inward) in answered {
+            let frame = Bytes { bytes: &bytes, vlan, ifindex };
+            let (short, long) = if inward {
+                let short = shortcut::inbound(&frame, &image, &quick);
+                let long = |table| inbound::judge(&frame, &image, table);
+                (short.unwrap_or_else(|| long(&quick)), long(&slow))
+            } else {
+                let short = shortcut::outbound(&frame, &image, &quick);
+                let long = |table| outbound::judge(&frame, &image, table);
+                (short.unwrap_or_else(|| long(&quick)), long(&slow))
+            };
+            prop_assert_eq!(short, long);
+            let flows = |table: &Table| table.places.iter().map(Entry::read).collect::<Vec<_>>();
+            prop_assert_eq!(flows(&quick), flows(&slow));
+        }
     }
 
     #[test]

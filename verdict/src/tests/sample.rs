@@ -4,10 +4,10 @@ use std::{vec, vec::Vec};
 
 use crate::{
     address::{Family, Ipv4, Ipv6},
-    endpoint::{BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
+    endpoint::{self, BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
     ethernet::{VlanTags, mac_word},
     flow::{
-        Entry, FlowSet, Flows, Key, State,
+        Entry, Flows, Key, State,
         table::{self, WAYS},
     },
     image::{
@@ -116,6 +116,14 @@ impl Tables for Image {
     fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
         protected(self, address)
     }
+
+    fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
+        endpoint::find(self, address)
+    }
+
+    fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
+        endpoint::find(self, address)
+    }
 }
 
 /// Ticks that every state of a flow lasts.
@@ -123,7 +131,7 @@ pub const LASTS: u32 = 100;
 
 /// A table of flows at a time of its own.
 pub struct Table {
-    pub sets: Vec<FlowSet>,
+    pub places: Vec<Entry>,
     pub image: Image,
     pub now: u32,
     pub adopting: bool,
@@ -134,7 +142,9 @@ impl Table {
     /// An empty table of `sets` sets, by `image`.
     pub fn new(sets: usize, image: Image) -> Self {
         Self {
-            sets: (0..sets).map(|_| FlowSet::default()).collect(),
+            places: (0..sets * WAYS as usize)
+                .map(|_| Entry::default())
+                .collect(),
             image,
             now: 1000,
             adopting: false,
@@ -145,13 +155,11 @@ impl Table {
 
 impl Flows for Table {
     fn entry(&self, index: u32) -> Option<&Entry> {
-        self.sets
-            .get((index / WAYS) as usize)?
-            .get((index % WAYS) as usize)
+        self.places.get(index as usize)
     }
 
     fn mask(&self) -> u32 {
-        self.sets.len() as u32 - 1
+        self.places.len() as u32 / WAYS - 1
     }
 
     fn seed(&self) -> u64 {
@@ -174,8 +182,8 @@ impl Flows for Table {
         table::search(self, key)
     }
 
-    fn choose(&self, key: &Key) -> u32 {
-        table::choose(self, &self.image, key)
+    fn choose(&self, hash: u64, kind: u8) -> u32 {
+        table::choose(self, &self.image, hash, kind)
     }
 }
 

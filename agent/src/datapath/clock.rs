@@ -1,0 +1,91 @@
+//! How fast the kernel counts jiffies, the clock that a program reads without a call.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+};
+
+/// Jiffies in a second, as kernels are configured (`kernel/Kconfig.hz`).
+const RATES: [u32; 9] = [100, 128, 200, 250, 256, 300, 500, 1000, 1024];
+
+/// What the kernel counts from is 300 seconds before this, so that what cannot wrap around shows
+/// soon (`INITIAL_JIFFIES`, linux/jiffies.h).
+const WRAP: i128 = 1 << 32;
+
+/// How far jiffies and the monotonic clock may lie apart, ns: they do not start at once.
+const TOLERANCE: i128 = 1_000_000_000;
+
+/// Jiffies in a second; `None` if the kernel does not tell.
+#[must_use]
+pub fn jiffies_per_second() -> Option<u32> {
+    read(BufReader::new(File::open("/proc/timer_list").ok()?))
+}
+
+/// Jiffies at the start of the monotonic clock.
+#[must_use]
+pub const fn initial_jiffies(per_second: u32) -> u64 {
+    WRAP as u64 - 300 * per_second as u64
+}
+
+/// Finds the rate by the time and the jiffies that `list`, the text of `/proc/timer_list`, tells.
+fn read(list: impl BufRead) -> Option<u32> {
+    let mut now: Option<i128> = None;
+    for line in list.lines() {
+        let line = line.ok()?;
+        if let Some(rest) = line.strip_prefix("now at ") {
+            now = rest.split(' ').next()?.parse().ok();
+        } else if let Some(jiffies) = line.strip_prefix("jiffies: ") {
+            return rate(now?, jiffies.parse().ok()?);
+        }
+    }
+    None
+}
+
+/// The one rate at which the kernel has counted so many `jiffies` at `now`, ns; `None` if there are
+/// several, as there are 300 seconds after the start.
+fn rate(now: i128, jiffies: i128) -> Option<u32> {
+    let fits = |&rate: &u32| {
+        let rate = i128::from(rate);
+        let then = (jiffies - WRAP) * 1_000_000_000 / rate + 300 * 1_000_000_000;
+        (then - now).abs() < TOLERANCE
+    };
+    let mut fitting = RATES.into_iter().filter(fits);
+    let first = fitting.next();
+    first.filter(|_| fitting.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "Timer List Version: v0.10\nHRTIMER_MAX_CLOCK_BASES: 8\n\
+        now at 30082575963889 nsecs\n\ncpu: 0\nactive timers:\n #0: <0>, tick, S:01\n\
+        jiffies: 4302412904\n";
+
+    #[test]
+    fn the_rate_is_found_in_the_list_of_timers() {
+        assert_eq!(read(LIST.as_bytes()), Some(250));
+        assert_eq!(read(&LIST.as_bytes()[..80]), None);
+        assert_eq!(read("jiffies: 1\n".as_bytes()), None);
+    }
+
+    #[test]
+    fn every_rate_is_found_whenever_it_can_be() {
+        for wanted in RATES {
+            for seconds in [1, 100, 200, 400, 1000, 1_000_000, 100_000_000] {
+                let jiffies = i128::from(initial_jiffies(wanted)) + seconds * i128::from(wanted);
+                let now = seconds * 1_000_000_000 + 144_000_000;
+                let expected = Some(wanted);
+                assert_eq!(rate(now, jiffies), expected, "{wanted} after {seconds} s");
+            }
+        }
+        assert_eq!(rate(300 * 1_000_000_000, WRAP), None, "all are alike then");
+    }
+
+    #[test]
+    fn this_kernel_tells() {
+        if File::open("/proc/timer_list").is_ok() {
+            assert!(jiffies_per_second().is_some());
+        }
+    }
+}
