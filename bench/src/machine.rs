@@ -8,6 +8,8 @@ use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unsha
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use crate::memory;
+
 /// Where a file system for pins is mounted that only this process sees.
 pub const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";
 
@@ -27,7 +29,12 @@ pub struct Machine {
     pub hypervisor: bool,
     /// The kernel's release.
     pub kernel: String,
+    /// Nanoseconds of a read of one of [`READ_LINES`] cache lines.
+    pub random_read_ns: u32,
 }
+
+/// Cache lines that a large table has, 6.4 MB.
+pub const READ_LINES: usize = 100_000;
 
 impl Machine {
     /// Looks at this machine.
@@ -45,6 +52,7 @@ impl Machine {
                 .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
                 .map_or_else(|_| unknown(), |text| text.trim().to_owned()),
+            random_read_ns: memory::random_read_ns(READ_LINES),
         }
     }
 }

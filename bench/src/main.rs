@@ -6,6 +6,7 @@ mod case;
 mod driver;
 mod family;
 mod machine;
+mod memory;
 mod ours;
 mod report;
 mod rounds;

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use serde::Serialize;
 
 use crate::case::Kind;
-use crate::machine::Machine;
+use crate::machine::{Machine, READ_LINES};
 use crate::ours::NAME;
 use crate::rounds::{Case, Floor, Measured, PACKETS};
 use crate::xdp_filter::Variant;
@@ -109,11 +109,18 @@ impl Display for Report {
             last_cache,
             hypervisor,
             kernel,
+            random_read_ns,
         } = &self.machine;
         let virtual_machine = if *hypervisor { ", virtual" } else { "" };
         writeln!(
             f,
             "\n{processor}, {last_cache} of last cache, core {core} of {cores}{virtual_machine}; Linux {kernel}"
+        )?;
+        writeln!(
+            f,
+            "a read of one of {} cache lines, {} MB in all, takes {random_read_ns} ns",
+            grouped(READ_LINES as u32),
+            READ_LINES * 64 / 1_000_000
         )?;
         writeln!(
             f,

@@ -6,7 +6,7 @@ use clap::Args;
 use manoward::{
     control::api,
     datapath::{Attachment, Hook, HookMode},
-    policy::Mode,
+    policy::{Mode, Outbound},
 };
 
 use super::{
@@ -112,8 +112,13 @@ fn in_seconds(time: &str) -> String {
 }
 
 fn in_force(policy: &api::PolicyInForce) -> String {
+    let meaning = match policy.outbound {
+        Outbound::Enforce => "",
+        Outbound::Audit => " (connections that no rule permits are counted, and pass)",
+        Outbound::Any => " (the host may connect to anyone)",
+    };
     format!(
-        "{}, serial {}, mode {}, outbound {}",
+        "{}, serial {}, mode {}, outbound {}{meaning}",
         policy.name, policy.serial, policy.mode, policy.outbound
     )
 }

@@ -11,7 +11,7 @@ use verdict::{
 
 use super::{Current, Enforcer};
 use crate::{
-    control::api::{Explanation, Question},
+    control::api::{Explanation, Question, Way},
     datapath::{
         ExplainError, Explainer, LoadError, Program,
         flows::{FlowError, Snapshot},
@@ -171,7 +171,7 @@ fn frame(question: &Question, current: &Current) -> Result<(Vec<u8>, Option<Stri
             mac,
             vlan,
             interface,
-            direction: _,
+            direction,
         } => {
             let number =
                 protocol::number(named).ok_or_else(|| AnswerError::Protocol(named.clone()))?;
@@ -184,10 +184,14 @@ fn frame(question: &Question, current: &Current) -> Result<(Vec<u8>, Option<Stri
                 mac: mac.as_deref().map(parse_mac).transpose()?,
                 vlan: vlan.as_deref().map(parse_vlan).transpose()?,
             };
-            let policy = &current.validated.policy;
-            let bound =
-                covering(policy, *from).and_then(|found| found.endpoint.binding.interface.clone());
-            Ok((packet.frame(policy)?, interface.clone().or(bound)))
+            // Bindings say where an endpoint's packets come from; the host's own have none.
+            let sender = match direction {
+                Way::In => covering(&current.validated.policy, *from),
+                Way::Out => None,
+            };
+            let binding = sender.map(|found| &found.endpoint.binding);
+            let bound = binding.and_then(|binding| binding.interface.clone());
+            Ok((packet.frame(binding)?, interface.clone().or(bound)))
         }
     }
 }

@@ -35,11 +35,11 @@ pub fn check(
         vlan: None,
     };
     // Mixed families are no connection.
-    let Ok(bytes) = packet.frame(policy) else {
+    let binding = covering(policy, packet.from).map(|found| &found.endpoint.binding);
+    let Ok(bytes) = packet.frame(binding) else {
         return Ok(());
     };
-    let bound =
-        covering(policy, packet.from).and_then(|found| found.endpoint.binding.interface.as_ref());
+    let bound = binding.and_then(|binding| binding.interface.as_ref());
     let arrivals = bound.and_then(|interface| facts.arrivals.get(interface));
     let ifindex = arrivals
         .and_then(|indexes| indexes.first())

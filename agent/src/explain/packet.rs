@@ -6,10 +6,9 @@ use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, SingleVlanHeader, VlanI
 use thiserror::Error;
 use verdict::transport::IpProtocol;
 
-use super::covering;
 use crate::{
     frame::{ether_type, ip_header},
-    policy::{Policy, Vlan},
+    policy::{Binding, Vlan},
 };
 
 /// Source MAC address of packets that nothing else is known of; locally administered.
@@ -67,9 +66,8 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// The packet as a frame, with what it does not say taken from the binding of its endpoint.
-    pub fn frame(&self, policy: &Policy) -> Result<Vec<u8>, PacketError> {
-        let binding = covering(policy, self.from).map(|found| &found.endpoint.binding);
+    /// The packet as a frame, with what it does not say taken from `binding`, that of its sender.
+    pub fn frame(&self, binding: Option<&Binding>) -> Result<Vec<u8>, PacketError> {
         let mac = self
             .mac
             .or(binding.and_then(|binding| binding.mac))
