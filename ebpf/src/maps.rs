@@ -12,10 +12,12 @@ use verdict::{
     address::{Ipv4, Ipv6},
     counters::{self, Count, Direction, EndpointCount},
     endpoint,
+    enrolment::{self, Limit},
     flow::{Entry, Flows, Key, table},
     image::{Line, Missing, Tables},
     judge::protected,
     layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
+    lease::{self, Lease, Leases},
     reason::{Outcome, Verdict},
 };
 
@@ -52,6 +54,15 @@ static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMap
 /// agent.
 #[btf_map]
 static FLOWS: Array<Entry, 1, MMAPABLE> = Array::new();
+
+/// Key: number of a place for a lease. Written by the agent, read by every packet of an endpoint that
+/// has to hold one.
+#[btf_map]
+static LEASES: Array<Lease, { lease::PLACES as usize }, MMAPABLE> = Array::new();
+
+/// Key: number of a limit of enrolments. Written by the programs.
+#[btf_map]
+static LIMITS: Array<Limit, { enrolment::LIMITS as usize }> = Array::new();
 
 /// Key 0: what the agent tells about the table of flows. Never changes while there are flows, but
 /// for the deadline.
@@ -199,7 +210,43 @@ impl OpenFlows {
     }
 }
 
+impl Leases for OpenFlows {
+    #[inline(always)]
+    fn lease(&self, index: u32) -> Option<&Lease> {
+        LEASES.get(index)
+    }
+
+    #[inline(always)]
+    fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
+        search_lease_ipv4(address.0)
+    }
+
+    #[inline(always)]
+    fn search_lease_ipv6(&self, address: Ipv6) -> u32 {
+        search_lease_ipv6(address.high, address.low)
+    }
+}
+
+/// [`lease::search`] for an IPv4 address.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn search_lease_ipv4(address: u32) -> u32 {
+    lease::search(&OpenFlows, Ipv4(address))
+}
+
+/// [`lease::search`] for an IPv6 address.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn search_lease_ipv6(high: u64, low: u64) -> u32 {
+    lease::search(&OpenFlows, Ipv6 { high, low })
+}
+
 impl Flows for OpenFlows {
+    #[inline(always)]
+    fn limit(&self, index: u32) -> Option<&Limit> {
+        LIMITS.get(index)
+    }
+
     #[inline(always)]
     fn entry(&self, index: u32) -> Option<&Entry> {
         FLOWS.get(index)

@@ -1,6 +1,9 @@
 //! IPv4 and IPv6 addresses as the tables hold them, behind one trait.
 
-use crate::image::{DIRECT_IPV4, DIRECT_IPV6, FILTER_BITS, Line, Missing, Tables, word};
+use crate::{
+    image::{DIRECT_IPV4, DIRECT_IPV6, FILTER_BITS, Line, Missing, Tables, word},
+    lease::Leases,
+};
 
 /// Value of a protected unicast address.
 pub const PROTECTED_UNICAST: u32 = 1;
@@ -60,6 +63,9 @@ pub trait Family: Copy + Eq {
 
     /// The endpoint whose longest prefix in `tables` covers this address; 0 if none does.
     fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
+
+    /// The place of the lease at this address; [`NOWHERE`](crate::lease::NOWHERE) if there is none.
+    fn search_lease<L: Leases>(self, leases: &L) -> u32;
 
     /// Whether the address names a group: multicast, or a limited broadcast.
     fn is_group(self) -> bool;
@@ -191,6 +197,11 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
+    fn search_lease<L: Leases>(self, leases: &L) -> u32 {
+        leases.search_lease_ipv4(self)
+    }
+
+    #[inline(always)]
     fn is_link_local(self) -> bool {
         self.0 >> 16 == 0xa9fe
     }
@@ -276,6 +287,11 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
         tables.endpoint_ipv6(self)
+    }
+
+    #[inline(always)]
+    fn search_lease<L: Leases>(self, leases: &L) -> u32 {
+        leases.search_lease_ipv6(self)
     }
 
     #[inline(always)]

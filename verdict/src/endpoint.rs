@@ -22,6 +22,8 @@ pub const BOUND_MAC: u8 = 1;
 pub const BOUND_VLAN: u8 = 2;
 /// An endpoint is bound to interfaces.
 pub const BOUND_INTERFACE: u8 = 4;
+/// An endpoint has to hold a lease.
+pub const BOUND_LEASE: u8 = 8;
 
 /// An endpoint as the image holds it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,7 +69,14 @@ impl Record {
         (self.identity >> ROLE_SHIFT) as u8
     }
 
-    /// Checks that the packet comes from where the endpoint is bound to.
+    /// Whether the endpoint has to prove who it is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn needs_lease(self) -> bool {
+        (self.identity >> BOUND_SHIFT) as u8 & BOUND_LEASE != 0
+    }
+
+    /// Checks that the packet comes from where the endpoint is bound to, whatever it has proven.
     ///
     /// # Errors
     ///
@@ -80,7 +89,7 @@ impl Record {
         frame: &Frame,
     ) -> Result<(), Reason> {
         let bound = (self.identity >> BOUND_SHIFT) as u8;
-        if bound == 0 {
+        if bound & !BOUND_LEASE == 0 {
             return Ok(());
         }
         if bound & BOUND_MAC != 0 {

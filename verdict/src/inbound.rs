@@ -3,10 +3,11 @@
 use crate::{
     address::PROTECTED_GUEST,
     endpoint::Record,
+    enrolment,
     ethernet::Frame,
     flow::{
         Entry, Flows, Half, follow,
-        key::{CONNECTION, FRAGMENTS_IN},
+        key::{CONNECTION, ENROLMENT, FRAGMENTS_IN},
         table::{find, open},
     },
     icmp::{self, Class},
@@ -15,6 +16,7 @@ use crate::{
         self, Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
         TO_GROUP, Way, as_first_fragment, destination, first_fragment, pass, quotation, ungoverned,
     },
+    lease::{self, Origin},
     packet::Packet,
     reason::{Outcome, Reason},
     service::{GOVERNING, Rule, Service},
@@ -180,13 +182,23 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             // An error comes from a router, whose MAC address says nothing about the peer.
             if about.about != QUOTED {
                 bound = record.check(self.packet, tables, self.frame);
+                if record.needs_lease() && bound.is_ok() {
+                    bound = lease::check(self.flows, id, about.remote, self.packet, self.frame);
+                    if asked.is_enrolment() {
+                        return self.enrol(about, asked, id, role, bound.is_ok());
+                    }
+                }
             }
         }
         if about.about == LATER_FRAGMENT {
             return self.follow_first_fragment(about, id, role, bound);
         }
         if asked.is_inbound() {
-            let rule = asked.inbound(tables, policy, role)?;
+            let mut rule = asked.inbound(tables, policy, role)?;
+            if asked.is_enrolment() && bound.is_ok() {
+                // Whoever need not prove who it is has no business where that is done.
+                rule = Rule::NONE;
+            }
             if id != 0 && rule.id() != 0 {
                 return Ok(match bound {
                     Ok(()) if about.about == QUOTED => rule.permit(Reason::IcmpError, id),
@@ -248,6 +260,30 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             return self.refuse(about, asked, answered, id);
         }
         Ok(rule.violated(Reason::NoFlow, id))
+    }
+
+    /// Decides about a datagram of an endpoint that proves who it is.
+    #[inline(always)]
+    fn enrol(
+        &self,
+        about: &Conversation<A>,
+        asked: Service,
+        id: u32,
+        role: u8,
+        proven: bool,
+    ) -> Result<Outcome, Reason> {
+        let rule = asked.inbound(self.tables, self.policy, role)?;
+        if rule.id() == 0 {
+            return self.refuse(about, asked, Service::NONE, id);
+        }
+        let key = about.key(ENROLMENT);
+        let origin = Origin::of(self.packet, self.frame);
+        let admitted =
+            enrolment::admit(self.tables, self.flows, &key, about.remote, origin, proven);
+        Ok(match admitted {
+            Ok(()) => rule.permit(Reason::Permitted, id),
+            Err(reason) => rule.violated(reason, id),
+        })
     }
 
     /// The drop of a packet that no rule lets in, under the rule that governs it, if one does.

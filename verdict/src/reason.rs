@@ -121,6 +121,12 @@ reasons! {
     IcmpRedirect = 44, "icmp-redirect";
     /// Neighbour or listener discovery that breaks RFC 4861 or RFC 3810.
     DiscoveryInvalid = 45, "discovery-invalid";
+    /// The endpoint has not proven who it is, or its proof was ended.
+    NoLease = 46, "no-lease";
+    /// The endpoint's proof has run out.
+    LeaseExpired = 47, "lease-expired";
+    /// More enrolment datagrams than a proof takes.
+    RateLimited = 48, "rate-limited";
 }
 
 impl Reason {

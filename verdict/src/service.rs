@@ -69,6 +69,7 @@ impl Place {
 pub struct Service(pub u16);
 
 impl Service {
+    const ENROLMENT: u16 = 1 << 13;
     const OUTBOUND: u16 = 1 << 14;
     const INBOUND: u16 = 1 << 15;
 
@@ -81,6 +82,19 @@ impl Service {
         let inbound = if inbound { Self::INBOUND } else { 0 };
         let outbound = if outbound { Self::OUTBOUND } else { 0 };
         Self(number | inbound | outbound)
+    }
+
+    /// The service with which endpoints prove who they are.
+    #[must_use]
+    pub const fn enrolment(number: u16) -> Self {
+        Self(number | Self::INBOUND | Self::ENROLMENT)
+    }
+
+    /// Whether endpoints prove with it who they are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_enrolment(self) -> bool {
+        self.0 & Self::ENROLMENT != 0
     }
 
     /// The service at `place`.

@@ -20,6 +20,7 @@ use crate::{
     },
     image::{Header, Modes, Tables},
     judge::{Destination, Ends, Network, destination, pass, ungoverned},
+    lease,
     packet::Packet,
     reason::{Outcome, Reason},
     service::{GOVERNING, Rule, Service},
@@ -105,6 +106,9 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
             Some(pass(Reason::Unprotected, 0))
         };
     }
+    if asked.is_enrolment() {
+        return None;
+    }
     let unruled = policy.flags().modes().has(Modes::UNRULED_FLOWS);
     let mut answered = Service::NONE;
     if !asked.is_inbound() {
@@ -130,7 +134,10 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
     if role == GOVERNING {
         return None;
     }
-    let bound = record.check(packet, tables, frame);
+    let mut bound = record.check(packet, tables, frame);
+    if record.needs_lease() && bound.is_ok() {
+        bound = lease::check(flows, id, remote, packet, frame);
+    }
     if asked.is_inbound() {
         let rule = asked.inbound(tables, policy, role).ok()?;
         if rule.id() == 0 {

@@ -82,6 +82,8 @@ impl Explainer {
             name::FIRST,
             name::IMAGES,
             name::FLOWS,
+            name::LEASES,
+            name::LIMITS,
             name::FLOW_CONTROL,
         ];
         let mut loader = settings.loader(pins, &shared);

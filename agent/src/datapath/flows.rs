@@ -2,11 +2,16 @@
 
 use std::{fs::File, io, io::Read as _, time::Duration};
 
-use aya::maps::{Array, Map, MapData};
+use aya::{
+    Pod,
+    maps::{Array, Map, MapData},
+};
 use elsa::FrozenMap;
 use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use verdict::{
+    address::{Ipv4, Ipv6},
+    enrolment::{self, Limit},
     flow::{
         Entry, Flow, Flows, Key,
         entry::{tick, ticks},
@@ -14,12 +19,13 @@ use verdict::{
     },
     image::Tables,
     layout::FlowControl,
+    lease::{self, Lease, Leases},
 };
 
 use super::{
     Datapath, LoadError, Pins,
     load::{map_failed, pinned_map},
-    maps::{EntryValue, FlowControlValue, name},
+    maps::{FlowControlValue, LineValue, name},
 };
 
 /// Why the flows cannot be read.
@@ -40,50 +46,97 @@ pub fn now() -> Result<u32, FlowError> {
     Ok(tick(Duration::from(time).as_nanos() as u64))
 }
 
-/// The places of a table.
+/// What changes while a policy is in force: flows, leases, and limits of enrolments.
 pub trait Places {
-    /// The place `index`; `None` past the end of the table, or if it cannot be read.
+    /// The place `index` for a flow; `None` past the end of the table, or if it cannot be read.
     fn entry(&self, index: u32) -> Option<&Entry>;
 
-    /// Number of places.
+    /// The place `index` for a lease, likewise.
+    fn lease(&self, index: u32) -> Option<&Lease>;
+
+    /// The limit `index`, likewise.
+    fn limit(&self, index: u32) -> Option<&Limit>;
+
+    /// Number of places for flows.
     fn count(&self) -> u32;
 }
 
-impl Places for Vec<Entry> {
+/// Places in memory.
+#[derive(Debug, Default)]
+pub struct InMemory {
+    flows: Vec<Entry>,
+    leases: Vec<Lease>,
+    limits: Vec<Limit>,
+}
+
+impl Places for InMemory {
     fn entry(&self, index: u32) -> Option<&Entry> {
-        self.get(index as usize)
+        self.flows.get(index as usize)
+    }
+
+    fn lease(&self, index: u32) -> Option<&Lease> {
+        self.leases.get(index as usize)
+    }
+
+    fn limit(&self, index: u32) -> Option<&Limit> {
+        self.limits.get(index as usize)
     }
 
     fn count(&self) -> u32 {
-        self.len() as u32
+        self.flows.len() as u32
     }
 }
 
-/// Places that are read out of the kernel's table when they are asked for, once each.
+/// Places that are read out of the kernel's tables when they are asked for, once each.
 pub struct OnDemand {
-    map: PlaceMap,
-    read: FrozenMap<u32, Box<Entry>>,
+    flows: Read<LineValue, Entry>,
+    leases: Read<LineValue, Lease>,
+    limits: Read<u64, Limit>,
+}
+
+/// A table of the kernel's, and what has been read of it.
+struct Read<V: Pod, T> {
+    map: Array<MapData, V>,
+    read: FrozenMap<u32, Box<T>>,
+}
+
+impl<V: Pod, T> Read<V, T> {
+    fn open(pins: &Pins, name: &'static str) -> Result<Self, LoadError> {
+        Ok(Self {
+            map: array(pins, name)?,
+            read: FrozenMap::new(),
+        })
+    }
+
+    fn get(&self, index: u32, new: impl FnOnce(V) -> T) -> Option<&T> {
+        if let Some(known) = self.read.get(&index) {
+            return Some(known);
+        }
+        let value = self.map.get(&index, 0).ok()?;
+        Some(self.read.insert(index, Box::new(new(value))))
+    }
 }
 
 impl Places for OnDemand {
     fn entry(&self, index: u32) -> Option<&Entry> {
-        if let Some(entry) = self.read.get(&index) {
-            return Some(entry);
-        }
-        let value = self.map.get(&index, 0).ok()?;
-        Some(
-            self.read
-                .insert(index, Box::new(Entry::from_words(value.0))),
-        )
+        self.flows.get(index, |value| Entry::from_words(value.0))
+    }
+
+    fn lease(&self, index: u32) -> Option<&Lease> {
+        self.leases.get(index, |value| Lease::from_words(value.0))
+    }
+
+    fn limit(&self, index: u32) -> Option<&Limit> {
+        self.limits.get(index, Limit::from_word)
     }
 
     fn count(&self) -> u32 {
-        self.map.len()
+        self.flows.map.len()
     }
 }
 
-/// The flows at one moment: as good a table as the kernel's.
-pub struct Snapshot<P = Vec<Entry>> {
+/// What changes while a policy is in force, at one moment: as good as the kernel's own.
+pub struct Snapshot<P = InMemory> {
     places: P,
     control: FlowControl,
     now: u32,
@@ -95,23 +148,30 @@ impl Snapshot {
     #[must_use]
     pub fn empty(sets: u32, control: FlowControl, now: u32) -> Self {
         Self {
-            places: (0..sets * WAYS).map(|_| Entry::default()).collect(),
+            places: InMemory {
+                flows: (0..sets * WAYS).map(|_| Entry::default()).collect(),
+                leases: (0..lease::PLACES).map(|_| Lease::default()).collect(),
+                limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
+            },
             control,
             now,
             writable: true,
         }
     }
 
-    /// Reads the whole table pinned under `pins`.
+    /// Reads all flows pinned under `pins`, and nothing else.
     pub fn read(pins: &Pins) -> Result<Self, FlowError> {
         let map = place_map(pins)?;
-        let mut places = Vec::with_capacity(map.len() as usize);
+        let mut flows = Vec::with_capacity(map.len() as usize);
         for index in 0..map.len() {
             let value = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
-            places.push(Entry::from_words(value.0));
+            flows.push(Entry::from_words(value.0));
         }
         Ok(Self {
-            places,
+            places: InMemory {
+                flows,
+                ..InMemory::default()
+            },
             control: control(pins)?,
             now: now()?,
             writable: false,
@@ -132,13 +192,13 @@ impl Snapshot {
     /// Places for flows.
     #[must_use]
     pub fn places(&self) -> usize {
-        self.places.len()
+        self.places.flows.len()
     }
 
     /// The flows that have not outlived their state by the image in `tables`, and how many ticks
     /// each has been idle. Fragments are none.
     pub fn alive<'a, T: Tables>(&'a self, tables: &'a T) -> impl Iterator<Item = (Flow, u32)> + 'a {
-        self.places.iter().filter_map(|entry| {
+        self.places.flows.iter().filter_map(|entry| {
             let flow = entry.read()?;
             let idle = flow.idle(self.now);
             let lasts = table::timeout(tables, flow.state.code()).ok()?;
@@ -154,12 +214,13 @@ impl Snapshot {
 }
 
 impl Snapshot<OnDemand> {
-    /// The table pinned under `pins`, of which no more is read than is asked for.
+    /// What is pinned under `pins`, of which no more is read than is asked for.
     pub fn open(pins: &Pins) -> Result<Self, FlowError> {
         Ok(Self {
             places: OnDemand {
-                map: place_map(pins)?,
-                read: FrozenMap::new(),
+                flows: Read::open(pins, name::FLOWS)?,
+                leases: Read::open(pins, name::LEASES)?,
+                limits: Read::open(pins, name::LIMITS)?,
             },
             control: control(pins)?,
             now: now()?,
@@ -185,9 +246,27 @@ pub struct ByImage<'a, P, T> {
     tables: &'a T,
 }
 
+impl<P: Places, T: Tables> Leases for ByImage<'_, P, T> {
+    fn lease(&self, index: u32) -> Option<&Lease> {
+        self.snapshot.places.lease(index)
+    }
+
+    fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
+        lease::search(self, address)
+    }
+
+    fn search_lease_ipv6(&self, address: Ipv6) -> u32 {
+        lease::search(self, address)
+    }
+}
+
 impl<P: Places, T: Tables> Flows for ByImage<'_, P, T> {
     fn entry(&self, index: u32) -> Option<&Entry> {
         self.snapshot.places.entry(index)
+    }
+
+    fn limit(&self, index: u32) -> Option<&Limit> {
+        self.snapshot.places.limit(index)
     }
 
     fn mask(&self) -> u32 {
@@ -219,21 +298,23 @@ impl<P: Places, T: Tables> Flows for ByImage<'_, P, T> {
     }
 }
 
-type PlaceMap = Array<MapData, EntryValue>;
-
-/// The table pinned under `pins`.
-fn place_map(pins: &Pins) -> Result<PlaceMap, LoadError> {
-    let map = pinned_map(pins, name::FLOWS)?;
-    Map::Array(map).try_into().map_err(map_failed(name::FLOWS))
+/// The array `name` pinned under `pins`.
+pub(super) fn array<V: Pod>(
+    pins: &Pins,
+    name: &'static str,
+) -> Result<Array<MapData, V>, LoadError> {
+    Map::Array(pinned_map(pins, name)?)
+        .try_into()
+        .map_err(map_failed(name))
 }
 
-type ControlMap = Array<MapData, FlowControlValue>;
+/// The table pinned under `pins`.
+fn place_map(pins: &Pins) -> Result<Array<MapData, LineValue>, LoadError> {
+    array(pins, name::FLOWS)
+}
 
-fn control_map(pins: &Pins) -> Result<ControlMap, LoadError> {
-    let map = pinned_map(pins, name::FLOW_CONTROL)?;
-    Map::Array(map)
-        .try_into()
-        .map_err(map_failed(name::FLOW_CONTROL))
+fn control_map(pins: &Pins) -> Result<Array<MapData, FlowControlValue>, LoadError> {
+    array(pins, name::FLOW_CONTROL)
 }
 
 /// What the programs were told about the flows pinned under `pins`.
@@ -280,7 +361,7 @@ impl Datapath {
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
         let mut map = place_map(&self.pins)?;
         for index in 0..map.len() {
-            map.set(index, EntryValue::default(), 0)
+            map.set(index, LineValue::default(), 0)
                 .map_err(map_failed(name::FLOWS))?;
         }
         Ok(())

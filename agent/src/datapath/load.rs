@@ -32,12 +32,14 @@ const TC_ACT_UNSPEC: u32 = u32::MAX;
 const TC_ACT_SHOT: u32 = 2;
 
 /// Maps that outlive the agent.
-const PINNED: [&str; 7] = [
+const PINNED: [&str; 9] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
     name::FLOWS,
     name::FLOW_CONTROL,
+    name::LEASES,
+    name::LIMITS,
     name::VERDICTS,
     name::ENDPOINTS,
 ];

@@ -19,6 +19,10 @@ pub mod name {
     pub const IMAGES: &str = "IMAGES";
     /// Places for flows.
     pub const FLOWS: &str = "FLOWS";
+    /// Places for leases.
+    pub const LEASES: &str = "LEASES";
+    /// Limits of enrolments.
+    pub const LIMITS: &str = "LIMITS";
     /// What the agent tells about the flows.
     pub const FLOW_CONTROL: &str = "FLOW_CONTROL";
     /// Verdict counters.
@@ -46,13 +50,13 @@ impl Chunk {
     }
 }
 
-/// A place for a flow.
+/// A place for a flow, or for a lease.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]
-pub struct EntryValue(pub [u64; 8]);
+pub struct LineValue(pub [u64; 8]);
 
 // SAFETY: an array of integers: no padding, every bit pattern is a value.
-unsafe impl Pod for EntryValue {}
+unsafe impl Pod for LineValue {}
 
 /// What the agent tells about the flows.
 #[derive(Clone, Copy, Default)]

@@ -7,9 +7,9 @@ use core::{
 
 use super::{
     State,
-    key::{CONNECTION, Key, TAG_SHIFT},
+    key::{CONNECTION, ENROLMENT, Key, TAG_SHIFT},
 };
-use crate::transport::IpProtocol;
+use crate::{lease::Origin, transport::IpProtocol};
 
 /// Ticks of the clock that flows are timed by: 2^28 ns, about a quarter of a second.
 pub const TICK_SHIFT: u32 = 28;
@@ -129,6 +129,9 @@ const RECEIVED: usize = 7;
 /// empty place. Word 5: tick of the last packet (lower half) and of the first. Words 6 and 7: what
 /// was sent and received, each a [`Half`].
 ///
+/// Of enrolments, the upper half of word 5 counts the packets of the last tick, and words 6 and 7
+/// are the two words of an [`Origin`].
+///
 /// Programs on several CPUs write at the same time, word by word. A flow is found only if all five
 /// words and the hash agree, so one that two CPUs have written at once is found by neither; the
 /// host's next packet writes it again.
@@ -175,7 +178,8 @@ impl Entry {
         self.set(1, key.local[1]);
         self.set(2, key.remote[0]);
         self.set(3, key.remote[1]);
-        self.set(TIMES, u64::from(now) << 32 | u64::from(now));
+        let upper = if key.kind() == ENROLMENT { 1 } else { now };
+        self.set(TIMES, u64::from(upper) << 32 | u64::from(now));
         self.set(SENT, sent.0);
         self.set(RECEIVED, received.0);
         compiler_fence(Ordering::SeqCst);
@@ -225,10 +229,39 @@ impl Entry {
         self.get(TAIL) == 0
     }
 
+    /// Kind of the key.
+    #[inline(always)]
+    pub(super) fn kind(&self) -> u8 {
+        (self.get(TAIL) >> 40) as u8 & 0x7f
+    }
+
     /// Whether a connection is here, no fragments.
     #[inline(always)]
     pub(super) fn is_connection(&self) -> bool {
-        (self.get(TAIL) >> 40) as u8 & 0x7f == CONNECTION
+        self.kind() == CONNECTION
+    }
+
+    /// Where an enrolment comes from.
+    #[inline(always)]
+    pub fn origin(&self) -> Origin {
+        Origin {
+            mac: self.get(SENT),
+            link: self.get(RECEIVED),
+        }
+    }
+
+    /// Notes one more packet of an enrolment, of `most` in a tick; `false` if it is one too many.
+    #[inline(always)]
+    pub(crate) fn admit(&self, now: u32, most: u32, writable: bool) -> bool {
+        let times = self.get(TIMES);
+        let count = if times as u32 == now { times >> 32 } else { 0 };
+        if count >= u64::from(most) {
+            return false;
+        }
+        if writable {
+            self.set(TIMES, (count + 1) << 32 | u64::from(now));
+        }
+        true
     }
 
     /// The flow's state.
@@ -236,8 +269,10 @@ impl Entry {
     pub(super) fn state(&self) -> u8 {
         let tail = self.get(TAIL);
         let (sent, received) = (self.sent(), self.received());
-        if !self.is_connection() {
-            return State::Fragments.code();
+        match self.kind() {
+            CONNECTION => {}
+            ENROLMENT => return State::Enrolment.code(),
+            _ => return State::Fragments.code(),
         }
         let established = received.has(Half::SEEN);
         let ended = sent.has(Half::ENDED) | received.has(Half::ENDED);

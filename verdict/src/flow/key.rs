@@ -8,6 +8,8 @@ pub const CONNECTION: u8 = 1;
 pub const FRAGMENTS_IN: u8 = 2;
 /// Fragments of a datagram that the local side sends.
 pub const FRAGMENTS_OUT: u8 = 3;
+/// Datagrams with which the remote side proves who it is.
+pub const ENROLMENT: u8 = 4;
 
 const PROTOCOL_SHIFT: u32 = 32;
 const KIND_SHIFT: u32 = 40;
@@ -99,7 +101,7 @@ impl Key {
         finish(product)
     }
 
-    /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`] or [`FRAGMENTS_OUT`].
+    /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`], [`FRAGMENTS_OUT`] or [`ENROLMENT`].
     #[inline(always)]
     #[must_use]
     pub const fn kind(&self) -> u8 {

@@ -10,15 +10,19 @@ use core::hint::black_box;
 
 use super::{
     entry::{Entry, Half},
-    key::{CONNECTION, Key},
+    key::{CONNECTION, ENROLMENT, Key},
 };
-use crate::image::{Missing, TIMEOUTS, Tables};
+use crate::{
+    enrolment::Limit,
+    image::{Missing, TIMEOUTS, Tables},
+    lease::Leases,
+};
 
 /// Places in a set: 512 bytes.
 pub const WAYS: u32 = 8;
 
 /// The table, in a kernel map or in memory.
-pub trait Flows {
+pub trait Flows: Leases {
     /// The place `index`; `None` past the end of the table.
     fn entry(&self, index: u32) -> Option<&Entry>;
 
@@ -37,6 +41,9 @@ pub trait Flows {
 
     /// Whether packets change the table; not those that are only explained.
     fn writable(&self) -> bool;
+
+    /// The limit `index` of enrolments; `None` past the last one.
+    fn limit(&self, index: u32) -> Option<&Limit>;
 
     /// [`search`]; the kernel verifies it once instead of at every use.
     fn search(&self, key: &Key) -> u32;
@@ -64,7 +71,7 @@ pub fn expired<T: Tables>(entry: &Entry, tables: &T, now: u32) -> Result<bool, M
 /// The places for a flow, in the order in which they are tried: from the one that the hash names on
 /// through the first set, then through the second.
 #[inline(always)]
-fn place(hash: u64, mask: u32, step: u32) -> u32 {
+pub(crate) fn place(hash: u64, mask: u32, step: u32) -> u32 {
     let set = if step < WAYS { hash >> 40 } else { hash >> 20 };
     let way = ((hash >> 61) as u32 + step) & (WAYS - 1);
     (set as u32 & mask) * WAYS + way
@@ -135,6 +142,9 @@ fn cost<T: Tables>(entry: &Entry, tables: &T, kind: u8, now: u32) -> u64 {
         return 0;
     }
     let fresh = u64::from(u32::MAX - entry.idle(now)) + 1;
+    if entry.kind() == ENROLMENT {
+        return HELD;
+    }
     if !entry.is_connection() {
         return fresh;
     }

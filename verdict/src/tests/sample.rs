@@ -4,7 +4,8 @@ use std::{vec, vec::Vec};
 
 use crate::{
     address::{Family, Ipv4, Ipv6},
-    endpoint::{self, BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
+    endpoint::{self, BOUND_INTERFACE, BOUND_LEASE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
+    enrolment::{self, Limit},
     ethernet::{VlanTags, mac_word},
     flow::{
         Entry, Flows, Key, State,
@@ -16,6 +17,7 @@ use crate::{
     },
     judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST, protected},
     layout::LAYOUT_VERSION,
+    lease::{self, Lease, Leases, Origin},
     packet::Packet,
     service::{GOVERNING, LINES, LINES_PER_SERVICE, Place, Rule, Service},
     table::Region,
@@ -73,6 +75,10 @@ pub const VIM6: Ipv6 = v6(0x10);
 pub const BOUND: Ipv4 = Ipv4(0xc000_0214);
 /// In 198.51.100.0/24, endpoint 3, of role 2.
 pub const OTHER: Ipv4 = Ipv4(0xc633_6402);
+/// Endpoint 4, of role 1, which has to prove who it is.
+pub const PROVER: Ipv4 = Ipv4(0xc000_0228);
+/// Endpoint 4, too.
+pub const PROVER6: Ipv6 = v6(0x40);
 /// No endpoint's.
 pub const STRANGER: Ipv4 = Ipv4(0xcb00_7101);
 
@@ -91,6 +97,8 @@ pub const WATCHED: u16 = 161;
 pub const GRE: u8 = 47;
 /// TCP and UDP port of service 4, which also is echo: the host may use it of role 1 under rule 4.
 pub const NTP: u16 = 123;
+/// UDP port at which endpoints of role 1 prove who they are, service 5, under rule 5.
+pub const ENROLMENT: u16 = 7443;
 
 /// 2001:db8::`interface`
 pub const fn v6(interface: u64) -> Ipv6 {
@@ -132,6 +140,8 @@ pub const LASTS: u32 = 100;
 /// A table of flows at a time of its own.
 pub struct Table {
     pub places: Vec<Entry>,
+    pub leases: Vec<Lease>,
+    pub limits: Vec<Limit>,
     pub image: Image,
     pub now: u32,
     pub adopting: bool,
@@ -139,12 +149,32 @@ pub struct Table {
 }
 
 impl Table {
+    /// The same with room for leases and for proofs.
+    pub fn enrolling(self) -> Self {
+        Self {
+            leases: (0..lease::PLACES).map(|_| Lease::default()).collect(),
+            limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
+            ..self
+        }
+    }
+
+    /// Gives the endpoint `id` a lease at `address` from `origin` until the tick `until`.
+    pub fn give<A: Family>(&mut self, address: A, id: u32, origin: Origin, until: u32) {
+        let hash = lease::hash(address, SEED);
+        let mut places = (0..2 * WAYS).map(|step| lease::lease_place(hash, step));
+        let free = places.find(|&at| self.leases[at as usize].is_empty());
+        let free = free.expect("room for a lease");
+        self.leases[free as usize] = Lease::from_words(Lease::words(address, id, origin, until));
+    }
+
     /// An empty table of `sets` sets, by `image`.
     pub fn new(sets: usize, image: Image) -> Self {
         Self {
             places: (0..sets * WAYS as usize)
                 .map(|_| Entry::default())
                 .collect(),
+            leases: Vec::new(),
+            limits: Vec::new(),
             image,
             now: 1000,
             adopting: false,
@@ -153,7 +183,25 @@ impl Table {
     }
 }
 
+impl Leases for Table {
+    fn lease(&self, index: u32) -> Option<&Lease> {
+        self.leases.get(index as usize)
+    }
+
+    fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
+        lease::search(self, address)
+    }
+
+    fn search_lease_ipv6(&self, address: Ipv6) -> u32 {
+        lease::search(self, address)
+    }
+}
+
 impl Flows for Table {
+    fn limit(&self, index: u32) -> Option<&Limit> {
+        self.limits.get(index as usize)
+    }
+
     fn entry(&self, index: u32) -> Option<&Entry> {
         self.places.get(index as usize)
     }
@@ -222,18 +270,21 @@ pub fn image_in(modes: Modes) -> Image {
         image.0[TIMEOUTS as usize][code / 2] |= u64::from(LASTS) << (32 * (code % 2));
     }
 
-    let rules = image.append(5 * LINES_PER_SERVICE);
+    image.serve(Place::port(1, ENROLMENT), Service::enrolment(5));
+
+    let rules = image.append(6 * LINES_PER_SERVICE);
     for (service, direction, role, rule) in [
         (1, 0, 1, Rule::new(1, false)),
         (2, 0, 2, Rule::new(2, true)),
         (3, 0, 1, Rule::new(3, false)),
         (4, 1, 1, Rule::new(4, false)),
+        (5, 0, 1, Rule::new(5, false)),
     ] {
         let first = rules + service * LINES_PER_SERVICE + direction * LINES;
         image.set16(first, role, rule.0);
         image.set16(first, u32::from(GOVERNING), rule.0);
     }
-    let records = image.append(4 / PER_LINE);
+    let records = image.append(8 / PER_LINE);
     let interfaces = image.append(1);
     image.0[interfaces as usize][0] = u64::from(INTERFACES[1]) << 32 | u64::from(INTERFACES[0]);
     let bound = Record::new(
@@ -244,20 +295,28 @@ pub fn image_in(modes: Modes) -> Image {
         interfaces,
     );
     let plain = |role| Record::new(role, 0, 0, 0, 0);
-    for (id, record) in [(1, plain(1)), (2, bound), (3, plain(2))] {
-        image.0[records as usize][2 * id..2 * id + 2].copy_from_slice(&record.to_words());
+    let prover = Record::new(1, BOUND_LEASE, 0, 0, 0);
+    for (id, record) in [(1, plain(1)), (2, bound), (3, plain(2)), (4, prover)] {
+        let line = &mut image.0[records as usize + id / PER_LINE as usize];
+        let at = 2 * (id % PER_LINE as usize);
+        line[at..at + 2].copy_from_slice(&record.to_words());
     }
 
     let hosts = [
         (HOST, 32, PROTECTED_UNICAST),
         (BROADCAST, 32, PROTECTED_BROADCAST),
     ];
-    let peers = [(VIM, 32, 1), (BOUND, 32, 2), (OTHER.masked(24), 24, 3)];
+    let peers = [
+        (VIM, 32, 1),
+        (BOUND, 32, 2),
+        (OTHER.masked(24), 24, 3),
+        (PROVER, 32, 4),
+    ];
     let regions = [
         image.region(&hosts),
         image.region(&[(HOST6, 128, PROTECTED_UNICAST)]),
         image.region(&peers),
-        image.region(&[(VIM6, 128, 1)]),
+        image.region(&[(VIM6, 128, 1), (PROVER6, 128, 4)]),
     ];
     let line = &mut image.0[HEADER as usize];
     line[header::FLAGS] = Flags::new(LAYOUT_VERSION, modes, [2, 1], [32, 128]).0;
@@ -271,6 +330,15 @@ pub fn image_in(modes: Modes) -> Image {
 }
 
 impl Image {
+    /// The same with other IPv4 endpoints: prefixes, their lengths (32 and one more) and numbers.
+    pub fn with_endpoints(mut self, peers: &[(Ipv4, u8, u32)]) -> Self {
+        let region = self.region(peers);
+        self.0[HEADER as usize][header::ENDPOINTS] = region;
+        let shorter = peers.iter().map(|&(_, length, _)| length).min();
+        self.0[LENGTHS as usize][0] = u64::from(shorter.unwrap_or(0)) << 8 | 32;
+        self
+    }
+
     fn append(&mut self, count: u32) -> u32 {
         let first = self.0.len();
         self.0.resize(first + count as usize, Line::default());

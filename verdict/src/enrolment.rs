@@ -1,0 +1,115 @@
+//! Enrolment: datagrams with which an endpoint proves who it is, before it has a lease.
+//!
+//! The agent has to read them from whoever holds an endpoint's address, so as few reach it as a
+//! proof takes. All datagrams between the same two ports come from the same place: the first one
+//! decides, and what the agent is told of a session is true of every datagram of it.
+
+use core::cell::Cell;
+
+use crate::{
+    address::Family,
+    flow::{
+        Flows, Half,
+        key::Key,
+        table::{find, open},
+    },
+    image::Tables,
+    lease::{self, Origin},
+    reason::Reason,
+};
+
+/// Sessions of one source that may begin in a tick.
+pub const NEW_OF_SOURCE: u32 = 4;
+/// Sessions that may begin in a tick.
+pub const NEW_IN_ALL: u32 = 256;
+/// Datagrams of one session in a tick.
+pub const DATAGRAMS_OF_SESSION: u32 = 64;
+/// Datagrams in a tick from sources that hold no lease.
+pub const DATAGRAMS_IN_ALL: u32 = 4096;
+
+/// Place of the limit of all datagrams.
+const DATAGRAMS: u32 = 0;
+/// Place of the limit of all sessions.
+const SESSIONS: u32 = 1;
+/// Place of the first limit of a source; each of them is shared by those with the same hash.
+const SOURCES: u32 = 2;
+const SOURCES_MASK: u32 = (1 << 12) - 1;
+
+/// Places for limits.
+pub const LIMITS: u32 = SOURCES + SOURCES_MASK + 1;
+
+/// How much has been admitted in the tick of the last admission: tick in the upper half, number in
+/// the lower. What several CPUs admit at once may count as one.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct Limit(Cell<u64>);
+
+impl Limit {
+    /// The limit in this word.
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self(Cell::new(word))
+    }
+
+    /// Whether one more may be admitted at `now`, of `most` in a tick; it is counted if `writable`.
+    #[inline(always)]
+    pub fn admit(&self, now: u32, most: u32, writable: bool) -> bool {
+        let word = self.0.get();
+        let count = if (word >> 32) as u32 == now {
+            word as u32
+        } else {
+            0
+        };
+        if count >= most {
+            return false;
+        }
+        if writable {
+            self.0.set(u64::from(now) << 32 | u64::from(count + 1));
+        }
+        true
+    }
+}
+
+/// Decides about an enrolment datagram of the session with `key`, which comes from `source`.
+///
+/// `proven` says that the source holds a lease: others cannot use up what it may send.
+///
+/// # Errors
+///
+/// [`Reason::RateLimited`], [`Reason::FlowTableFull`], and those of [`Origin::check`].
+#[inline(always)]
+pub fn admit<A: Family, T: Tables, F: Flows>(
+    tables: &T,
+    flows: &F,
+    key: &Key,
+    source: A,
+    origin: Origin,
+    proven: bool,
+) -> Result<(), Reason> {
+    let now = flows.now();
+    let limited = |place: u32, most: u32| {
+        let limit = flows.limit(place);
+        limit.is_some_and(|limit| limit.admit(now, most, flows.writable()))
+    };
+    if let Some(entry) = find(flows, tables, key, now)? {
+        entry.origin().check(origin)?;
+        if !entry.admit(now, DATAGRAMS_OF_SESSION, flows.writable()) {
+            return Err(Reason::RateLimited);
+        }
+    } else {
+        let place = SOURCES + ((lease::hash(source, flows.seed()) >> 40) as u32 & SOURCES_MASK);
+        if !limited(place, NEW_OF_SOURCE) || !limited(SESSIONS, NEW_IN_ALL) {
+            return Err(Reason::RateLimited);
+        }
+        if !open(flows, key, now, Half(origin.mac), Half(origin.link)) {
+            return Err(Reason::FlowTableFull);
+        }
+    }
+    if !proven && !limited(DATAGRAMS, DATAGRAMS_IN_ALL) {
+        return Err(Reason::RateLimited);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+use std::vec::Vec;
+
+use super::*;
+use crate::{
+    image::Modes,
+    inbound,
+    packet::Packet,
+    reason::Outcome,
+    shortcut,
+    tests::sample::{
+        Bytes, HOST, HOST6, Image, MAC, NTP, PROVER, PROVER6, SSH, Table, ethernet, image,
+        image_in, ipv4, ipv6, tcp,
+    },
+};
+
+const IFINDEX: u32 = 7;
+const ID: u32 = 4;
+
+fn origin() -> Origin {
+    Origin::new(ethernet::mac_word(MAC), 0, IFINDEX)
+}
+
+fn table(image: Image) -> Table {
+    Table::new(1, image).enrolling()
+}
+
+/// The outcome of `frame`, the short way and the long.
+fn judged(table: &Table, frame: &Bytes<'_>) -> Outcome {
+    let long = inbound::judge(frame, &table.image, table);
+    if let Some(short) = shortcut::inbound(frame, &table.image, table) {
+        assert_eq!(short, long);
+    }
+    long
+}
+
+fn frame_v4(mac: [u8; 6]) -> Vec<u8> {
+    ethernet(mac, 0x0800, &ipv4(PROVER, HOST, 6, &tcp(SSH, 2)))
+}
+
+fn reason(table: &Table, bytes: &[u8], vlan: Option<u16>, ifindex: u32) -> Reason {
+    let frame = Bytes {
+        bytes,
+        vlan,
+        ifindex,
+    };
+    judged(table, &frame).reason()
+}
+
+#[test]
+fn an_endpoint_is_admitted_only_with_a_lease() {
+    let mut table = table(image(false));
+    let v6 = ethernet(MAC, 0x86dd, &ipv6(PROVER6, HOST6, 6, &tcp(SSH, 2)));
+    let v4 = frame_v4(MAC);
+    assert_eq!(reason(&table, &v4, None, IFINDEX), Reason::NoLease);
+    assert_eq!(reason(&table, &v6, None, IFINDEX), Reason::NoLease);
+    table.give(PROVER, ID, origin(), 1001);
+    assert_eq!(reason(&table, &v4, None, IFINDEX), Reason::Permitted);
+    assert_eq!(reason(&table, &v6, None, IFINDEX), Reason::NoLease);
+    table.give(PROVER6, ID, origin(), 1001);
+    assert_eq!(reason(&table, &v6, None, IFINDEX), Reason::Permitted);
+}
+
+#[test]
+fn a_lease_of_another_endpoint_is_none() {
+    let mut table = table(image(false));
+    table.give(PROVER, ID + 1, origin(), 1001);
+    assert_eq!(
+        reason(&table, &frame_v4(MAC), None, IFINDEX),
+        Reason::NoLease
+    );
+}
+
+#[test]
+fn a_lease_holds_where_it_was_given() {
+    let mut table = table(image(false));
+    table.give(PROVER, ID, origin(), 1001);
+    let frame = frame_v4(MAC);
+    let [.., last] = MAC;
+    let [a, b, c, d, e, _] = MAC;
+    let other = frame_v4([a, b, c, d, e, last ^ 1]);
+    assert_eq!(reason(&table, &other, None, IFINDEX), Reason::WrongMac);
+    assert_eq!(reason(&table, &frame, Some(9), IFINDEX), Reason::WrongVlan);
+    assert_eq!(
+        reason(&table, &frame, None, IFINDEX + 1),
+        Reason::WrongInterface
+    );
+}
+
+#[test]
+fn a_lease_ends_by_itself() {
+    let mut table = table(image(false));
+    table.give(PROVER, ID, origin(), 1001);
+    table.now = 1001;
+    let frame = frame_v4(MAC);
+    assert_eq!(reason(&table, &frame, None, IFINDEX), Reason::LeaseExpired);
+    table.now = 1001 + i32::MAX as u32 / 2;
+    assert_eq!(reason(&table, &frame, None, IFINDEX), Reason::LeaseExpired);
+}
+
+#[test]
+fn it_ends_over_the_wrap_of_the_clock() {
+    let mut table = table(image(false));
+    table.now = u32::MAX - 1;
+    table.give(PROVER, ID, origin(), 2);
+    let frame = frame_v4(MAC);
+    assert_eq!(reason(&table, &frame, None, IFINDEX), Reason::Permitted);
+    table.now = 2;
+    assert_eq!(reason(&table, &frame, None, IFINDEX), Reason::LeaseExpired);
+}
+
+#[test]
+fn answers_take_a_lease_too() {
+    let mut table = table(image_in(Modes::UNRULED_FLOWS));
+    let mut segment = tcp(40_000, 0x12);
+    segment[..2].copy_from_slice(&NTP.to_be_bytes());
+    let frame = ethernet(MAC, 0x0800, &ipv4(PROVER, HOST, 6, &segment));
+    assert_eq!(reason(&table, &frame, None, IFINDEX), Reason::NoLease);
+    table.give(PROVER, ID, origin(), 1001);
+    assert_eq!(reason(&table, &frame, None, IFINDEX), Reason::NoFlow);
+}
+
+#[test]
+fn as_many_as_have_room_are_found() {
+    let mut table = table(image(false));
+    let address = |number: u32| Ipv4(0x0a00_0000 + number);
+    let count = PLACES / 4;
+    for number in 0..count {
+        table.give(address(number), number, origin(), 1001);
+    }
+    for number in 0..count {
+        let lease = table.lease(search(&table, address(number)));
+        assert_eq!(lease.map(Lease::endpoint), Some(number));
+    }
+    assert_eq!(search(&table, address(count)), NOWHERE);
+}
+
+#[test]
+fn an_origin_is_read_from_the_frame() {
+    let bytes = frame_v4(MAC);
+    let frame = Bytes {
+        bytes: &bytes,
+        vlan: Some(12),
+        ifindex: 3,
+    };
+    let parsed = ethernet::parse(&frame).expect("a frame");
+    let origin = Origin::of(&frame, &parsed);
+    assert_eq!(
+        origin,
+        Origin::new(ethernet::mac_word(MAC), parsed.tags.0, 3)
+    );
+    assert_eq!(
+        (origin.ifindex(), origin.tags()),
+        (frame.ifindex(), parsed.tags)
+    );
+}
