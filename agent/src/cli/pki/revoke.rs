@@ -26,12 +26,23 @@ Examples:
   manoward pki revoke lab-ca vim-1 --reason key-compromise
   manoward pki revoke lab-ca --certificate vim-1.pem
   manoward pki revoke lab-ca --serial 3f0a96c1f0b34d52a8c4f6d2b7e91c05")]
-#[group(id = "which", required = true, multiple = false, args = ["name", "serial", "certificate"])]
 pub struct Revoke {
     /// Where the authority is
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 
+    #[command(flatten)]
+    certificate: Selection,
+
+    /// Why
+    #[arg(long, value_enum, value_name = "REASON", default_value_t)]
+    reason: Reason,
+}
+
+/// Which certificate: one of these.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Selection {
     /// The certificate's name, as it was issued
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -43,20 +54,22 @@ pub struct Revoke {
     /// The certificate itself
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+}
 
-    /// Why
-    #[arg(long, value_enum, value_name = "REASON", default_value_t)]
-    reason: Reason,
+impl From<Selection> for Which {
+    fn from(selection: Selection) -> Self {
+        match (selection.name, selection.serial) {
+            (Some(name), _) => Self::Named(name),
+            (None, Some(serial)) => Self::Serial(serial),
+            // The command line has one of the three.
+            (None, None) => Self::File(selection.certificate.unwrap_or_default()),
+        }
+    }
 }
 
 pub fn run(args: Revoke, context: &Context) -> anyhow::Result<Exit> {
-    let which = match (args.name, args.serial, args.certificate) {
-        (Some(name), _, _) => Which::Named(name),
-        (_, Some(serial), _) => Which::Serial(serial),
-        (_, _, certificate) => Which::File(certificate.unwrap_or_default()),
-    };
     let authority = Authority::open(&args.directory)?;
-    let revoking = authority.revoke(&which, args.reason)?;
+    let revoking = authority.revoke(&args.certificate.into(), args.reason)?;
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &revoking)?,

@@ -108,13 +108,13 @@ fn of_file(path: &Path, crl: Option<&Path>) -> anyhow::Result<Shown> {
 
 fn show(out: &mut impl Write, shown: &Shown, width: Option<u16>) -> io::Result<()> {
     let mut table = Table::new([
-        Column::Short("SUBJECT"),
+        Column::Long("SUBJECT"),
         Column::Long("NAMES"),
-        Column::Short("FOR"),
+        Column::Long("FOR"),
         Column::Short("KEY"),
-        Column::Short("FROM"),
-        Column::Short("UNTIL"),
-        Column::Short("STATE"),
+        Column::Long("FROM"),
+        Column::Long("UNTIL"),
+        Column::Long("STATE"),
         Column::Long("SERIAL"),
     ]);
     let now = Timestamp::now();
@@ -190,5 +190,97 @@ fn state(certificate: &Shaped, now: Timestamp) -> Cell {
         }
         Revocation::Good => Tone::Good.cell(format!("valid {}", seconds(left))),
         Revocation::Unknown => Tone::Plain.cell(format!("{} left", seconds(left))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use anstream::adapter::strip_str;
+    use manoward::pki::{Name, Options, Reason, Request, Validity, Which};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn lab() -> (TempDir, Authority) {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::create(directory.path(), &Options::default()).unwrap();
+        let name = Name::uri("spiffe://operator.example/vim/1").unwrap();
+        for vim in ["vim-1", "vim-2"] {
+            let request = Request {
+                validity: Validity::For(Duration::from_mins(61)),
+                ..Request::endpoint(vim, [name.clone()])
+            };
+            authority.issue(&request, directory.path()).unwrap();
+        }
+        let which = Which::Named("vim-2".into());
+        authority.revoke(&which, Reason::KeyCompromise).unwrap();
+        (directory, authority)
+    }
+
+    #[test]
+    fn each_certificate_has_its_line_and_each_list() {
+        let (_directory, authority) = lab();
+        let mut out = Vec::new();
+        show(&mut out, &Shown::of(&authority).unwrap(), None).unwrap();
+        let text = strip_str(str::from_utf8(&out).unwrap()).to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(lines[1].contains("  issuing  ECDSA P-256  "), "{text}");
+        assert!(lines[2].contains("  spiffe://operator.example/vim/1  client  "));
+        assert!(lines[2].contains("  valid 1h "), "{text}");
+        assert!(lines[3].contains("  revoked 20"), "{text}");
+        let last = "revocation list 2 of manoward lab CA: 1 certificate, valid until 20";
+        assert!(lines[4].starts_with(last), "{text}");
+    }
+
+    #[test]
+    fn programs_get_the_same() {
+        let (directory, authority) = lab();
+        let value = serde_json::to_value(Shown::of(&authority).unwrap()).unwrap();
+        let certificates = value["certificates"].as_array().unwrap();
+        assert_eq!(certificates.len(), 3);
+        assert_eq!(certificates[0]["authority"], true);
+        let names = &certificates[1]["names"];
+        assert_eq!(names[0]["uri"], "spiffe://operator.example/vim/1");
+        assert_eq!(certificates[1]["revocation"]["status"], "good");
+        assert_eq!(certificates[2]["revocation"]["status"], "revoked");
+        assert_eq!(certificates[2]["revocation"]["reason"], 1);
+        assert!(certificates[1]["valid_seconds"].as_i64().unwrap() > 3600);
+        let list = &value["crls"][0];
+        assert_eq!(list["number"], 2);
+        assert_eq!(list["revoked"][0]["serial"], certificates[2]["serial"]);
+        // A file beside the list says the same of itself.
+        let shown = of_file(&directory.path().join("vim-2.pem"), None).unwrap();
+        let of_file = serde_json::to_value(shown).unwrap();
+        assert_eq!(
+            of_file["certificates"][0]["revocation"]["status"],
+            "revoked"
+        );
+    }
+
+    #[test]
+    fn what_the_time_makes_of_a_certificate() {
+        let (_directory, authority) = lab();
+        let mut certificate = Shown::of(&authority).unwrap().certificates.swap_remove(1);
+        let now = Timestamp::now();
+        let mut told = |seconds| {
+            certificate.valid_seconds = seconds;
+            state(&certificate, now).content()
+        };
+        assert_eq!(told(90), "valid 1m 30s");
+        assert_eq!(told(-3600), "ended 1h 0m ago");
+        certificate.entry.revocation = Revocation::Unknown;
+        certificate.valid_seconds = 90;
+        assert_eq!(state(&certificate, now).content(), "1m 30s left");
+        certificate.entry.not_before = now + Duration::from_secs(5);
+        assert_eq!(state(&certificate, now).content(), "begins in 5s");
+    }
+
+    #[test]
+    fn names_are_short() {
+        assert_eq!(common_name("O=a, CN=b c"), "b c");
+        assert_eq!(common_name("O=a"), "O=a");
     }
 }
