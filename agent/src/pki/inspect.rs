@@ -228,7 +228,8 @@ fn usages(certificate: &X509Certificate) -> Vec<String> {
     let known = [(usage.server_auth, "server"), (usage.client_auth, "client")];
     known
         .into_iter()
-        .filter_map(|(has, name)| has.then(|| name.to_owned()))
+        .filter(|(has, _)| *has)
+        .map(|(_, name)| name.to_owned())
         .chain(usage.other.iter().map(ToString::to_string))
         .collect()
 }

@@ -110,7 +110,7 @@ impl Authority {
                 match candidates.as_slice() {
                     [(at, _)] => Ok(*at),
                     [] => named()
-                        .last()
+                        .next_back()
                         .map(|(at, _)| at)
                         .ok_or_else(|| unknown(format!("named `{name}`"))),
                     several => Err(PkiError::Ambiguous {
@@ -139,7 +139,7 @@ impl Authority {
             .and_then(|lists| lists.into_iter().next());
         let is_current = of_issuer.is_some_and(|list| {
             let from = list.this_update.as_second();
-            let half = from.midpoint(list.next_update.map_or(from, |time| time.as_second()));
+            let half = from.midpoint(list.next_update.map_or(from, Timestamp::as_second));
             list.number == Some(index.crl_number) && now.unix_timestamp() < half
         });
         if is_current {

@@ -76,7 +76,7 @@ pub fn run(args: Init, context: &Context) -> anyhow::Result<Exit> {
     }
     let done = Tone::Good.paint("authority made");
     writeln!(out, "{done} in {}", directory.display())?;
-    out.write_all(files(&lines).as_bytes())?;
+    files(&mut out, &lines)?;
     let next = format!(
         "next: manoward pki issue {} NAME --uri spiffe://operator.example/vim/1",
         directory.display()

@@ -102,7 +102,7 @@ pub fn run(args: Issue, context: &Context) -> anyhow::Result<Exit> {
         ("certificate", issued.certificate.as_path()),
         ("key", &issued.key),
     ];
-    out.write_all(files(&lines).as_bytes())?;
+    files(&mut out, &lines)?;
     let serial = format!("serial {}", issued.serial);
     writeln!(out, "{}", Tone::Quiet.paint(serial))?;
     warn()?;

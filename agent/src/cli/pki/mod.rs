@@ -5,7 +5,11 @@ pub mod issue;
 pub mod revoke;
 pub mod show;
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
 
@@ -50,14 +54,12 @@ fn warn() -> io::Result<()> {
     output::remark(Tone::Warning, "note", text)
 }
 
-/// Lines of what was written where, the names aligned.
-fn files(lines: &[(&str, &Path)]) -> String {
+/// Says what was written where, the names aligned.
+fn files(out: &mut impl Write, lines: &[(&str, &Path)]) -> io::Result<()> {
     let longest = lines.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
-    lines
-        .iter()
-        .map(|(what, path)| {
-            let what = Tone::Quiet.paint(format!("{what:<longest$}"));
-            format!("  {what}  {}\n", path.display())
-        })
-        .collect()
+    for (what, path) in lines {
+        let what = Tone::Quiet.paint(format!("{what:<longest$}"));
+        writeln!(out, "  {what}  {}", path.display())?;
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -135,7 +136,13 @@ fn show(out: &mut impl Write, shown: &Shown, width: Option<u16>) -> io::Result<(
     out.write_all(table.render(width).as_bytes())?;
     for list in &shown.crls {
         let (tone, until) = match list.next_update {
-            Some(end) if end <= now => (Tone::Bad, format!("out of date since {}", date(end))),
+            Some(end) if end <= now => {
+                let remedy = "the next issue or revoke signs a new one";
+                (
+                    Tone::Bad,
+                    format!("out of date since {}: {remedy}", date(end)),
+                )
+            }
             Some(end) => (Tone::Quiet, format!("valid until {}", date(end))),
             None => (Tone::Quiet, "without an end".to_owned()),
         };
@@ -180,10 +187,10 @@ fn date(time: Timestamp) -> String {
 
 fn state(certificate: &Shaped, now: Timestamp) -> Cell {
     let left = certificate.valid_seconds;
-    let seconds = |seconds: i64| span(seconds as f64);
+    let seconds = |seconds: i64| span(Duration::from_secs(seconds.unsigned_abs()).as_secs_f64());
     match certificate.entry.revocation {
         Revocation::Revoked { since, .. } => Tone::Bad.cell(format!("revoked {}", date(since))),
-        _ if left <= 0 => Tone::Bad.cell(format!("ended {} ago", seconds(-left))),
+        _ if left <= 0 => Tone::Bad.cell(format!("ended {} ago", seconds(left))),
         _ if certificate.entry.not_before > now => {
             let wait = certificate.entry.not_before.as_second() - now.as_second();
             Tone::Warning.cell(format!("begins in {}", seconds(wait)))
@@ -195,8 +202,6 @@ fn state(certificate: &Shaped, now: Timestamp) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use anstream::adapter::strip_str;
     use manoward::pki::{Name, Options, Reason, Request, Validity, Which};
     use tempfile::TempDir;
