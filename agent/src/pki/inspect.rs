@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use x509_parser::{
     certificate::X509Certificate,
-    extensions::GeneralName,
+    extensions::{GeneralName, KeyIdentifier, ParsedExtension, X509Extension},
     parse_x509_crl,
     pem::Pem,
     public_key::PublicKey,
@@ -72,6 +72,8 @@ pub enum Revocation {
 pub struct Crl {
     /// Who issued it.
     pub issuer: String,
+    /// The key identifier of who issued it, in hexadecimal.
+    pub issuer_key: Option<String>,
     /// Its number.
     pub number: Option<u64>,
     /// Since when it holds.
@@ -123,6 +125,7 @@ pub fn crls(text: &str, file: &Path) -> Result<Vec<Crl>, PkiError> {
             .map_err(|error| wrong(file, format!("a revocation list in it is damaged: {error}")))?;
         found.push(Crl {
             issuer: name(list.issuer()),
+            issuer_key: authority_key(list.extensions()),
             number: list.crl_number().and_then(|number| number.try_into().ok()),
             this_update: timestamp(list.last_update()),
             next_update: list.next_update().map(timestamp),
@@ -164,14 +167,23 @@ fn entry(certificate: &X509Certificate, file: &Path, crls: &[Crl]) -> Entry {
         key: key(certificate.public_key()),
         authority: certificate.is_ca(),
         usages: usages(certificate),
-        revocation: revocation(&issuer, &serial, crls),
+        revocation: revocation(certificate, &serial, crls),
         serial,
         issuer,
     }
 }
 
-fn revocation(issuer: &str, serial: &Serial, crls: &[Crl]) -> Revocation {
-    let mut lists = crls.iter().filter(|list| list.issuer == *issuer).peekable();
+fn revocation(certificate: &X509Certificate, serial: &Serial, crls: &[Crl]) -> Revocation {
+    let issuer = name(certificate.issuer());
+    let is_own = certificate.issuer() == certificate.subject();
+    let key = authority_key(certificate.extensions())
+        .or_else(|| is_own.then(|| subject_key(certificate.extensions()))?);
+    // Authorities may have the same name, as the default is; their keys differ.
+    let is_issuers = |list: &&Crl| {
+        list.issuer == issuer
+            && (key.is_none() || list.issuer_key.is_none() || key == list.issuer_key)
+    };
+    let mut lists = crls.iter().filter(is_issuers).peekable();
     if lists.peek().is_none() {
         return Revocation::Unknown;
     }
@@ -182,6 +194,35 @@ fn revocation(issuer: &str, serial: &Serial, crls: &[Crl]) -> Revocation {
             since: line.since,
             reason: line.reason,
         })
+}
+
+/// The key identifier of who signed.
+fn authority_key(extensions: &[X509Extension]) -> Option<String> {
+    extensions
+        .iter()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref(),
+            _ => None,
+        })
+        .map(hexadecimal)
+}
+
+/// The key identifier of whom it is about.
+fn subject_key(extensions: &[X509Extension]) -> Option<String> {
+    extensions
+        .iter()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id),
+            _ => None,
+        })
+        .map(hexadecimal)
+}
+
+fn hexadecimal(id: &KeyIdentifier) -> String {
+    id.0.iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 fn revoked(line: &RevokedCertificate) -> Revoked {

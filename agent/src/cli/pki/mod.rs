@@ -1,5 +1,6 @@
 //! `manoward pki`
 
+mod certificates;
 pub mod init;
 pub mod issue;
 pub mod revoke;

@@ -2,24 +2,19 @@
 
 use std::{
     fs,
-    io::{self, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::Context as _;
 use clap::Args;
-use comfy_table::Cell;
 use jiff::Timestamp;
-use manoward::pki::{self, Authority, Crl, Entry, Revocation};
+use manoward::pki::{self, Authority, Crl, Entry};
 use serde::Serialize;
 
+use super::certificates;
 use crate::cli::{
     Context, Exit,
     output::{self, Format},
-    quantity::{counted, span},
-    table::{Column, Table},
-    tone::Tone,
 };
 
 /// Show certificates: whom they name, how long they are valid, and what is revoked.
@@ -38,7 +33,7 @@ pub struct Show {
     #[arg(value_name = "DIR|FILE.pem")]
     path: PathBuf,
 
-    /// Know from this revocation list what is revoked
+    /// For a file: know from this revocation list what is revoked
     #[arg(long, value_name = "FILE")]
     crl: Option<PathBuf>,
 }
@@ -46,17 +41,20 @@ pub struct Show {
 /// What is shown.
 #[derive(Serialize)]
 pub struct Shown {
-    certificates: Vec<Shaped>,
-    crls: Vec<Crl>,
+    /// Certificates in the order of the file, or the oldest first.
+    pub certificates: Vec<Shaped>,
+    /// The lists that tell what is revoked.
+    pub crls: Vec<Crl>,
 }
 
 /// A certificate with what the time makes of it.
 #[derive(Serialize)]
-struct Shaped {
+pub struct Shaped {
+    /// What it says.
     #[serde(flatten)]
-    entry: Entry,
+    pub entry: Entry,
     /// Until it ends; negative if it has.
-    valid_seconds: i64,
+    pub valid_seconds: i64,
 }
 
 impl Shown {
@@ -80,7 +78,7 @@ impl Shown {
 }
 
 pub fn run(args: &Show, context: &Context) -> anyhow::Result<Exit> {
-    let shown = if args.path.is_dir() && args.crl.is_none() {
+    let shown = if args.path.is_dir() {
         Shown::of(&Authority::open(&args.path)?)?
     } else {
         of_file(&args.path, args.crl.as_deref())?
@@ -88,7 +86,7 @@ pub fn run(args: &Show, context: &Context) -> anyhow::Result<Exit> {
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &shown)?,
-        Format::Table => show(&mut out, &shown, output::width())?,
+        Format::Table => certificates::show(&mut out, &shown, output::width())?,
     }
     Ok(Exit::Success)
 }
@@ -107,108 +105,17 @@ fn of_file(path: &Path, crl: Option<&Path>) -> anyhow::Result<Shown> {
     Ok(Shown::new(entries, crls))
 }
 
-fn show(out: &mut impl Write, shown: &Shown, width: Option<u16>) -> io::Result<()> {
-    let mut table = Table::new([
-        Column::Long("SUBJECT"),
-        Column::Long("NAMES"),
-        Column::Long("FOR"),
-        Column::Short("KEY"),
-        Column::Long("FROM"),
-        Column::Long("UNTIL"),
-        Column::Long("STATE"),
-        Column::Long("SERIAL"),
-    ]);
-    let now = Timestamp::now();
-    for certificate in &shown.certificates {
-        let entry = &certificate.entry;
-        let names: Vec<String> = entry.names.iter().map(ToString::to_string).collect();
-        table.row([
-            Tone::Strong.cell(common_name(&entry.subject)),
-            Tone::Plain.cell(or_dash(&names.join(", "))),
-            Tone::Plain.cell(purpose(entry)),
-            Tone::Plain.cell(&entry.key),
-            Tone::Quiet.cell(date(entry.not_before)),
-            Tone::Plain.cell(date(entry.not_after)),
-            state(certificate, now),
-            Tone::Quiet.cell(entry.serial.to_string()),
-        ]);
-    }
-    out.write_all(table.render(width).as_bytes())?;
-    for list in &shown.crls {
-        let (tone, until) = match list.next_update {
-            Some(end) if end <= now => {
-                let remedy = "the next issue or revoke signs a new one";
-                (
-                    Tone::Bad,
-                    format!("out of date since {}: {remedy}", date(end)),
-                )
-            }
-            Some(end) => (Tone::Quiet, format!("valid until {}", date(end))),
-            None => (Tone::Quiet, "without an end".to_owned()),
-        };
-        let number = list
-            .number
-            .map_or_else(|| "?".to_owned(), |number| number.to_string());
-        let line = format!(
-            "revocation list {number} of {}: {}, {until}",
-            common_name(&list.issuer),
-            counted(list.revoked.len(), "certificate"),
-        );
-        writeln!(out, "{}", tone.paint(line))?;
-    }
-    Ok(())
-}
-
-/// The common name in a subject, or all of it if it has none.
-fn common_name(subject: &str) -> &str {
-    subject
-        .split(", ")
-        .find_map(|part| part.strip_prefix("CN="))
-        .unwrap_or(subject)
-}
-
-fn purpose(entry: &Entry) -> String {
-    if entry.authority {
-        return "issuing".to_owned();
-    }
-    or_dash(&entry.usages.join(", "))
-}
-
-fn or_dash(text: &str) -> String {
-    if text.is_empty() { "-" } else { text }.to_owned()
-}
-
-/// A date; with the time where the day is not enough to tell.
-fn date(time: Timestamp) -> String {
-    let text = time.to_string();
-    let minutes = text.get(..16).unwrap_or(&text);
-    minutes.replace('T', " ")
-}
-
-fn state(certificate: &Shaped, now: Timestamp) -> Cell {
-    let left = certificate.valid_seconds;
-    let seconds = |seconds: i64| span(Duration::from_secs(seconds.unsigned_abs()).as_secs_f64());
-    match certificate.entry.revocation {
-        Revocation::Revoked { since, .. } => Tone::Bad.cell(format!("revoked {}", date(since))),
-        _ if left <= 0 => Tone::Bad.cell(format!("ended {} ago", seconds(left))),
-        _ if certificate.entry.not_before > now => {
-            let wait = certificate.entry.not_before.as_second() - now.as_second();
-            Tone::Warning.cell(format!("begins in {}", seconds(wait)))
-        }
-        Revocation::Good => Tone::Good.cell(format!("valid {}", seconds(left))),
-        Revocation::Unknown => Tone::Plain.cell(format!("{} left", seconds(left))),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use anstream::adapter::strip_str;
+pub mod tests {
+    use std::time::Duration;
+
     use manoward::pki::{Name, Options, Reason, Request, Validity, Which};
     use tempfile::TempDir;
 
     use super::*;
 
-    fn lab() -> (TempDir, Authority) {
+    /// An authority with a certificate and a revoked one.
+    pub fn lab() -> (TempDir, Authority) {
         let directory = tempfile::tempdir().unwrap();
         let authority = Authority::create(directory.path(), &Options::default()).unwrap();
         let name = Name::uri("spiffe://operator.example/vim/1").unwrap();
@@ -222,22 +129,6 @@ mod tests {
         let which = Which::Named("vim-2".into());
         authority.revoke(&which, Reason::KeyCompromise).unwrap();
         (directory, authority)
-    }
-
-    #[test]
-    fn each_certificate_has_its_line_and_each_list() {
-        let (_directory, authority) = lab();
-        let mut out = Vec::new();
-        show(&mut out, &Shown::of(&authority).unwrap(), None).unwrap();
-        let text = strip_str(str::from_utf8(&out).unwrap()).to_string();
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 5, "{text}");
-        assert!(lines[1].contains("  issuing  ECDSA P-256  "), "{text}");
-        assert!(lines[2].contains("  spiffe://operator.example/vim/1  client  "));
-        assert!(lines[2].contains("  valid 1h "), "{text}");
-        assert!(lines[3].contains("  revoked 20"), "{text}");
-        let last = "revocation list 2 of manoward lab CA: 1 certificate, valid until 20";
-        assert!(lines[4].starts_with(last), "{text}");
     }
 
     #[test]
@@ -263,29 +154,5 @@ mod tests {
             of_file["certificates"][0]["revocation"]["status"],
             "revoked"
         );
-    }
-
-    #[test]
-    fn what_the_time_makes_of_a_certificate() {
-        let (_directory, authority) = lab();
-        let mut certificate = Shown::of(&authority).unwrap().certificates.swap_remove(1);
-        let now = Timestamp::now();
-        let mut told = |seconds| {
-            certificate.valid_seconds = seconds;
-            state(&certificate, now).content()
-        };
-        assert_eq!(told(90), "valid 1m 30s");
-        assert_eq!(told(-3600), "ended 1h 0m ago");
-        certificate.entry.revocation = Revocation::Unknown;
-        certificate.valid_seconds = 90;
-        assert_eq!(state(&certificate, now).content(), "1m 30s left");
-        certificate.entry.not_before = now + Duration::from_secs(5);
-        assert_eq!(state(&certificate, now).content(), "begins in 5s");
-    }
-
-    #[test]
-    fn names_are_short() {
-        assert_eq!(common_name("O=a, CN=b c"), "b c");
-        assert_eq!(common_name("O=a"), "O=a");
     }
 }

@@ -122,3 +122,16 @@ fn files_with_something_else_are_named() {
         "{error}"
     );
 }
+
+#[test]
+fn the_list_of_another_authority_of_the_same_name_says_nothing() {
+    let (lab, other) = (Lab::usual(), Lab::usual());
+    let issued = lab.vim();
+    let text = lab.read("vim-1.pem");
+    for (lists_of, expected) in [(&lab, Revocation::Good), (&other, Revocation::Unknown)] {
+        let path = lists_of.file("crl.pem");
+        let lists = crls(&lists_of.read("crl.pem"), &path).expect("lists");
+        let entries = certificates(&text, &issued.certificate, &lists).expect("one");
+        assert_eq!(entries[0].revocation, expected);
+    }
+}
