@@ -31,6 +31,16 @@ pub fn show(out: &mut impl Write, shown: &Shown, width: Option<u16>) -> io::Resu
         let (tone, text) = revocation_list(list, now);
         writeln!(out, "{}", tone.paint(prose::indented(&text, "", width)))?;
     }
+    let mut certificates = shown.certificates.iter();
+    if certificates.any(|one| one.entry.revocation == Revocation::Unknown) {
+        let hint = "Whether all of them are in force is not known: name the revocation lists of \
+                    their issuers with --crl.";
+        writeln!(
+            out,
+            "{}",
+            Tone::Quiet.paint(prose::indented(hint, "", width))
+        )?;
+    }
     Ok(())
 }
 
@@ -209,6 +219,21 @@ mod tests {
         assert_eq!(lines[4], "  spiffe://operator.example/vim/1");
         let serial = shown.certificates[1].entry.serial.to_string();
         assert!(lines[5].ends_with(&format!(", serial {serial}")), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_told() {
+        let (_directory, authority) = lab();
+        let shown = Shown::of(&authority).unwrap();
+        let told = |shown: &Shown| {
+            let mut out = Vec::new();
+            show(&mut out, shown, None).unwrap();
+            str::from_utf8(&out).unwrap().contains("--crl")
+        };
+        assert!(!told(&shown));
+        let mut shown = shown;
+        shown.certificates[1].entry.revocation = Revocation::Unknown;
+        assert!(told(&shown));
     }
 
     #[test]
