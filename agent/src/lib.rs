@@ -3,6 +3,7 @@
 //! - [`policy`]: what a person writes, validated.
 //! - [`image`]: a policy compiled into what the kernel reads.
 //! - [`datapath`]: programs, maps and links in the kernel.
+//! - [`pki`]: certificates for labs and tests.
 
 pub mod config;
 pub mod control;
@@ -13,5 +14,6 @@ pub mod explain;
 pub mod frame;
 pub mod image;
 pub mod logging;
+pub mod pki;
 pub mod policy;
 pub mod store;

@@ -5,7 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cli::{Cli, Command, Context, Exit, policy};
+use cli::{Cli, Command, Context, Exit, pki, policy};
 use tokio::runtime;
 
 fn main() -> ExitCode {
@@ -38,6 +38,12 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Services(args) => cli::services::run(args, context),
             Command::Explain(args) => cli::explain::run(args, context).await,
             Command::Detach(args) => cli::detach::run(args, context).await,
+            Command::Pki(args) => match args.command {
+                pki::Command::Init(args) => pki::init::run(args, context),
+                pki::Command::Issue(args) => pki::issue::run(args, context),
+                pki::Command::Revoke(args) => pki::revoke::run(args, context),
+                pki::Command::Show(args) => pki::show::run(&args, context),
+            },
             Command::Schema(args) => cli::schema::run(args),
             Command::Completions(args) => cli::completions::run(&args),
             Command::Man(args) => cli::man::run(args),

@@ -6,6 +6,7 @@ use manoward::{
     control::client::ClientError,
     datapath::PinError,
     enforcer::{ApplyError, StartError},
+    pki::PkiError,
     policy::PolicyError,
 };
 
@@ -60,6 +61,9 @@ impl Exit {
                 }
                 if let Some(PinError::Io { source, .. }) = cause.downcast_ref() {
                     return of_io(source);
+                }
+                if let Some(PkiError::Request { .. }) = cause.downcast_ref() {
+                    return Some(Self::Usage);
                 }
                 if cause.downcast_ref().is_some_and(refuses_policy) || cause.is::<PolicyError>() {
                     return Some(Self::InvalidPolicy);
@@ -170,6 +174,20 @@ mod tests {
         };
         assert_eq!(Exit::of(&pins.into()), Exit::NotPermitted);
         assert_eq!(Exit::of(&anyhow!("else")), Exit::Failed);
+    }
+
+    #[test]
+    fn a_certificate_that_should_not_be_is_wrong_usage() {
+        let error = PkiError::Request {
+            reason: "no".into(),
+            remedy: "other".into(),
+        };
+        assert_eq!(Exit::of(&error.into()), Exit::Usage);
+        let error = PkiError::Exists {
+            path: "/ca.pem".into(),
+            remedy: "move it",
+        };
+        assert_eq!(Exit::of(&error.into()), Exit::Failed);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod flows;
 pub mod man;
 mod output;
+pub mod pki;
 pub mod policy;
 mod progress;
 mod prose;
@@ -100,6 +101,7 @@ pub enum Command {
     Services(services::Services),
     Explain(explain::Explain),
     Detach(detach::Detach),
+    Pki(pki::Pki),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),

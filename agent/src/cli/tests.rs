@@ -92,6 +92,51 @@ fn explain_wants_one_kind_of_packet() {
 }
 
 #[test]
+fn certificates_are_named_in_one_way() {
+    for right in [
+        "manoward pki revoke lab vim-1 --reason superseded",
+        "manoward pki revoke lab --serial 0A:ff",
+        "manoward pki revoke lab --certificate vim-1.pem",
+        "manoward pki issue lab vim-1 --uri spiffe://a.example/b --dns vim.example --hours 1",
+        "manoward pki issue lab host --host --ip 2001:db8::1 --key host.key",
+    ] {
+        assert!(parse(right).is_ok(), "{right}");
+    }
+    for (wrong, kind) in [
+        (
+            "manoward pki revoke lab",
+            ErrorKind::MissingRequiredArgument,
+        ),
+        (
+            "manoward pki revoke lab vim-1 --serial 0a",
+            ErrorKind::ArgumentConflict,
+        ),
+        (
+            "manoward pki revoke lab --serial x",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "manoward pki issue lab vim-1 --uri spiffe://a.example",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "manoward pki issue lab vim-1 --dns 192.0.2.1",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "manoward pki issue lab vim-1 --days 1 --hours 1",
+            ErrorKind::ArgumentConflict,
+        ),
+        (
+            "manoward pki init lab --algorithm rsa-3072",
+            ErrorKind::InvalidValue,
+        ),
+    ] {
+        assert_eq!(parse(wrong).err(), Some(kind), "{wrong}");
+    }
+}
+
+#[test]
 fn watching_has_an_interval() {
     for right in [
         "manoward stats --watch",

@@ -1,0 +1,42 @@
+//! A small X.509 certificate authority for labs and tests.
+//!
+//! Its keys lie unencrypted in a directory, nobody approves what it issues, and nobody is told
+//! what it revokes: it is no authority for production. What it issues has the form that production
+//! uses, though: SPIFFE X.509-SVIDs for endpoints, certificates for TLS servers for hosts, and
+//! revocation lists as of RFC 5280.
+//!
+//! The directory of an [`Authority`] holds
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `ca.pem`, `ca.key` | the root: what others trust, and its key |
+//! | `intermediate.pem`, `intermediate.key` | who issues, if that is not the root |
+//! | `crl.pem` | what is revoked: a list from who issues, and an empty one from the root above it |
+//! | `index.json` | what was issued and revoked, and the number of the list |
+//! | `issued/SERIAL.pem` | every certificate that was issued |
+
+mod authority;
+mod create;
+mod error;
+mod files;
+mod index;
+mod inspect;
+mod issue;
+mod key;
+mod names;
+mod revoke;
+mod serial;
+
+pub use authority::{Authority, Inventory};
+pub use create::Options;
+pub use error::PkiError;
+pub use index::Reason;
+pub use inspect::{Crl, Entry, Revocation, Revoked, certificates, crls};
+pub use issue::{Issued, Purpose, Request, Validity};
+pub use key::{Key, KeyAlgorithm};
+pub use names::{Name, NameError};
+pub use revoke::{Revoking, Which};
+pub use serial::Serial;
+
+#[cfg(test)]
+mod tests;
