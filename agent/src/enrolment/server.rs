@@ -1,0 +1,347 @@
+//! The host's side: listens, and keeps files and sessions in agreement.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use quinn::{
+    Endpoint, EndpointConfig, TokioRuntime, TransportConfig, crypto::rustls::QuicServerConfig,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::{sync::Semaphore, task::JoinSet};
+use tracing::{info, warn};
+
+use super::{
+    Config, End, Expiring, Registrar, Session, SessionId, accept,
+    gate::Gate,
+    log::Log,
+    pki::{PkiError, Stamps},
+    sessions::Sessions,
+    trust::Trust,
+    wire,
+};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often all sessions are verified again: authorities and lists run out, too.
+const VERIFY: Duration = Duration::from_secs(60);
+/// How long the end of sessions is waited for.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Connections that wait for being looked at, before any state is kept for them.
+const WAITING: usize = 1024;
+/// Bytes that all of them may have sent, and each.
+const WAITING_BYTES: u64 = 1 << 20;
+const WAITING_BYTES_EACH: u64 = 16 << 10;
+
+/// Why there is no enrolment.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// Files cannot be used.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on UDP {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A socket that was handed in cannot be used.
+    #[error("cannot use the socket that was handed in: {0}")]
+    Socket(io::Error),
+    /// Times do not fit.
+    #[error(
+        "the idle timeout is {idle_timeout:?}; it needs to be at least twice the keepalive, {keepalive:?}, which is not zero"
+    )]
+    Timing {
+        /// Time between signs of life.
+        keepalive: Duration,
+        /// Silence that ends a session.
+        idle_timeout: Duration,
+    },
+    /// TLS refuses the settings.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+}
+
+/// What happened since the start, and what there is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Sources that were asked to prove their address (Retry).
+    pub retries: u64,
+    /// Handshakes that began, from proven addresses.
+    pub handshakes: u64,
+    /// Claims that were granted.
+    pub granted: u64,
+    /// Handshakes and claims that failed.
+    pub refused: u64,
+    /// Handshakes in progress.
+    pub in_progress: usize,
+    /// Open sessions.
+    pub sessions: usize,
+}
+
+/// Authenticates endpoints. Dropping it ends all sessions.
+pub struct Server {
+    shared: Arc<Shared>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What the tasks of a server share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) registrar: Arc<dyn Registrar>,
+    pub(super) transport: Arc<TransportConfig>,
+    pub(super) sessions: Sessions,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) counters: Counters,
+    pub(super) log: Log,
+    trust: RwLock<Arc<Trust>>,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) retries: AtomicU64,
+    pub(super) handshakes: AtomicU64,
+    pub(super) granted: AtomicU64,
+    pub(super) refused: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The configuration of one connection.
+    pub(super) fn connection(&self, quic: QuicServerConfig) -> quinn::ServerConfig {
+        configured(quic, &self.transport)
+    }
+
+    fn reload(&self) -> Result<usize, PkiError> {
+        let trust = Arc::new(Trust::read(&self.config.files)?);
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&trust);
+        Ok(self.sessions.verify(&trust))
+    }
+}
+
+impl Server {
+    /// Reads the files and listens on the addresses of `config`. To be called in a tokio runtime.
+    pub fn start(config: Config, registrar: Arc<dyn Registrar>) -> Result<Self, ServerError> {
+        let bind =
+            |&address| listen(address).map_err(|source| ServerError::Listen { address, source });
+        let sockets = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
+        Self::start_on(sockets, config, registrar)
+    }
+
+    /// Reads the files and listens on `sockets`, whatever `config` says about addresses.
+    pub fn start_on(
+        sockets: Vec<UdpSocket>,
+        config: Config,
+        registrar: Arc<dyn Registrar>,
+    ) -> Result<Self, ServerError> {
+        let stamps = Stamps::of(config.files.paths());
+        let trust = Trust::read(&config.files)?;
+        let transport = config.transport()?;
+        let endpoints = sockets
+            .into_iter()
+            .map(|socket| endpoint(socket, &trust, &transport))
+            .collect::<Result<Vec<_>, _>>()?;
+        let shared = Arc::new(Shared {
+            registrar,
+            transport,
+            sessions: Sessions::default(),
+            places: Arc::new(Semaphore::new(config.max_sessions)),
+            gate: Arc::new(Gate::new(
+                config.max_handshakes,
+                config.max_handshakes_per_source,
+            )),
+            counters: Counters::default(),
+            log: Log::default(),
+            trust: RwLock::new(Arc::new(trust)),
+            endpoints: endpoints.clone(),
+            config,
+        });
+        let mut tasks = JoinSet::new();
+        for endpoint in endpoints {
+            tasks.spawn(accept::accept(endpoint, Arc::clone(&shared)));
+        }
+        tasks.spawn(follow(Arc::clone(&shared), stamps));
+        Ok(Self {
+            shared,
+            tasks: Mutex::new(tasks),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let endpoints = self.shared.endpoints.iter();
+        endpoints
+            .filter_map(|endpoint| endpoint.local_addr().ok())
+            .collect()
+    }
+
+    /// The open sessions, oldest first.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Session> {
+        self.shared.sessions.list()
+    }
+
+    /// Closes a session and tells the peer why; `false` if there is none.
+    pub fn close(&self, session: SessionId, end: End) -> bool {
+        self.shared.sessions.close(session, end)
+    }
+
+    /// Reads all files again, verifies all sessions with them, and tells how many it closed. On an
+    /// error everything stays as it is.
+    pub fn reload(&self) -> Result<usize, PkiError> {
+        self.shared.reload()
+    }
+
+    /// Files that end to be valid within 30 days, or have ended, the next first.
+    #[must_use]
+    pub fn expiring(&self) -> Vec<Expiring> {
+        self.shared.trust().expiring(Timestamp::now())
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let counters = &self.shared.counters;
+        Counts {
+            retries: counters.retries.load(Ordering::Relaxed),
+            handshakes: counters.handshakes.load(Ordering::Relaxed),
+            granted: counters.granted.load(Ordering::Relaxed),
+            refused: counters.refused.load(Ordering::Relaxed),
+            in_progress: self.shared.gate.count(),
+            sessions: self.shared.sessions.count(),
+        }
+    }
+
+    /// Ends all sessions, tells the peers, and frees the sockets.
+    pub async fn shutdown(self) {
+        self.shared.sessions.close_all(&End::Shutdown);
+        let ended = async {
+            while self.shared.sessions.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            for endpoint in &self.shared.endpoints {
+                endpoint.close(wire::CLOSED, b"the agent ends");
+                endpoint.wait_idle().await;
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE, ended).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for endpoint in &self.shared.endpoints {
+            endpoint.close(wire::CLOSED, b"the agent ends");
+        }
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.abort_all();
+    }
+}
+
+/// A socket of its own for an IPv6 address: IPv4 has its own addresses in the configuration.
+fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn endpoint(
+    socket: UdpSocket,
+    trust: &Trust,
+    transport: &Arc<TransportConfig>,
+) -> Result<Endpoint, ServerError> {
+    let (quic, _) = trust.handshake().map_err(ServerError::Tls)?;
+    let mut config = configured(quic, transport);
+    config
+        .max_incoming(WAITING)
+        .incoming_buffer_size(WAITING_BYTES_EACH)
+        .incoming_buffer_size_total(WAITING_BYTES);
+    let mut settings = EndpointConfig::default();
+    settings.supported_versions(vec![1]);
+    socket.set_nonblocking(true).map_err(ServerError::Socket)?;
+    Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime))
+        .map_err(ServerError::Socket)
+}
+
+fn configured(quic: QuicServerConfig, transport: &Arc<TransportConfig>) -> quinn::ServerConfig {
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
+    // An endpoint at another address is another claim, and each address is proven by Retry, never
+    // by a token of an earlier connection.
+    let mut tokens = quinn::ValidationTokenConfig::default();
+    tokens.sent(0);
+    config
+        .migration(false)
+        .validation_token_config(tokens)
+        .transport_config(Arc::clone(transport));
+    config
+}
+
+/// Reads the files again when they change.
+async fn follow(shared: Arc<Shared>, mut stamps: Stamps) {
+    let mut verified = tokio::time::Instant::now();
+    let mut failed = false;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = Stamps::of(shared.config.files.paths());
+        // After a failure files are looked at again even if nothing seems to have changed: the
+        // clock of a file system is coarse, and certificate and key are never written at once.
+        if now != stamps || failed {
+            let again = failed && now == stamps;
+            stamps = now;
+            let reloading = Arc::clone(&shared);
+            match tokio::task::spawn_blocking(move || reloading.reload()).await {
+                Ok(Ok(closed)) => {
+                    failed = false;
+                    info!(
+                        event = "reload",
+                        service = "enrolment",
+                        outcome = "success",
+                        closed,
+                        "certificates and revocation lists read again"
+                    );
+                }
+                Ok(Err(error)) => {
+                    failed = true;
+                    if !again {
+                        warn!(
+                            event = "reload",
+                            service = "enrolment",
+                            outcome = "failure",
+                            reason = %error,
+                            "what was read before stays in force"
+                        );
+                    }
+                }
+                Err(error) => warn!(%error, "reading certificates ended in a panic"),
+            }
+            verified = tokio::time::Instant::now();
+        } else if verified.elapsed() >= VERIFY {
+            let trust = shared.trust();
+            let verifying = Arc::clone(&shared);
+            let _ = tokio::task::spawn_blocking(move || verifying.sessions.verify(&trust)).await;
+            verified = tokio::time::Instant::now();
+        }
+    }
+}
