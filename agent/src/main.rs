@@ -37,6 +37,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Flows(args) => cli::flows::run(args, context).await,
             Command::Services(args) => cli::services::run(args, context),
             Command::Explain(args) => cli::explain::run(args, context).await,
+            Command::Join(args) => cli::join::run(args, context).await,
             Command::Detach(args) => cli::detach::run(args, context).await,
             Command::Schema(args) => cli::schema::run(args),
             Command::Completions(args) => cli::completions::run(&args),

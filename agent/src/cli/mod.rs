@@ -8,6 +8,7 @@ pub mod endpoints;
 pub mod exit;
 pub mod explain;
 pub mod flows;
+pub mod join;
 pub mod man;
 mod output;
 pub mod policy;
@@ -99,6 +100,7 @@ pub enum Command {
     Flows(flows::Flows),
     Services(services::Services),
     Explain(explain::Explain),
+    Join(join::Join),
     Detach(detach::Detach),
     Schema(schema::Schema),
     Completions(completions::Completions),
