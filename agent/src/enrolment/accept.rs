@@ -14,7 +14,7 @@ use super::{
     config::HANDSHAKE,
     facts::Certificate,
     gate::Place,
-    log::Known,
+    log::{Known, Log},
     refusal::{Reason, Refusal},
     server::Shared,
     session,
@@ -179,7 +179,7 @@ async fn claim(
     };
     shared.counters.granted.fetch_add(1, Ordering::Relaxed);
     let session = Session::new(claim, to.port(), &grant);
-    shared.log.granted(&session);
+    Log::granted(&session);
     let close = shared.sessions.insert(session.clone(), chain.clone());
     // Files that were read since the handshake have not judged this session yet.
     let now = shared.trust();

@@ -40,7 +40,7 @@ impl Default for Log {
 
 impl Log {
     /// A claim was granted.
-    pub(super) fn granted(&self, session: &Session) {
+    pub(super) fn granted(session: &Session) {
         info!(
             event = "enrolment",
             protocol = "quic",
@@ -61,7 +61,7 @@ impl Log {
     }
 
     /// A session ended.
-    pub(super) fn ended(&self, session: &Session, end: &End) {
+    pub(super) fn ended(session: &Session, end: &End) {
         info!(
             event = "session-end",
             protocol = "quic",

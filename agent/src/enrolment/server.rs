@@ -16,7 +16,7 @@ use quinn::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
 use super::{
@@ -32,9 +32,12 @@ use super::{
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often all sessions are verified again: authorities and lists run out, too.
-const VERIFY: Duration = Duration::from_secs(60);
+const VERIFY: Duration = Duration::from_mins(1);
 /// How long the end of sessions is waited for.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How long it is waited before looking again.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// Connections that wait for being looked at, before any state is kept for them.
 const WAITING: usize = 1024;
@@ -231,18 +234,30 @@ impl Server {
     }
 
     /// Ends all sessions, tells the peers, and frees the sockets.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.shared.sessions.close_all(&End::Shutdown);
         let ended = async {
             while self.shared.sessions.count() > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(MOMENT).await;
             }
             for endpoint in &self.shared.endpoints {
                 endpoint.close(wire::CLOSED, b"the agent ends");
                 endpoint.wait_idle().await;
             }
         };
-        let _ = tokio::time::timeout(GOODBYE, ended).await;
+        let _ = timeout(GOODBYE, ended).await;
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.shutdown().await;
+        let shared = Arc::downgrade(&self.shared);
+        drop(self);
+        // The last task that knows the sockets frees them.
+        let freed = async {
+            while shared.strong_count() > 0 {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        let _ = timeout(GOODBYE, freed).await;
+        tokio::time::sleep(MOMENT).await;
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{
     End, Grant,
+    log::Log,
     server::Shared,
     sessions::Session,
     wire::{self, Answer},
@@ -51,7 +52,7 @@ impl Live {
         // The datapath first: from here on nothing of the endpoint passes.
         shared.registrar.end(self.session.id, &end);
         shared.sessions.remove(self.session.id);
-        shared.log.ended(&self.session, &end);
+        Log::ended(&self.session, &end);
         if self.connection.close_reason().is_none() {
             let answer = Answer::Ended {
                 reason: end.name().to_owned(),

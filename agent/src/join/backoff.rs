@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The first wait at most.
 const FIRST: Duration = Duration::from_secs(1);
 /// Every wait at most.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// Every wait at least, so that a failure that comes at once does not make a loop.
 const SHORTEST: Duration = Duration::from_millis(50);
 
