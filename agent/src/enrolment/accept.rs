@@ -144,35 +144,34 @@ async fn claim(
         trust,
     } = proven;
     let from = connection.remote_address();
-    let read: Result<Vec<_>, _> = chain.iter().map(Certificate::read).collect();
-    let certificates = match read {
-        Ok(certificates) => certificates,
+    let read = chain.first().map(Certificate::read);
+    let leaf = match read.unwrap_or_else(|| Err("no certificate".into())) {
+        Ok(leaf) => leaf,
         Err(reason) => {
             let refusal = Refusal::new(Reason::Other, reason);
             refused(shared, from, to, Known::default(), &refusal);
             return refuse(&connection, &mut send, &refusal).await;
         }
     };
-    // A chain has a leaf, and ends with the first of its certificates that ends.
-    let until = certificates.iter().map(|read| read.facts.not_after).min();
-    let leaf = certificates.into_iter().next();
-    let (Some(leaf), Some(until)) = (leaf, until) else {
-        let refusal = Refusal::new(Reason::NoCertificate, "no certificate");
-        refused(shared, from, to, Known::default(), &refusal);
-        return refuse(&connection, &mut send, &refusal).await;
-    };
+    let until = leaf.facts.not_after;
+    let (id, close) = shared.sessions.reserve(chain);
+    // Files that were read since the handshake have not judged this session yet.
+    let now = shared.trust();
+    if !Arc::ptr_eq(&trust, &now) {
+        shared.sessions.verify(&now);
+    }
     let claim = Claim {
-        session: shared.sessions.reserve(),
+        session: id,
         remote: SocketAddr::new(from.ip().to_canonical(), from.port()),
         local: to.ip(),
         identities: leaf.identities,
         certificate: leaf.facts,
         program: wire::shortened(&hello.program),
     };
-    let admitted = admit(&claim, &hello, shared);
-    let (grant, place) = match admitted {
+    let (grant, place) = match admit(&claim, &hello, shared) {
         Ok(admitted) => admitted,
         Err(refusal) => {
+            shared.sessions.remove(id);
             refused(shared, from, to, Known::from(&claim), &refusal);
             return refuse(&connection, &mut send, &refusal).await;
         }
@@ -180,12 +179,7 @@ async fn claim(
     shared.counters.granted.fetch_add(1, Ordering::Relaxed);
     let session = Session::new(claim, to.port(), &grant);
     Log::granted(&session);
-    let close = shared.sessions.insert(session.clone(), chain.clone());
-    // Files that were read since the handshake have not judged this session yet.
-    let now = shared.trust();
-    if !Arc::ptr_eq(&trust, &now) {
-        shared.sessions.verify(&now);
-    }
+    shared.sessions.open(session.clone());
     let session = session::Live {
         session,
         connection,

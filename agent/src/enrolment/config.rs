@@ -25,8 +25,7 @@ pub struct Config {
     pub keepalive: Duration,
     /// Silence that ends a session; at least two keepalives.
     pub idle_timeout: Duration,
-    /// How long a lease lives without being renewed is the registrar's matter; how many sessions
-    /// there may be is this.
+    /// Sessions that may be open.
     pub max_sessions: usize,
     /// Handshakes in progress, each for at most [`HANDSHAKE`].
     pub max_handshakes: usize,

@@ -9,7 +9,8 @@
 //! # What is verified
 //!
 //! - Chains end at an authority of the CA bundle; intermediate certificates come from the peer.
-//! - Every certificate of the chain is within its validity, at the handshake and until the end.
+//! - Every certificate of the chain is within its validity. A session ends with that of its leaf at
+//!   once, with that of another within a minute.
 //! - An extended key usage, where the certificate has one, includes clientAuth.
 //! - No certificate of the chain is in its authority's revocation list, where there is one. A list
 //!   that has run out refuses all certificates of its authority unless [`StaleCrl::Accept`] is set.
@@ -26,9 +27,11 @@ mod log;
 pub mod pki;
 mod refusal;
 mod registrar;
+mod reload;
 mod server;
 mod session;
 mod sessions;
+mod sockets;
 mod trust;
 pub mod wire;
 

@@ -11,39 +11,27 @@ use std::{
 };
 
 use jiff::Timestamp;
-use quinn::{
-    Endpoint, EndpointConfig, TokioRuntime, TransportConfig, crypto::rustls::QuicServerConfig,
-};
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn::{Endpoint, TransportConfig, crypto::rustls::QuicServerConfig};
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
-use tracing::{info, warn};
 
 use super::{
     Config, End, Expiring, Registrar, Session, SessionId, accept,
     gate::Gate,
     log::Log,
     pki::{PkiError, Stamps},
+    reload,
     sessions::Sessions,
+    sockets,
     trust::Trust,
     wire,
 };
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
-/// How often all sessions are verified again: authorities and lists run out, too.
-const VERIFY: Duration = Duration::from_mins(1);
 /// How long the end of sessions is waited for.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How long it is waited before looking again.
 const MOMENT: Duration = Duration::from_millis(10);
-
-/// Connections that wait for being looked at, before any state is kept for them.
-const WAITING: usize = 1024;
-/// Bytes that all of them may have sent, and each.
-const WAITING_BYTES: u64 = 1 << 20;
-const WAITING_BYTES_EACH: u64 = 16 << 10;
 
 /// Why there is no enrolment.
 #[derive(Debug, Error)]
@@ -127,12 +115,18 @@ impl Shared {
         Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The configuration of one connection.
-    pub(super) fn connection(&self, quic: QuicServerConfig) -> quinn::ServerConfig {
-        configured(quic, &self.transport)
+    /// Sessions that may be open.
+    fn most(&self) -> usize {
+        self.config.max_sessions.min(Semaphore::MAX_PERMITS)
     }
 
-    fn reload(&self) -> Result<usize, PkiError> {
+    /// The configuration of one connection.
+    pub(super) fn connection(&self, quic: QuicServerConfig) -> quinn::ServerConfig {
+        sockets::configured(quic, &self.transport)
+    }
+
+    /// As [`Server::reload`].
+    pub(super) fn reload(&self) -> Result<usize, PkiError> {
         let trust = Arc::new(Trust::read(&self.config.files)?);
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&trust);
         Ok(self.sessions.verify(&trust))
@@ -142,8 +136,9 @@ impl Shared {
 impl Server {
     /// Reads the files and listens on the addresses of `config`. To be called in a tokio runtime.
     pub fn start(config: Config, registrar: Arc<dyn Registrar>) -> Result<Self, ServerError> {
-        let bind =
-            |&address| listen(address).map_err(|source| ServerError::Listen { address, source });
+        let bind = |&address| {
+            sockets::listen(address).map_err(|source| ServerError::Listen { address, source })
+        };
         let sockets = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
         Self::start_on(sockets, config, registrar)
     }
@@ -159,13 +154,15 @@ impl Server {
         let transport = config.transport()?;
         let endpoints = sockets
             .into_iter()
-            .map(|socket| endpoint(socket, &trust, &transport))
+            .map(|socket| sockets::endpoint(socket, &trust, &transport))
             .collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
             registrar,
             transport,
             sessions: Sessions::default(),
-            places: Arc::new(Semaphore::new(config.max_sessions)),
+            places: Arc::new(Semaphore::new(
+                config.max_sessions.min(Semaphore::MAX_PERMITS),
+            )),
             gate: Arc::new(Gate::new(
                 config.max_handshakes,
                 config.max_handshakes_per_source,
@@ -180,7 +177,7 @@ impl Server {
         for endpoint in endpoints {
             tasks.spawn(accept::accept(endpoint, Arc::clone(&shared)));
         }
-        tasks.spawn(follow(Arc::clone(&shared), stamps));
+        tasks.spawn(reload::follow(Arc::clone(&shared), stamps));
         Ok(Self {
             shared,
             tasks: Mutex::new(tasks),
@@ -237,7 +234,8 @@ impl Server {
     pub async fn shutdown(mut self) {
         self.shared.sessions.close_all(&End::Shutdown);
         let ended = async {
-            while self.shared.sessions.count() > 0 {
+            // Each session gives its place back after its last words.
+            while self.shared.places.available_permits() < self.shared.most() {
                 tokio::time::sleep(MOMENT).await;
             }
             for endpoint in &self.shared.endpoints {
@@ -268,95 +266,5 @@ impl Drop for Server {
         }
         let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
         tasks.abort_all();
-    }
-}
-
-/// A socket of its own for an IPv6 address: IPv4 has its own addresses in the configuration.
-fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
-
-fn endpoint(
-    socket: UdpSocket,
-    trust: &Trust,
-    transport: &Arc<TransportConfig>,
-) -> Result<Endpoint, ServerError> {
-    let (quic, _) = trust.handshake().map_err(ServerError::Tls)?;
-    let mut config = configured(quic, transport);
-    config
-        .max_incoming(WAITING)
-        .incoming_buffer_size(WAITING_BYTES_EACH)
-        .incoming_buffer_size_total(WAITING_BYTES);
-    let mut settings = EndpointConfig::default();
-    settings.supported_versions(vec![1]);
-    socket.set_nonblocking(true).map_err(ServerError::Socket)?;
-    Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime))
-        .map_err(ServerError::Socket)
-}
-
-fn configured(quic: QuicServerConfig, transport: &Arc<TransportConfig>) -> quinn::ServerConfig {
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
-    // An endpoint at another address is another claim, and each address is proven by Retry, never
-    // by a token of an earlier connection.
-    let mut tokens = quinn::ValidationTokenConfig::default();
-    tokens.sent(0);
-    config
-        .migration(false)
-        .validation_token_config(tokens)
-        .transport_config(Arc::clone(transport));
-    config
-}
-
-/// Reads the files again when they change.
-async fn follow(shared: Arc<Shared>, mut stamps: Stamps) {
-    let mut verified = tokio::time::Instant::now();
-    let mut failed = false;
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let now = Stamps::of(shared.config.files.paths());
-        // After a failure files are looked at again even if nothing seems to have changed: the
-        // clock of a file system is coarse, and certificate and key are never written at once.
-        if now != stamps || failed {
-            let again = failed && now == stamps;
-            stamps = now;
-            let reloading = Arc::clone(&shared);
-            match tokio::task::spawn_blocking(move || reloading.reload()).await {
-                Ok(Ok(closed)) => {
-                    failed = false;
-                    info!(
-                        event = "reload",
-                        service = "enrolment",
-                        outcome = "success",
-                        closed,
-                        "certificates and revocation lists read again"
-                    );
-                }
-                Ok(Err(error)) => {
-                    failed = true;
-                    if !again {
-                        warn!(
-                            event = "reload",
-                            service = "enrolment",
-                            outcome = "failure",
-                            reason = %error,
-                            "what was read before stays in force"
-                        );
-                    }
-                }
-                Err(error) => warn!(%error, "reading certificates ended in a panic"),
-            }
-            verified = tokio::time::Instant::now();
-        } else if verified.elapsed() >= VERIFY {
-            let trust = shared.trust();
-            let verifying = Arc::clone(&shared);
-            let _ = tokio::task::spawn_blocking(move || verifying.sessions.verify(&trust)).await;
-            verified = tokio::time::Instant::now();
-        }
     }
 }

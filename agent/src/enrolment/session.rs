@@ -27,7 +27,7 @@ pub(super) struct Live {
     pub(super) send: SendStream,
     /// Dropping it would tell the peer to stop, though it has nothing more to say.
     pub(super) _receive: RecvStream,
-    /// When its certificates end to be valid.
+    /// When its certificate ends to be valid.
     pub(super) until: Timestamp,
     /// Tells why to close it.
     pub(super) close: oneshot::Receiver<End>,

@@ -58,22 +58,23 @@ impl Session {
     }
 }
 
-/// All open sessions.
+/// All sessions, those that are about to begin among them.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     next: AtomicU64,
-    open: Mutex<HashMap<SessionId, Open>>,
+    known: Mutex<HashMap<SessionId, Known>>,
 }
 
 #[derive(Debug)]
-struct Open {
-    session: Session,
+struct Known {
+    /// None as long as the registrar decides.
+    session: Option<Session>,
     chain: Vec<CertificateDer<'static>>,
     /// Taken by the first who closes the session.
     close: Option<oneshot::Sender<End>>,
 }
 
-impl Open {
+impl Known {
     /// `false` if somebody else has closed it.
     fn close(&mut self, end: End) -> bool {
         self.close
@@ -83,41 +84,46 @@ impl Open {
 }
 
 impl Sessions {
-    /// An id for a session to come.
-    pub(super) fn reserve(&self) -> SessionId {
-        SessionId(self.next.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// Adds a session; what is received is why to close it.
-    pub(super) fn insert(
+    /// Takes up a session that may begin; what is received is why to close it. From here on it is
+    /// not missed by those who close sessions.
+    pub(super) fn reserve(
         &self,
-        session: Session,
         chain: Vec<CertificateDer<'static>>,
-    ) -> oneshot::Receiver<End> {
+    ) -> (SessionId, oneshot::Receiver<End>) {
+        let id = SessionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let (close, closed) = oneshot::channel();
-        let open = Open {
-            session,
+        let known = Known {
+            session: None,
             chain,
             close: Some(close),
         };
-        self.open().insert(open.session.id, open);
-        closed
+        self.known().insert(id, known);
+        (id, closed)
     }
 
-    /// Removes a session that has ended.
+    /// The session begins.
+    pub(super) fn open(&self, session: Session) {
+        if let Some(known) = self.known().get_mut(&session.id) {
+            known.session = Some(session);
+        }
+    }
+
+    /// Removes a session that has ended or does not begin.
     pub(super) fn remove(&self, id: SessionId) {
-        self.open().remove(&id);
+        self.known().remove(&id);
     }
 
     /// Closes a session; `false` if there is none, or it is being closed.
     pub(super) fn close(&self, id: SessionId, end: End) -> bool {
-        self.open().get_mut(&id).is_some_and(|open| open.close(end))
+        self.known()
+            .get_mut(&id)
+            .is_some_and(|known| known.close(end))
     }
 
     /// Closes all sessions.
     pub(super) fn close_all(&self, end: &End) {
-        for open in self.open().values_mut() {
-            open.close(end.clone());
+        for known in self.known().values_mut() {
+            known.close(end.clone());
         }
     }
 
@@ -125,9 +131,9 @@ impl Sessions {
     pub(super) fn verify(&self, trust: &Trust) -> usize {
         // Verifying takes a while, in which the sessions may change.
         let chains: Vec<_> = self
-            .open()
+            .known()
             .iter()
-            .map(|(&id, open)| (id, open.chain.clone()))
+            .map(|(&id, known)| (id, known.chain.clone()))
             .collect();
         let refused = |(id, chain): &(SessionId, Vec<_>)| {
             let end = why(trust.verify(chain).err()?);
@@ -136,24 +142,22 @@ impl Sessions {
         chains.iter().filter_map(refused).count()
     }
 
-    /// The sessions, oldest first.
+    /// The open sessions, oldest first.
     pub(super) fn list(&self) -> Vec<Session> {
-        let mut list: Vec<_> = self
-            .open()
-            .values()
-            .map(|open| open.session.clone())
-            .collect();
+        let known = self.known();
+        let mut list: Vec<_> = known.values().filter_map(|k| k.session.clone()).collect();
         list.sort_by_key(|session| session.id);
         list
     }
 
-    /// How many there are.
+    /// How many are open.
     pub(super) fn count(&self) -> usize {
-        self.open().len()
+        let known = self.known();
+        known.values().filter(|k| k.session.is_some()).count()
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<SessionId, Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, HashMap<SessionId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

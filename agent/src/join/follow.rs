@@ -26,6 +26,8 @@ enum Next {
     Stop,
     /// It is time for an attempt.
     Try,
+    /// There are new credentials.
+    Changed,
 }
 
 /// One host's state.
@@ -46,30 +48,22 @@ impl Follower {
         let mut backoff = Backoff::default();
         let mut wait = within(self.spread);
         loop {
-            match self.wait(wait, session.as_mut()).await {
+            let next = match self.wait(wait, session.as_mut()).await {
+                Next::Try => self.attempt(session.as_mut()).await,
+                next => next,
+            };
+            wait = match next {
                 Next::Stop => break,
-                Next::Lost(failure) => {
-                    wait = self.lost(&failure, session.take(), &mut backoff);
-                    continue;
-                }
-                Next::Try | Next::Tried(_) => {}
-            }
-            match self.attempt(session.as_mut()).await {
-                Next::Stop => break,
-                Next::Lost(failure) => {
-                    wait = self.lost(&failure, session.take(), &mut backoff);
-                }
+                Next::Lost(failure) => self.lost(&failure, session.take(), &mut backoff),
+                Next::Changed | Next::Try => within(self.spread),
                 Next::Tried(Ok(new)) => {
                     self.shared.board.granted(&self.host, &new.granted);
                     // The new session is there before the old one goes.
                     if let Some((old, _)) = session.replace((new, Instant::now())) {
                         old.close();
                     }
-                    wait = match self.hold(session.as_mut()).await {
-                        Next::Stop => break,
-                        Next::Lost(failure) => self.lost(&failure, session.take(), &mut backoff),
-                        Next::Try | Next::Tried(_) => within(self.spread),
-                    };
+                    // Until there is something to do.
+                    Duration::MAX
                 }
                 Next::Tried(Err(failure)) => {
                     if session.is_some() {
@@ -77,10 +71,9 @@ impl Follower {
                     } else {
                         self.shared.board.failed(&self.host, &failure);
                     }
-                    wait = backoff.next();
+                    backoff.next()
                 }
-                Next::Try => {}
-            }
+            };
         }
         if let Some((session, _)) = session {
             session.close();
@@ -101,16 +94,13 @@ impl Follower {
         backoff.next()
     }
 
-    /// Waits before an attempt; new credentials are tried at once.
+    /// Waits before an attempt, or until something else happens.
     async fn wait(&mut self, wait: Duration, session: Option<&mut (Enrolled, Instant)>) -> Next {
         tokio::select! {
             biased;
             _ = self.stop.changed() => Next::Stop,
             failure = ended(session) => Next::Lost(failure),
-            Ok(()) = self.credentials.changed() => {
-                sleep(within(self.spread)).await;
-                Next::Try
-            }
+            Ok(()) = self.credentials.changed() => Next::Changed,
             () = sleep(wait) => Next::Try,
         }
     }
@@ -130,16 +120,6 @@ impl Follower {
             _ = self.stop.changed() => Next::Stop,
             failure = ended(session) => Next::Lost(failure),
             tried = attempt => Next::Tried(tried),
-        }
-    }
-
-    /// Holds the session until there is something to do.
-    async fn hold(&mut self, session: Option<&mut (Enrolled, Instant)>) -> Next {
-        tokio::select! {
-            biased;
-            _ = self.stop.changed() => Next::Stop,
-            failure = ended(session) => Next::Lost(failure),
-            Ok(()) = self.credentials.changed() => Next::Try,
         }
     }
 }

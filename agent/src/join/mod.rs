@@ -42,7 +42,7 @@ use follow::Follower;
 
 /// Attempts in progress, so that ten thousand hosts do not cost ten thousand handshakes at once.
 const TURNS: usize = 64;
-/// Hosts of which one is asked in a millisecond, at the start and after a change of certificate.
+/// Hosts that are asked in a second, at the start and after a change of certificate.
 const HOSTS_PER_SECOND: u32 = 1000;
 /// How long the last words to hosts may take.
 const GOODBYE: Duration = Duration::from_secs(2);
