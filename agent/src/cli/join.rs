@@ -109,12 +109,25 @@ pub async fn run(args: Join, context: &Context) -> anyhow::Result<Exit> {
         files,
         bind: args.bind,
     };
-    if args.once {
-        return once(&options, args.check, context.format).await;
-    }
+    let ended = if args.once {
+        once(&options, args.check, context.format).await
+    } else {
+        serve(options, args.status_file, context.format).await
+    };
+    // A file that cannot be read does not need root here, but an owner.
+    ended.map_err(|error| match error.downcast_ref::<io::Error>() {
+        Some(_) => error,
+        None => anyhow::anyhow!(super::message(&error)),
+    })
+}
+
+async fn serve(
+    options: Options,
+    status_file: Option<PathBuf>,
+    format: Format,
+) -> anyhow::Result<Exit> {
     logging::init();
-    let format = context.format;
-    service::run(options, args.status_file, move |host| {
+    service::run(options, status_file, move |host| {
         let mut out = output::stdout();
         // Nobody may be reading; the sessions live on.
         let _ = match format {

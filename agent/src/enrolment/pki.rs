@@ -27,7 +27,7 @@ const LARGEST: u64 = 64 << 20;
 #[derive(Debug, Error)]
 pub enum PkiError {
     /// A file cannot be read.
-    #[error("cannot read {file}: {source}")]
+    #[error("cannot read {file}: {source}. Check the path, and who may read the file")]
     Read {
         /// The file.
         file: PathBuf,

@@ -139,11 +139,12 @@ fn frame(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
     Ok(frame)
 }
 
-/// `text` in a length that surely fits into a message.
+/// `text` in a length that surely fits into a message, without what terminals obey.
 #[must_use]
 pub fn shortened(text: &str) -> String {
     const CHARACTERS: usize = 400;
-    text.chars().take(CHARACTERS).collect()
+    let shown = text.chars().filter(|character| !character.is_control());
+    shown.take(CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -180,5 +181,6 @@ mod tests {
         };
         assert!(matches!(frame(&hello), Err(WireError::TooLong(_))));
         assert_eq!(shortened(&"ä".repeat(2 * LIMIT)).chars().count(), 400);
+        assert_eq!(shortened("a\u{1b}[31m\n"), "a[31m");
     }
 }

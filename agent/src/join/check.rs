@@ -65,7 +65,7 @@ pub fn files(files: &Files) -> Vec<Finding> {
                 format!("{} is not usable: {reason}", files.certificate.display()),
             )),
         },
-        Err(error) => findings.push(Finding::error("certificate-unusable", remedied(&error))),
+        Err(error) => findings.push(Finding::error("certificate-unusable", error.to_string())),
     }
     match pki::roots(&files.ca) {
         Ok((_, authorities)) => {
@@ -80,7 +80,7 @@ pub fn files(files: &Files) -> Vec<Finding> {
                 findings.push(Finding::warning("ca-expired", sentence));
             }
         }
-        Err(error) => findings.push(Finding::error("ca-unusable", remedied(&error))),
+        Err(error) => findings.push(Finding::error("ca-unusable", error.to_string())),
     }
     key(files, &mut findings);
     findings
@@ -137,7 +137,7 @@ fn key(files: &Files, findings: &mut Vec<Finding>) {
             PkiError::Mismatch { .. } => "key-mismatch",
             _ => "key-unusable",
         };
-        let finding = Finding::error(code, remedied(&error));
+        let finding = Finding::error(code, error.to_string());
         // What is wrong with the other files has been said.
         if !findings
             .iter()
@@ -151,15 +151,5 @@ fn key(files: &Files, findings: &mut Vec<Finding>) {
         let key = files.key.display();
         let sentence = format!("everybody can read the key {key}. Take it away: chmod 600 {key}");
         findings.push(Finding::warning("key-readable", sentence));
-    }
-}
-
-/// An error with what to do about it.
-fn remedied(error: &PkiError) -> String {
-    match error {
-        PkiError::Read { .. } => {
-            format!("{error}. Check the path, and whether this user may read the file")
-        }
-        error => error.to_string(),
     }
 }

@@ -148,8 +148,8 @@ impl Enrolled {
         if let Ok(Answer::Ended { reason, sentence }) = wire::read(&mut self.receive).await {
             return Failure::Ended {
                 host,
-                reason,
-                sentence,
+                reason: wire::shortened(&reason),
+                sentence: wire::shortened(&sentence),
             };
         }
         let error = self.connection.closed().await;
@@ -289,16 +289,16 @@ fn judge(host: &Host, address: SocketAddr, answer: Answer) -> Result<Granted, Fa
             keepalive_seconds,
         } => Ok(Granted {
             address,
-            endpoint,
-            role,
+            endpoint: wire::shortened(&endpoint),
+            role: wire::shortened(&role),
             expires_in: Duration::from_secs(expires_in_seconds),
             keepalive: Duration::from_secs(keepalive_seconds),
         }),
         Answer::Refused { reason, sentence } | Answer::Ended { reason, sentence } => {
             Err(Failure::Refused {
                 host: host.clone(),
-                reason,
-                sentence,
+                reason: wire::shortened(&reason),
+                sentence: wire::shortened(&sentence),
             })
         }
     }

@@ -7,6 +7,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use manoward::enrolment::End;
+use nix::sys::signal::Signal;
 use rcgen::ExtendedKeyUsagePurpose;
 use time::{Duration, OffsetDateTime};
 
@@ -197,15 +199,35 @@ async fn a_service_joins_follows_its_files_and_leaves() {
     bed.vim();
     until("the new certificate is used", || bed.book.ends().len() == 1).await;
     assert_eq!(bed.book.fewest(), 1);
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(child.id().cast_signed()),
-        nix::sys::signal::Signal::SIGTERM,
-    )
-    .unwrap();
-    until("it leaves", || bed.book.ends().len() == 2).await;
+    let signal = |signal| {
+        let child = nix::unistd::Pid::from_raw(child.id().cast_signed());
+        nix::sys::signal::kill(child, signal).unwrap();
+    };
+    signal(Signal::SIGHUP);
+    until("files are read again", || bed.book.ends().len() == 2).await;
+    assert_eq!(bed.book.fewest(), 1);
+    signal(Signal::SIGTERM);
+    until("it leaves", || bed.book.ends().len() == 3).await;
     let ended = tokio::task::spawn_blocking(move || child.wait().unwrap())
         .await
         .unwrap();
     assert!(ended.success(), "{ended}");
-    assert_eq!(bed.book.ends()[1], manoward::enrolment::End::Closed);
+    assert_eq!(bed.book.ends(), [End::Closed, End::Closed, End::Closed]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_is_named_without_a_check_too() {
+    let bed = Bed::new();
+    let absent = Issued {
+        key: bed.path("absent.key"),
+        ..bed.vim()
+    };
+    for more in ["--once", ""] {
+        let (output, _) = output(manoward(&bed, &absent, more)).await;
+        assert_eq!(output.status.code(), Some(1));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.starts_with("error: cannot read "), "{errors}");
+        assert!(errors.contains("absent.key: No such file"), "{errors}");
+        assert!(!errors.contains("sudo"), "{errors}");
+    }
 }
