@@ -1,7 +1,7 @@
 //! Certificates, keys and revocation lists in files.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
     time::SystemTime,
@@ -16,6 +16,7 @@ use rustls_pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
     pem::{self, PemObject},
 };
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::facts::{self, Certificate};
@@ -93,6 +94,25 @@ pub struct KeyPair {
     pub certified: Arc<CertifiedKey>,
     /// What the first certificate says.
     pub leaf: Certificate,
+    /// A secret that lasts as long as the key.
+    pub(super) seed: Seed,
+}
+
+/// A secret made from a private key, which tells nothing about it.
+#[derive(Clone)]
+pub(super) struct Seed(pub(super) [u8; 32]);
+
+impl Seed {
+    fn of(key: &PrivateKeyDer<'_>) -> Self {
+        let digest = Sha256::new_with_prefix(b"manoward/1 seed").chain_update(key.secret_der());
+        Self(digest.finalize().into())
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Seed")
+    }
 }
 
 /// Reads a chain and its key, and checks that they belong together.
@@ -103,6 +123,7 @@ pub fn key_pair(certificate: &Path, key: &Path) -> Result<KeyPair, PkiError> {
         reason,
     })?;
     let private = private_key(key)?;
+    let seed = Seed::of(&private);
     let certified = CertifiedKey::from_der(chain, private, &provider());
     let certified = certified.map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => PkiError::Mismatch {
@@ -117,6 +138,7 @@ pub fn key_pair(certificate: &Path, key: &Path) -> Result<KeyPair, PkiError> {
     Ok(KeyPair {
         certified: Arc::new(certified),
         leaf,
+        seed,
     })
 }
 

@@ -9,9 +9,11 @@ use std::{
 use quinn::{
     Endpoint, EndpointConfig, TokioRuntime, TransportConfig, crypto::rustls::QuicServerConfig,
 };
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{ServerError, trust::Trust};
+use super::{ServerError, pki::Seed, trust::Trust};
 
 /// Connections that wait for being looked at, before any state is kept for them.
 const WAITING: usize = 1024;
@@ -42,11 +44,27 @@ pub(super) fn endpoint(
         .max_incoming(WAITING)
         .incoming_buffer_size(WAITING_BYTES_EACH)
         .incoming_buffer_size_total(WAITING_BYTES);
-    let mut settings = EndpointConfig::default();
+    let mut settings = lasting(trust.seed());
     settings.supported_versions(vec![1]);
     socket.set_nonblocking(true).map_err(ServerError::Socket)?;
     Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime))
         .map_err(ServerError::Socket)
+}
+
+/// Keys that are the same after a crash: the new agent can tell endpoints that their sessions are
+/// gone (stateless reset, RFC 9000, section 10.3), so that they come back before their leases end.
+fn lasting(seed: &Seed) -> EndpointConfig {
+    let key = |purpose: &[u8]| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &seed.0);
+        hmac::sign(&key, purpose)
+    };
+    let reset = hmac::Key::new(hmac::HMAC_SHA256, key(b"stateless reset").as_ref());
+    let mut number = [0; 8];
+    number.copy_from_slice(&key(b"connection ids").as_ref()[..8]);
+    let number = u64::from_be_bytes(number);
+    let mut settings = EndpointConfig::new(Arc::new(reset));
+    settings.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(number)));
+    settings
 }
 
 /// How connections are served.

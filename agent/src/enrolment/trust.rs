@@ -22,7 +22,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use super::{
     Refusal,
     facts::Certificate,
-    pki::{self, KeyPair, PkiError, RevocationList},
+    pki::{self, KeyPair, PkiError, RevocationList, Seed},
     refusal::Reason,
     wire,
 };
@@ -151,6 +151,11 @@ impl Trust {
         tls.max_early_data_size = 0;
         let quic = QuicServerConfig::try_from(tls).map_err(|error| error.to_string())?;
         Ok((quic, witness))
+    }
+
+    /// A secret that lasts as long as the host's key.
+    pub(super) const fn seed(&self) -> &Seed {
+        &self.pair.seed
     }
 
     /// What ends within 30 days of `now`, the next first.

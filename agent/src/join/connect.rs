@@ -23,6 +23,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Silence after which this end gives up; hosts usually ask for less.
 const IDLE_MS: u32 = 60_000;
+/// Silence after which the host is asked whether it lives. While it does it sends more often; one
+/// that was started again says at once that it does not know the session.
+const SILENCE: Duration = Duration::from_secs(6);
 /// Signs of life that are asked for; the host decides.
 const KEEPALIVE_SECONDS: u64 = 5;
 /// Bytes of messages that may wait.
@@ -59,8 +62,7 @@ impl Sockets {
             .send_window(u64::from(WINDOW))
             .datagram_receive_buffer_size(None)
             .mtu_discovery_config(None)
-            // The host asks for signs of life.
-            .keep_alive_interval(None)
+            .keep_alive_interval(Some(SILENCE))
             .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))));
         Ok(Self {
             v4,

@@ -1,10 +1,13 @@
 //! New certificates and restarts of the host: sessions come back, or never go.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use manoward::{
-    enrolment::End,
-    join::{Join, Source, State},
+    enrolment::{End, Server},
+    join::{HostStatus, Join, Source, State},
 };
 
 use crate::{
@@ -79,6 +82,54 @@ async fn a_host_that_starts_again_is_joined_again() {
     until("the endpoint is back", || join.status().granted == 1).await;
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(bed.book.claims().len(), 2);
+}
+
+#[tokio::test]
+async fn a_host_that_crashed_is_joined_again_before_silence_tells() {
+    let mut bed = Bed::with(|_, config| config.idle_timeout = Duration::from_mins(2));
+    bed.server.take().unwrap().shutdown().await;
+    // The kernel closes the sockets of a process that is killed; nobody says goodbye.
+    let (config, book) = (bed.config.clone(), Arc::clone(&bed.book));
+    let (crash, told) = std::sync::mpsc::channel::<()>();
+    let (started, ready) = std::sync::mpsc::channel::<()>();
+    let agent = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let guard = runtime.enter();
+        let server = Server::start(config, book).unwrap();
+        started.send(()).unwrap();
+        told.recv().unwrap();
+        drop(guard);
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        drop(server);
+    });
+    ready.recv().unwrap();
+    let (say, said) = std::sync::mpsc::channel();
+    let report = move |host: &HostStatus| {
+        let _ = say.send(host.sentence.clone());
+    };
+    let join = Join::start(bed.options(&bed.vim()), report).unwrap();
+    until("the session begins", || join.status().granted == 1).await;
+    crash.send(()).unwrap();
+    agent.join().unwrap();
+    assert!(bed.book.ends().is_empty(), "nobody noticed");
+    // What was under way has arrived nowhere.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(join.status().granted, 1);
+    bed.start();
+    let began = Instant::now();
+    until("the endpoint is back", || {
+        bed.server().counts().sessions == 1
+    })
+    .await;
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    until("it knows", || join.status().granted == 1).await;
+    let sentences: Vec<_> = said.try_iter().flatten().collect();
+    assert_eq!(sentences.len(), 1, "{sentences:?}");
+    assert!(sentences[0].contains("reset by peer"), "{sentences:?}");
 }
 
 #[tokio::test]
