@@ -37,6 +37,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Flows(args) => cli::flows::run(args, context).await,
             Command::Services(args) => cli::services::run(args, context),
             Command::Explain(args) => cli::explain::run(args, context).await,
+            Command::Join(args) => cli::join::run(args, context).await,
             Command::Detach(args) => cli::detach::run(args, context).await,
             Command::Pki(args) => match args.command {
                 pki::Command::Init(args) => pki::init::run(args, context),

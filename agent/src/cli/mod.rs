@@ -8,6 +8,7 @@ pub mod endpoints;
 pub mod exit;
 pub mod explain;
 pub mod flows;
+pub mod join;
 pub mod man;
 mod output;
 pub mod pki;
@@ -100,6 +101,7 @@ pub enum Command {
     Flows(flows::Flows),
     Services(services::Services),
     Explain(explain::Explain),
+    Join(join::Join),
     Detach(detach::Detach),
     Pki(pki::Pki),
     Schema(schema::Schema),

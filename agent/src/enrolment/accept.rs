@@ -1,0 +1,237 @@
+//! From a first packet to a session or a refusal.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, atomic::Ordering},
+};
+
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
+use rustls_pki_types::CertificateDer;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Claim,
+    config::HANDSHAKE,
+    facts::Certificate,
+    gate::Place,
+    log::{Known, Log},
+    refusal::{Reason, Refusal},
+    server::Shared,
+    session,
+    sessions::Session,
+    trust::Trust,
+    wire::{self, Answer, Hello, WireError},
+};
+
+/// Takes connections until the endpoint is closed.
+///
+/// A source whose address is not proven gets a Retry, for which nothing is kept; so all that costs
+/// memory or cryptography is spent on those who receive at the address they claim.
+pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
+    let Ok(listening) = endpoint.local_addr() else {
+        return;
+    };
+    while let Some(incoming) = endpoint.accept().await {
+        if !incoming.remote_address_validated() {
+            shared.counters.retries.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = incoming.retry() {
+                error.into_incoming().ignore();
+            }
+            continue;
+        }
+        let from = incoming.remote_address();
+        let to = local(incoming.local_ip(), listening);
+        let Some(place) = shared.gate.enter(from.ip()) else {
+            incoming.refuse();
+            let refusal = Refusal::new(Reason::RateLimited, "too many handshakes in progress");
+            refused(&shared, from, to, Known::default(), &refusal);
+            continue;
+        };
+        shared.counters.handshakes.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(handshake(incoming, place, to, Arc::clone(&shared)));
+    }
+}
+
+/// Where a packet was addressed to: as the kernel tells, else as the socket is bound.
+fn local(told: Option<IpAddr>, listening: SocketAddr) -> SocketAddr {
+    let address = told.unwrap_or_else(|| listening.ip());
+    SocketAddr::new(address.to_canonical(), listening.port())
+}
+
+/// A connection whose peer has proven a certificate.
+struct Proven {
+    connection: Connection,
+    chain: Vec<CertificateDer<'static>>,
+    /// What the certificate was verified with.
+    trust: Arc<Trust>,
+}
+
+/// One handshake, and the session after it.
+async fn handshake(incoming: Incoming, place: Place, to: SocketAddr, shared: Arc<Shared>) {
+    let from = incoming.remote_address();
+    let deadline = Instant::now() + HANDSHAKE;
+    let proven = match prove(incoming, deadline, &shared).await {
+        Ok(proven) => proven,
+        Err(refusal) => return refused(&shared, from, to, Known::default(), &refusal),
+    };
+    let connection = proven.connection.clone();
+    let hello = match timeout_at(deadline, hello(&connection)).await {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(error)) => {
+            connection.close(wire::PROTOCOL, b"not understood");
+            let refusal = match error {
+                WireError::Connection(error) => Refusal::of_connection(&error),
+                error => Refusal::new(Reason::Protocol, error.to_string()),
+            };
+            return refused(&shared, from, to, Known::default(), &refusal);
+        }
+        Err(_) => {
+            connection.close(wire::PROTOCOL, b"too slow");
+            let refusal = Refusal::new(Reason::Timeout, "no message after the handshake");
+            return refused(&shared, from, to, Known::default(), &refusal);
+        }
+    };
+    drop(place);
+    claim(proven, hello, to, &shared).await;
+}
+
+/// Waits for the handshake.
+async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result<Proven, Refusal> {
+    let trust = shared.trust();
+    let failed = |sentence| Refusal::new(Reason::Other, sentence);
+    let (quic, witness) = trust.handshake().map_err(failed)?;
+    let config = Arc::new(shared.connection(quic));
+    let why = |error| {
+        let refusal = witness.refusal();
+        refusal.unwrap_or_else(|| Refusal::of_connection(&error))
+    };
+    let connecting = incoming.accept_with(config).map_err(why)?;
+    let connection = match timeout_at(deadline, connecting).await {
+        Ok(connected) => connected.map_err(why)?,
+        Err(_) => return Err(Refusal::new(Reason::Timeout, "the handshake took too long")),
+    };
+    let chain = connection
+        .peer_identity()
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .ok_or_else(|| Refusal::new(Reason::NoCertificate, "no certificate"))?;
+    Ok(Proven {
+        connection,
+        chain: *chain,
+        trust,
+    })
+}
+
+/// Waits for the endpoint's first message.
+async fn hello(connection: &Connection) -> Result<(SendStream, RecvStream, Hello), WireError> {
+    let (send, mut receive) = connection
+        .accept_bi()
+        .await
+        .map_err(WireError::Connection)?;
+    let hello = wire::read(&mut receive).await?;
+    Ok((send, receive, hello))
+}
+
+/// Decides about a claim, and follows the session.
+async fn claim(
+    proven: Proven,
+    (mut send, receive, hello): (SendStream, RecvStream, Hello),
+    to: SocketAddr,
+    shared: &Arc<Shared>,
+) {
+    let Proven {
+        connection,
+        chain,
+        trust,
+    } = proven;
+    let from = connection.remote_address();
+    let read = chain.first().map(Certificate::read);
+    let leaf = match read.unwrap_or_else(|| Err("no certificate".into())) {
+        Ok(leaf) => leaf,
+        Err(reason) => {
+            let refusal = Refusal::new(Reason::Other, reason);
+            refused(shared, from, to, Known::default(), &refusal);
+            return refuse(&connection, &mut send, &refusal).await;
+        }
+    };
+    let until = leaf.facts.not_after;
+    let (id, close) = shared.sessions.reserve(chain);
+    // Files that were read since the handshake have not judged this session yet.
+    let now = shared.trust();
+    if !Arc::ptr_eq(&trust, &now) {
+        shared.sessions.verify(&now);
+    }
+    let claim = Claim {
+        session: id,
+        remote: SocketAddr::new(from.ip().to_canonical(), from.port()),
+        local: to.ip(),
+        identities: leaf.identities,
+        certificate: leaf.facts,
+        program: wire::shortened(&hello.program),
+    };
+    let (grant, place) = match admit(&claim, &hello, shared) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            shared.sessions.remove(id);
+            refused(shared, from, to, Known::from(&claim), &refusal);
+            return refuse(&connection, &mut send, &refusal).await;
+        }
+    };
+    shared.counters.granted.fetch_add(1, Ordering::Relaxed);
+    let session = Session::new(claim, to.port(), &grant);
+    Log::granted(&session);
+    shared.sessions.open(session.clone());
+    let session = session::Live {
+        session,
+        connection,
+        send,
+        _receive: receive,
+        until,
+        close,
+        _place: place,
+    };
+    session.follow(&grant, shared).await;
+}
+
+/// Asks the registrar, if there is room for one more session.
+fn admit(
+    claim: &Claim,
+    hello: &Hello,
+    shared: &Shared,
+) -> Result<(super::Grant, tokio::sync::OwnedSemaphorePermit), Refusal> {
+    if hello.version != wire::VERSION {
+        let sentence = format!(
+            "the endpoint speaks version {}, this host version {}",
+            hello.version,
+            wire::VERSION
+        );
+        return Err(Refusal::new(Reason::Protocol, sentence));
+    }
+    let place = Arc::clone(&shared.places)
+        .try_acquire_owned()
+        .map_err(|_| {
+            let most = shared.config.max_sessions;
+            Refusal::new(
+                Reason::TooManySessions,
+                format!("the host has {most} sessions, as many as it may"),
+            )
+        })?;
+    let grant = shared.registrar.admit(claim)?;
+    Ok((grant, place))
+}
+
+/// Counts, logs and tells the registrar.
+fn refused(shared: &Shared, from: SocketAddr, to: SocketAddr, known: Known<'_>, refusal: &Refusal) {
+    shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+    shared.log.refused(from, to, known, refusal);
+    shared.registrar.refused(from, refusal);
+}
+
+/// Tells the peer and closes.
+async fn refuse(connection: &Connection, send: &mut SendStream, refusal: &Refusal) {
+    let answer = Answer::Refused {
+        reason: refusal.reason.name().to_owned(),
+        sentence: wire::shortened(&refusal.sentence),
+    };
+    session::tell(send, &answer).await;
+    connection.close(wire::REFUSED, refusal.reason.name().as_bytes());
+}

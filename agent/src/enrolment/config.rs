@@ -1,0 +1,77 @@
+//! How enrolment is set up.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use quinn::{IdleTimeout, TransportConfig, VarInt};
+
+use super::{server::ServerError, trust::Files};
+
+/// Time for a handshake and the messages after it. Longer ones are dropped.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Bytes of messages that may wait in a connection; messages are much smaller.
+const WINDOW: u32 = 16 << 10;
+/// Bytes of a handshake that may wait; a chain of certificates fits.
+const CRYPTO_BUFFER: usize = 16 << 10;
+
+/// Settings of a [`Server`](super::Server).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Certificates and key.
+    pub files: Files,
+    /// Time between signs of life that each session is asked for.
+    pub keepalive: Duration,
+    /// Silence that ends a session; at least two keepalives.
+    pub idle_timeout: Duration,
+    /// Sessions that may be open.
+    pub max_sessions: usize,
+    /// Handshakes in progress, each for at most [`HANDSHAKE`].
+    pub max_handshakes: usize,
+    /// Handshakes in progress from one address, so that one peer cannot keep others out.
+    pub max_handshakes_per_source: usize,
+}
+
+impl Config {
+    /// The usual settings for `files`: listens nowhere yet.
+    #[must_use]
+    pub const fn new(files: Files) -> Self {
+        Self {
+            listen: Vec::new(),
+            files,
+            keepalive: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(15),
+            max_sessions: 4096,
+            max_handshakes: 256,
+            max_handshakes_per_source: 64,
+        }
+    }
+
+    /// What QUIC is told: small buffers, one stream, no datagrams.
+    pub(super) fn transport(&self) -> Result<Arc<TransportConfig>, ServerError> {
+        if self.keepalive.is_zero() || self.keepalive * 2 > self.idle_timeout {
+            return Err(ServerError::Timing {
+                keepalive: self.keepalive,
+                idle_timeout: self.idle_timeout,
+            });
+        }
+        let idle = IdleTimeout::try_from(self.idle_timeout).map_err(|_| ServerError::Timing {
+            keepalive: self.keepalive,
+            idle_timeout: self.idle_timeout,
+        })?;
+        let mut transport = TransportConfig::default();
+        transport
+            .max_concurrent_bidi_streams(VarInt::from_u32(1))
+            .max_concurrent_uni_streams(VarInt::from_u32(0))
+            .stream_receive_window(VarInt::from_u32(WINDOW))
+            .receive_window(VarInt::from_u32(WINDOW))
+            .send_window(u64::from(WINDOW))
+            .crypto_buffer_size(CRYPTO_BUFFER)
+            .datagram_receive_buffer_size(None)
+            .mtu_discovery_config(None)
+            .keep_alive_interval(Some(self.keepalive))
+            .max_idle_timeout(Some(idle));
+        Ok(Arc::new(transport))
+    }
+}

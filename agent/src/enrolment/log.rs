@@ -1,0 +1,163 @@
+//! What the log tells of claims and sessions.
+
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tracing::{info, warn};
+
+use super::{Claim, End, Facts, Identity, Refusal, Session};
+
+/// Refusals that are logged in a burst, and how fast the right to log comes back. All are counted.
+const BURST: u32 = 50;
+const REFILL: Duration = Duration::from_millis(100);
+
+/// Writes to the log; refusals, which strangers can cause, only so often.
+#[derive(Debug)]
+pub(super) struct Log {
+    budget: Mutex<Budget>,
+}
+
+#[derive(Debug)]
+struct Budget {
+    left: u32,
+    refilled: Instant,
+    suppressed: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let budget = Mutex::new(Budget {
+            left: BURST,
+            refilled: Instant::now(),
+            suppressed: 0,
+        });
+        Self { budget }
+    }
+}
+
+impl Log {
+    /// A claim was granted.
+    pub(super) fn granted(session: &Session) {
+        info!(
+            event = "enrolment",
+            protocol = "quic",
+            service = "enrolment",
+            outcome = "success",
+            session = session.id.0,
+            endpoint = session.endpoint,
+            role = session.role,
+            identity = names(&session.identities),
+            source_address = %session.remote.ip(),
+            source_port = session.remote.port(),
+            destination_address = %session.local.ip(),
+            destination_port = session.local.port(),
+            serial = session.certificate.serial,
+            fingerprint = session.certificate.fingerprint,
+            "endpoint authenticated"
+        );
+    }
+
+    /// A session ended.
+    pub(super) fn ended(session: &Session, end: &End) {
+        info!(
+            event = "session-end",
+            protocol = "quic",
+            service = "enrolment",
+            outcome = "success",
+            session = session.id.0,
+            endpoint = session.endpoint,
+            role = session.role,
+            identity = names(&session.identities),
+            source_address = %session.remote.ip(),
+            source_port = session.remote.port(),
+            destination_address = %session.local.ip(),
+            destination_port = session.local.port(),
+            serial = session.certificate.serial,
+            reason = end.name(),
+            "session ended: {end}"
+        );
+    }
+
+    /// A handshake or claim failed; what is known of the peer is told.
+    pub(super) fn refused(
+        &self,
+        from: SocketAddr,
+        to: SocketAddr,
+        known: Known<'_>,
+        refusal: &Refusal,
+    ) {
+        let Some(suppressed) = self.may_log() else {
+            return;
+        };
+        warn!(
+            event = "enrolment",
+            protocol = "quic",
+            service = "enrolment",
+            outcome = "failure",
+            identity = names(known.identities),
+            source_address = %from.ip(),
+            source_port = from.port(),
+            destination_address = %to.ip(),
+            destination_port = to.port(),
+            serial = known.certificate.map(|certificate| certificate.serial.as_str()),
+            reason = refusal.reason.name(),
+            suppressed,
+            "endpoint refused: {}",
+            refusal.sentence
+        );
+    }
+
+    /// How many were not logged since the last one; `None` if this one is not logged either.
+    fn may_log(&self) -> Option<u64> {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let periods = budget.refilled.elapsed().as_millis() / REFILL.as_millis();
+        if periods > 0 {
+            budget.left = BURST.min(budget.left.saturating_add(periods as u32));
+            budget.refilled = Instant::now();
+        }
+        if budget.left == 0 {
+            budget.suppressed += 1;
+            return None;
+        }
+        budget.left -= 1;
+        Some(std::mem::take(&mut budget.suppressed))
+    }
+}
+
+/// What is known of a peer that is refused.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    pub(super) identities: &'a [Identity],
+    pub(super) certificate: Option<&'a Facts>,
+}
+
+impl<'a> From<&'a Claim> for Known<'a> {
+    fn from(claim: &'a Claim) -> Self {
+        Self {
+            identities: &claim.identities,
+            certificate: Some(&claim.certificate),
+        }
+    }
+}
+
+fn names(identities: &[Identity]) -> String {
+    let names: Vec<_> = identities.iter().map(Identity::as_str).collect();
+    names.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_logged_in_part() {
+        let log = Log::default();
+        let logged = (0..1000).filter(|_| log.may_log().is_some()).count();
+        assert!((50..100).contains(&logged), "{logged}");
+        std::thread::sleep(2 * REFILL);
+        assert!(log.may_log().is_some_and(|suppressed| suppressed > 900));
+    }
+}

@@ -1,0 +1,281 @@
+//! Certificates, keys and revocation lists in files.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+    time::SystemTime,
+};
+
+use rustls::{
+    RootCertStore,
+    crypto::{CryptoProvider, ring},
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
+    pem::{self, PemObject},
+};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use super::facts::{self, Certificate};
+
+/// Bytes of a file at most; a CRL of a large authority has a few megabytes.
+const LARGEST: u64 = 64 << 20;
+
+/// Why files cannot be used.
+#[derive(Debug, Error)]
+pub enum PkiError {
+    /// A file cannot be read.
+    #[error("cannot read {file}: {source}. Check the path, and who may read the file")]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is too large to be what it should be.
+    #[error("{file} is larger than {LARGEST} bytes")]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file does not contain what it should.
+    #[error("{file} contains no {what} in PEM form{hint}")]
+    Missing {
+        /// The file.
+        file: PathBuf,
+        /// What was looked for.
+        what: &'static str,
+        /// What to do, beginning with a comma or full stop.
+        hint: &'static str,
+    },
+    /// A file is damaged.
+    #[error("{file} is not usable: {reason}")]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Certificate and key do not belong together.
+    #[error(
+        "the key {key} does not belong to the first certificate in {certificate}. Give the key that the certificate was issued for"
+    )]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// Files that are right in themselves cannot be used.
+    #[error("cannot use {file}: {reason}")]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The cryptography in use.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(ring::default_provider()));
+    Arc::clone(&PROVIDER)
+}
+
+/// A certificate chain with the key of its first certificate.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    /// What the handshake uses.
+    pub certified: Arc<CertifiedKey>,
+    /// What the first certificate says.
+    pub leaf: Certificate,
+    /// A secret that lasts as long as the key.
+    pub(super) seed: Seed,
+}
+
+/// A secret made from a private key, which tells nothing about it.
+#[derive(Clone)]
+pub(super) struct Seed(pub(super) [u8; 32]);
+
+impl Seed {
+    fn of(key: &PrivateKeyDer<'_>) -> Self {
+        let digest = Sha256::new_with_prefix(b"manoward/1 seed").chain_update(key.secret_der());
+        Self(digest.finalize().into())
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Seed")
+    }
+}
+
+/// Reads a chain and its key, and checks that they belong together.
+pub fn key_pair(certificate: &Path, key: &Path) -> Result<KeyPair, PkiError> {
+    let chain = certificates(certificate)?;
+    let leaf = Certificate::read(&chain[0]).map_err(|reason| PkiError::Damaged {
+        file: certificate.to_owned(),
+        reason,
+    })?;
+    let private = private_key(key)?;
+    let seed = Seed::of(&private);
+    let certified = CertifiedKey::from_der(chain, private, &provider());
+    let certified = certified.map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => PkiError::Mismatch {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+        },
+        error => PkiError::Unusable {
+            file: key.to_owned(),
+            reason: format!("{error}. Keys are RSA, ECDSA on P-256 or P-384, or Ed25519"),
+        },
+    })?;
+    Ok(KeyPair {
+        certified: Arc::new(certified),
+        leaf,
+        seed,
+    })
+}
+
+/// Reads the certificates of authorities.
+pub fn roots(file: &Path) -> Result<(RootCertStore, Vec<Certificate>), PkiError> {
+    let mut store = RootCertStore::empty();
+    let mut read = Vec::new();
+    for certificate in certificates(file)? {
+        let damaged = |reason| PkiError::Damaged {
+            file: file.to_owned(),
+            reason,
+        };
+        read.push(Certificate::read(&certificate).map_err(damaged)?);
+        store.add(certificate).map_err(|e| damaged(e.to_string()))?;
+    }
+    Ok((store, read))
+}
+
+/// A revocation list.
+#[derive(Clone, Debug)]
+pub struct RevocationList {
+    /// As it is signed.
+    pub der: CertificateRevocationListDer<'static>,
+    /// Whose it is.
+    pub issuer: String,
+    /// When the next one should be there.
+    pub next_update: Option<jiff::Timestamp>,
+}
+
+/// Reads the revocation lists of a file, PEM or DER.
+pub fn revocation_lists(file: &Path) -> Result<Vec<RevocationList>, PkiError> {
+    let bytes = bytes(file)?;
+    let lists: Vec<CertificateRevocationListDer<'static>> = if bytes.first() == Some(&0x30) {
+        vec![bytes.into()]
+    } else {
+        sections(
+            &bytes,
+            file,
+            "revocation list",
+            ". Give a CRL in PEM or DER form",
+        )?
+    };
+    let read = |der: CertificateRevocationListDer<'static>| {
+        let (issuer, next_update) =
+            facts::revocation_list(&der).map_err(|reason| PkiError::Damaged {
+                file: file.to_owned(),
+                reason,
+            })?;
+        Ok(RevocationList {
+            der,
+            issuer,
+            next_update,
+        })
+    };
+    lists.into_iter().map(read).collect()
+}
+
+/// Reads the certificates of a file, at least one.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PkiError> {
+    sections(
+        &bytes(file)?,
+        file,
+        "certificate",
+        ". Look for -----BEGIN CERTIFICATE-----",
+    )
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, PkiError> {
+    let bytes = bytes(file)?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+        pem::Error::NoItemsFound if is_encrypted(&bytes) => PkiError::Missing {
+            file: file.to_owned(),
+            what: "private key without a passphrase",
+            hint: ". Take the passphrase away with `openssl pkey`, and let only the program read the file",
+        },
+        pem::Error::NoItemsFound => PkiError::Missing {
+            file: file.to_owned(),
+            what: "private key",
+            hint: ". Look for -----BEGIN PRIVATE KEY-----",
+        },
+        error => PkiError::Damaged {
+            file: file.to_owned(),
+            reason: error.to_string(),
+        },
+    })
+}
+
+fn is_encrypted(bytes: &[u8]) -> bool {
+    const MARK: &[u8] = b"ENCRYPTED";
+    bytes.windows(MARK.len()).any(|window| window == MARK)
+}
+
+fn sections<T: PemObject>(
+    bytes: &[u8],
+    file: &Path,
+    what: &'static str,
+    hint: &'static str,
+) -> Result<Vec<T>, PkiError> {
+    let found: Result<Vec<T>, _> = T::pem_slice_iter(bytes).collect();
+    let found = found.map_err(|error| PkiError::Damaged {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    })?;
+    if found.is_empty() {
+        let file = file.to_owned();
+        return Err(PkiError::Missing { file, what, hint });
+    }
+    Ok(found)
+}
+
+fn bytes(file: &Path) -> Result<Vec<u8>, PkiError> {
+    let failed = |source| PkiError::Read {
+        file: file.to_owned(),
+        source,
+    };
+    if fs::metadata(file).map_err(failed)?.len() > LARGEST {
+        return Err(PkiError::TooLarge {
+            file: file.to_owned(),
+        });
+    }
+    fs::read(file).map_err(failed)
+}
+
+/// By what a change of files is noticed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stamps(Vec<Option<(SystemTime, u64, u64)>>);
+
+impl Stamps {
+    /// Time, size and inode of each file; a file that cannot be read has none.
+    #[must_use]
+    pub fn of<'a>(files: impl IntoIterator<Item = &'a Path>) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let stamp = |file: &Path| {
+            let metadata = fs::metadata(file).ok()?;
+            Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+        };
+        Self(files.into_iter().map(stamp).collect())
+    }
+}

@@ -1,0 +1,120 @@
+//! The life of one session.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use quinn::{Connection, ConnectionError, RecvStream, SendStream};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    End, Grant,
+    log::Log,
+    server::Shared,
+    sessions::Session,
+    wire::{self, Answer},
+};
+
+/// How long a last message is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A session that was granted.
+pub(super) struct Live {
+    pub(super) session: Session,
+    pub(super) connection: Connection,
+    pub(super) send: SendStream,
+    /// Dropping it would tell the peer to stop, though it has nothing more to say.
+    pub(super) _receive: RecvStream,
+    /// When its certificate ends to be valid.
+    pub(super) until: Timestamp,
+    /// Tells why to close it.
+    pub(super) close: oneshot::Receiver<End>,
+    /// Its place among all sessions.
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+impl Live {
+    /// Tells the endpoint that it is admitted, and follows the session to its end.
+    pub(super) async fn follow(mut self, grant: &Grant, shared: &Arc<Shared>) {
+        let keepalive = shared.config.keepalive;
+        let answer = Answer::Granted {
+            endpoint: grant.endpoint.clone(),
+            role: grant.role.clone(),
+            expires_in_seconds: grant.expires_in.as_secs(),
+            keepalive_seconds: keepalive.as_secs().max(1),
+        };
+        let end = match wire::write(&mut self.send, &answer).await {
+            Ok(()) => self.live(keepalive, shared).await,
+            Err(error) => End::Failed(error.to_string()),
+        };
+        // The datapath first: from here on nothing of the endpoint passes.
+        shared.registrar.end(self.session.id, &end);
+        shared.sessions.remove(self.session.id);
+        Log::ended(&self.session, &end);
+        if self.connection.close_reason().is_none() {
+            let answer = Answer::Ended {
+                reason: end.name().to_owned(),
+                sentence: wire::shortened(&end.to_string()),
+            };
+            tell(&mut self.send, &answer).await;
+            self.connection.close(wire::ENDED, end.name().as_bytes());
+        }
+    }
+
+    /// Waits for the end, and renews the lease while the peer answers.
+    async fn live(&mut self, keepalive: Duration, shared: &Shared) -> End {
+        let mut heard = self.heard();
+        let mut tick = Instant::now() + keepalive;
+        loop {
+            // The wall clock may be set meanwhile, so that it is read at every tick.
+            let Ok(left) = Duration::try_from(self.until.duration_since(Timestamp::now())) else {
+                return End::Expired;
+            };
+            let now = Instant::now();
+            let wake = if left < keepalive {
+                tick.min(now + left)
+            } else {
+                tick
+            };
+            tokio::select! {
+                error = self.connection.closed() => return ended(&error),
+                end = &mut self.close => return end.unwrap_or(End::Shutdown),
+                () = sleep_until(wake) => {}
+            }
+            if Instant::now() >= tick {
+                tick = Instant::now() + keepalive;
+                let before = std::mem::replace(&mut heard, self.heard());
+                if heard != before {
+                    shared.registrar.renew(self.session.id);
+                }
+            }
+        }
+    }
+
+    /// Frames that the peer sent under the session's keys.
+    fn heard(&self) -> u64 {
+        let frames = self.connection.stats().frame_rx;
+        frames.acks + frames.ping
+    }
+}
+
+/// Sends a last message and waits until it has arrived.
+pub(super) async fn tell(send: &mut SendStream, answer: &Answer) {
+    let told = async {
+        if wire::write(send, answer).await.is_ok() && send.finish().is_ok() {
+            let _ = send.stopped().await;
+        }
+    };
+    let _ = timeout(LAST_WORDS, told).await;
+}
+
+fn ended(error: &ConnectionError) -> End {
+    match error {
+        ConnectionError::ApplicationClosed(_) => End::Closed,
+        ConnectionError::TimedOut | ConnectionError::Reset => End::Silence,
+        ConnectionError::LocallyClosed => End::Shutdown,
+        error => End::Failed(error.to_string()),
+    }
+}

@@ -1,0 +1,186 @@
+//! What an endpoint and a host say to each other: JSON messages, each behind its length.
+//!
+//! The endpoint opens one stream, says [`Hello`], and is answered [`Answer::Granted`] or
+//! [`Answer::Refused`]. A host may say [`Answer::Ended`] before it closes a session.
+
+use std::io;
+
+use quinn::{RecvStream, SendStream, VarInt};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+/// The protocol's name in the handshake (ALPN).
+pub const ALPN: &[u8] = b"manoward/1";
+/// UDP port on which hosts listen.
+pub const PORT: u16 = 7443;
+/// Version of the messages.
+pub const VERSION: u32 = 1;
+
+/// Bytes of a message at most.
+pub const LIMIT: usize = 4096;
+
+/// Application code of a session that was closed in good order.
+pub const CLOSED: VarInt = VarInt::from_u32(0);
+/// Application code of a refused claim; the answer tells why.
+pub const REFUSED: VarInt = VarInt::from_u32(1);
+/// Application code of a session that the host ended; a message before it tells why.
+pub const ENDED: VarInt = VarInt::from_u32(2);
+/// Application code for messages that are none.
+pub const PROTOCOL: VarInt = VarInt::from_u32(3);
+
+/// The endpoint's first message.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Hello {
+    /// Version of the messages that follow.
+    pub version: u32,
+    /// Name and version of the program, for logs.
+    pub program: String,
+    /// Seconds between signs of life that the endpoint would like; the host decides.
+    pub keepalive_seconds: u64,
+}
+
+/// What a host says.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The endpoint is admitted as long as this session lives.
+    Granted {
+        /// Name of the endpoint in the policy.
+        endpoint: String,
+        /// Its role.
+        role: String,
+        /// Seconds after which the lease ends if it is not renewed.
+        expires_in_seconds: u64,
+        /// Seconds between the host's signs of life.
+        keepalive_seconds: u64,
+    },
+    /// The endpoint is not admitted.
+    Refused {
+        /// A stable word, see [`Reason`](super::Reason).
+        reason: String,
+        /// The same for people.
+        sentence: String,
+    },
+    /// The session ends.
+    Ended {
+        /// A stable word, see [`End`](super::End).
+        reason: String,
+        /// The same for people.
+        sentence: String,
+    },
+}
+
+/// Why a message did not arrive or could not be sent.
+#[derive(Debug, Error)]
+pub enum WireError {
+    /// The stream ended in a message or before it.
+    #[error("the stream ended before the message did")]
+    Truncated,
+    /// The message is too long.
+    #[error("a message of {0} bytes is longer than {LIMIT}")]
+    TooLong(usize),
+    /// The message is not what was expected.
+    #[error("cannot understand the message: {0}")]
+    Unintelligible(serde_json::Error),
+    /// The connection failed.
+    #[error(transparent)]
+    Connection(quinn::ConnectionError),
+    /// The stream failed.
+    #[error("the stream failed: {0}")]
+    Stream(io::Error),
+}
+
+/// Writes `message` with its length before it, four bytes in network order.
+pub async fn write(stream: &mut SendStream, message: &impl Serialize) -> Result<(), WireError> {
+    let frame = frame(message)?;
+    match stream.write_all(&frame).await {
+        Ok(()) => Ok(()),
+        Err(quinn::WriteError::ConnectionLost(error)) => Err(WireError::Connection(error)),
+        Err(error) => Err(WireError::Stream(error.into())),
+    }
+}
+
+/// Reads one message.
+pub async fn read<T: DeserializeOwned>(stream: &mut RecvStream) -> Result<T, WireError> {
+    let mut length = [0; 4];
+    exactly(stream, &mut length).await?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > LIMIT {
+        return Err(WireError::TooLong(length));
+    }
+    let mut text = vec![0; length];
+    exactly(stream, &mut text).await?;
+    serde_json::from_slice(&text).map_err(WireError::Unintelligible)
+}
+
+async fn exactly(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), WireError> {
+    use quinn::{ReadError, ReadExactError};
+
+    stream
+        .read_exact(buffer)
+        .await
+        .map_err(|error| match error {
+            ReadExactError::FinishedEarly(_) => WireError::Truncated,
+            ReadExactError::ReadError(ReadError::ConnectionLost(error)) => {
+                WireError::Connection(error)
+            }
+            ReadExactError::ReadError(error) => WireError::Stream(error.into()),
+        })
+}
+
+fn frame(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
+    let text = serde_json::to_vec(message).map_err(WireError::Unintelligible)?;
+    if text.len() > LIMIT {
+        return Err(WireError::TooLong(text.len()));
+    }
+    let mut frame = Vec::with_capacity(4 + text.len());
+    frame.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    frame.extend_from_slice(&text);
+    Ok(frame)
+}
+
+/// `text` in a length that surely fits into a message, without what terminals obey.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    const CHARACTERS: usize = 400;
+    let shown = text.chars().filter(|character| !character.is_control());
+    shown.take(CHARACTERS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_as_documented() {
+        let hello = Hello {
+            version: VERSION,
+            program: "manoward 0.1.0".into(),
+            keepalive_seconds: 5,
+        };
+        let frame = frame(&hello).unwrap();
+        let text = r#"{"version":1,"program":"manoward 0.1.0","keepalive_seconds":5}"#;
+        assert_eq!(frame[..4], (text.len() as u32).to_be_bytes());
+        assert_eq!(str::from_utf8(&frame[4..]), Ok(text));
+        let refused = Answer::Refused {
+            reason: "wrong-address".into(),
+            sentence: "No.".into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&refused).unwrap(),
+            r#"{"refused":{"reason":"wrong-address","sentence":"No."}}"#
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_not_sent() {
+        let hello = Hello {
+            version: VERSION,
+            program: "x".repeat(LIMIT),
+            keepalive_seconds: 5,
+        };
+        assert!(matches!(frame(&hello), Err(WireError::TooLong(_))));
+        assert_eq!(shortened(&"ä".repeat(2 * LIMIT)).chars().count(), 400);
+        assert_eq!(shortened("a\u{1b}[31m\n"), "a[31m");
+    }
+}

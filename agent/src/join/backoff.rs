@@ -1,0 +1,62 @@
+//! How long to wait before the next attempt.
+
+use std::time::Duration;
+
+/// The first wait at most.
+const FIRST: Duration = Duration::from_secs(1);
+/// Every wait at most.
+const LONGEST: Duration = Duration::from_mins(1);
+/// Every wait at least, so that a failure that comes at once does not make a loop.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// Exponential back-off with full jitter: thousands of endpoints do not come back in step.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The next wait.
+    pub(super) fn next(&mut self) -> Duration {
+        let longest = self.longest();
+        self.failures = self.failures.saturating_add(1);
+        longest.mul_f64(fastrand::f64()).max(SHORTEST)
+    }
+
+    /// Starts over, after a success.
+    pub(super) const fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    fn longest(&self) -> Duration {
+        FIRST
+            .saturating_mul(1 << self.failures.min(16))
+            .min(LONGEST)
+    }
+}
+
+/// A moment within `span`.
+pub(super) fn within(span: Duration) -> Duration {
+    span.mul_f64(fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_minute_and_start_over() {
+        let mut backoff = Backoff::default();
+        let longest: Vec<_> = (0..8)
+            .map(|_| {
+                let longest = backoff.longest();
+                let wait = backoff.next();
+                assert!((SHORTEST..=longest).contains(&wait), "{wait:?}");
+                longest.as_secs()
+            })
+            .collect();
+        assert_eq!(longest, [1, 2, 4, 8, 16, 32, 60, 60]);
+        backoff.reset();
+        assert_eq!(backoff.longest(), FIRST);
+    }
+}

@@ -1,0 +1,317 @@
+//! Why an endpoint is not admitted at a host, and what to do about it.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use jiff::Timestamp;
+use quinn::{ConnectionError, TransportErrorCode};
+use rustls::{AlertDescription, CertificateError};
+use rustls_pki_types::UnixTime;
+use thiserror::Error;
+
+use super::{Credentials, Host};
+use crate::enrolment::{Certificate, Reason, alert, wire};
+
+/// Why there is no session with a host.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The name has no address.
+    #[error(
+        "the name of {host} does not resolve: {source}. Check the spelling and this machine's resolver, or give the address if the host's certificate names it"
+    )]
+    Unresolved {
+        /// The host.
+        host: Host,
+        /// Why.
+        source: io::Error,
+    },
+    /// No address of the host is of a family that this machine has, or that `--bind` allows.
+    #[error(
+        "{host} has no address that can be reached from here: only {families} can be used. Check --bind, and whether this machine has the other family"
+    )]
+    NoFamily {
+        /// The host.
+        host: Host,
+        /// Families that can be used.
+        families: &'static str,
+    },
+    /// Nothing came back.
+    #[error(
+        "no answer from {host} at UDP {address}. Check that manoward runs there with enrolment, and that routes and firewalls let UDP port {} pass both ways", host.port
+    )]
+    NoAnswer {
+        /// The host.
+        host: Host,
+        /// Where it was asked.
+        address: SocketAddr,
+    },
+    /// Packets cannot be sent.
+    #[error(
+        "cannot send to {host} at UDP {address}: {reason}. Check this machine's routes and addresses"
+    )]
+    Unreachable {
+        /// The host.
+        host: Host,
+        /// Where it was asked.
+        address: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// The host is busy.
+    #[error("{host} has as many handshakes in progress as it may; it will be asked again")]
+    Busy {
+        /// The host.
+        host: Host,
+    },
+    /// The host's certificate is not trusted.
+    #[error("the certificate of {host} is not trusted: {why}")]
+    Distrusted {
+        /// The host.
+        host: Host,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The host's certificate is for other names.
+    #[error(
+        "the certificate of {host} is for {presented}. Name the host as its certificate does, or issue one with the SAN `{}`", host.name
+    )]
+    WrongName {
+        /// The host.
+        host: Host,
+        /// The names that it has.
+        presented: String,
+    },
+    /// The host refused the certificate in the handshake.
+    #[error("{host} does not accept the certificate {certificate}: {why}")]
+    Rejected {
+        /// The host.
+        host: Host,
+        /// The endpoint's certificate.
+        certificate: PathBuf,
+        /// The reason.
+        reason: Reason,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The host refused the claim.
+    #[error("{host} refused ({reason}): {sentence}")]
+    Refused {
+        /// The host.
+        host: Host,
+        /// The reason in a word.
+        reason: String,
+        /// What the host says.
+        sentence: String,
+    },
+    /// The host ended a session.
+    #[error("{host} ended the session ({reason}): {sentence}")]
+    Ended {
+        /// The host.
+        host: Host,
+        /// The reason in a word.
+        reason: String,
+        /// What the host says.
+        sentence: String,
+    },
+    /// The session was lost.
+    #[error("the session with {host} is lost: {reason}")]
+    Lost {
+        /// The host.
+        host: Host,
+        /// Why.
+        reason: String,
+    },
+    /// Something else answers, or answers otherwise.
+    #[error(
+        "{host} does not speak manoward's protocol: {reason}. Check the port, and the version of manoward there"
+    )]
+    Protocol {
+        /// The host.
+        host: Host,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// The reason in a stable word.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Unresolved { .. } => "unresolved",
+            Self::NoFamily { .. } => "no-family",
+            Self::NoAnswer { .. } => "no-answer",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Busy { .. } => "busy",
+            Self::Distrusted { .. } => "host-distrusted",
+            Self::WrongName { .. } => "host-wrong-name",
+            Self::Rejected { reason, .. } => reason.name(),
+            Self::Refused { reason, .. } | Self::Ended { reason, .. } => reason,
+            Self::Lost { .. } => "lost",
+            Self::Protocol { .. } => "protocol",
+        }
+    }
+
+    /// Whether the host itself said no.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::Refused { .. })
+    }
+
+    /// What the verifier said about the host's certificate.
+    pub(super) fn of_host(host: &Host, error: rustls::Error, ca: &std::path::Path) -> Self {
+        let host = host.clone();
+        let ca = ca.display();
+        let why = match error {
+            rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+                presented,
+                ..
+            }) => {
+                let presented = match presented.as_slice() {
+                    [] => "no name at all".to_owned(),
+                    names => names.join(", "),
+                };
+                return Self::WrongName { host, presented };
+            }
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => format!(
+                "no authority in {ca} vouches for it. Add the authority that issued it to {ca}, and look whether the host sends its intermediate certificates"
+            ),
+            rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+                time,
+                not_after,
+            }) => format!(
+                "it was valid until {}, and it is {} here. Issue a new one for the host, or set this machine's clock",
+                moment(not_after),
+                moment(time)
+            ),
+            rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
+                time,
+                not_before,
+            }) => format!(
+                "it is valid from {}, and it is {} here. Compare the clocks of this machine and of the authority",
+                moment(not_before),
+                moment(time)
+            ),
+            rustls::Error::InvalidCertificate(CertificateError::InvalidPurposeContext {
+                ..
+            }) => {
+                "its extended key usage does not include serverAuth. Issue one that does".to_owned()
+            }
+            error => error.to_string(),
+        };
+        Self::Distrusted { host, why }
+    }
+
+    /// What ended a connection to a host that is trusted.
+    pub(super) fn of_connection(
+        host: &Host,
+        address: SocketAddr,
+        error: &ConnectionError,
+        credentials: &Credentials,
+    ) -> Self {
+        let owned = host.clone();
+        match error {
+            ConnectionError::TimedOut => Self::NoAnswer {
+                host: owned,
+                address,
+            },
+            ConnectionError::ConnectionClosed(close) => match alert(close.error_code) {
+                Some(alert) => Self::of_alert(host, alert, credentials),
+                None if close.error_code == TransportErrorCode::CONNECTION_REFUSED => {
+                    Self::Busy { host: owned }
+                }
+                None => Self::Protocol {
+                    host: owned,
+                    reason: error.to_string(),
+                },
+            },
+            ConnectionError::ApplicationClosed(close) if close.error_code == wire::REFUSED => {
+                Self::Refused {
+                    host: owned,
+                    reason: String::from_utf8_lossy(&close.reason).into_owned(),
+                    sentence: "no more is known, as its message did not arrive".into(),
+                }
+            }
+            error => Self::Protocol {
+                host: owned,
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    /// What the host said about the endpoint's certificate in the handshake (RFC 8446, 6.2).
+    fn of_alert(host: &Host, alert: AlertDescription, credentials: &Credentials) -> Self {
+        let certificate = credentials.certificate();
+        let (reason, why) = match alert {
+            AlertDescription::UnknownCA => (
+                Reason::UnknownCa,
+                format!(
+                    "no authority in its CA bundle vouches for it, or the revocation list of its authority has run out there. The issuer is `{}`; add that authority to the host's bundle, and send the certificates between it and this one in {}",
+                    certificate.facts.issuer,
+                    credentials.files.certificate.display()
+                ),
+            ),
+            AlertDescription::CertificateExpired => expired(certificate, Timestamp::now()),
+            AlertDescription::CertificateRevoked => (
+                Reason::Revoked,
+                format!(
+                    "it was revoked, or one above it. Get a new certificate; this one has the serial {}",
+                    certificate.facts.serial
+                ),
+            ),
+            AlertDescription::UnsupportedCertificate => (
+                Reason::WrongUsage,
+                "its extended key usage does not include clientAuth. Get one that does".into(),
+            ),
+            AlertDescription::CertificateRequired => {
+                (Reason::NoCertificate, "none arrived there".into())
+            }
+            AlertDescription::NoApplicationProtocol => {
+                return Self::Protocol {
+                    host: host.clone(),
+                    reason: "it knows another protocol only".into(),
+                };
+            }
+            alert => (
+                Reason::Other,
+                format!("it answers with the TLS alert {alert:?}"),
+            ),
+        };
+        Self::Rejected {
+            host: host.clone(),
+            certificate: credentials.files.certificate.clone(),
+            reason,
+            why,
+        }
+    }
+}
+
+/// The alert is the same for certificates of the past and of the future.
+fn expired(certificate: &Certificate, now: Timestamp) -> (Reason, String) {
+    let facts = &certificate.facts;
+    let (from, until) = (seconds(facts.not_before), seconds(facts.not_after));
+    if now > facts.not_after {
+        let why = format!("it was valid until {until}. Get a new one");
+        (Reason::Expired, why)
+    } else if now < facts.not_before {
+        let why = format!(
+            "it is valid from {from}. Compare the clocks of this machine and of the authority"
+        );
+        (Reason::NotYetValid, why)
+    } else {
+        let why = format!(
+            "the host takes it for expired or not yet valid, though it is valid from {from} until {until} and it is {} here. Set the host's clock, or look at the certificates above it",
+            seconds(now)
+        );
+        (Reason::Expired, why)
+    }
+}
+
+/// A time in whole seconds: `2026-01-31T12:00:00Z`.
+#[must_use]
+pub(super) fn seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn moment(time: UnixTime) -> Timestamp {
+    Timestamp::from_second(time.as_secs().cast_signed()).unwrap_or(Timestamp::MAX)
+}

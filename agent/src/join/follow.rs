@@ -1,0 +1,133 @@
+//! The life with one host: enrol, hold the session, enrol again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Credentials, Failure, Host, Shared,
+    backoff::{Backoff, within},
+    connect::{self, Enrolled},
+};
+
+/// A session that lived so long was a success; a shorter one counts as a failure for the waits.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// What happened next.
+enum Next {
+    /// An attempt came to its end.
+    Tried(Result<Enrolled, Failure>),
+    /// The session ended.
+    Lost(Failure),
+    /// The host is no longer to be followed.
+    Stop,
+    /// It is time for an attempt.
+    Try,
+    /// There are new credentials.
+    Changed,
+}
+
+/// One host's state.
+pub(super) struct Follower {
+    pub(super) host: Arc<Host>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) credentials: watch::Receiver<Arc<Credentials>>,
+    /// Ends when its sender is dropped.
+    pub(super) stop: watch::Receiver<()>,
+    /// Within which the first attempt begins, and one with a new certificate.
+    pub(super) spread: Duration,
+}
+
+impl Follower {
+    /// Follows the host until it is told to stop.
+    pub(super) async fn follow(mut self) {
+        let mut session: Option<(Enrolled, Instant)> = None;
+        let mut backoff = Backoff::default();
+        let mut wait = within(self.spread);
+        loop {
+            let next = match self.wait(wait, session.as_mut()).await {
+                Next::Try => self.attempt(session.as_mut()).await,
+                next => next,
+            };
+            wait = match next {
+                Next::Stop => break,
+                Next::Lost(failure) => self.lost(&failure, session.take(), &mut backoff),
+                Next::Changed | Next::Try => within(self.spread),
+                Next::Tried(Ok(new)) => {
+                    self.shared.board.granted(&self.host, &new.granted);
+                    // The new session is there before the old one goes.
+                    if let Some((old, _)) = session.replace((new, Instant::now())) {
+                        old.close();
+                    }
+                    // Until there is something to do.
+                    Duration::MAX
+                }
+                Next::Tried(Err(failure)) => {
+                    if session.is_some() {
+                        self.shared.board.not_renewed(&self.host, &failure);
+                    } else {
+                        self.shared.board.failed(&self.host, &failure);
+                    }
+                    backoff.next()
+                }
+            };
+        }
+        if let Some((session, _)) = session {
+            session.close();
+        }
+    }
+
+    /// Notes that a session ended; how long to wait before the next attempt.
+    fn lost(
+        &self,
+        failure: &Failure,
+        session: Option<(Enrolled, Instant)>,
+        backoff: &mut Backoff,
+    ) -> Duration {
+        self.shared.board.failed(&self.host, failure);
+        if session.is_some_and(|(_, since)| since.elapsed() >= SETTLED) {
+            backoff.reset();
+        }
+        backoff.next()
+    }
+
+    /// Waits before an attempt, or until something else happens.
+    async fn wait(&mut self, wait: Duration, session: Option<&mut (Enrolled, Instant)>) -> Next {
+        tokio::select! {
+            biased;
+            _ = self.stop.changed() => Next::Stop,
+            failure = ended(session) => Next::Lost(failure),
+            Ok(()) = self.credentials.changed() => Next::Changed,
+            () = sleep(wait) => Next::Try,
+        }
+    }
+
+    /// Enrols, when it is this host's turn.
+    async fn attempt(&mut self, session: Option<&mut (Enrolled, Instant)>) -> Next {
+        let credentials = Arc::clone(&self.credentials.borrow_and_update());
+        let shared = Arc::clone(&self.shared);
+        let host = Arc::clone(&self.host);
+        let attempt = async move {
+            // The semaphore is never closed; without it there is no turn to wait for.
+            let _turn = shared.turns.acquire().await;
+            connect::enrol(&shared.sockets, &credentials, &host).await
+        };
+        tokio::select! {
+            biased;
+            _ = self.stop.changed() => Next::Stop,
+            failure = ended(session) => Next::Lost(failure),
+            tried = attempt => Next::Tried(tried),
+        }
+    }
+}
+
+/// The end of a session; never, if there is none.
+async fn ended(session: Option<&mut (Enrolled, Instant)>) -> Failure {
+    match session {
+        Some((session, _)) => session.ended().await,
+        None => std::future::pending().await,
+    }
+}

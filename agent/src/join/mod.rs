@@ -1,0 +1,224 @@
+//! An endpoint proves to hosts who it is, and keeps doing so.
+//!
+//! [`Join`] holds a session with each host: it begins them, begins them again when they are lost,
+//! and replaces them when the endpoint's certificate changes, the new one first. All sessions share
+//! one socket for each family and one small task each. [`once`] asks each host once; [`check`]
+//! says beforehand what is wrong with the endpoint's files.
+
+mod backoff;
+mod board;
+pub mod check;
+mod connect;
+mod credentials;
+mod failure;
+mod follow;
+pub mod hosts;
+mod once;
+pub mod service;
+
+use std::{
+    collections::HashMap,
+    io,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::sync::{Semaphore, watch};
+
+pub use board::{CertificateStatus, HostStatus, Report, State, Status};
+pub use connect::Granted;
+pub use credentials::{Credentials, Files};
+pub use failure::Failure;
+pub use hosts::{Host, HostsError};
+pub use once::once;
+
+use crate::enrolment::{Certificate, pki::PkiError};
+use board::Board;
+use connect::Sockets;
+use follow::Follower;
+
+/// Attempts in progress, so that ten thousand hosts do not cost ten thousand handshakes at once.
+const TURNS: usize = 64;
+/// Hosts that are asked in a second, at the start and after a change of certificate.
+const HOSTS_PER_SECOND: u32 = 1000;
+/// How long the last words to hosts may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why nothing can be joined.
+#[derive(Debug, Error)]
+pub enum JoinError {
+    /// The endpoint's files cannot be used.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// There are no hosts.
+    #[error(transparent)]
+    Hosts(#[from] HostsError),
+    /// There is no socket.
+    #[error("cannot open a UDP socket{}: {source}", of(.bind.as_ref()))]
+    Socket {
+        /// The address to send from.
+        bind: Option<IpAddr>,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn of(bind: Option<&IpAddr>) -> String {
+    bind.map_or_else(String::new, |address| {
+        format!(" with the address {address}, which this machine needs to have")
+    })
+}
+
+/// Where the hosts are named.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Here.
+    List(Vec<Host>),
+    /// In a file, which is read again when it changes.
+    File(PathBuf),
+}
+
+impl Source {
+    /// The hosts.
+    pub fn read(&self) -> Result<Vec<Host>, HostsError> {
+        match self {
+            Self::List(list) => Ok(hosts::unique(list.clone())),
+            Self::File(file) => hosts::read(file),
+        }
+    }
+}
+
+/// What to join, and with what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The hosts.
+    pub hosts: Source,
+    /// Certificate, key and authorities.
+    pub files: Files,
+    /// The address to send from; the kernel's choice if not given.
+    pub bind: Option<IpAddr>,
+}
+
+/// Sessions with all hosts. Dropping it closes them.
+pub struct Join {
+    options: Options,
+    shared: Arc<Shared>,
+    credentials: watch::Sender<Arc<Credentials>>,
+    followed: Mutex<HashMap<Host, Followed>>,
+}
+
+struct Followed {
+    host: Arc<Host>,
+    /// Dropping it ends the task.
+    _stop: watch::Sender<()>,
+}
+
+/// What the tasks of all hosts share.
+struct Shared {
+    sockets: Sockets,
+    board: Board,
+    turns: Semaphore,
+}
+
+impl Join {
+    /// Reads the files and begins. To be called in a tokio runtime.
+    pub fn start(
+        options: Options,
+        report: impl Fn(&HostStatus) + Send + Sync + 'static,
+    ) -> Result<Self, JoinError> {
+        let credentials = Arc::new(Credentials::read(&options.files)?);
+        let hosts = options.hosts.read()?;
+        let bind = options.bind;
+        let sockets = Sockets::open(bind).map_err(|source| JoinError::Socket { bind, source })?;
+        let join = Self {
+            options,
+            shared: Arc::new(Shared {
+                sockets,
+                board: Board::new(Box::new(report)),
+                turns: Semaphore::new(TURNS),
+            }),
+            credentials: watch::Sender::new(credentials),
+            followed: Mutex::default(),
+        };
+        join.follow(hosts);
+        Ok(join)
+    }
+
+    /// Reads certificate, key and authorities again, and replaces all sessions. On an error
+    /// everything stays as it is.
+    pub fn reload_credentials(&self) -> Result<(), PkiError> {
+        let credentials = Credentials::read(&self.options.files)?;
+        self.credentials.send_replace(Arc::new(credentials));
+        Ok(())
+    }
+
+    /// Reads the hosts again: joins new ones, leaves those that are gone. On an error everything
+    /// stays as it is.
+    pub fn reload_hosts(&self) -> Result<(), HostsError> {
+        self.follow(self.options.hosts.read()?);
+        Ok(())
+    }
+
+    /// How things stand with every host.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let credentials = Arc::clone(&self.credentials.borrow());
+        self.shared.board.status(credentials.certificate())
+    }
+
+    /// How many hosts there are, and how many have admitted this endpoint.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        self.shared.board.count()
+    }
+
+    /// Waits for a change of the status.
+    pub async fn changed(&self) {
+        self.shared.board.changed.notified().await;
+    }
+
+    /// Closes all sessions and tells the hosts.
+    pub async fn shutdown(self) {
+        self.followed().clear();
+        // The tasks end when they are next run.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let _ = tokio::time::timeout(GOODBYE, self.shared.sockets.wait_idle()).await;
+    }
+
+    /// Follows these hosts and no others.
+    fn follow(&self, hosts: Vec<Host>) {
+        let spread = Duration::from_secs(1) * hosts.len() as u32 / HOSTS_PER_SECOND;
+        let mut followed = self.followed();
+        let mut before = std::mem::take(&mut *followed);
+        for host in hosts {
+            let entry = before.remove(&host);
+            let entry = entry.unwrap_or_else(|| self.begin(host.clone(), spread));
+            followed.insert(host, entry);
+        }
+        for gone in before.into_values() {
+            self.shared.board.remove(&gone.host);
+        }
+    }
+
+    fn begin(&self, host: Host, spread: Duration) -> Followed {
+        let host = Arc::new(host);
+        self.shared.board.add(&host);
+        let stop = watch::Sender::new(());
+        let follower = Follower {
+            host: Arc::clone(&host),
+            shared: Arc::clone(&self.shared),
+            credentials: self.credentials.subscribe(),
+            stop: stop.subscribe(),
+            spread,
+        };
+        tokio::spawn(follower.follow());
+        Followed { host, _stop: stop }
+    }
+
+    fn followed(&self) -> MutexGuard<'_, HashMap<Host, Followed>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
