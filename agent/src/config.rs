@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::datapath::Hook;
+use crate::{datapath::Hook, enrolment::wire};
 
 /// Where the configuration is looked for.
 pub const DEFAULT_PATH: &str = "/etc/manoward/agent.yaml";
@@ -22,6 +22,8 @@ pub const DEFAULT_PINS: &str = "/sys/fs/bpf/manoward";
 const FLOWS: RangeInclusive<u32> = 1 << 10..=1 << 20;
 /// Longest time to take over connections, seconds.
 const DAY: u32 = 24 * 60 * 60;
+/// Lifetimes of a lease, seconds: longer than a session lasts in silence.
+const LEASE: RangeInclusive<u32> = 20..=3600;
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
@@ -36,7 +38,7 @@ pub enum ConfigError {
     },
     /// The file is not what it should be.
     #[error(
-        "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace and group"
+        "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace, enrolment and group"
     )]
     Invalid {
         /// The file.
@@ -55,6 +57,36 @@ pub enum Classifiers {
     Auto,
     /// As filters of the clsact qdisc.
     Clsact,
+}
+
+/// How endpoints prove who they are.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Enrolment {
+    /// The host's certificate, and those between it and the authority (PEM).
+    pub certificate: PathBuf,
+    /// Its key (PEM).
+    pub key: PathBuf,
+    /// Authorities that endpoints' certificates come from (PEM).
+    pub ca: PathBuf,
+    /// Their lists of revoked certificates (PEM).
+    #[serde(default)]
+    pub crls: Vec<PathBuf>,
+    /// UDP port; that of the service `enrolment` in the policy.
+    #[serde(default = "enrolment_port")]
+    pub port: u16,
+    /// Seconds that a lease lives without being renewed, 20 to 3,600: so long connections go on
+    /// while the agent is away, and so long an endpoint that is gone can be impersonated.
+    #[serde(default = "lease_seconds")]
+    pub lease: u32,
+}
+
+const fn enrolment_port() -> u16 {
+    wire::PORT
+}
+
+const fn lease_seconds() -> u32 {
+    60
 }
 
 /// The configuration of an agent.
@@ -78,6 +110,8 @@ pub struct Config {
     /// Seconds after the first start, or after an address was added to the protected ones, in which
     /// TCP connections of guests are taken over in their midst; at most a day.
     pub adoption_grace: u32,
+    /// How endpoints prove who they are with certificates; not at all if not given.
+    pub enrolment: Option<Enrolment>,
     /// Group whose members may read over the socket; only root if not given.
     pub group: Option<String>,
 }
@@ -93,6 +127,7 @@ impl Default for Config {
             classifiers: Classifiers::default(),
             flows: 65_536,
             adoption_grace: 60,
+            enrolment: None,
             group: None,
         }
     }
@@ -147,6 +182,13 @@ impl Config {
                 "`adoption_grace` is {}, not 0 to {DAY} seconds",
                 self.adoption_grace
             ));
+        }
+        if let Some(enrolment) = &self.enrolment
+            && !LEASE.contains(&enrolment.lease)
+        {
+            let (least, most) = (LEASE.start(), LEASE.end());
+            let lease = enrolment.lease;
+            return Err(format!("`lease` is {lease}, not {least} to {most} seconds"));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,13 +16,23 @@ use rtnetlink::MulticastGroup;
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, mpsc},
+    task::JoinHandle,
 };
 use tracing::{info, warn};
 
 use crate::{
-    config::Config, control::server, datapath::interface::Interfaces, enforcer::Enforcer, logging,
+    config::{Config, Enrolment},
+    control::server,
+    datapath::{interface::Interfaces, leases::LeaseTable},
+    enforcer::Enforcer,
+    enrolment,
+    leases::{Closing, Registry},
+    logging,
 };
+
+/// Time between two attempts to use certificate files.
+const ENROLMENT_RETRY: Duration = Duration::from_secs(5);
 
 /// Changes of the host that come together are followed together.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -49,6 +60,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let enforcer = Arc::new(Mutex::new(enforcer));
     let end = Arc::new(Notify::new());
     let follower = tokio::spawn(changes.follow(Arc::clone(&enforcer)));
+    let enrolling = enrol(&enforcer, Arc::clone(&end)).await?;
     let ended = tokio::spawn(server::serve(listener, enforcer, Arc::clone(&end)));
     tokio::select! {
         () = end.notified() => {}
@@ -57,12 +69,85 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     notify(&[NotifyState::Stopping]);
     end.notify_waiters();
     follower.abort();
+    if let Some(enrolling) = enrolling {
+        // Sessions are told that the agent ends, so that they come back at once.
+        let _ = tokio::time::timeout(Duration::from_secs(2), enrolling).await;
+    }
     // Requests under way get a moment; a client that keeps its connection open does not hold us.
     let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
     if let Err(error) = fs::remove_file(&socket) {
         warn!(socket = %socket.display(), %error, "cannot remove the socket");
     }
     Ok(())
+}
+
+/// Lets endpoints prove who they are, if the agent is to; until `end` is notified.
+async fn enrol(
+    enforcer: &Arc<Mutex<Enforcer>>,
+    end: Arc<Notify>,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let mut enforcer = enforcer.lock().await;
+    let Some(config) = enforcer.config().enrolment.clone() else {
+        return Ok(None);
+    };
+    let table = LeaseTable::open(enforcer.pins()).context("cannot open the table of leases")?;
+    let (closings, closed) = mpsc::unbounded_channel();
+    let term = Duration::from_secs(config.lease.into());
+    let registry = Arc::new(Registry::new(table, term, config.port, closings));
+    enforcer.set_registry(Arc::clone(&registry));
+    Ok(Some(tokio::spawn(serve_enrolments(
+        config, registry, closed, end,
+    ))))
+}
+
+/// Serves endpoints that prove who they are. Files that cannot be used are tried again, as nothing
+/// else depends on them.
+async fn serve_enrolments(
+    config: Enrolment,
+    registry: Arc<Registry>,
+    mut closed: mpsc::UnboundedReceiver<Closing>,
+    end: Arc<Notify>,
+) {
+    let ended = end.notified();
+    tokio::pin!(ended);
+    let server = loop {
+        match enrolment::Server::start(enrolment_config(&config), registry.clone()) {
+            Ok(server) => break server,
+            Err(error) => warn!(%error, "endpoints cannot prove who they are; trying again"),
+        }
+        tokio::select! {
+            () = &mut ended => return,
+            () = tokio::time::sleep(ENROLMENT_RETRY) => {}
+        }
+    };
+    info!(port = config.port, "endpoints may prove who they are");
+    loop {
+        tokio::select! {
+            () = &mut ended => break,
+            closing = closed.recv() => match closing {
+                Some((session, why)) => {
+                    server.close(session, why);
+                }
+                None => break,
+            },
+        }
+    }
+    server.shutdown().await;
+}
+
+fn enrolment_config(config: &Enrolment) -> enrolment::Config {
+    let files = enrolment::Files {
+        certificate: config.certificate.clone(),
+        key: config.key.clone(),
+        ca: config.ca.clone(),
+        crls: config.crls.clone(),
+        stale_crl: enrolment::StaleCrl::default(),
+    };
+    let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    enrolment::Config {
+        listen: any.map(|any| SocketAddr::new(any, config.port)).to_vec(),
+        ..enrolment::Config::new(files)
+    }
 }
 
 /// Makes sure that no other agent uses the same state.

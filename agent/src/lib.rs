@@ -15,6 +15,7 @@ pub mod explain;
 pub mod frame;
 pub mod image;
 pub mod join;
+mod leases;
 pub mod logging;
 pub mod pki;
 pub mod policy;

@@ -5,7 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cli::{Cli, Command, Context, Exit, pki, policy};
+use cli::{Cli, Command, Context, Exit, lease, pki, policy};
 use tokio::runtime;
 
 fn main() -> ExitCode {
@@ -37,6 +37,10 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Flows(args) => cli::flows::run(args, context).await,
             Command::Services(args) => cli::services::run(args, context),
             Command::Explain(args) => cli::explain::run(args, context).await,
+            Command::Lease(args) => match args.command {
+                lease::Command::List(args) => lease::list(args, context).await,
+                lease::Command::Revoke(args) => lease::revoke(args, context).await,
+            },
             Command::Join(args) => cli::join::run(args, context).await,
             Command::Detach(args) => cli::detach::run(args, context).await,
             Command::Pki(args) => match args.command {

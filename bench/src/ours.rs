@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use manoward::datapath::{self, Counters, Datapath, Explainer, Features, Hook, Pins, Program};
 use manoward::image::{self, Facts, Numbers};
 use manoward::policy::{
-    Binding, Direction, Encryption, Endpoint, FlowTimeouts, Mode, Outbound, Policy, Protect,
-    ReferencePoint, Service, ServiceMatch, Transport,
+    Authenticate, Binding, Direction, Encryption, Endpoint, FlowTimeouts, Mode, Outbound, Policy,
+    Protect, ReferencePoint, Service, ServiceMatch, Transport,
 };
 use verdict::counters;
 use verdict::reason::{Reason, Verdict};
@@ -187,6 +187,7 @@ fn endpoint(numbers: std::ops::Range<u32>) -> Endpoint {
         .flat_map(|family| numbers.clone().map(|number| family.allowed(number)));
     Endpoint {
         role: ROLE.to_owned(),
+        authenticate: Authenticate::Address,
         addresses: addresses.map(IpNet::from).collect(),
         binding: Binding::default(),
     }

@@ -86,8 +86,8 @@ impl Service {
 
     /// The service with which endpoints prove who they are.
     #[must_use]
-    pub const fn enrolment(number: u16) -> Self {
-        Self(number | Self::INBOUND | Self::ENROLMENT)
+    pub const fn enrolment(number: u16, outbound: bool) -> Self {
+        Self(Self::new(number, true, outbound).0 | Self::ENROLMENT)
     }
 
     /// Whether endpoints prove with it who they are.

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod explain;
 pub mod flows;
 pub mod join;
+pub mod lease;
 pub mod man;
 mod output;
 pub mod pki;
@@ -99,6 +100,7 @@ pub enum Command {
     Stats(stats::Stats),
     Endpoints(endpoints::Endpoints),
     Flows(flows::Flows),
+    Lease(lease::Lease),
     Services(services::Services),
     Explain(explain::Explain),
     Join(join::Join),

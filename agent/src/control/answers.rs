@@ -52,6 +52,22 @@ impl Failed {
         Self::new(StatusCode::CONFLICT, "no-policy", message.to_owned())
     }
 
+    /// There are no leases.
+    #[must_use]
+    pub fn no_enrolment() -> Self {
+        let message = "this agent gives no leases: `enrolment` is not set in agent.yaml";
+        Self::new(StatusCode::CONFLICT, "no-enrolment", message.to_owned())
+    }
+
+    /// The policy has no such endpoint that shows a certificate.
+    #[must_use]
+    pub fn no_such_endpoint(name: &str) -> Self {
+        let message = format!(
+            "the policy has no endpoint `{name}` that shows a certificate. `manoward endpoints` lists all"
+        );
+        Self::new(StatusCode::NOT_FOUND, "no-such-endpoint", message)
+    }
+
     /// No such request.
     #[must_use]
     pub fn unknown_path() -> Self {
@@ -90,6 +106,7 @@ impl From<ApplyError> for Failed {
             ApplyError::Policy(_) | ApplyError::Interface(_) | ApplyError::Compile(_) => {
                 (StatusCode::BAD_REQUEST, "invalid-policy")
             }
+            ApplyError::NoEnrolment(_) => (StatusCode::CONFLICT, "no-enrolment"),
             ApplyError::Stale { .. } => (StatusCode::CONFLICT, "stale-serial"),
             ApplyError::CutsSession { .. } => (StatusCode::CONFLICT, "cuts-session"),
             ApplyError::Attach(_) => (StatusCode::CONFLICT, "cannot-attach"),

@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 
 use super::api::{
     Applied, Candidate, Detached, Difference, EndpointList, Explanation, Failure, FlowList,
-    FlowQuery, PolicyText, Question, Report, Stats, Status,
+    FlowQuery, LeaseList, PolicyText, Question, Report, Revocation, Revoked, Stats, Status,
 };
 
 /// How long an answer that only reads may take.
@@ -142,6 +142,16 @@ impl Client {
     /// The endpoints of the policy in force.
     pub async fn endpoints(&self) -> Result<EndpointList, ClientError> {
         self.get("/v1/endpoints").await
+    }
+
+    /// The leases in force.
+    pub async fn leases(&self) -> Result<LeaseList, ClientError> {
+        self.get("/v1/leases").await
+    }
+
+    /// Ends leases.
+    pub async fn revoke(&self, revocation: &Revocation) -> Result<Revoked, ClientError> {
+        self.post("/v1/leases/revoke", revocation).await
     }
 
     /// The text of the policy in force.

@@ -5,6 +5,7 @@ use std::{
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -25,7 +26,7 @@ use tracing::{info, warn};
 
 use super::{
     answers::{Answer, Failed, not_allowed},
-    api::{Candidate, Detached, FlowQuery, Question},
+    api::{Candidate, Detached, FlowQuery, Question, Revocation, Revoked},
 };
 use crate::{datapath::interface::Interfaces, enforcer::Enforcer};
 
@@ -151,6 +152,8 @@ pub async fn serve(
         .route("/v1/stats", get(stats))
         .route("/v1/endpoints", get(endpoints))
         .route("/v1/flows", get(flows))
+        .route("/v1/leases", get(leases))
+        .route("/v1/leases/revoke", post(revoke))
         .route("/v1/policy", get(policy))
         .route("/v1/policy/check", post(check))
         .route("/v1/policy/diff", post(diff))
@@ -185,6 +188,35 @@ async fn endpoints(Extension(shared): State) -> Response {
 
 async fn flows(Extension(shared): State, Query(query): Query<FlowQuery>) -> Response {
     blocking(shared, move |enforcer| Ok(enforcer.flows(&query)?)).await
+}
+
+async fn leases(Extension(shared): State) -> Response {
+    blocking(shared, |enforcer| {
+        enforcer.leases().ok_or_else(Failed::no_enrolment)
+    })
+    .await
+}
+
+async fn revoke(
+    ConnectInfo(peer): Caller,
+    Extension(shared): State,
+    Json(revocation): Json<Revocation>,
+) -> Response {
+    if !peer.is_root() {
+        return not_allowed("revoke leases").into_response();
+    }
+    blocking(shared, move |enforcer| {
+        let registry = enforcer.registry().ok_or_else(Failed::no_enrolment)?;
+        let name = &revocation.endpoint;
+        if !registry.knows(name) {
+            return Err(Failed::no_such_endpoint(name));
+        }
+        let barred = Duration::from_secs(revocation.barred_seconds);
+        let leases = registry.revoke(name, barred);
+        info!(endpoint = name, leases, "leases revoked by request");
+        Ok(Revoked { leases })
+    })
+    .await
 }
 
 async fn policy(Extension(shared): State) -> Response {

@@ -13,6 +13,7 @@ mod explain;
 pub mod flows;
 pub mod interface;
 mod kernel;
+pub mod leases;
 mod load;
 mod maps;
 mod offload;

@@ -13,7 +13,7 @@ use crate::{
         interface::{Carrier, InterfaceError, Interfaces},
     },
     image::{self, CompileError, Facts, Image, Numbers},
-    policy::{self, Policy, PolicyError, Validated},
+    policy::{self, Authenticate, Policy, PolicyError, Validated},
     store::{Identity, StoreError, Stored, digest},
 };
 
@@ -43,6 +43,11 @@ pub enum ApplyError {
         /// Why its packets would be dropped.
         because: String,
     },
+    /// Endpoints are to show certificates to an agent that looks at none.
+    #[error(
+        "endpoint `{0}` shows a certificate, and this agent looks at none. Set `enrolment` in agent.yaml"
+    )]
+    NoEnrolment(String),
     /// An interface cannot be used.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
@@ -153,6 +158,7 @@ impl Enforcer {
             image,
             facts,
         });
+        self.follow_policy();
         self.policy_problems.clear();
         self.host_problems.clear();
         Ok(applied)
@@ -179,6 +185,15 @@ impl Enforcer {
         interfaces: &Interfaces,
         identity: Identity,
     ) -> Result<Compiled, ApplyError> {
+        let proving = policy
+            .endpoints
+            .iter()
+            .find(|(_, endpoint)| endpoint.authenticate != Authenticate::Address);
+        if let Some((name, _)) = proving
+            && self.config.enrolment.is_none()
+        {
+            return Err(ApplyError::NoEnrolment(name.clone()));
+        }
         let facts = interfaces.facts(policy);
         let before = self.current.as_ref().map(|current| &current.stored.numbers);
         let numbers = before

@@ -86,7 +86,8 @@ fn mistake(refusal: &ApplyError, validated: &Validated, text: &str) -> Mistake {
         ApplyError::Interface(
             InterfaceError::Unknown { name, .. } | InterfaceError::NoPorts { name },
         ) => Some((Object::Interface, name)),
-        ApplyError::Compile(CompileError::NoSuchInterface { endpoint, .. }) => {
+        ApplyError::NoEnrolment(endpoint)
+        | ApplyError::Compile(CompileError::NoSuchInterface { endpoint, .. }) => {
             Some((Object::Endpoint, endpoint))
         }
         _ => None,

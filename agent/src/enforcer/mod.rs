@@ -20,16 +20,18 @@ pub use flows::FlowQueryError;
 pub use host::host_facts;
 pub use start::StartError;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
 use crate::{
     config::Config,
+    control::api::LeaseList,
     datapath::{
-        Attachment, Counters, Datapath, Explainer, Features, Program, interface::Interfaces,
+        Attachment, Counters, Datapath, Explainer, Features, Pins, Program, interface::Interfaces,
     },
     image::{Facts, Image},
+    leases::Registry,
     policy::Validated,
     store::{Store, Stored},
 };
@@ -64,6 +66,8 @@ pub struct Enforcer {
     flow_problems: Vec<String>,
     /// What is wrong with the policy, until one is applied.
     policy_problems: Vec<String>,
+    /// Who has proven who it is, where that is asked for.
+    registry: Option<Arc<Registry>>,
     started: Timestamp,
 }
 
@@ -72,6 +76,41 @@ impl Enforcer {
     #[must_use]
     pub fn current(&self) -> Option<&Current> {
         self.current.as_ref()
+    }
+
+    /// Has the leases of `registry` follow the policy.
+    pub fn set_registry(&mut self, registry: Arc<Registry>) {
+        self.registry = Some(registry);
+        self.follow_policy();
+    }
+
+    /// The leases' registry, if this agent gives any.
+    #[must_use]
+    pub fn registry(&self) -> Option<&Registry> {
+        self.registry.as_deref()
+    }
+
+    /// Where everything is pinned.
+    #[must_use]
+    pub fn pins(&self) -> &Pins {
+        self.datapath.pins()
+    }
+
+    /// The leases in force.
+    #[must_use]
+    pub fn leases(&self) -> Option<LeaseList> {
+        let mut list = self.registry.as_ref()?.list();
+        for lease in &mut list.leases {
+            let found = self.interfaces.get(lease.ifindex);
+            lease.interface = found.map(|interface| interface.name.clone());
+        }
+        Some(list)
+    }
+
+    fn follow_policy(&self) {
+        if let (Some(registry), Some(current)) = (&self.registry, &self.current) {
+            registry.follow(&current.validated.policy, &current.stored.numbers);
+        }
     }
 
     /// The configuration that the agent runs with.

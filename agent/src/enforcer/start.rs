@@ -96,6 +96,7 @@ impl Enforcer {
             host_problems: Vec::new(),
             flow_problems: Vec::new(),
             policy_problems: Vec::new(),
+            registry: None,
             started: Timestamp::now(),
         };
         enforcer.resume(in_force)?;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use verdict::{
-    endpoint::{BOUND_INTERFACE, BOUND_MAC, BOUND_VLAN, INTERFACES_PER_SET, PER_LINE, Record},
+    endpoint::{
+        BOUND_INTERFACE, BOUND_LEASE, BOUND_MAC, BOUND_VLAN, INTERFACES_PER_SET, PER_LINE, Record,
+    },
     ethernet::{VlanTags, mac_word},
 };
 
 use super::{CompileError, Facts, Numbers, compile::Roles, lines::Lines};
-use crate::policy::{Binding, Policy, Vlan};
+use crate::policy::{Authenticate, Endpoint, Policy, Vlan};
 
 /// Writes the record of every endpoint under its number, and returns the line of the first.
 pub fn write(
@@ -34,7 +36,7 @@ pub fn write(
                 }
             }
         };
-        let record = record(roles.number(&endpoint.role), &endpoint.binding, interfaces);
+        let record = record(roles.number(&endpoint.role), endpoint, interfaces);
         let number = numbers.endpoints[name];
         let at = (number % PER_LINE * 2) as usize;
         lines.line(base + number / PER_LINE)[at..at + 2].copy_from_slice(&record.to_words());
@@ -72,8 +74,12 @@ fn interface_set(
     Ok(set)
 }
 
-fn record(role: u8, binding: &Binding, interfaces: u32) -> Record {
+fn record(role: u8, endpoint: &Endpoint, interfaces: u32) -> Record {
+    let binding = &endpoint.binding;
     let mut bound = 0;
+    if endpoint.authenticate != Authenticate::Address {
+        bound |= BOUND_LEASE;
+    }
     if binding.mac.is_some() {
         bound |= BOUND_MAC;
     }

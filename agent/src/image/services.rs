@@ -10,7 +10,7 @@ use verdict::{
 };
 
 use super::{Numbers, RuleName, compile::Roles, lines::Lines};
-use crate::policy::{Direction, Mode, Policy, ReferencePoint, ServiceMatch, Transport};
+use crate::policy::{Direction, ENROLMENT, Mode, Policy, ReferencePoint, ServiceMatch, Transport};
 
 /// What is served at one place: the names of the service of packets in, and of packets out.
 type Pair<'a> = [Option<&'a str>; 2];
@@ -48,7 +48,12 @@ impl<'a> Served<'a> {
     pub fn write(&self, lines: &mut Lines) {
         for (&place, pair) in &self.places {
             let [inbound, outbound] = pair.map(|service| service.is_some());
-            let service = Service::new(self.numbers[pair], inbound, outbound);
+            let number = self.numbers[pair];
+            let service = if pair[0] == Some(ENROLMENT) {
+                Service::enrolment(number, outbound)
+            } else {
+                Service::new(number, inbound, outbound)
+            };
             lines.set16(SERVICES, place, service.0);
         }
     }

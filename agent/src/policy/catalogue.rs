@@ -131,6 +131,8 @@ services! {
         "DHCP servers", "IPv6 addresses: what a client asks";
     "dns": [tcp(53), udp(53)], Plaintext, Outbound,
         "resolvers", "Name resolution";
+    "enrolment": [udp(7443)], Encrypted, Inbound,
+        "endpoints that show a certificate", "Proof of who an endpoint is (`manoward join`)";
     "etcd": [tcp_range(2379, 2380)], Encrypted, Outbound,
         "Kubernetes control plane", "Key-value store of Kubernetes";
     "geneve": [udp(6081)], Plaintext, Inbound,

@@ -34,8 +34,8 @@ pub use diff::{Change, diff};
 pub use lint::{HostFacts, Lint, lint};
 pub use mistake::{At, Mistake, PolicyError};
 pub use model::{
-    Binding, Direction, Encryption, Endpoint, Mode, Outbound, Policy, Protect, ReferencePoint,
-    Service, ServiceMatch, Transport, Vlan,
+    Authenticate, Binding, Direction, ENROLMENT, Encryption, Endpoint, Mode, Outbound, Policy,
+    Protect, ReferencePoint, Service, ServiceMatch, Transport, Vlan,
 };
 pub use positions::{Object, Positions};
 pub use schema::json_schema;

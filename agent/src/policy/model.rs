@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::timeouts::FlowTimeouts;
+use crate::enrolment::Identity;
 
 /// Whether a violation is dropped, or only counted and reported.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -76,9 +77,24 @@ pub struct Endpoint {
     pub role: String,
     /// Addresses and prefixes, host bits zero, no duplicates within the endpoint.
     pub addresses: Vec<IpNet>,
+    /// How it proves who it is.
+    pub authenticate: Authenticate,
     /// What a packet of this endpoint must carry besides its address.
     pub binding: Binding,
 }
+
+/// How an endpoint proves who it is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Authenticate {
+    /// By its address alone.
+    #[default]
+    Address,
+    /// By a certificate with this identity, over the service [`ENROLMENT`].
+    Certificate(Identity),
+}
+
+/// Name of the service, and of the reference point, over which endpoints prove who they are.
+pub const ENROLMENT: &str = "enrolment";
 
 /// What an endpoint is bound to; `None` binds nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -71,7 +71,11 @@ pub struct RawPolicy {
 
 /// A peer: its addresses, its role, and what its packets must carry besides.
 #[derive(Debug, Default, JsonSchema)]
-#[schemars(rename = "Endpoint", deny_unknown_fields)]
+#[schemars(
+    rename = "Endpoint",
+    deny_unknown_fields,
+    extend("dependentRequired" = { "identity": ["authenticate"] })
+)]
 pub struct RawEndpoint {
     /// What the peer is: `vim`, `vnfm`, ... or a role of the operator's own.
     #[schemars(required, schema_with = "schema::name")]
@@ -79,9 +83,14 @@ pub struct RawEndpoint {
     /// IP addresses and prefixes.
     #[schemars(required, schema_with = "schema::addresses")]
     pub addresses: Option<Texts>,
-    /// How the peer proves who it is; this version knows only its address.
+    /// How the peer proves who it is: by its `address` alone, or by a `certificate`, which it shows
+    /// with `manoward join`.
     #[schemars(default, schema_with = "schema::authenticate")]
     pub authenticate: Option<Text>,
+    /// What the certificate must say: a URI (`spiffe://...`) or DNS name among its subject
+    /// alternative names.
+    #[schemars(default, schema_with = "schema::identity")]
+    pub identity: Option<Text>,
     /// Source MAC address that its packets must have.
     #[schemars(default, schema_with = "schema::mac")]
     pub mac: Option<Text>,
@@ -156,6 +165,7 @@ impl RawEndpoint {
         "role",
         "addresses",
         "authenticate",
+        "identity",
         "mac",
         "vlan",
         "interface",

@@ -96,6 +96,7 @@ fn endpoint(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawEndpoint {
         role: fields.scalar("role", TEXT, mistakes),
         addresses: fields.scalars("addresses", TEXT, mistakes),
         authenticate: fields.scalar("authenticate", TEXT, mistakes),
+        identity: fields.scalar("identity", TEXT, mistakes),
         mac: fields.scalar("mac", TEXT, mistakes),
         vlan: fields.scalar("vlan", TEXT_OR_NUMBER, mistakes),
         interface: fields.scalar("interface", TEXT, mistakes),

@@ -6,7 +6,7 @@ use super::yaml::{Kind, Value};
 const NUMERIC: &[&str] = &["ports", "protocol", "serial"];
 
 /// Fields that the design of the format knows and this version does not have.
-pub(super) const LATER: &[&str] = &["break_glass", "identity", "transport"];
+pub(super) const LATER: &[&str] = &["break_glass", "transport"];
 
 /// How each field is written, for remedies.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -32,7 +32,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("services", "services: [ssh]"),
     ("role", "role: vim"),
     ("addresses", "addresses: [192.0.2.10, 2001:db8::/64]"),
-    ("authenticate", "authenticate: address"),
+    ("authenticate", "authenticate: certificate"),
+    ("identity", "identity: spiffe://operator.example/vim/1"),
     ("mac", "mac: 52:54:00:aa:bb:01"),
     ("vlan", "vlan: 200"),
     ("interface", "interface: eth0"),

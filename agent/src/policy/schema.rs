@@ -111,7 +111,11 @@ pub(super) fn flow_timeouts(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn authenticate(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "enum": ["address"], "default": "address" })
+    json_schema!({ "enum": ["address", "certificate"], "default": "address" })
+}
+
+pub(super) fn identity(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 2048 })
 }
 
 pub(super) fn mac(_: &mut SchemaGenerator) -> Schema {

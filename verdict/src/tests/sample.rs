@@ -270,7 +270,7 @@ pub fn image_in(modes: Modes) -> Image {
         image.0[TIMEOUTS as usize][code / 2] |= u64::from(LASTS) << (32 * (code % 2));
     }
 
-    image.serve(Place::port(1, ENROLMENT), Service::enrolment(5));
+    image.serve(Place::port(1, ENROLMENT), Service::enrolment(5, false));
 
     let rules = image.append(6 * LINES_PER_SERVICE);
     for (service, direction, role, rule) in [

@@ -18,7 +18,7 @@ use super::{
     super::{Facts, Image, Numbers, compile},
     compiled, endpoint_of, read,
 };
-use crate::policy::{Binding, Endpoint, Policy, Protect};
+use crate::policy::{Authenticate, Binding, Endpoint, Policy, Protect};
 
 /// A policy with these endpoints and nothing else of interest.
 pub fn with_endpoints(endpoints: BTreeMap<String, Vec<IpNet>>) -> Policy {
@@ -31,6 +31,7 @@ pub fn with_endpoints(endpoints: BTreeMap<String, Vec<IpNet>>) -> Policy {
             (
                 name,
                 Endpoint {
+                    authenticate: Authenticate::Address,
                     role,
                     addresses,
                     binding,

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use super::{addresses, bindings, limit, names, names::Choices, uniqueness::Uniqueness};
-use crate::policy::{
-    limits,
-    mistake::{At, Mistakes},
-    model::Endpoint,
-    positions::{Object, Positions},
-    raw::{Located, Named, RawEndpoint, Text, Texts},
+use crate::{
+    enrolment::Identity,
+    policy::{
+        limits,
+        mistake::{At, Mistakes},
+        model::{Authenticate, Endpoint},
+        positions::{Object, Positions},
+        raw::{Located, Named, RawEndpoint, Text, Texts},
+    },
 };
 
 /// Validated endpoints.
@@ -58,15 +61,24 @@ pub(super) fn validate(
     };
     let mut uniqueness = Uniqueness::default();
     let mut order = Vec::with_capacity(raw.len());
+    let mut identities = BTreeMap::new();
     for (name, endpoint) in raw {
         names::check(&name, "endpoint", mistakes);
         positions.note(Object::Endpoint, &name.what, name.at);
         let role = role(endpoint.role.as_ref(), &mut peers, positions, mistakes);
-        authenticate(endpoint.authenticate.as_ref(), mistakes);
+        let authenticate = authenticate(&endpoint, &name, mistakes);
+        if let Authenticate::Certificate(identity) = &authenticate {
+            let first = identities.insert(identity.clone(), name.what.clone());
+            if let Some(first) = first {
+                let at = endpoint.identity.as_ref().map_or(name.at, |text| text.at);
+                mistakes.add(at, || twice(identity, &first));
+            }
+        }
         let index = order.len() as u32;
         let note = |net: IpNet, at: At| uniqueness.note(net, at, index);
         let endpoint = Endpoint {
             role,
+            authenticate,
             addresses: addresses(endpoint.addresses, note, mistakes),
             binding: bindings::validate(
                 endpoint.mac.as_ref(),
@@ -107,20 +119,47 @@ fn role(
     role.to_string()
 }
 
-fn authenticate(text: Option<&Text>, mistakes: &mut Mistakes) {
-    const CHOICES: Choices<()> = &[("address", ())];
-    match text {
-        Some(text) if &*text.what == "certificate" => mistakes.add(text.at, || {
-            let message = "this version cannot verify certificates yet".to_owned();
-            let remedy = "Write `authenticate: address` only if the address is proof enough: \
-             it is weaker than what \
-                          was asked, and is never put in its place unasked.";
-            (message, remedy.to_owned())
-        }),
-        text => {
-            names::choice(text, "authenticate", CHOICES, mistakes);
+/// Reads how an endpoint proves who it is; a mistake stands for its address.
+fn authenticate(raw: &RawEndpoint, name: &Text, mistakes: &mut Mistakes) -> Authenticate {
+    const CHOICES: Choices<bool> = &[("address", false), ("certificate", true)];
+    let written = raw.authenticate.as_ref();
+    let by_certificate = names::choice(written, "authenticate", CHOICES, mistakes) == Some(true);
+    match &raw.identity {
+        Some(text) if by_certificate => {
+            if let Some(identity) = Identity::parse(&text.what) {
+                return Authenticate::Certificate(identity);
+            }
+            mistakes.add(text.at, || {
+                let message = format!("`{}` is neither a URI nor a DNS name", text.what);
+                (message, IDENTITY_REMEDY.to_owned())
+            });
         }
+        Some(text) => mistakes.add(text.at, || {
+            let message = "an identity is proven by a certificate, and this endpoint shows none";
+            let remedy = "Write `authenticate: certificate` beside it, or remove it.";
+            (message.to_owned(), remedy.to_owned())
+        }),
+        None if by_certificate => mistakes.add(written.map_or(name.at, |text| text.at), || {
+            let message = format!(
+                "endpoint `{}` shows a certificate, and nothing says which",
+                name.what
+            );
+            (message, IDENTITY_REMEDY.to_owned())
+        }),
+        None => {}
     }
+    Authenticate::Address
+}
+
+const IDENTITY_REMEDY: &str = "Write `identity:` with a URI or DNS name of the certificate, for \
+    example `identity: spiffe://operator.example/vim/1`.";
+
+fn twice(identity: &Identity, first: &str) -> (String, String) {
+    (
+        format!("`{identity}` is the identity of endpoint `{first}`, too"),
+        "Give each endpoint an identity of its own, or list the addresses of both in one."
+            .to_owned(),
+    )
 }
 
 fn addresses(

@@ -13,11 +13,16 @@ mod services;
 mod timeouts;
 mod uniqueness;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use self::names::Choices;
 use super::{
     API_VERSION, Validated, limits,
     mistake::{At, Mistakes},
-    model::{Mode, Outbound, Policy, Protect},
+    model::{
+        Authenticate, Direction, ENROLMENT, Endpoint, Mode, Outbound, Policy, Protect,
+        ReferencePoint,
+    },
     positions::{Object, Positions},
     raw::{RawPolicy, Text, Texts},
 };
@@ -55,6 +60,8 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let reference_points =
         reference_points::validate(raw_points, &context, &mut positions, mistakes);
 
+    let mut reference_points = reference_points;
+    reference_points.extend(enrolment(&peers.endpoints));
     let policy = Policy {
         name,
         serial,
@@ -71,6 +78,22 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         reference_points,
     };
     Validated { policy, positions }
+}
+
+/// The reference point over which endpoints prove who they are, if any has to.
+fn enrolment(endpoints: &BTreeMap<String, Endpoint>) -> Option<ReferencePoint> {
+    let roles: BTreeSet<&String> = endpoints
+        .values()
+        .filter(|endpoint| endpoint.authenticate != Authenticate::Address)
+        .map(|endpoint| &endpoint.role)
+        .collect();
+    (!roles.is_empty()).then(|| ReferencePoint {
+        name: ENROLMENT.to_owned(),
+        direction: Direction::Inbound,
+        roles: roles.into_iter().cloned().collect(),
+        services: vec![ENROLMENT.to_owned()],
+        mode: Mode::Enforce,
+    })
 }
 
 fn api_version(text: Option<&Text>, mistakes: &mut Mistakes) {

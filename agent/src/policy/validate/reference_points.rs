@@ -11,7 +11,7 @@ use crate::policy::{
     catalogue::catalogue,
     limits,
     mistake::{At, Mistakes},
-    model::{Direction, Mode, ReferencePoint},
+    model::{Direction, ENROLMENT, Mode, ReferencePoint},
     positions::{Object, Positions},
     raw::{Named, RawReferencePoint, Text, Texts},
     suggest,
@@ -58,6 +58,12 @@ pub(super) fn validate(
     let mut uses = Vec::new();
     let mut points = Vec::with_capacity(raw.len());
     for (name, raw) in raw {
+        if &*name.what == ENROLMENT {
+            mistakes.add(name.at, || {
+                let message = format!("the reference point `{ENROLMENT}` is the agent's own");
+                (message, "Give it another name.".to_owned())
+            });
+        }
         names::check(&name, "reference point", mistakes);
         positions.note(Object::ReferencePoint, &name.what, name.at);
         let point = point(name, raw, context, &mut uses, mistakes);

@@ -1,0 +1,169 @@
+//! `manoward lease`
+
+use std::io::{self, Write};
+
+use clap::{Args, Subcommand};
+use manoward::control::api::{LeaseEntry, LeaseList, Revocation};
+
+use super::{
+    Context, Exit,
+    output::{self, Format},
+    quantity::counted,
+    table::{Column, Table},
+    tone::Tone,
+};
+
+/// Endpoints that have proven who they are.
+#[derive(Args)]
+pub struct Lease {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do with leases.
+#[derive(Subcommand)]
+pub enum Command {
+    List(List),
+    Revoke(Revoke),
+}
+
+/// List the leases in force, and how often a proof was refused.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  manoward lease list
+  manoward lease list --output json | jq '.leases[] | select(.expires_in_seconds < 10)'")]
+pub struct List {}
+
+/// End the leases of an endpoint; its connections end with them.
+///
+/// For a while it gets no other lease, as its `manoward join` would get one at once. To keep it out
+/// for good, revoke its certificate or remove it from the policy.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  manoward lease revoke vim-1
+  manoward lease revoke vim-1 --for 0")]
+pub struct Revoke {
+    /// Name of the endpoint
+    #[arg(value_name = "ENDPOINT")]
+    endpoint: String,
+
+    /// Seconds in which it gets no other lease
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 600)]
+    barred_seconds: u64,
+}
+
+pub async fn list(_: List, context: &Context) -> anyhow::Result<Exit> {
+    let list = context.client.leases().await?;
+    let mut out = output::stdout();
+    match context.format {
+        Format::Json => output::json(&mut out, &list)?,
+        Format::Table => show(&mut out, &list, output::width())?,
+    }
+    Ok(Exit::Success)
+}
+
+pub async fn revoke(args: Revoke, context: &Context) -> anyhow::Result<Exit> {
+    let revocation = Revocation {
+        endpoint: args.endpoint,
+        barred_seconds: args.barred_seconds,
+    };
+    let revoked = context.client.revoke(&revocation).await?;
+    let mut out = output::stdout();
+    match context.format {
+        Format::Json => output::json(&mut out, &revoked)?,
+        Format::Table => writeln!(
+            out,
+            "{} of {} ended; it gets no other for {}.",
+            counted(revoked.leases, "lease"),
+            revocation.endpoint,
+            counted(
+                usize::try_from(revocation.barred_seconds).unwrap_or(usize::MAX),
+                "second"
+            )
+        )?,
+    }
+    Ok(Exit::Success)
+}
+
+fn show(out: &mut impl Write, list: &LeaseList, width: Option<u16>) -> io::Result<()> {
+    if list.leases.is_empty() {
+        writeln!(out, "No endpoint holds a lease.")?;
+    } else {
+        let mut table = Table::new([
+            Column::Short("ENDPOINT"),
+            Column::Short("ROLE"),
+            Column::Long("IDENTITY"),
+            Column::Short("ADDRESS"),
+            Column::Long("FROM"),
+            Column::Number("ENDS IN"),
+            Column::Short("CERTIFICATE UNTIL"),
+        ]);
+        for lease in &list.leases {
+            table.row([
+                Tone::Strong.cell(&lease.endpoint),
+                Tone::Plain.cell(&lease.role),
+                Tone::Plain.cell(&lease.identity),
+                Tone::Plain.cell(lease.address.to_string()),
+                Tone::Quiet.cell(origin(lease)),
+                Tone::Plain.cell(format!("{} s", lease.expires_in_seconds)),
+                Tone::Plain.cell(&lease.not_after),
+            ]);
+        }
+        out.write_all(table.render(width).as_bytes())?;
+    }
+    let refused: Vec<String> = list
+        .refused
+        .iter()
+        .map(|refused| format!("{} {}", refused.count, refused.reason))
+        .collect();
+    if !refused.is_empty() {
+        let summary = format!("refused: {}", refused.join(", "));
+        writeln!(out, "{}", Tone::Warning.paint(summary))?;
+    }
+    Ok(())
+}
+
+fn origin(lease: &LeaseEntry) -> String {
+    let interface = lease.interface.clone();
+    let interface = interface.unwrap_or_else(|| format!("interface {}", lease.ifindex));
+    format!("{} on {interface}", lease.mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shown(value: serde_json::Value) -> String {
+        let list = serde_json::from_value(value).unwrap();
+        let mut out = Vec::new();
+        show(&mut out, &list, None).unwrap();
+        anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+    }
+
+    #[test]
+    fn leases_are_told_with_where_they_come_from() {
+        let text = shown(json!({
+            "leases": [{
+                "endpoint": "vim-1", "role": "vim", "identity": "spiffe://operator.example/vim/1",
+                "address": "192.0.2.10", "mac": "52:54:00:aa:bb:01", "ifindex": 2,
+                "interface": "eth0", "since": "2026-01-02T03:04:05Z", "expires_in_seconds": 57,
+                "serial": "0a", "not_after": "2027-01-02T03:04:05Z",
+            }],
+            "refused": [{ "reason": "unknown-ca", "count": 3 }],
+        }));
+        assert!(text.contains("vim-1"), "{text}");
+        assert!(text.contains("52:54:00:aa:bb:01 on eth0"), "{text}");
+        assert!(text.contains("57 s"), "{text}");
+        assert!(text.contains("refused: 3 unknown-ca"), "{text}");
+    }
+
+    #[test]
+    fn none_is_told_too() {
+        let text = shown(json!({ "leases": [], "refused": [] }));
+        assert_eq!(text, "No endpoint holds a lease.\n");
+    }
+}
