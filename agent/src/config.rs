@@ -187,8 +187,10 @@ impl Config {
             && !LEASE.contains(&enrolment.lease)
         {
             let (least, most) = (LEASE.start(), LEASE.end());
-            let lease = enrolment.lease;
-            return Err(format!("`lease` is {lease}, not {least} to {most} seconds"));
+            return Err(format!(
+                "`lease` is {}, not {least} to {most} seconds",
+                enrolment.lease
+            ));
         }
         Ok(())
     }

@@ -189,13 +189,14 @@ impl Registry {
 
     fn entry(&self, held: &Held) -> LeaseEntry {
         let left = self.term.saturating_sub(held.renewed.elapsed());
-        let [_, _, a, b, c, d, e, f] = held.origin.mac.to_be_bytes();
+        let mac = &held.origin.mac.to_be_bytes()[2..];
+        let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
         LeaseEntry {
             endpoint: held.peer.endpoint.clone(),
             role: held.peer.role.clone(),
             identity: held.identity.to_string(),
             address: held.address,
-            mac: format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"),
+            mac: mac.join(":"),
             ifindex: held.origin.ifindex(),
             interface: None,
             since: held.since.to_string(),

@@ -109,10 +109,15 @@ fn binding(endpoint: &EndpointEntry) -> String {
         "untagged" => vlan.clone(),
         id => format!("VLAN {id}"),
     });
-    let parts: Vec<String> = [endpoint.mac.clone(), vlan, endpoint.interface.clone()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let parts: Vec<String> = [
+        endpoint.identity.clone(),
+        endpoint.mac.clone(),
+        vlan,
+        endpoint.interface.clone(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     if parts.is_empty() {
         return "-".to_owned();
     }
@@ -133,6 +138,7 @@ mod tests {
             role: "vim".into(),
             addresses: listed.collect(),
             address_count: addresses,
+            identity: None,
             mac: Some("52:54:00:aa:bb:01".into()),
             vlan: Some("100.200".into()),
             interface: None,
@@ -170,6 +176,9 @@ mod tests {
         bound.vlan = Some("untagged".into());
         bound.interface = Some("eth0".into());
         assert_eq!(binding(&bound), "untagged, eth0");
+        bound.identity = Some("vim.example".into());
+        assert_eq!(binding(&bound), "vim.example, untagged, eth0");
+        bound.identity = None;
         bound.vlan = None;
         bound.interface = None;
         assert_eq!(binding(&bound), "-");

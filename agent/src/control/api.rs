@@ -248,6 +248,8 @@ pub struct EndpointEntry {
     pub addresses: Vec<String>,
     /// How many there are.
     pub address_count: usize,
+    /// What its certificate has to say, if it has to show one.
+    pub identity: Option<String>,
     /// MAC address it is bound to.
     pub mac: Option<String>,
     /// VLAN it is bound to: an id, `untagged`, or `OUTER.INNER`.

@@ -11,7 +11,7 @@ use crate::{
     },
     datapath::{CounterError, HookMode},
     explain::{fate, rule},
-    policy::{Endpoint, Vlan},
+    policy::{Authenticate, Endpoint, Vlan},
 };
 
 /// Addresses of an endpoint that are listed.
@@ -182,6 +182,10 @@ fn entry(counts: EndpointCount, endpoint: &Endpoint) -> EndpointEntry {
         role: endpoint.role.clone(),
         addresses: addresses.iter().take(LISTED).map(written).collect(),
         address_count: addresses.len(),
+        identity: match &endpoint.authenticate {
+            Authenticate::Address => None,
+            Authenticate::Certificate(identity) => Some(identity.to_string()),
+        },
         mac,
         vlan,
         interface: endpoint.binding.interface.clone(),

@@ -80,6 +80,13 @@ fn sentence(outcome: Outcome, direction: Direction, policy: &Policy, numbers: &N
         Reason::WrongMac => format!("endpoint `{name}` is bound to another MAC address"),
         Reason::WrongVlan => format!("endpoint `{name}` is bound to other VLAN tags"),
         Reason::WrongInterface => format!("endpoint `{name}` is bound to another interface"),
+        Reason::NoLease => format!(
+            "endpoint `{name}` has not proven who it is, or its proof was ended: `manoward join` on its side proves it"
+        ),
+        Reason::LeaseExpired => format!("the proof of endpoint `{name}` has run out"),
+        Reason::RateLimited => {
+            format!("endpoint `{name}` sends more than it takes to prove who it is")
+        }
         Reason::Fragment => format!(
             "it is a later fragment of a datagram of endpoint `{name}`, whose first one passed or may yet"
         ),

@@ -5,7 +5,7 @@ use std::fmt;
 use ipnet::IpNet;
 
 use super::{Change, ChangeKind, first_few, turned};
-use crate::policy::{Binding, Endpoint, Object, Policy};
+use crate::policy::{Authenticate, Endpoint, Object, Policy};
 
 pub(super) fn diff(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
     for (name, endpoint) in &new.endpoints {
@@ -33,7 +33,7 @@ fn whole(kind: ChangeKind, name: &str, endpoint: &Endpoint) -> Change {
         format!("role {}", endpoint.role),
         counted(&endpoint.addresses),
     ];
-    let bound = bindings(&endpoint.binding).into_iter();
+    let bound = bindings(endpoint).into_iter();
     details.extend(bound.filter_map(|(field, value)| Some(format!("{field} {}", value?))));
     Change::new(kind, Object::Endpoint, name, details.join(", "))
 }
@@ -49,10 +49,7 @@ fn details(old: &Endpoint, new: &Endpoint) -> Vec<String> {
         details.push(format!("removed {}", counted(&removed)));
     }
     let none = || "none".to_owned();
-    for ((field, before), (_, after)) in bindings(&old.binding)
-        .into_iter()
-        .zip(bindings(&new.binding))
-    {
+    for ((field, before), (_, after)) in bindings(old).into_iter().zip(bindings(new)) {
         turned(
             &mut details,
             field,
@@ -97,8 +94,15 @@ fn counted(nets: &[IpNet]) -> String {
     format!("{} {word} ({few})", nets.len())
 }
 
-fn bindings(binding: &Binding) -> [(&'static str, Option<String>); 3] {
+/// What packets of `endpoint` need besides an address.
+fn bindings(endpoint: &Endpoint) -> [(&'static str, Option<String>); 4] {
+    let binding = &endpoint.binding;
+    let identity = match &endpoint.authenticate {
+        Authenticate::Address => None,
+        Authenticate::Certificate(identity) => Some(identity.to_string()),
+    };
     [
+        ("identity", identity),
         ("mac", binding.mac.map(|mac| Mac(mac).to_string())),
         ("vlan", binding.vlan.map(|vlan| vlan.to_string())),
         ("interface", binding.interface.clone()),

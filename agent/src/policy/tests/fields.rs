@@ -14,9 +14,9 @@ fn fields_are_known_and_complete() {
     assert_mistake(
         "mac:",
         "identity: x, mac:",
-        (7, "identity"),
-        "unknown field `identity`",
-        "not part of manoward/v1",
+        (7, "x"),
+        "proven by a certificate",
+        "authenticate: certificate",
     );
     assert_mistake(
         "services: [libvirt-tls, ssh]",
@@ -158,8 +158,22 @@ fn values_are_in_range() {
         "role: bastion",
         "role: bastion, authenticate: certificate",
         (8, "certificate"),
-        "cannot verify certificates",
-        "weaker",
+        "shows a certificate, and nothing says which",
+        "identity: spiffe://",
+    );
+    assert_mistake(
+        "role: bastion",
+        "role: bastion, authenticate: certificate, identity: \"a b\"",
+        (8, "\"a b\""),
+        "neither a URI nor a DNS name",
+        "identity: spiffe://",
+    );
+    assert_mistake(
+        "Nf-Vi:",
+        "enrolment:",
+        (10, "enrolment"),
+        "agent's own",
+        "another name",
     );
     assert_mistake(
         "vim-1: {",
