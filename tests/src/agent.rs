@@ -161,6 +161,16 @@ impl<'a> Agent<'a> {
         self.folder.path()
     }
 
+    /// Memory that the agent's process has in use, kB.
+    pub fn memory_kb(&self) -> Result<u64> {
+        let process = self.process.as_ref().context("no agent runs")?;
+        let path = format!("/proc/{}/status", process.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let used = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let used = used.and_then(|line| line.split_whitespace().next());
+        used.context("no VmRSS")?.parse().context("VmRSS")
+    }
+
     /// What it has logged since it was last started.
     #[must_use]
     pub fn log(&self) -> String {

@@ -3,17 +3,18 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use harness::agent::{self, Hook};
-use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
+use harness::packet::{Ethernet, Ipv4, Packet, Tcp, Udp};
 use harness::process::Process;
 use harness::scratch::Scratch;
 use harness::station::{HOST, INTRUDER, Mac, VIM};
 use harness::topology::NIC;
 use harness::wire::Wire;
 use harness::{Agent, Namespace, Outcome, Policy, Topology, wait};
+use manoward::enrolment::wire;
 use manoward::pki::{Authority, Issued, Name, Options, Reason, Request, Which};
 use nix::sys::signal::Signal;
 
@@ -259,4 +260,64 @@ fn connections_outlast_the_agent_for_the_time_of_a_lease() -> Result<()> {
     std::thread::sleep(SILENCE);
     assert!(!connects(&scene.vim)?, "nobody renews it");
     agent.restart()
+}
+
+/// Datagrams from the VIM's address, out of the intruder's interface: of no sense, and as a QUIC
+/// connection begins (RFC 9000, 17.2.2), from many ports.
+fn forged() -> Vec<Vec<u8>> {
+    let ports = 20_000..20_256_u16;
+    ports
+        .map(|source| {
+            let mut payload = vec![0; 1200];
+            fastrand::Rng::with_seed(source.into()).fill(&mut payload);
+            if source % 2 == 0 {
+                payload[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
+            }
+            let ethernet = Ethernet {
+                source: INTRUDER.mac,
+                ..Ethernet::default()
+            };
+            let packet = Packet::new().with(ethernet).with(Ipv4::default());
+            let datagram = packet.with(Udp {
+                source,
+                ..Udp::to(wire::PORT)
+            });
+            datagram.with(payload).build()
+        })
+        .collect()
+}
+
+#[test]
+fn a_flood_of_forged_proofs_ends_no_lease() -> Result<()> {
+    let operator = Operator::new()?;
+    let scene = Topology::new()?;
+    let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
+    let agent = Agent::start_with(
+        &scene.host,
+        &policy().to_string(),
+        Hook::Xdp,
+        &operator.settings(),
+    )?;
+    let _join = operator.join(&scene.vim, &operator.vim, &[])?;
+    await_leases(&agent, 1, PATIENCE)?;
+    let before = agent.memory_kb()?;
+    let mut intruder = Wire::open(&scene.intruder, NIC)?;
+    let frames = forged();
+    let start = Instant::now();
+    let mut sent = 0_u64;
+    // Longer than a lease lives without being renewed.
+    while start.elapsed() < SILENCE {
+        for frame in &frames {
+            intruder.send(frame)?;
+            sent += 1;
+        }
+    }
+    assert!(sent > 100_000, "{sent} is no flood");
+    assert_eq!(leases(&agent)?, 1);
+    assert!(connects(&scene.vim)?);
+    let grown = agent.memory_kb()?.saturating_sub(before);
+    assert!(grown < 64 << 10, "the agent has grown by {grown} kB");
+    let limited = agent.tally()?.packets("enrolment", "rate-limited");
+    assert!(limited > sent / 2, "{limited} of {sent} were held back");
+    Ok(())
 }

@@ -13,9 +13,17 @@ use super::{
     tone::Tone,
 };
 
-/// Endpoints that have proven who they are.
+/// See and end the leases of endpoints that have proven who they are.
+///
+/// An endpoint with `authenticate: certificate` is admitted only while it holds a lease, which its
+/// `manoward join` proves and renews.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  manoward lease list
+  manoward lease revoke vim-1")]
 pub struct Lease {
+    /// What to do with leases
     #[command(subcommand)]
     pub command: Command,
 }
@@ -28,6 +36,9 @@ pub enum Command {
 }
 
 /// List the leases in force, and how often a proof was refused.
+///
+/// Each with what was proven, from which address, MAC address and interface, when it ends unless it
+/// is renewed, and until when the certificate is valid.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
