@@ -18,7 +18,10 @@ use verdict::{flow::entry::ticks, lease::Origin};
 
 use crate::{
     control::api::{LeaseEntry, LeaseList, RefusedCount},
-    datapath::{flows, leases::LeaseTable},
+    datapath::{
+        flows::{self, FlowError},
+        leases::LeaseTable,
+    },
     enrolment::{Claim, End, Grant, Identity, Reason, Refusal, Registrar, SessionId},
     image::Numbers,
     policy::{Authenticate, Policy},
@@ -121,13 +124,7 @@ impl Registry {
                 peer.number == held.peer.number && covers(&peer.addresses, held.address)
             })
         };
-        let gone: Vec<SessionId> = state
-            .held
-            .iter()
-            .filter(|(_, held)| !stays(held))
-            .map(|(&session, _)| session)
-            .collect();
-        for session in gone {
+        for session in state.sessions(|held| !stays(held)) {
             let why = "the policy no longer has this endpoint, identity or address";
             self.withdraw(&mut state, session, why);
         }
@@ -149,12 +146,7 @@ impl Registry {
             let until = Instant::now() + barred;
             state.barred.insert(endpoint.to_owned(), until);
         }
-        let sessions: Vec<SessionId> = state
-            .held
-            .iter()
-            .filter(|(_, held)| held.peer.endpoint == endpoint)
-            .map(|(&session, _)| session)
-            .collect();
+        let sessions = state.sessions(|held| held.peer.endpoint == endpoint);
         for &session in &sessions {
             self.withdraw(&mut state, session, "the operator revoked the lease");
         }
@@ -206,6 +198,11 @@ impl Registry {
         }
     }
 
+    /// The tick at which a lease ends that is given or renewed now.
+    fn until(&self) -> Result<u32, FlowError> {
+        Ok(flows::now()?.wrapping_add(ticks(self.term.as_secs() as u32)))
+    }
+
     /// Ends the lease of `session` and asks for the session to be closed.
     fn withdraw(&self, state: &mut State, session: SessionId, why: &str) {
         state.drop_lease(session);
@@ -217,6 +214,12 @@ impl Registry {
 }
 
 impl State {
+    /// The sessions of the leases that are `wanted`.
+    fn sessions(&self, wanted: impl Fn(&Held) -> bool) -> Vec<SessionId> {
+        let found = self.held.iter().filter(|(_, held)| wanted(held));
+        found.map(|(&session, _)| session).collect()
+    }
+
     /// Forgets the lease of `session`, and ends it unless another session of the endpoint has taken
     /// it over.
     fn drop_lease(&mut self, session: SessionId) {
@@ -279,20 +282,15 @@ impl Registrar for Registry {
             Err(error) => return Err(Refusal::new(Reason::Other, error.to_string())),
         };
         // One place at a time: whoever proves the identity last has it.
-        let elsewhere: Vec<SessionId> = state
-            .held
-            .iter()
-            .filter(|(_, held)| held.identity == identity && held.address != address)
-            .map(|(&session, _)| session)
-            .collect();
+        let elsewhere = state.sessions(|held| held.identity == identity && held.address != address);
         for session in elsewhere {
             let why = "the endpoint has proven itself from another address";
             self.withdraw(&mut state, session, why);
         }
-        let given = flows::now()
+        let given = self
+            .until()
             .map_err(|error| error.to_string())
-            .and_then(|now| {
-                let until = now.wrapping_add(ticks(self.term.as_secs() as u32));
+            .and_then(|until| {
                 let given = state.table.give(address, peer.number, origin, until);
                 given.map_err(|error| error.to_string())
             });
@@ -327,8 +325,7 @@ impl Registrar for Registry {
         let Some(held) = held.get_mut(&session) else {
             return;
         };
-        let Ok(now) = flows::now() else { return };
-        let until = now.wrapping_add(ticks(self.term.as_secs() as u32));
+        let Ok(until) = self.until() else { return };
         match table.give(held.address, held.peer.number, held.origin, until) {
             Ok(_) => held.renewed = Instant::now(),
             Err(error) => {

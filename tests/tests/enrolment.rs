@@ -57,6 +57,11 @@ impl Operator {
         Ok(self.authority.issue(&request, self.folder.path())?)
     }
 
+    /// An agent that knows the authority, with the policy.
+    fn agent<'a>(&self, host: &'a Namespace) -> Result<Agent<'a>> {
+        Agent::start_with(host, &policy().to_string(), Hook::Xdp, &self.settings())
+    }
+
     /// The agent's configuration.
     fn settings(&self) -> String {
         format!(
@@ -115,12 +120,7 @@ fn an_endpoint_gets_in_while_it_holds_a_lease() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let listener = scene.host.tcp_listener((HOST.v4, PORT))?;
-    let agent = Agent::start_with(
-        &scene.host,
-        &policy().to_string(),
-        Hook::Xdp,
-        &operator.settings(),
-    )?;
+    let agent = operator.agent(&scene.host)?;
     assert!(!connects(&scene.vim)?, "it has proven nothing");
     agent.await_any("Nf-Vi", "no-lease")?;
 
@@ -176,12 +176,7 @@ fn who_proves_somebody_else_or_nothing_does_not_get_in() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
-    let agent = Agent::start_with(
-        &scene.host,
-        &policy().to_string(),
-        Hook::Xdp,
-        &operator.settings(),
-    )?;
+    let agent = operator.agent(&scene.host)?;
     let stranger = Operator::new()?;
     let other = operator.other()?;
     for (certificate, reason) in [
@@ -212,12 +207,7 @@ fn a_lease_ends_with_its_certificate_and_with_silence() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
-    let agent = Agent::start_with(
-        &scene.host,
-        &policy().to_string(),
-        Hook::Xdp,
-        &operator.settings(),
-    )?;
+    let agent = operator.agent(&scene.host)?;
     let join = operator.join(&scene.vim, &operator.vim, &[])?;
     await_leases(&agent, 1, PATIENCE)?;
     join.signal(Signal::SIGSTOP)?;
@@ -240,12 +230,7 @@ fn connections_outlast_the_agent_for_the_time_of_a_lease() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
-    let mut agent = Agent::start_with(
-        &scene.host,
-        &policy().to_string(),
-        Hook::Xdp,
-        &operator.settings(),
-    )?;
+    let mut agent = operator.agent(&scene.host)?;
     let mut join = operator.join(&scene.vim, &operator.vim, &[])?;
     await_leases(&agent, 1, PATIENCE)?;
     agent.kill9();
@@ -292,12 +277,7 @@ fn a_flood_of_forged_proofs_ends_no_lease() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
-    let agent = Agent::start_with(
-        &scene.host,
-        &policy().to_string(),
-        Hook::Xdp,
-        &operator.settings(),
-    )?;
+    let agent = operator.agent(&scene.host)?;
     let _join = operator.join(&scene.vim, &operator.vim, &[])?;
     await_leases(&agent, 1, PATIENCE)?;
     let before = agent.memory_kb()?;

@@ -38,8 +38,8 @@ const SOURCES_MASK: u32 = (1 << 12) - 1;
 /// Places for limits.
 pub const LIMITS: u32 = SOURCES + SOURCES_MASK + 1;
 
-/// How much has been admitted in the tick of the last admission: tick in the upper half, number in
-/// the lower. What several CPUs admit at once may count as one.
+/// How much has been admitted in the tick of the last admission: tick in the lower half, number in
+/// the upper. What several CPUs admit at once may count as one.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Limit(Cell<u64>);
@@ -54,20 +54,22 @@ impl Limit {
     /// Whether one more may be admitted at `now`, of `most` in a tick; it is counted if `writable`.
     #[inline(always)]
     pub fn admit(&self, now: u32, most: u32, writable: bool) -> bool {
-        let word = self.0.get();
-        let count = if (word >> 32) as u32 == now {
-            word as u32
-        } else {
-            0
-        };
-        if count >= most {
-            return false;
-        }
-        if writable {
-            self.0.set(u64::from(now) << 32 | u64::from(count + 1));
-        }
-        true
+        admit_one(&self.0, now, most, writable)
     }
+}
+
+/// The same for a count in `cell`.
+#[inline(always)]
+pub(crate) fn admit_one(cell: &Cell<u64>, now: u32, most: u32, writable: bool) -> bool {
+    let word = cell.get();
+    let count = if word as u32 == now { word >> 32 } else { 0 };
+    if count >= u64::from(most) {
+        return false;
+    }
+    if writable {
+        cell.set((count + 1) << 32 | u64::from(now));
+    }
+    true
 }
 
 /// Decides about an enrolment datagram of the session with `key`, which comes from `source`.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use aya::maps::{Array, MapData};
 use verdict::{
-    address::{Ipv4, Ipv6},
+    address::{Family, Ipv4},
     flow::{
         Entry, Flows as _, Key,
         key::ENROLMENT,
@@ -20,7 +20,7 @@ use super::{
     load::{LoadError, map_failed},
     maps::{LineValue, name},
 };
-use crate::image::Image;
+use crate::image::{Image, ipv6};
 
 /// The pinned table of leases, open for writing. There is one writer.
 pub struct LeaseTable {
@@ -47,10 +47,7 @@ impl LeaseTable {
         origin: Origin,
         until: u32,
     ) -> Result<bool, LoadError> {
-        let words = match address.to_canonical() {
-            IpAddr::V4(v4) => Lease::words(Ipv4(v4.to_bits()), id, origin, until),
-            IpAddr::V6(v6) => Lease::words(halves(v6.to_bits()), id, origin, until),
-        };
+        let words = words(address, id, origin, until);
         let mut free = None;
         for index in self.places(address) {
             let there = self.get(index)?;
@@ -75,10 +72,7 @@ impl LeaseTable {
 
     /// Ends the lease at `address`, if there is one.
     pub fn end(&mut self, address: IpAddr) -> Result<(), LoadError> {
-        let words = match address.to_canonical() {
-            IpAddr::V4(v4) => Lease::words(Ipv4(v4.to_bits()), 0, Origin::new(0, 0, 0), 0),
-            IpAddr::V6(v6) => Lease::words(halves(v6.to_bits()), 0, Origin::new(0, 0, 0), 0),
-        };
+        let words = words(address, 0, NO_ORIGIN, 0);
         for index in self.places(address) {
             if same_address(&self.get(index)?.0, &words) {
                 self.set(index, LineValue::default())?;
@@ -112,12 +106,10 @@ impl LeaseTable {
         let ports = u32::from(local.port()) << 16 | u32::from(remote.port());
         let key = match (local.ip().to_canonical(), remote.ip().to_canonical()) {
             (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                let [local, remote] = [local, remote].map(|address| Ipv4(address.to_bits()));
-                Key::new(ENROLMENT, local, remote, IpProtocol::UDP.0, ports)
+                key(Ipv4(local.to_bits()), Ipv4(remote.to_bits()), ports)
             }
             (IpAddr::V6(local), IpAddr::V6(remote)) => {
-                let [local, remote] = [local, remote].map(|address| halves(address.to_bits()));
-                Key::new(ENROLMENT, local, remote, IpProtocol::UDP.0, ports)
+                key(ipv6(local.to_bits()), ipv6(remote.to_bits()), ports)
             }
             _ => return Ok(None),
         };
@@ -131,7 +123,7 @@ impl LeaseTable {
     fn places(&self, address: IpAddr) -> impl Iterator<Item = u32> + use<> {
         let hash = match address.to_canonical() {
             IpAddr::V4(v4) => lease::hash(Ipv4(v4.to_bits()), self.seed),
-            IpAddr::V6(v6) => lease::hash(halves(v6.to_bits()), self.seed),
+            IpAddr::V6(v6) => lease::hash(ipv6(v6.to_bits()), self.seed),
         };
         (0..2 * WAYS).map(move |step| lease::lease_place(hash, step))
     }
@@ -147,10 +139,18 @@ impl LeaseTable {
     }
 }
 
-const fn halves(bits: u128) -> Ipv6 {
-    Ipv6 {
-        high: (bits >> 64) as u64,
-        low: bits as u64,
+const NO_ORIGIN: Origin = Origin::new(0, 0, 0);
+
+/// The key of the proof between these two addresses.
+fn key<A: Family>(local: A, remote: A, ports: u32) -> Key {
+    Key::new(ENROLMENT, local, remote, IpProtocol::UDP.0, ports)
+}
+
+/// [`Lease::words`] for an address of either family.
+fn words(address: IpAddr, id: u32, origin: Origin, until: u32) -> [u64; 8] {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => Lease::words(Ipv4(v4.to_bits()), id, origin, until),
+        IpAddr::V6(v6) => Lease::words(ipv6(v6.to_bits()), id, origin, until),
     }
 }
 
@@ -162,7 +162,7 @@ fn same_address(a: &[u64; 8], b: &[u64; 8]) -> bool {
 
 fn address_of(words: &[u64; 8]) -> IpAddr {
     let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
-    let as_v4 = Lease::words(Ipv4(bits as u32), 0, Origin::new(0, 0, 0), 0);
+    let as_v4 = Lease::words(Ipv4(bits as u32), 0, NO_ORIGIN, 0);
     if same_address(&as_v4, words) {
         std::net::Ipv4Addr::from_bits(bits as u32).into()
     } else {

@@ -242,7 +242,8 @@ fn ipv4(address: Ipv4Addr) -> Ipv4 {
     Ipv4(address.to_bits())
 }
 
-fn ipv6(bits: u128) -> Ipv6 {
+/// The address with these bits, first one highest.
+pub(crate) const fn ipv6(bits: u128) -> Ipv6 {
     Ipv6 {
         high: (bits >> 64) as u64,
         low: bits as u64,

@@ -14,6 +14,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use addresses::ipv6;
 pub use compile::{CompileError, Facts, compile};
 pub use numbers::{Numbers, RuleName};
 use verdict::{

@@ -9,7 +9,7 @@ use super::{
     State,
     key::{CONNECTION, ENROLMENT, Key, TAG_SHIFT},
 };
-use crate::{lease::Origin, transport::IpProtocol};
+use crate::{enrolment::admit_one, lease::Origin, transport::IpProtocol};
 
 /// Ticks of the clock that flows are timed by: 2^28 ns, about a quarter of a second.
 pub const TICK_SHIFT: u32 = 28;
@@ -253,15 +253,7 @@ impl Entry {
     /// Notes one more packet of an enrolment, of `most` in a tick; `false` if it is one too many.
     #[inline(always)]
     pub(crate) fn admit(&self, now: u32, most: u32, writable: bool) -> bool {
-        let times = self.get(TIMES);
-        let count = if times as u32 == now { times >> 32 } else { 0 };
-        if count >= u64::from(most) {
-            return false;
-        }
-        if writable {
-            self.set(TIMES, (count + 1) << 32 | u64::from(now));
-        }
-        true
+        admit_one(&self.0[TIMES], now, most, writable)
     }
 
     /// The flow's state.
