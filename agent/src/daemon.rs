@@ -31,7 +31,7 @@ use crate::{
     logging,
 };
 
-/// Time between two attempts to use certificate files.
+/// Time between two attempts to use certificate files, and between two looks at how they are.
 const ENROLMENT_RETRY: Duration = Duration::from_secs(5);
 
 /// Changes of the host that come together are followed together.
@@ -113,7 +113,12 @@ async fn serve_enrolments(
     let server = loop {
         match enrolment::Server::start(enrolment_config(&config), registry.clone()) {
             Ok(server) => break server,
-            Err(error) => warn!(%error, "endpoints cannot prove who they are; trying again"),
+            Err(error) => {
+                warn!(%error, "endpoints cannot prove who they are; trying again");
+                registry.set_problems(vec![format!(
+                    "endpoints cannot prove who they are: {error}"
+                )]);
+            }
         }
         tokio::select! {
             () = &mut ended => return,
@@ -121,9 +126,11 @@ async fn serve_enrolments(
         }
     };
     info!(port = config.port, "endpoints may prove who they are");
+    let mut looking = tokio::time::interval(ENROLMENT_RETRY);
     loop {
         tokio::select! {
             () = &mut ended => break,
+            _ = looking.tick() => registry.set_problems(server.problems()),
             closing = closed.recv() => match closing {
                 Some((session, why)) => {
                     server.close(session, why);

@@ -7,20 +7,31 @@ use core::cell::Cell;
 
 use crate::{
     address::{Family, Ipv4, Ipv6, MIX, finish},
+    counters::ENDPOINTS,
     ethernet::{self, Frame},
     flow::{
         Flows,
         table::{WAYS, place},
     },
+    image::family,
     packet::Packet,
     reason::Reason,
 };
 
-/// Places for leases, in sets of [`WAYS`]: 1 MiB.
-pub const PLACES: u32 = 1 << 14;
+/// Places that belong to endpoints: one for each number and family of addresses.
+const OWN: u32 = 2 * ENDPOINTS;
 
-/// Sets of places, less one.
-pub const MASK: u32 = PLACES / WAYS - 1;
+/// Places for what finds its endpoint's own one taken, in sets of [`WAYS`].
+pub const SHARED: u32 = 1 << 12;
+
+/// Sets of shared places, less one.
+const MASK: u32 = SHARED / WAYS - 1;
+
+/// Places for leases, the shared ones last: 8.25 MiB.
+pub const PLACES: u32 = OWN + SHARED;
+
+/// Interfaces that a lease holds on: those of one link, as the ports of a bond are.
+pub const PORTS: usize = 7;
 
 /// Where a packet comes from besides its address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,8 +97,9 @@ impl Origin {
 ///
 /// Words 0 and 1: source address (two words of IPv6, or IPv4 in the second). Word 2: number of the
 /// endpoint (lower half), tick at which the lease ends (upper half). Word 3: MAC address in bits 0 to
-/// 47, IPv6 in bit 48, given in bit 49. Word 4: the other half of the [`Origin`]. All zeros is an
-/// empty place.
+/// 47, IPv6 in bit 48, given in bit 49. Word 4: VLAN tags (lower half) and the interface that the
+/// proof came in on. Words 5 to 7: the other interfaces of that link, two in each, and zeros. All
+/// zeros is an empty place.
 ///
 /// The agent alone writes. It empties a place before it gives it to another address, and then word
 /// 3 comes last of those that decide; a renewal changes word 2 alone.
@@ -101,15 +113,31 @@ const MAC: u64 = (1 << 48) - 1;
 const IPV6: u64 = 1 << 48;
 const GIVEN: u64 = 1 << 49;
 
+/// The bits of word 3 beside the MAC address.
+#[inline(always)]
+const fn marks<A: Family>() -> u64 {
+    if A::BITS == 128 { IPV6 | GIVEN } else { GIVEN }
+}
+
 impl Lease {
-    /// The lease of endpoint `id` at `address`, from `origin`, until the tick `until`, as words.
+    /// The lease of endpoint `id` at `address`, from `origin`, until the tick `until`, as words. It
+    /// holds on the interfaces `beside` that of the origin, too, [`PORTS`] in all.
     #[must_use]
-    pub fn words<A: Family>(address: A, id: u32, origin: Origin, until: u32) -> [u64; 8] {
+    pub fn words<A: Family>(
+        address: A,
+        id: u32,
+        origin: Origin,
+        beside: &[u32],
+        until: u32,
+    ) -> [u64; 8] {
         let [high, low] = address.to_words();
-        let family = if A::BITS == 128 { IPV6 } else { 0 };
         let term = u64::from(until) << 32 | u64::from(id);
-        let place = origin.mac & MAC | family | GIVEN;
-        [high, low, term, place, origin.link, 0, 0, 0]
+        let place = origin.mac & MAC | marks::<A>();
+        let mut words = [high, low, term, place, origin.link, 0, 0, 0];
+        for (at, &port) in beside.iter().take(PORTS - 1).enumerate() {
+            words[5 + at / 2] |= u64::from(port) << (32 * (at % 2));
+        }
+        words
     }
 
     /// The place with these words.
@@ -129,12 +157,26 @@ impl Lease {
         self.get(3) == 0
     }
 
+    /// Whether this is a lease of the endpoint `id` at `address`.
+    #[inline(always)]
+    #[must_use]
+    pub fn is<A: Family>(&self, id: u32, address: A) -> bool {
+        self.endpoint() == id && self.is_at(address)
+    }
+
     /// Whether this is a lease at `address`.
     #[inline(always)]
-    fn is<A: Family>(&self, address: A) -> bool {
+    #[must_use]
+    pub fn is_at<A: Family>(&self, address: A) -> bool {
         let [high, low] = address.to_words();
-        let family = if A::BITS == 128 { IPV6 | GIVEN } else { GIVEN };
-        (self.get(0) ^ high) | (self.get(1) ^ low) | ((self.get(3) & !MAC) ^ family) == 0
+        let other = (self.get(0) ^ high) | (self.get(1) ^ low);
+        other | ((self.get(3) & !MAC) ^ marks::<A>()) == 0
+    }
+
+    /// The two words of the address, and whether it is one of IPv6.
+    #[must_use]
+    pub fn address(&self) -> ([u64; 2], bool) {
+        ([self.get(0), self.get(1)], self.get(3) & IPV6 != 0)
     }
 
     /// Number of the endpoint.
@@ -151,6 +193,13 @@ impl Lease {
         (self.get(2) >> 32) as u32
     }
 
+    /// Whether it has ended by the tick `now`.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_over(&self, now: u32) -> bool {
+        (self.until().wrapping_sub(now) as i32) <= 0
+    }
+
     /// Where the endpoint proved itself from.
     #[inline(always)]
     #[must_use]
@@ -159,6 +208,34 @@ impl Lease {
             mac: self.get(3) & MAC,
             link: self.get(4),
         }
+    }
+
+    /// Whether the lease holds for all that comes from `origin`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Origin::check`].
+    #[inline(always)]
+    fn check(&self, origin: Origin) -> Result<(), Reason> {
+        match self.origin().check(origin) {
+            Err(Reason::WrongInterface) if self.holds_on(origin.ifindex()) => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// Whether `ifindex` is one of the other interfaces of the link.
+    #[inline(always)]
+    fn holds_on(&self, ifindex: u32) -> bool {
+        let mut word = 5;
+        while word < 8 {
+            let pair = self.get(word);
+            if pair as u32 == ifindex || (pair >> 32) as u32 == ifindex {
+                // No interface has the index 0, which fills what is empty.
+                return true;
+            }
+            word += 1;
+        }
+        false
     }
 }
 
@@ -177,7 +254,7 @@ pub trait Leases {
 /// No place.
 pub const NOWHERE: u32 = u32::MAX;
 
-/// The hash of `address` under `seed`, by which its lease is found.
+/// The hash of `address` under `seed`, by which its lease is found among the shared places.
 #[inline(always)]
 #[must_use]
 pub fn hash<A: Family>(address: A, seed: u64) -> u64 {
@@ -186,26 +263,61 @@ pub fn hash<A: Family>(address: A, seed: u64) -> u64 {
     finish(mixed)
 }
 
-/// The places for a lease whose address has this `hash`, in the order in which they are tried.
+/// The place of the endpoint `id` for a lease at an address of the family `A`.
 #[inline(always)]
 #[must_use]
-pub fn lease_place(hash: u64, step: u32) -> u32 {
-    place(hash, MASK, step)
+pub const fn own_place<A: Family>(id: u32) -> u32 {
+    2 * id + family::<A>() as u32
 }
 
-/// The place of the lease at `address`; [`NOWHERE`] if there is none.
+/// The shared places for a lease whose address has this `hash`, in the order in which they are
+/// tried; there are twice [`WAYS`].
+#[inline(always)]
+#[must_use]
+pub fn shared_place(hash: u64, step: u32) -> u32 {
+    OWN + place(hash, MASK, step)
+}
+
+/// The shared place of the lease at `address`; [`NOWHERE`] if there is none.
 #[inline(always)]
 pub fn search<A: Family, F: Flows>(flows: &F, address: A) -> u32 {
     let hash = hash(address, flows.seed());
     let mut step = 0;
     while step < 2 * WAYS {
-        let index = lease_place(hash, step);
-        if flows.lease(index).is_some_and(|lease| lease.is(address)) {
+        let index = shared_place(hash, step);
+        if flows.lease(index).is_some_and(|lease| lease.is_at(address)) {
             return index;
         }
         step += 1;
     }
     NOWHERE
+}
+
+/// Whether the endpoint `id` holds a lease at `source` in its own place, on the interface that its
+/// proof came in on, and `packet` comes from there. If not, [`check`] is to be asked.
+#[inline(always)]
+pub fn holds<A: Family, P: Packet, F: Flows>(
+    flows: &F,
+    id: u32,
+    source: A,
+    packet: &P,
+    frame: &Frame,
+) -> bool {
+    let Some(lease) = flows.lease(own_place::<A>(id)) else {
+        return false;
+    };
+    let [high, low] = source.to_words();
+    let origin = Origin::of(packet, frame);
+    let other = (lease.get(1) ^ low)
+        | (lease.get(3) ^ (origin.mac | marks::<A>()))
+        | (lease.get(4) ^ origin.link);
+    // No word of an IPv4 address is set in the first.
+    let other = if A::BITS == 128 {
+        other | (lease.get(0) ^ high)
+    } else {
+        other
+    };
+    other == 0 && lease.endpoint() == id && !lease.is_over(flows.now())
 }
 
 /// Checks that the endpoint `id` holds a lease at `source`, and that `packet` comes from where it
@@ -222,21 +334,17 @@ pub fn check<A: Family, P: Packet, F: Flows>(
     packet: &P,
     frame: &Frame,
 ) -> Result<(), Reason> {
-    let home = lease_place(hash(source, flows.seed()), 0);
-    let lease = match flows.lease(home) {
-        Some(lease) if lease.is(source) => lease,
+    let lease = match flows.lease(own_place::<A>(id)) {
+        Some(lease) if lease.is(id, source) => lease,
         _ => match flows.lease(source.search_lease(flows)) {
-            Some(lease) => lease,
-            None => return Err(Reason::NoLease),
+            Some(lease) if lease.endpoint() == id => lease,
+            _ => return Err(Reason::NoLease),
         },
     };
-    if lease.endpoint() != id {
-        return Err(Reason::NoLease);
-    }
-    if (lease.until().wrapping_sub(flows.now()) as i32) <= 0 {
+    if lease.is_over(flows.now()) {
         return Err(Reason::LeaseExpired);
     }
-    lease.origin().check(Origin::of(packet, frame))
+    lease.check(Origin::of(packet, frame))
 }
 
 #[cfg(test)]

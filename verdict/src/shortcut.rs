@@ -134,10 +134,10 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
     if role == GOVERNING {
         return None;
     }
-    let mut bound = record.check(packet, tables, frame);
-    if record.needs_lease() && bound.is_ok() {
-        bound = lease::check(flows, id, remote, packet, frame);
+    if record.needs_lease() && !lease::holds(flows, id, remote, packet, frame) {
+        return None;
     }
+    let bound = record.check(packet, tables, frame);
     if asked.is_inbound() {
         let rule = asked.inbound(tables, policy, role).ok()?;
         if rule.id() == 0 {

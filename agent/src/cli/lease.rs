@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
-use manoward::control::api::{LeaseEntry, LeaseList, Revocation};
+use manoward::control::api::{LeaseEntry, LeaseList, RefusedCount, Revocation};
 
 use super::{
     Context, Exit,
     output::{self, Format},
-    quantity::counted,
+    quantity::{counted, grouped},
     table::{Column, Table},
     tone::Tone,
 };
@@ -38,7 +38,8 @@ pub enum Command {
 /// List the leases in force, and how often a proof was refused.
 ///
 /// Each with what was proven, from which address, MAC address and interface, when it ends unless it
-/// is renewed, and until when the certificate is valid.
+/// is renewed, and until when the certificate is valid. A lease without a certificate was given
+/// before the agent started; its endpoint is yet to come back.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -119,21 +120,23 @@ fn show(out: &mut impl Write, list: &LeaseList, width: Option<u16>) -> io::Resul
                 Tone::Plain.cell(lease.address.to_string()),
                 Tone::Quiet.cell(origin(lease)),
                 Tone::Plain.cell(format!("{} s", lease.expires_in_seconds)),
-                Tone::Plain.cell(&lease.not_after),
+                Tone::Plain.cell(lease.not_after.as_deref().unwrap_or("-")),
             ]);
         }
         out.write_all(table.render(width).as_bytes())?;
     }
-    let refused: Vec<String> = list
-        .refused
-        .iter()
-        .map(|refused| format!("{} {}", refused.count, refused.reason))
-        .collect();
-    if !refused.is_empty() {
-        let summary = format!("refused: {}", refused.join(", "));
+    if !list.refused.is_empty() {
+        let summary = format!("refused: {}", refusals(&list.refused));
         writeln!(out, "{}", Tone::Warning.paint(summary))?;
     }
     Ok(())
+}
+
+/// Numbers of refused proofs with their reasons.
+pub fn refusals(refused: &[RefusedCount]) -> String {
+    let each = refused.iter();
+    let each = each.map(|refused| format!("{} {}", grouped(refused.count), refused.reason));
+    each.collect::<Vec<String>>().join(", ")
 }
 
 fn origin(lease: &LeaseEntry) -> String {
@@ -170,6 +173,20 @@ mod tests {
         assert!(text.contains("52:54:00:aa:bb:01 on eth0"), "{text}");
         assert!(text.contains("57 s"), "{text}");
         assert!(text.contains("refused: 3 unknown-ca"), "{text}");
+    }
+
+    #[test]
+    fn a_lease_of_an_earlier_agent_has_no_certificate() {
+        let text = shown(json!({
+            "leases": [{
+                "endpoint": "vim-1", "role": "vim", "identity": "vim.example",
+                "address": "192.0.2.10", "mac": "52:54:00:aa:bb:01", "ifindex": 2,
+                "interface": "eth0", "since": null, "expires_in_seconds": 57,
+                "serial": null, "not_after": null,
+            }],
+            "refused": [],
+        }));
+        assert!(text.contains("57 s  -"), "{text}");
     }
 
     #[test]

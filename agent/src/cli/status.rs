@@ -11,6 +11,7 @@ use manoward::{
 
 use super::{
     Context, Exit,
+    lease::refusals,
     output::{self, Format},
     prose,
     quantity::{bytes, counted, grouped},
@@ -61,6 +62,9 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     let protected: Vec<String> = status.protected.iter().map(ToString::to_string).collect();
     fact(out, "protects", &listed(&protected, "no address"))?;
     fact(out, "hook", hook(status.hook))?;
+    if let Some(enrolment) = &status.enrolment {
+        fact(out, "enrolment", &proofs(enrolment))?;
+    }
     let agent = format!(
         "version {}, process {}, since {}",
         status.version,
@@ -129,6 +133,18 @@ fn extent(policy: &api::PolicyInForce) -> String {
         grouped(policy.endpoints as u64),
         grouped(policy.addresses as u64),
         bytes(policy.image_bytes),
+    )
+}
+
+fn proofs(enrolment: &api::EnrolmentStatus) -> String {
+    let refused = match enrolment.refused.as_slice() {
+        [] => String::new(),
+        refused => format!("; refused: {}", refusals(refused)),
+    };
+    format!(
+        "UDP port {}, {}{refused}",
+        enrolment.port,
+        counted(enrolment.leases, "lease")
     )
 }
 
@@ -224,6 +240,9 @@ mod tests {
                 "via": null, "degraded": null,
             }],
             "protected": ["192.0.2.1", "2001:db8::1"], "problems": problems,
+            "enrolment": {
+                "port": 7443, "leases": 3, "refused": [{ "reason": "unknown-ca", "count": 1200 }],
+            },
         }))
         .unwrap()
     }

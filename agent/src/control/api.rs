@@ -45,8 +45,21 @@ pub struct Status {
     pub attachments: Vec<Attachment>,
     /// Addresses whose management traffic is enforced.
     pub protected: Vec<IpAddr>,
+    /// Proofs of identity; `None` if this agent asks for none.
+    pub enrolment: Option<EnrolmentStatus>,
     /// What is wrong or weaker than it should be, in sentences; empty if all is well.
     pub problems: Vec<String>,
+}
+
+/// Where endpoints prove who they are, and what came of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct EnrolmentStatus {
+    /// UDP port.
+    pub port: u16,
+    /// Leases in force.
+    pub leases: usize,
+    /// Refused proofs since the agent started, by reason.
+    pub refused: Vec<RefusedCount>,
 }
 
 /// The policy in force.
@@ -195,14 +208,15 @@ pub struct LeaseEntry {
     pub ifindex: u32,
     /// Name of the interface, while it exists.
     pub interface: Option<String>,
-    /// When its session began (RFC 3339).
-    pub since: String,
+    /// When its session began (RFC 3339); `None` if an earlier agent's session was granted it, and
+    /// the endpoint is yet to come back.
+    pub since: Option<String>,
     /// When the lease ends if it is not renewed, seconds from now.
     pub expires_in_seconds: u64,
-    /// Serial number of the certificate, hexadecimal.
-    pub serial: String,
-    /// When the certificate ends (RFC 3339).
-    pub not_after: String,
+    /// Serial number of the session's certificate, hexadecimal.
+    pub serial: Option<String>,
+    /// When that certificate ends (RFC 3339).
+    pub not_after: Option<String>,
 }
 
 /// How many proofs were refused for one reason.

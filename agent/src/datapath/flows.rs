@@ -14,7 +14,7 @@ use verdict::{
     enrolment::{self, Limit},
     flow::{
         Entry, Flow, Flows, Key,
-        entry::{tick, ticks},
+        entry::{TICK_SHIFT, tick, ticks},
         table::{self, WAYS},
     },
     image::Tables,
@@ -44,6 +44,12 @@ pub fn now() -> Result<u32, FlowError> {
     let time =
         clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|error| FlowError::Clock(error.into()))?;
     Ok(tick(Duration::from(time).as_nanos() as u64))
+}
+
+/// The time that so many ticks take.
+#[must_use]
+pub fn duration(ticks: u32) -> Duration {
+    Duration::from_nanos(u64::from(ticks) << TICK_SHIFT)
 }
 
 /// What changes while a policy is in force: flows, leases, and limits of enrolments.
@@ -214,6 +220,15 @@ impl Snapshot {
 }
 
 impl Snapshot<OnDemand> {
+    /// Forgets what was read, for what is there now.
+    pub fn refresh(&mut self) -> Result<(), FlowError> {
+        self.places.flows.read.as_mut().clear();
+        self.places.leases.read.as_mut().clear();
+        self.places.limits.read.as_mut().clear();
+        self.now = now()?;
+        Ok(())
+    }
+
     /// What is pinned under `pins`, of which no more is read than is asked for.
     pub fn open(pins: &Pins) -> Result<Self, FlowError> {
         Ok(Self {

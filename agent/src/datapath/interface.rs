@@ -324,6 +324,26 @@ impl Interfaces {
         }
     }
 
+    /// For each interface that is one link with others, the others: the ports of a bond, between
+    /// which the far end chooses for each flow, and the bond itself.
+    #[must_use]
+    pub fn links(&self) -> BTreeMap<u32, Vec<u32>> {
+        let bonds = self
+            .by_index
+            .values()
+            .filter(|interface| interface.kind == Kind::Bond);
+        let mut links = BTreeMap::new();
+        for bond in bonds {
+            let ports = self.ports(bond.index).map(|port| port.index);
+            let all: Vec<u32> = ports.chain([bond.index]).collect();
+            for &one in &all {
+                let others = all.iter().copied().filter(|&other| other != one);
+                links.insert(one, others.collect());
+            }
+        }
+        links
+    }
+
     /// Indexes under which a program may see packets that arrive on `name`.
     fn arrivals(&self, name: &str) -> Option<Vec<u32>> {
         let carriers = self.resolve(name).ok()?;
@@ -415,6 +435,34 @@ mod tests {
             prefix_len,
             broadcast: None,
         }
+    }
+
+    fn link(index: u32, kind: Kind, master: Option<u32>) -> (u32, Interface) {
+        let interface = Interface {
+            index,
+            name: format!("eth{index}"),
+            xdp_program: None,
+            kind,
+            master,
+        };
+        (index, interface)
+    }
+
+    #[test]
+    fn the_ports_of_a_bond_are_one_link_and_those_of_a_bridge_are_not() {
+        let interfaces = Interfaces {
+            by_index: BTreeMap::from([
+                link(2, Kind::Carrier, Some(9)),
+                link(3, Kind::Carrier, Some(9)),
+                link(4, Kind::Carrier, Some(8)),
+                link(5, Kind::Carrier, Some(8)),
+                link(8, Kind::Bridge, None),
+                link(9, Kind::Bond, None),
+            ]),
+            ..Interfaces::default()
+        };
+        let expected = [(2, vec![3, 9]), (3, vec![2, 9]), (9, vec![2, 3])];
+        assert_eq!(interfaces.links(), BTreeMap::from(expected));
     }
 
     #[test]

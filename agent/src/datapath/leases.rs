@@ -1,12 +1,16 @@
 //! The table of leases, which the agent writes and the programs ask.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use aya::maps::{Array, MapData};
 use verdict::{
     address::{Family, Ipv4},
     flow::{
         Entry, Flows as _, Key,
+        entry::ticks,
         key::ENROLMENT,
         table::{self, WAYS},
     },
@@ -16,7 +20,7 @@ use verdict::{
 
 use super::{
     Pins,
-    flows::{self, FlowError, Snapshot, array},
+    flows::{self, FlowError, OnDemand, Snapshot, array},
     load::{LoadError, map_failed},
     maps::{LineValue, name},
 };
@@ -24,82 +28,115 @@ use crate::image::{Image, ipv6};
 
 /// The pinned table of leases, open for writing. There is one writer.
 pub struct LeaseTable {
-    pins: Pins,
     map: Array<MapData, LineValue>,
     seed: u64,
+    proofs: Snapshot<OnDemand>,
+}
+
+/// What a lease is given to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Holder {
+    /// Number of the endpoint.
+    pub id: u32,
+    /// Its address.
+    pub address: IpAddr,
+    /// Where it proved itself from.
+    pub origin: Origin,
+    /// The other interfaces of that link.
+    pub beside: Vec<u32>,
+}
+
+/// A lease that is in the table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// Number of the endpoint.
+    pub id: u32,
+    /// Its address.
+    pub address: IpAddr,
+    /// Where it proved itself from.
+    pub origin: Origin,
+    /// How long the lease lasts; nothing if it is over.
+    pub left: Duration,
 }
 
 impl LeaseTable {
     /// Opens the table pinned under `pins`.
-    pub fn open(pins: &Pins) -> Result<Self, LoadError> {
+    pub fn open(pins: &Pins) -> Result<Self, FlowError> {
         Ok(Self {
-            pins: pins.clone(),
             map: array(pins, name::LEASES)?,
             seed: flows::control(pins)?.seed,
+            proofs: Snapshot::open(pins)?,
         })
     }
 
-    /// Gives the endpoint `id` a lease at `address`, or renews it. `false` if there is no room.
-    pub fn give(
-        &mut self,
-        address: IpAddr,
-        id: u32,
-        origin: Origin,
-        until: u32,
-    ) -> Result<bool, LoadError> {
-        let words = words(address, id, origin, until);
+    /// Gives `holder` a lease for `term` from now on, or renews it. `false` if there is no room.
+    pub fn give(&mut self, holder: &Holder, term: Duration) -> Result<bool, FlowError> {
+        let now = flows::now()?;
+        let until = now.wrapping_add(ticks(term.as_secs() as u32));
+        let words = words(holder, until);
         let mut free = None;
-        for index in self.places(address) {
+        for index in self.places(holder.id, holder.address) {
             let there = self.get(index)?;
-            if same_address(&there.0, &words) {
-                // Emptied first where it changes hands, so that no program sees half of each.
-                if there.0[3..] != words[3..] || there.0[2] as u32 != id {
+            let lease = Lease::from_words(there.0);
+            if is(&lease, holder.id, holder.address) {
+                // Emptied first where more than its end changes, so that no program sees half.
+                if there.0[3..] != words[3..] {
                     self.set(index, LineValue::default())?;
                 }
                 self.set(index, LineValue(words))?;
                 return Ok(true);
             }
-            if free.is_none() && there.0[3] == 0 {
+            if free.is_none() && (lease.is_empty() || lease.is_over(now)) {
                 free = Some(index);
             }
         }
         let Some(index) = free else {
             return Ok(false);
         };
+        self.set(index, LineValue::default())?;
         self.set(index, LineValue(words))?;
         Ok(true)
     }
 
-    /// Ends the lease at `address`, if there is one.
-    pub fn end(&mut self, address: IpAddr) -> Result<(), LoadError> {
-        let words = words(address, 0, NO_ORIGIN, 0);
-        for index in self.places(address) {
-            if same_address(&self.get(index)?.0, &words) {
+    /// Ends the lease of the endpoint `id` at `address`, if there is one.
+    pub fn end(&mut self, id: u32, address: IpAddr) -> Result<(), LoadError> {
+        for index in self.places(id, address) {
+            let lease = Lease::from_words(self.get(index)?.0);
+            if is(&lease, id, address) {
                 self.set(index, LineValue::default())?;
             }
         }
         Ok(())
     }
 
-    /// Ends every lease that `keep` does not, by endpoint and address.
-    pub fn retain(&mut self, keep: impl Fn(u32, IpAddr) -> bool) -> Result<(), LoadError> {
-        for index in 0..self.map.len() {
-            let words = self.get(index)?.0;
-            if words[3] == 0 {
+    /// All leases. To be asked seldom: it looks at every place.
+    pub fn list(&self) -> Result<Vec<Found>, FlowError> {
+        let now = flows::now()?;
+        let mut found = Vec::new();
+        for value in self.map.iter() {
+            let lease = Lease::from_words(value.map_err(map_failed(name::LEASES))?.0);
+            if lease.is_empty() {
                 continue;
             }
-            let lease = Lease::from_words(words);
-            if !keep(lease.endpoint(), address_of(&words)) {
-                self.set(index, LineValue::default())?;
-            }
+            let left = if lease.is_over(now) {
+                Duration::ZERO
+            } else {
+                flows::duration(lease.until().wrapping_sub(now))
+            };
+            found.push(Found {
+                id: lease.endpoint(),
+                address: address(&lease),
+                origin: lease.origin(),
+                left,
+            });
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Where the datagrams between these two ports come from, as the programs saw it; `None` if they
     /// saw none.
     pub fn origin(
-        &self,
+        &mut self,
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Result<Option<Origin>, FlowError> {
@@ -113,19 +150,21 @@ impl LeaseTable {
             }
             _ => return Ok(None),
         };
-        let snapshot = Snapshot::open(&self.pins)?;
+        self.proofs.refresh()?;
         let nothing = Image::empty();
-        let flows = snapshot.by(&nothing);
+        let flows = self.proofs.by(&nothing);
         let found = flows.entry(table::search(&flows, &key));
         Ok(found.map(Entry::origin))
     }
 
-    fn places(&self, address: IpAddr) -> impl Iterator<Item = u32> + use<> {
-        let hash = match address.to_canonical() {
-            IpAddr::V4(v4) => lease::hash(Ipv4(v4.to_bits()), self.seed),
-            IpAddr::V6(v6) => lease::hash(ipv6(v6.to_bits()), self.seed),
+    /// The places for a lease, in the order in which they are tried.
+    fn places(&self, id: u32, address: IpAddr) -> impl Iterator<Item = u32> + use<> {
+        let (own, hash) = match address.to_canonical() {
+            IpAddr::V4(v4) => places_of(Ipv4(v4.to_bits()), id, self.seed),
+            IpAddr::V6(v6) => places_of(ipv6(v6.to_bits()), id, self.seed),
         };
-        (0..2 * WAYS).map(move |step| lease::lease_place(hash, step))
+        let shared = (0..2 * WAYS).map(move |step| lease::shared_place(hash, step));
+        std::iter::once(own).chain(shared)
     }
 
     fn get(&self, index: u32) -> Result<LineValue, LoadError> {
@@ -139,33 +178,40 @@ impl LeaseTable {
     }
 }
 
-const NO_ORIGIN: Origin = Origin::new(0, 0, 0);
-
 /// The key of the proof between these two addresses.
 fn key<A: Family>(local: A, remote: A, ports: u32) -> Key {
     Key::new(ENROLMENT, local, remote, IpProtocol::UDP.0, ports)
 }
 
+/// The endpoint's own place, and the hash that the shared ones follow from.
+fn places_of<A: Family>(address: A, id: u32, seed: u64) -> (u32, u64) {
+    (lease::own_place::<A>(id), lease::hash(address, seed))
+}
+
 /// [`Lease::words`] for an address of either family.
-fn words(address: IpAddr, id: u32, origin: Origin, until: u32) -> [u64; 8] {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => Lease::words(Ipv4(v4.to_bits()), id, origin, until),
-        IpAddr::V6(v6) => Lease::words(ipv6(v6.to_bits()), id, origin, until),
+fn words(holder: &Holder, until: u32) -> [u64; 8] {
+    let Holder {
+        id, origin, beside, ..
+    } = holder;
+    match holder.address.to_canonical() {
+        IpAddr::V4(v4) => Lease::words(Ipv4(v4.to_bits()), *id, *origin, beside, until),
+        IpAddr::V6(v6) => Lease::words(ipv6(v6.to_bits()), *id, *origin, beside, until),
     }
 }
 
-/// Whether both are leases at one address.
-fn same_address(a: &[u64; 8], b: &[u64; 8]) -> bool {
-    const FAMILY: u64 = !((1 << 48) - 1);
-    a[..2] == b[..2] && a[3] & FAMILY == b[3] & FAMILY
+/// [`Lease::is`] for an address of either family.
+fn is(lease: &Lease, id: u32, address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => lease.is(id, Ipv4(v4.to_bits())),
+        IpAddr::V6(v6) => lease.is(id, ipv6(v6.to_bits())),
+    }
 }
 
-fn address_of(words: &[u64; 8]) -> IpAddr {
-    let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
-    let as_v4 = Lease::words(Ipv4(bits as u32), 0, NO_ORIGIN, 0);
-    if same_address(&as_v4, words) {
-        std::net::Ipv4Addr::from_bits(bits as u32).into()
+fn address(lease: &Lease) -> IpAddr {
+    let ([high, low], is_ipv6) = lease.address();
+    if is_ipv6 {
+        Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into()
     } else {
-        std::net::Ipv6Addr::from_bits(bits).into()
+        Ipv4Addr::from_bits(low as u32).into()
     }
 }

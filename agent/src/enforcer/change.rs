@@ -290,6 +290,7 @@ impl Enforcer {
                 current
             }
         });
+        self.follow_policy();
     }
 
     fn adapt(

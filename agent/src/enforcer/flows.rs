@@ -1,18 +1,15 @@
 //! The flows that are open, with the names that the policy has for them.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use thiserror::Error;
-use verdict::flow::{Flow, State, entry::TICK_SHIFT, table};
+use verdict::flow::{Flow, State, table};
 
 use super::{Current, Enforcer};
 use crate::{
     control::api::{FlowEntry, FlowList, FlowQuery},
-    datapath::flows::{FlowError, Snapshot},
+    datapath::flows::{FlowError, Snapshot, duration},
     explain::covering,
     policy::{Direction, Policy, ReferencePoint, Service, protocol},
 };
@@ -223,6 +220,5 @@ fn carries(service: &Service, flow: &Flow) -> bool {
 
 /// Ticks as seconds, in tenths.
 fn seconds(ticks: u32) -> f64 {
-    let time = Duration::from_nanos(u64::from(ticks) << TICK_SHIFT);
-    (time.as_secs_f64() * 10.0).round() / 10.0
+    (duration(ticks).as_secs_f64() * 10.0).round() / 10.0
 }

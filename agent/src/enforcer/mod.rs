@@ -80,6 +80,7 @@ impl Enforcer {
 
     /// Has the leases of `registry` follow the policy.
     pub fn set_registry(&mut self, registry: Arc<Registry>) {
+        registry.inherit();
         self.registry = Some(registry);
         self.follow_policy();
     }
@@ -109,7 +110,11 @@ impl Enforcer {
 
     fn follow_policy(&self) {
         if let (Some(registry), Some(current)) = (&self.registry, &self.current) {
-            registry.follow(&current.validated.policy, &current.stored.numbers);
+            registry.follow(
+                &current.validated.policy,
+                &current.stored.numbers,
+                &self.interfaces,
+            );
         }
     }
 

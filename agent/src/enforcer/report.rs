@@ -6,8 +6,8 @@ use verdict::counters;
 use super::{Current, Enforcer, adopt::protected, change::addresses};
 use crate::{
     control::api::{
-        Count, EndpointCount, EndpointEntry, EndpointList, Fates, PolicyInForce, PolicyText, Stats,
-        Status, VerdictCount,
+        Count, EndpointCount, EndpointEntry, EndpointList, EnrolmentStatus, Fates, LeaseList,
+        PolicyInForce, PolicyText, Stats, Status, VerdictCount,
     },
     datapath::{CounterError, HookMode},
     explain::{fate, rule},
@@ -31,6 +31,14 @@ impl Enforcer {
             protected: self.current.as_ref().map_or_else(Vec::new, |current| {
                 Vec::from_iter(protected(&current.validated.policy, &current.facts))
             }),
+            enrolment: self.registry.as_ref().map(|registry| {
+                let LeaseList { leases, refused } = registry.list();
+                EnrolmentStatus {
+                    port: registry.port(),
+                    leases: leases.len(),
+                    refused,
+                }
+            }),
             problems: self.problems(),
         }
     }
@@ -39,6 +47,11 @@ impl Enforcer {
         let mut problems = self.policy_problems.clone();
         problems.extend(self.host_problems.iter().cloned());
         problems.extend(self.flow_problems.iter().cloned());
+        problems.extend(
+            self.registry
+                .iter()
+                .flat_map(|registry| registry.problems()),
+        );
         let binds_vlans = self.current.as_ref().is_some_and(binds_vlans);
         for attachment in &self.attachments {
             let interface = &attachment.interface;
@@ -184,7 +197,7 @@ fn entry(counts: EndpointCount, endpoint: &Endpoint) -> EndpointEntry {
         address_count: addresses.len(),
         identity: match &endpoint.authenticate {
             Authenticate::Address => None,
-            Authenticate::Certificate(identity) => Some(identity.to_string()),
+            Authenticate::Certificate { identity, .. } => Some(identity.to_string()),
         },
         mac,
         vlan,

@@ -59,6 +59,8 @@ pub enum End {
     Expired,
     /// Its certificate is no longer trusted, for another reason.
     Distrusted(String),
+    /// The endpoint has proven itself from this address, and may do so from one only.
+    Replaced(IpAddr),
     /// The operator or the policy took it back.
     Withdrawn(String),
     /// The agent ends.
@@ -77,6 +79,7 @@ impl End {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::Distrusted(_) => "distrusted",
+            Self::Replaced(_) => "replaced",
             Self::Withdrawn(_) => "withdrawn",
             Self::Shutdown => "shutdown",
             Self::Failed(_) => "failed",
@@ -87,6 +90,9 @@ impl End {
 impl fmt::Display for End {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Replaced(address) => {
+                return write!(formatter, "the endpoint has proven itself from {address}");
+            }
             Self::Closed => "the endpoint closed the session",
             Self::Silence => "the endpoint no longer answers",
             Self::Revoked => "the certificate, or one above it, was revoked",

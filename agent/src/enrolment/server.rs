@@ -98,6 +98,8 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     pub(super) counters: Counters,
     pub(super) log: Log,
+    /// Why files that have changed are not in use.
+    pub(super) unread: Mutex<Option<String>>,
     trust: RwLock<Arc<Trust>>,
     endpoints: Vec<Endpoint>,
 }
@@ -127,7 +129,10 @@ impl Shared {
 
     /// As [`Server::reload`].
     pub(super) fn reload(&self) -> Result<usize, PkiError> {
-        let trust = Arc::new(Trust::read(&self.config.files)?);
+        let read = Trust::read(&self.config.files);
+        let unread = read.as_ref().err().map(ToString::to_string);
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+        let trust = Arc::new(read?);
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&trust);
         Ok(self.sessions.verify(&trust))
     }
@@ -169,6 +174,7 @@ impl Server {
             )),
             counters: Counters::default(),
             log: Log::default(),
+            unread: Mutex::new(None),
             trust: RwLock::new(Arc::new(trust)),
             endpoints: endpoints.clone(),
             config,
@@ -210,10 +216,24 @@ impl Server {
         self.shared.reload()
     }
 
-    /// Files that end to be valid within 30 days, or have ended, the next first.
+    /// Certificates that end to be valid within 30 days, lists that run out within one, and all that
+    /// have ended; the next first.
     #[must_use]
     pub fn expiring(&self) -> Vec<Expiring> {
         self.shared.trust().expiring(Timestamp::now())
+    }
+
+    /// What is wrong with the files, in sentences.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let unread = self.shared.unread.lock();
+        let unread = unread.unwrap_or_else(PoisonError::into_inner).clone();
+        let unread = unread.map(|why| {
+            format!("changed enrolment files are not in use, and those read before stay: {why}")
+        });
+        let expiring = self.expiring();
+        let expiring = expiring.iter().map(ToString::to_string);
+        unread.into_iter().chain(expiring).collect()
     }
 
     /// What happened.

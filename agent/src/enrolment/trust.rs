@@ -1,6 +1,7 @@
 //! Whom the host trusts and how it proves itself: the files of one moment, ready for handshakes.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,8 +28,11 @@ use super::{
     wire,
 };
 
-/// How long before its end a file is reported.
+/// How long before its end a certificate is reported.
 const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The same for a revocation list, which is replaced all the time.
+const NOTICE_OF_LIST: SignedDuration = SignedDuration::from_hours(24);
+const LIST: &str = "CRL";
 
 /// What a revocation list that has run out means for the certificates of its authority.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -77,6 +81,29 @@ pub struct Expiring {
     pub name: String,
     /// When it ends.
     pub until: Timestamp,
+}
+
+impl fmt::Display for Expiring {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            file,
+            name,
+            until,
+        } = self;
+        let file = file.display();
+        let until = Timestamp::from_second(until.as_second()).unwrap_or(*until);
+        let (tense, remedy) = match (until <= Timestamp::now(), *what) {
+            (true, LIST) => ("ran out", "a newer list"),
+            (true, _) => ("ended to be valid", "a new one"),
+            (false, LIST) => ("runs out", "a newer list"),
+            (false, _) => ("ends to be valid", "a new one"),
+        };
+        write!(
+            formatter,
+            "the {what} of {name} in {file} {tense} at {until}: put {remedy} there"
+        )
+    }
 }
 
 /// The files of one moment.
@@ -163,7 +190,13 @@ impl Trust {
         let mut expiring: Vec<_> = self
             .lasting
             .iter()
-            .filter(|lasting| lasting.until.duration_since(now) < NOTICE)
+            .filter(|lasting| {
+                let notice = match lasting.what {
+                    LIST => NOTICE_OF_LIST,
+                    _ => NOTICE,
+                };
+                lasting.until.duration_since(now) < notice
+            })
             .cloned()
             .collect();
         expiring.sort_by_key(|lasting| lasting.until);
@@ -189,7 +222,7 @@ fn lasting(
         .map(|authority| certificate("CA certificate", &files.ca, authority));
     let lists = lists.iter().filter_map(|(file, list)| {
         Some(Expiring {
-            what: "CRL",
+            what: LIST,
             file: (*file).clone(),
             name: list.issuer.clone(),
             until: list.next_update?,

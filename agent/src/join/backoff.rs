@@ -23,6 +23,11 @@ impl Backoff {
         longest.mul_f64(fastrand::f64()).max(SHORTEST)
     }
 
+    /// The wait for one who is not to come back soon.
+    pub(super) fn give_way() -> Duration {
+        LONGEST / 2 + within(LONGEST / 2)
+    }
+
     /// Starts over, after a success.
     pub(super) const fn reset(&mut self) {
         self.failures = 0;

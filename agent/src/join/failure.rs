@@ -157,6 +157,12 @@ impl Failure {
         matches!(self, Self::Rejected { .. } | Self::Refused { .. })
     }
 
+    /// Whether another holder of the same identity has taken the session's place.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        matches!(self, Self::Ended { reason, .. } if reason == "replaced")
+    }
+
     /// What the verifier said about the host's certificate.
     pub(super) fn of_host(host: &Host, error: rustls::Error, ca: &std::path::Path) -> Self {
         let host = host.clone();

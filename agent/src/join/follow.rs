@@ -91,6 +91,10 @@ impl Follower {
         if session.is_some_and(|(_, since)| since.elapsed() >= SETTLED) {
             backoff.reset();
         }
+        // Two that hold one identity would otherwise throw each other out all the time.
+        if failure.is_replaced() {
+            return Backoff::give_way();
+        }
         backoff.next()
     }
 

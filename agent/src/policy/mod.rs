@@ -35,7 +35,7 @@ pub use lint::{HostFacts, Lint, lint};
 pub use mistake::{At, Mistake, PolicyError};
 pub use model::{
     Authenticate, Binding, Direction, ENROLMENT, Encryption, Endpoint, Mode, Outbound, Policy,
-    Protect, ReferencePoint, Service, ServiceMatch, Transport, Vlan,
+    Protect, ReferencePoint, Service, ServiceMatch, Sessions, Transport, Vlan,
 };
 pub use positions::{Object, Positions};
 pub use schema::json_schema;

@@ -3,7 +3,7 @@
 //! These types carry no positions and no text; what a person wrote is
 //! [`raw`](super::raw), and what the kernel reads is an image compiled from these.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -89,8 +89,41 @@ pub enum Authenticate {
     /// By its address alone.
     #[default]
     Address,
-    /// By a certificate with this identity, over the service [`ENROLMENT`].
-    Certificate(Identity),
+    /// By a certificate, over the service [`ENROLMENT`].
+    Certificate {
+        /// What the certificate says; no other endpoint has the same.
+        identity: Identity,
+        /// From how many addresses at once.
+        sessions: Sessions,
+    },
+}
+
+/// What happens when an identity is proven from another address while it holds a lease. IPv4 and
+/// IPv6 are counted apart, so that an endpoint may use both.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Sessions {
+    /// The new one takes the place of the old.
+    #[default]
+    Replace,
+    /// The new one is refused.
+    Refuse,
+    /// So many may hold leases, 2 to [`MOST`](Self::MOST); one more is refused.
+    Allow(u8),
+}
+
+impl Sessions {
+    /// Most addresses of an endpoint that hold leases at once.
+    pub const MOST: u8 = 64;
+}
+
+impl fmt::Display for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replace => f.write_str("replace"),
+            Self::Refuse => f.write_str("refuse"),
+            Self::Allow(number) => number.fmt(f),
+        }
+    }
 }
 
 /// Name of the service, and of the reference point, over which endpoints prove who they are.

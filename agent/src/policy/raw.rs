@@ -74,7 +74,7 @@ pub struct RawPolicy {
 #[schemars(
     rename = "Endpoint",
     deny_unknown_fields,
-    extend("dependentRequired" = { "identity": ["authenticate"] })
+    extend("dependentRequired" = { "identity": ["authenticate"], "sessions": ["authenticate"] })
 )]
 pub struct RawEndpoint {
     /// What the peer is: `vim`, `vnfm`, ... or a role of the operator's own.
@@ -91,6 +91,10 @@ pub struct RawEndpoint {
     /// alternative names.
     #[schemars(default, schema_with = "schema::identity")]
     pub identity: Option<Text>,
+    /// What happens when the identity is proven from another address meanwhile: the new session
+    /// takes over (`replace`) or is refused (`refuse`), or so many addresses may hold one.
+    #[schemars(default, schema_with = "schema::sessions")]
+    pub sessions: Option<Text>,
     /// Source MAC address that its packets must have.
     #[schemars(default, schema_with = "schema::mac")]
     pub mac: Option<Text>,
@@ -166,6 +170,7 @@ impl RawEndpoint {
         "addresses",
         "authenticate",
         "identity",
+        "sessions",
         "mac",
         "vlan",
         "interface",

@@ -97,6 +97,7 @@ fn endpoint(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawEndpoint {
         addresses: fields.scalars("addresses", TEXT, mistakes),
         authenticate: fields.scalar("authenticate", TEXT, mistakes),
         identity: fields.scalar("identity", TEXT, mistakes),
+        sessions: fields.scalar("sessions", TEXT_OR_NUMBER, mistakes),
         mac: fields.scalar("mac", TEXT, mistakes),
         vlan: fields.scalar("vlan", TEXT_OR_NUMBER, mistakes),
         interface: fields.scalar("interface", TEXT, mistakes),

@@ -34,6 +34,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("addresses", "addresses: [192.0.2.10, 2001:db8::/64]"),
     ("authenticate", "authenticate: certificate"),
     ("identity", "identity: spiffe://operator.example/vim/1"),
+    ("sessions", "sessions: replace"),
     ("mac", "mac: 52:54:00:aa:bb:01"),
     ("vlan", "vlan: 200"),
     ("interface", "interface: eth0"),

@@ -9,6 +9,7 @@ use verdict::flow::State;
 
 use super::{
     limits,
+    model::Sessions,
     protocol::PROTOCOLS,
     raw::{RawEndpoint, RawMatch, RawPolicy, RawReferencePoint},
     timeouts::{FlowTimeouts, Timeout},
@@ -116,6 +117,16 @@ pub(super) fn authenticate(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn identity(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 2048 })
+}
+
+pub(super) fn sessions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "enum": ["replace", "refuse"] },
+            { "type": "integer", "minimum": 2, "maximum": Sessions::MOST },
+        ],
+        "default": "replace",
+    })
 }
 
 pub(super) fn mac(_: &mut SchemaGenerator) -> Schema {

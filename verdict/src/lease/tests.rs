@@ -120,18 +120,55 @@ fn answers_take_a_lease_too() {
 }
 
 #[test]
-fn as_many_as_have_room_are_found() {
+fn one_endpoint_holds_leases_at_several_addresses() {
     let mut table = table(image(false));
     let address = |number: u32| Ipv4(0x0a00_0000 + number);
-    let count = PLACES / 4;
+    let count = SHARED / 4;
     for number in 0..count {
-        table.give(address(number), number, origin(), 1001);
+        table.give(address(number), ID, origin(), 1001);
     }
-    for number in 0..count {
+    let own = table.lease(own_place::<Ipv4>(ID));
+    assert!(own.is_some_and(|lease| lease.is(ID, address(0))));
+    for number in 1..count {
         let lease = table.lease(search(&table, address(number)));
-        assert_eq!(lease.map(Lease::endpoint), Some(number));
+        assert_eq!(lease.map(Lease::endpoint), Some(ID));
     }
     assert_eq!(search(&table, address(count)), NOWHERE);
+    table.give(PROVER, ID, origin(), 1001);
+    assert_eq!(
+        reason(&table, &frame_v4(MAC), None, IFINDEX),
+        Reason::Permitted
+    );
+}
+
+#[test]
+fn places_of_endpoints_are_their_own() {
+    let mut places = std::collections::BTreeSet::new();
+    for id in 0..ENDPOINTS {
+        assert!(places.insert(own_place::<Ipv4>(id)));
+        assert!(places.insert(own_place::<Ipv6>(id)));
+    }
+    let shared = shared_place(0, 0);
+    assert!(places.iter().all(|&own| own < shared && own < PLACES));
+    let last = (0..2 * WAYS).map(|step| shared_place(u64::MAX, step)).max();
+    assert!(last.is_some_and(|last| last < PLACES));
+}
+
+#[test]
+fn a_lease_holds_on_every_port_of_its_link() {
+    let mut table = table(image(false));
+    let ports: Vec<u32> = (20..20 + PORTS as u32).collect();
+    table.give_on(&ports, PROVER, ID, origin(), 1001);
+    let frame = frame_v4(MAC);
+    let on = |ifindex| reason(&table, &frame, None, ifindex);
+    assert_eq!(on(IFINDEX), Reason::Permitted);
+    for port in &ports[..PORTS - 1] {
+        assert_eq!(on(*port), Reason::Permitted);
+    }
+    // One more than a lease has room for.
+    assert_eq!(on(ports[PORTS - 1]), Reason::WrongInterface);
+    let other = frame_v4([MAC[0], MAC[1], MAC[2], MAC[3], MAC[4], MAC[5] ^ 1]);
+    assert_eq!(reason(&table, &other, None, 20), Reason::WrongMac);
 }
 
 #[test]

@@ -160,11 +160,25 @@ impl Table {
 
     /// Gives the endpoint `id` a lease at `address` from `origin` until the tick `until`.
     pub fn give<A: Family>(&mut self, address: A, id: u32, origin: Origin, until: u32) {
+        self.give_on(&[], address, id, origin, until);
+    }
+
+    /// The same, that holds on the interfaces `beside` the origin's, too.
+    pub fn give_on<A: Family>(
+        &mut self,
+        beside: &[u32],
+        address: A,
+        id: u32,
+        origin: Origin,
+        until: u32,
+    ) {
         let hash = lease::hash(address, SEED);
-        let mut places = (0..2 * WAYS).map(|step| lease::lease_place(hash, step));
+        let shared = (0..2 * WAYS).map(|step| lease::shared_place(hash, step));
+        let mut places = [lease::own_place::<A>(id)].into_iter().chain(shared);
         let free = places.find(|&at| self.leases[at as usize].is_empty());
         let free = free.expect("room for a lease");
-        self.leases[free as usize] = Lease::from_words(Lease::words(address, id, origin, until));
+        let words = Lease::words(address, id, origin, beside, until);
+        self.leases[free as usize] = Lease::from_words(words);
     }
 
     /// An empty table of `sets` sets, by `image`.

@@ -95,14 +95,17 @@ fn counted(nets: &[IpNet]) -> String {
 }
 
 /// What packets of `endpoint` need besides an address.
-fn bindings(endpoint: &Endpoint) -> [(&'static str, Option<String>); 4] {
+fn bindings(endpoint: &Endpoint) -> [(&'static str, Option<String>); 5] {
     let binding = &endpoint.binding;
-    let identity = match &endpoint.authenticate {
-        Authenticate::Address => None,
-        Authenticate::Certificate(identity) => Some(identity.to_string()),
+    let (identity, sessions) = match &endpoint.authenticate {
+        Authenticate::Address => (None, None),
+        Authenticate::Certificate { identity, sessions } => {
+            (Some(identity.to_string()), Some(sessions.to_string()))
+        }
     };
     [
         ("identity", identity),
+        ("sessions", sessions),
         ("mac", binding.mac.map(|mac| Mac(mac).to_string())),
         ("vlan", binding.vlan.map(|vlan| vlan.to_string())),
         ("interface", binding.interface.clone()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::{addresses, bindings, limit, names, names::Choices, uniqueness::Uniqueness};
+use super::{addresses, authenticate, bindings, limit, names, uniqueness::Uniqueness};
 use crate::{
     enrolment::Identity,
     policy::{
@@ -66,8 +66,8 @@ pub(super) fn validate(
         names::check(&name, "endpoint", mistakes);
         positions.note(Object::Endpoint, &name.what, name.at);
         let role = role(endpoint.role.as_ref(), &mut peers, positions, mistakes);
-        let authenticate = authenticate(&endpoint, &name, mistakes);
-        if let Authenticate::Certificate(identity) = &authenticate {
+        let authenticate = authenticate::validate(&endpoint, &name, mistakes);
+        if let Authenticate::Certificate { identity, .. } = &authenticate {
             let first = identities.insert(identity.clone(), name.what.clone());
             if let Some(first) = first {
                 let at = endpoint.identity.as_ref().map_or(name.at, |text| text.at);
@@ -118,41 +118,6 @@ fn role(
     }
     role.to_string()
 }
-
-/// Reads how an endpoint proves who it is; a mistake stands for its address.
-fn authenticate(raw: &RawEndpoint, name: &Text, mistakes: &mut Mistakes) -> Authenticate {
-    const CHOICES: Choices<bool> = &[("address", false), ("certificate", true)];
-    let written = raw.authenticate.as_ref();
-    let by_certificate = names::choice(written, "authenticate", CHOICES, mistakes) == Some(true);
-    match &raw.identity {
-        Some(text) if by_certificate => {
-            if let Some(identity) = Identity::parse(&text.what) {
-                return Authenticate::Certificate(identity);
-            }
-            mistakes.add(text.at, || {
-                let message = format!("`{}` is neither a URI nor a DNS name", text.what);
-                (message, IDENTITY_REMEDY.to_owned())
-            });
-        }
-        Some(text) => mistakes.add(text.at, || {
-            let message = "an identity is proven by a certificate, and this endpoint shows none";
-            let remedy = "Write `authenticate: certificate` beside it, or remove it.";
-            (message.to_owned(), remedy.to_owned())
-        }),
-        None if by_certificate => mistakes.add(written.map_or(name.at, |text| text.at), || {
-            let message = format!(
-                "endpoint `{}` shows a certificate, and nothing says which",
-                name.what
-            );
-            (message, IDENTITY_REMEDY.to_owned())
-        }),
-        None => {}
-    }
-    Authenticate::Address
-}
-
-const IDENTITY_REMEDY: &str = "Write `identity:` with a URI or DNS name of the certificate, for \
-    example `identity: spiffe://operator.example/vim/1`.";
 
 fn twice(identity: &Identity, first: &str) -> (String, String) {
     (

@@ -4,6 +4,7 @@
 //! judged too; the result is used only if there was no mistake at all.
 
 mod addresses;
+mod authenticate;
 mod bindings;
 mod endpoints;
 mod names;

@@ -1,0 +1,194 @@
+//! Leases: which endpoints have proven who they are, by which session, and until when.
+//!
+//! A session renews its lease as long as its endpoint answers. The programs in the kernel end a
+//! lease by themselves when its time is over, whatever becomes of the agent.
+
+mod registrar;
+mod state;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::error;
+
+use crate::{
+    control::api::{LeaseList, RefusedCount},
+    datapath::{
+        interface::Interfaces,
+        leases::{Found, LeaseTable},
+    },
+    enrolment::{End, Identity, SessionId},
+    image::Numbers,
+    policy::{Authenticate, Policy},
+};
+
+use state::{Inherited, Peer, State, covers};
+
+/// A session that is to be closed, and why.
+pub type Closing = (SessionId, End);
+
+/// Gives leases to those who prove an identity of the policy.
+pub struct Registry {
+    state: Mutex<State>,
+    /// Lifetime of a lease that is not renewed.
+    term: Duration,
+    /// Port of this host that datagrams go to.
+    port: u16,
+    closings: UnboundedSender<Closing>,
+}
+
+impl Registry {
+    /// A registry that writes to `table`, gives leases of `term`, and asks for sessions to be closed
+    /// through `closings`.
+    #[must_use]
+    pub fn new(
+        table: LeaseTable,
+        term: Duration,
+        port: u16,
+        closings: UnboundedSender<Closing>,
+    ) -> Self {
+        Self {
+            state: Mutex::new(State::new(table)),
+            term,
+            port,
+            closings,
+        }
+    }
+
+    /// A panic elsewhere leaves nothing half done that matters here.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up the leases that are in force from before this agent started. Those that the policy
+    /// does not know end when it is [followed](Self::follow).
+    pub fn inherit(&self) {
+        let mut state = self.state();
+        let now = Instant::now();
+        let inherited = |found: Found| Inherited {
+            number: found.id,
+            address: found.address,
+            origin: found.origin,
+            ends: now + found.left,
+        };
+        match state.table.list() {
+            Ok(found) => state.inherited = found.into_iter().map(inherited).collect(),
+            Err(error) => error!(%error, "leases of an earlier agent cannot be read; they run out"),
+        }
+    }
+
+    /// Follows the policy in force, and the host's `interfaces`: ends the leases of whoever the
+    /// policy no longer knows like this.
+    pub fn follow(&self, policy: &Policy, numbers: &Numbers, interfaces: &Interfaces) {
+        let mut state = self.state();
+        state.peers = peers(policy, numbers);
+        state.links = interfaces.links();
+        let gone = state.sessions(|state, held| {
+            let peer = state.peers.get(&held.peer.identity);
+            !peer.is_some_and(|peer| {
+                peer.number == held.holder.id && covers(&peer.addresses, held.holder.address)
+            })
+        });
+        for session in gone {
+            let why = "the policy no longer has this endpoint, identity or address";
+            self.withdraw(&mut state, session, End::Withdrawn(why.to_owned()));
+        }
+        state.follow_roles();
+        state.drop_inherited(|state, inherited| {
+            let known = |peer: &Peer| {
+                peer.number == inherited.number && covers(&peer.addresses, inherited.address)
+            };
+            !state.peers.values().any(known)
+        });
+    }
+
+    /// Ends the leases of `endpoint`, which gets no other for so long. The number of leases.
+    pub fn revoke(&self, endpoint: &str, barred: Duration) -> usize {
+        let mut state = self.state();
+        if !barred.is_zero() {
+            let until = Instant::now() + barred;
+            state.barred.insert(endpoint.to_owned(), until);
+        }
+        let sessions = state.sessions(|_, held| held.peer.endpoint == endpoint);
+        for &session in &sessions {
+            let why = "the operator revoked the lease".to_owned();
+            self.withdraw(&mut state, session, End::Withdrawn(why));
+        }
+        let before = state.inherited.len();
+        state.drop_inherited(|state, inherited| {
+            let peer = state.peer_numbered(inherited.number);
+            peer.is_some_and(|peer| peer.endpoint == endpoint)
+        });
+        sessions.len() + before - state.inherited.len()
+    }
+
+    /// Whether the policy has an endpoint of this name that shows a certificate.
+    #[must_use]
+    pub fn knows(&self, endpoint: &str) -> bool {
+        self.state()
+            .peers
+            .values()
+            .any(|peer| peer.endpoint == endpoint)
+    }
+
+    /// The leases in force, and what was refused.
+    #[must_use]
+    pub fn list(&self) -> LeaseList {
+        let state = self.state();
+        let refused = state.refused.iter().map(|(reason, &count)| RefusedCount {
+            reason: reason.name().to_owned(),
+            count,
+        });
+        LeaseList {
+            leases: state.entries(self.term),
+            refused: refused.collect(),
+        }
+    }
+
+    /// Port on which endpoints prove who they are.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Notes what is wrong with proofs of identity in general, until it is told otherwise.
+    pub fn set_problems(&self, problems: Vec<String>) {
+        self.state().problems = problems;
+    }
+
+    /// What is wrong with proofs of identity in general, in sentences.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.state().problems.clone()
+    }
+
+    /// Ends the lease of `session` and asks for the session to be closed.
+    fn withdraw(&self, state: &mut State, session: SessionId, why: End) {
+        state.drop_lease(session);
+        // Nobody closes sessions any more only when the agent ends.
+        let _ = self.closings.send((session, why));
+    }
+}
+
+/// Who may prove which identity.
+fn peers(policy: &Policy, numbers: &Numbers) -> BTreeMap<Identity, Peer> {
+    let proving = policy.endpoints.iter().filter_map(|(name, endpoint)| {
+        let Authenticate::Certificate { identity, sessions } = &endpoint.authenticate else {
+            return None;
+        };
+        let peer = Peer {
+            endpoint: name.clone(),
+            number: *numbers.endpoints.get(name)?,
+            role: endpoint.role.clone(),
+            identity: identity.clone(),
+            addresses: endpoint.addresses.clone(),
+            sessions: *sessions,
+        };
+        Some((identity.clone(), peer))
+    });
+    proving.collect()
+}
