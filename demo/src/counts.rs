@@ -1,17 +1,23 @@
 //! What the operator sees: the real commands with their real output.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
-use harness::Agent;
 use harness::station::{HOST, INTRUDER, VIM};
+use harness::{Agent, openssh};
 use serde_json::Value;
 
+use crate::admission::silence;
+use crate::authority;
+use crate::identity::{PATIENCE, dropped_for};
+use crate::scene::Scene;
 use crate::stage::Stage;
 
 /// `manoward explain` for a packet that is dropped.
 const EXIT_DROPPED: i32 = 10;
 
 /// Plays it.
-pub fn play(stage: &mut Stage, agent: &Agent<'_>) {
+pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
     show(stage, agent, &["status"], 0, "enforcing compute-17");
     show(stage, agent, &["stats"], 0, "Nf-Vi");
     show(
@@ -35,15 +41,29 @@ pub fn play(stage: &mut Stage, agent: &Agent<'_>) {
         "unknown-source",
     );
     show(stage, agent, &question(&vim), 0, "Nf-Vi");
+    show(stage, agent, &["lease", "list"], 0, authority::VIM);
     stage.step("every drop above was counted with its reason", || {
-        for reason in ["unknown-source", "wrong-role", "wrong-mac"] {
+        let reasons = ["unknown-source", "wrong-role", "wrong-mac", "no-lease"];
+        for reason in reasons {
             ensure!(packets(agent, reason)? > 0, "no {reason} was counted");
         }
-        Ok("unknown-source, wrong-role, wrong-mac".to_owned())
+        Ok(reasons.join(", "))
+    });
+    stage.step("the authority revokes the VIM's certificate", || {
+        scene.authority.revoke("vim-1")?;
+        let began = Instant::now();
+        agent.await_leases(0, PATIENCE)?;
+        let lasted = began.elapsed().as_secs_f64();
+        Ok(format!("its lease has ended after {lasted:.1} s"))
+    });
+    stage.step("the VIM asks for 22", || {
+        dropped_for(agent, "no-lease", || {
+            silence(&scene.topology.vim, HOST.v4, openssh::PORT)
+        })
     });
 }
 
-/// Packets that were dropped for a reason.
+/// Packets that were dropped for a reason, at all reference points.
 pub fn packets(agent: &Agent<'_>, reason: &str) -> Result<u64> {
     let stats = agent.ask_json(&["stats"])?;
     let verdicts = stats.get("verdicts").and_then(Value::as_array);

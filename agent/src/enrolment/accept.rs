@@ -19,7 +19,7 @@ use super::{
     server::Shared,
     session,
     sessions::Session,
-    trust::Trust,
+    trust::{Refused, Trust},
     wire::{self, Answer, Hello, WireError},
 };
 
@@ -72,9 +72,14 @@ async fn handshake(incoming: Incoming, place: Place, to: SocketAddr, shared: Arc
     let deadline = Instant::now() + HANDSHAKE;
     let proven = match prove(incoming, deadline, &shared).await {
         Ok(proven) => proven,
-        Err(refusal) => return refused(&shared, from, to, Known::default(), &refusal),
+        Err(Refused { refusal, shown }) => {
+            return refused(&shared, from, to, Known::of(shown.as_ref()), &refusal);
+        }
     };
     let connection = proven.connection.clone();
+    let leaf = proven.chain.first();
+    let shown = leaf.and_then(|leaf| Certificate::read(leaf).ok());
+    let known = Known::of(shown.as_ref());
     let hello = match timeout_at(deadline, hello(&connection)).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(error)) => {
@@ -83,12 +88,12 @@ async fn handshake(incoming: Incoming, place: Place, to: SocketAddr, shared: Arc
                 WireError::Connection(error) => Refusal::of_connection(&error),
                 error => Refusal::new(Reason::Protocol, error.to_string()),
             };
-            return refused(&shared, from, to, Known::default(), &refusal);
+            return refused(&shared, from, to, known, &refusal);
         }
         Err(_) => {
             connection.close(wire::PROTOCOL, b"too slow");
             let refusal = Refusal::new(Reason::Timeout, "no message after the handshake");
-            return refused(&shared, from, to, Known::default(), &refusal);
+            return refused(&shared, from, to, known, &refusal);
         }
     };
     drop(place);
@@ -96,24 +101,31 @@ async fn handshake(incoming: Incoming, place: Place, to: SocketAddr, shared: Arc
 }
 
 /// Waits for the handshake.
-async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result<Proven, Refusal> {
+async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result<Proven, Refused> {
     let trust = shared.trust();
-    let failed = |sentence| Refusal::new(Reason::Other, sentence);
+    let nameless = |refusal| Refused {
+        refusal,
+        shown: None,
+    };
+    let failed = |sentence| nameless(Refusal::new(Reason::Other, sentence));
     let (quic, witness) = trust.handshake().map_err(failed)?;
     let config = Arc::new(shared.connection(quic));
     let why = |error| {
-        let refusal = witness.refusal();
-        refusal.unwrap_or_else(|| Refusal::of_connection(&error))
+        let refused = witness.refused();
+        refused.unwrap_or_else(|| nameless(Refusal::of_connection(&error)))
     };
     let connecting = incoming.accept_with(config).map_err(why)?;
     let connection = match timeout_at(deadline, connecting).await {
         Ok(connected) => connected.map_err(why)?,
-        Err(_) => return Err(Refusal::new(Reason::Timeout, "the handshake took too long")),
+        Err(_) => {
+            let refusal = Refusal::new(Reason::Timeout, "the handshake took too long");
+            return Err(nameless(refusal));
+        }
     };
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .ok_or_else(|| Refusal::new(Reason::NoCertificate, "no certificate"))?;
+        .ok_or_else(|| nameless(Refusal::new(Reason::NoCertificate, "no certificate")))?;
     Ok(Proven {
         connection,
         chain: *chain,
