@@ -27,20 +27,22 @@ pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
         0,
         "unknown-source",
     );
-    let (host, intruder, vim) = (
-        HOST.v4.to_string(),
-        INTRUDER.v4.to_string(),
-        VIM.v4.to_string(),
-    );
-    let question = |from| ["explain", "--from", from, "--to", &host, "--port", "16514"];
-    show(
-        stage,
-        agent,
-        &question(&intruder),
-        EXIT_DROPPED,
-        "unknown-source",
-    );
-    show(stage, agent, &question(&vim), 0, "Nf-Vi");
+    let host = HOST.v4.to_string();
+    for (station, code, says) in [
+        (INTRUDER, EXIT_DROPPED, "unknown-source"),
+        (VIM, 0, "Nf-Vi"),
+    ] {
+        let (from, mac) = (station.v4.to_string(), station.mac.to_string());
+        let question = ["explain", "--from", &from, "--mac", &mac, "--to", &host];
+        let service = ["--port", "16514"];
+        show(
+            stage,
+            agent,
+            &[&question[..], &service].concat(),
+            code,
+            says,
+        );
+    }
     show(stage, agent, &["lease", "list"], 0, authority::VIM);
     stage.step("every drop above was counted with its reason", || {
         let reasons = ["unknown-source", "wrong-role", "wrong-mac", "no-lease"];

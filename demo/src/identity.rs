@@ -61,8 +61,8 @@ fn demand(agent: &Agent<'_>, policy: &str) -> Result<String> {
         .replace("serial: 1\n", "serial: 2\n");
     let output = agent.apply(&demanding)?;
     ensure!(output.status.success(), "{}", output.stderr);
-    let said = output.stdout.trim();
-    Ok(said.lines().next_back().unwrap_or_default().to_owned())
+    let said = output.stdout.lines().next();
+    Ok(said.unwrap_or_default().to_owned())
 }
 
 /// The VIM's `manoward join`, once it is admitted.
@@ -97,5 +97,6 @@ pub fn dropped_for(
     let observed = observe()?;
     let dropped = packets(agent, reason)? - before;
     ensure!(dropped > 0, "{observed}, but not for {reason}");
-    Ok(format!("{observed}: {}", reason.replace('-', " ")))
+    let reason = reason.replace("mac", "MAC address").replace('-', " ");
+    Ok(format!("{observed}: {reason}"))
 }

@@ -98,7 +98,7 @@ fn turned_away(
         output.stderr.trim()
     );
     ensure!(since(agent)?.is_empty(), "there is a lease");
-    Ok(format!("refused: {}", reason.replace('-', " ")))
+    Ok(format!("refused: {reason}"))
 }
 
 /// Sends recorded frames again, as they were.

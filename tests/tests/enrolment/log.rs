@@ -159,7 +159,7 @@ fn token(datagram: &[u8]) -> Option<&[u8]> {
 fn assert_absent(text: &str, secret: &[u8]) {
     /// As many bytes appear by chance nowhere.
     const PART: usize = 12;
-    /// The first bytes of a key tell its kind, which is no secret.
+    // The first bytes of a key tell its kind, which is no secret.
     let secret = &secret[secret.len() / 4..];
     let lower = text.to_lowercase();
     for part in secret.windows(PART) {
