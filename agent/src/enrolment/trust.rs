@@ -198,13 +198,22 @@ fn lasting(
     [own].into_iter().chain(authorities).chain(lists).collect()
 }
 
-/// A certificate that was refused.
+/// A handshake that was refused.
 #[derive(Debug)]
 pub(super) struct Refused {
     /// Why.
     pub(super) refusal: Refusal,
-    /// What it says, which nobody has proven; `None` if it cannot be read.
+    /// The certificate that was shown, proven or not; `None` if there was none that can be read.
     pub(super) shown: Option<Certificate>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            shown: None,
+        }
+    }
 }
 
 /// Verifies the certificate of one handshake and remembers why it was refused, which the
@@ -216,7 +225,7 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    /// The certificate, if it was refused.
+    /// Why the certificate was refused, and what it says; `None` if it was not.
     pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
             .lock()

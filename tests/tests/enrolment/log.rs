@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use harness::capture::Capture;
 use harness::certificate::Identity;
 use harness::operator::{Operator, VIM_1, policy};
-use harness::station::{HOST, Station, TENANT, VIM};
+use harness::station::{HOST, TENANT, VIM};
 use harness::{Agent, Namespace, Policy, Topology, log, wait};
 use manoward::enrolment::wire;
 use manoward::pki::{Name, Reason, Request, Validity, Which};
@@ -45,12 +46,12 @@ pub fn line(
 }
 
 /// Checks what Anuket's mon.001 asks for, beside the outcome and the date.
-pub fn assert_fields(fields: &BTreeMap<String, String>, from: Station, identity: &str) {
+pub fn assert_fields(fields: &BTreeMap<String, String>, from: Ipv4Addr, identity: &str) {
     for (key, value) in [
         ("protocol", "quic"),
         ("service", "enrolment"),
         ("identity", identity),
-        ("source_address", &from.v4.to_string()),
+        ("source_address", &from.to_string()),
         ("destination_address", &HOST.v4.to_string()),
         ("destination_port", &wire::PORT.to_string()),
     ] {
@@ -95,7 +96,7 @@ fn every_outcome_is_logged_and_no_secret() -> Result<()> {
     };
     assert!(once(&scene.vim, &operator.vim)?);
     let fields = line(&agent, "success", None)?;
-    assert_fields(&fields, VIM, VIM_1);
+    assert_fields(&fields, VIM.v4, VIM_1);
     assert_eq!(fields["endpoint"], "vim-1");
     for (with, reason, identity) in [
         (&stranger.vim, "unknown-ca", VIM_1),
@@ -104,11 +105,11 @@ fn every_outcome_is_logged_and_no_secret() -> Result<()> {
         (&expired, "expired", VIM_1),
     ] {
         assert!(!once(&scene.vim, with)?, "{reason}");
-        assert_fields(&line(&agent, "failure", Some(reason))?, VIM, identity);
+        assert_fields(&line(&agent, "failure", Some(reason))?, VIM.v4, identity);
     }
     assert!(!once(&scene.tenant, &operator.vim)?);
     let fields = line(&agent, "failure", Some("wrong-address"))?;
-    assert_fields(&fields, TENANT, VIM_1);
+    assert_fields(&fields, TENANT.v4, VIM_1);
 
     let text = agent.log();
     assert!(text.contains("DEBUG"), "the log says little: {text}");
