@@ -61,8 +61,9 @@ fn demand(agent: &Agent<'_>, policy: &str) -> Result<String> {
         .replace("serial: 1\n", "serial: 2\n");
     let output = agent.apply(&demanding)?;
     ensure!(output.status.success(), "{}", output.stderr);
-    let said = output.stdout.lines().next();
-    Ok(said.unwrap_or_default().to_owned())
+    let mut lines = output.stdout.lines();
+    let changed = lines.find(|line| line.contains(authority::VIM));
+    Ok(changed.context("nothing changed")?.trim().to_owned())
 }
 
 /// The VIM's `manoward join`, once it is admitted.
