@@ -123,13 +123,9 @@ async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result
         refused.unwrap_or_else(|| Refusal::of_connection(&error).into())
     };
     let connecting = incoming.accept_with(config).map_err(why)?;
-    let connection = match timeout_at(deadline, connecting).await {
-        Ok(connected) => connected.map_err(why)?,
-        Err(_) => {
-            let refusal = Refusal::new(Reason::Timeout, "the handshake took too long");
-            return Err(refusal.into());
-        }
-    };
+    let connected = timeout_at(deadline, connecting).await;
+    let late = |_| Refusal::new(Reason::Timeout, "the handshake took too long");
+    let connection = connected.map_err(late)?.map_err(why)?;
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
