@@ -25,6 +25,8 @@ pub enum Kind {
     Unknown,
     /// To the protected address, from an allowed source.
     Allowed,
+    /// The same, from a source that has to hold a lease, and does.
+    Proven,
     /// To the protected address, in a connection that it opened.
     Established,
 }
@@ -36,6 +38,7 @@ impl Kind {
             Self::Unprotected => "unprotected",
             Self::Unknown => "unknown source",
             Self::Allowed => "allowed",
+            Self::Proven => "by lease",
             Self::Established => "established flow",
         }
     }
@@ -43,7 +46,7 @@ impl Kind {
     /// What a program has to decide.
     pub const fn expected(self) -> Code {
         match self {
-            Self::Unprotected | Self::Allowed | Self::Established => Code::Pass,
+            Self::Unprotected | Self::Allowed | Self::Proven | Self::Established => Code::Pass,
             Self::Unknown => Code::Drop,
         }
     }

@@ -78,6 +78,9 @@ fn subjects(counts: &[u32], peers: bool) -> Result<Vec<Box<dyn Subject>>> {
     for &count in counts {
         eprintln!("Filling tables with {count} addresses per IP version ...");
         subjects.push(Box::new(ours::Ours::load(count)?));
+        if count <= ours::LEASES {
+            subjects.push(Box::new(ours::Ours::proving(count)?));
+        }
         if peers {
             for variant in xdp_filter::Variant::ALL {
                 subjects.push(Box::new(xdp_filter::XdpFilter::load(variant, count)?));

@@ -1,19 +1,26 @@
 //! manoward's own program, with a policy compiled and published as the agent does it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::MapData;
 use aya::programs::{ProgramFd, loaded_programs};
+use harness::packet::Ethernet;
 use ipnet::IpNet;
+use manoward::datapath::leases::{Holder, LeaseTable};
 use manoward::datapath::{self, Counters, Datapath, Explainer, Features, Hook, Pins, Program};
+use manoward::enrolment::Identity;
 use manoward::image::{self, Facts, Numbers};
 use manoward::policy::{
     Authenticate, Binding, Direction, Encryption, Endpoint, FlowTimeouts, Mode, Outbound, Policy,
-    Protect, ReferencePoint, Service, ServiceMatch, Transport,
+    Protect, ReferencePoint, Service, ServiceMatch, Sessions, Transport,
 };
 use verdict::counters;
+use verdict::ethernet::mac_word;
+use verdict::lease::Origin;
 use verdict::reason::{Reason, Verdict};
 
 use crate::case::{FLOWS_PER_FAMILY, Kind, PEER_PORT, PORT};
@@ -35,9 +42,18 @@ const FLOWS: u32 = 65_536;
 /// How it is called in the report.
 pub const NAME: &str = "manoward";
 
+/// Most addresses that hold leases, each of an endpoint of its own.
+pub const LEASES: u32 = 10_000;
+/// Longer than any measurement takes.
+const LEASE: Duration = Duration::from_hours(24);
+/// The interface that packets seem to come in on: where the kernel runs a program for its user, that
+/// is the loopback interface.
+const LOOPBACK: u32 = 1;
+
 /// The datapath with one policy.
 pub struct Ours {
     count: u32,
+    kinds: &'static [Kind],
     program: ProgramFd,
     counters: Counters,
     numbers: Numbers,
@@ -45,26 +61,53 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Loads it with a policy that allows `count` addresses of each IP version.
+    /// Loads it with a policy that allows `count` addresses of each IP version, which share a few
+    /// endpoints.
     pub fn load(count: u32) -> Result<Self> {
-        let policy = policy(count);
+        let endpoints = scale::endpoints(count).map(|numbers| (Authenticate::Address, numbers));
+        let (ours, pins, features) = Self::enforcing(count, policy(endpoints))?;
+        open_flows(&pins, features, count)?;
+        Ok(ours)
+    }
+
+    /// The same, where each number is an endpoint of its own that has to hold leases, and does.
+    pub fn proving(count: u32) -> Result<Self> {
+        let endpoints = (0..count).map(|number| (proof(number), number..number + 1));
+        let (ours, pins, _) = Self::enforcing(count, policy(endpoints))?;
+        give_leases(&pins, &ours.numbers, count)?;
+        Ok(Self {
+            kinds: &[Kind::Proven],
+            ..ours
+        })
+    }
+
+    fn enforcing(count: u32, policy: Policy) -> Result<(Self, Pins, Features)> {
         let numbers = Numbers::default()
             .carried_to(&policy)
             .context("the policy has too many names")?;
         let image = image::compile(&policy, &Facts::default(), &numbers)?;
-        let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(format!("manoward-{count}")));
+        let mut proving = policy.endpoints.values();
+        let proving = proving.any(|endpoint| endpoint.authenticate != Authenticate::Address);
+        let name = if proving { "manoward-leases" } else { "manoward" };
+        let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(format!("{name}-{count}")));
         let features = datapath::check_kernel()?;
         let flows = FLOWS.max(2 * count.min(FLOWS_PER_FAMILY));
         let mut datapath = Datapath::load(pins.clone(), Hook::Xdp, features, flows)?;
         datapath.publish(&image)?;
-        open_flows(&pins, features, count)?;
-        Ok(Self {
+        let ours = Self {
             count,
+            kinds: &[
+                Kind::Unprotected,
+                Kind::Unknown,
+                Kind::Allowed,
+                Kind::Established,
+            ],
             program: program_over(&pins)?,
             counters: Counters::open(&pins)?,
             numbers,
             _datapath: datapath,
-        })
+        };
+        Ok((ours, pins, features))
     }
 }
 
@@ -82,12 +125,7 @@ impl Subject for Ours {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Unprotected,
-            Kind::Unknown,
-            Kind::Allowed,
-            Kind::Established,
-        ]
+        self.kinds
     }
 
     fn program(&self) -> &ProgramFd {
@@ -139,9 +177,40 @@ fn program_over(pins: &Pins) -> Result<ProgramFd> {
     anyhow::bail!("the kernel does not list the program that was loaded")
 }
 
-/// A policy of one service, whose addresses are spread over named endpoints.
-fn policy(count: u32) -> Policy {
-    let endpoints = scale::endpoints(count).zip(1..);
+/// Gives every endpoint its leases.
+fn give_leases(pins: &Pins, numbers: &Numbers, count: u32) -> Result<()> {
+    let mut table = LeaseTable::open(pins)?;
+    let mac = mac_word(Ethernet::default().source.0);
+    for number in 0..count {
+        for family in Family::ALL {
+            let holder = Holder {
+                id: numbers.endpoints[&name(number + 1)],
+                address: family.allowed(number),
+                origin: Origin::new(mac, 0, LOOPBACK),
+                beside: Vec::new(),
+            };
+            ensure!(table.give(&holder, LEASE)?, "no room for lease {number}");
+        }
+    }
+    Ok(())
+}
+
+fn proof(number: u32) -> Authenticate {
+    Identity::parse(&format!("vim-{number}.example")).map_or(Authenticate::Address, |identity| {
+        Authenticate::Certificate {
+            identity,
+            sessions: Sessions::default(),
+        }
+    })
+}
+
+/// The name of an endpoint; the first has the number 1.
+fn name(number: u32) -> String {
+    format!("vim-{number}")
+}
+
+/// A policy of one service for these endpoints, whose addresses have these numbers.
+fn policy(endpoints: impl Iterator<Item = (Authenticate, Range<u32>)>) -> Policy {
     let service = |port| Service {
         matches: vec![ServiceMatch::Ports {
             transport: Transport::Tcp,
@@ -168,7 +237,8 @@ fn policy(count: u32) -> Policy {
             .map(|family| Protect::Address(family.protected()))
             .to_vec(),
         endpoints: endpoints
-            .map(|(numbers, name)| (format!("vim-{name}"), endpoint(numbers)))
+            .zip(1..)
+            .map(|((authenticate, numbers), at)| (name(at), endpoint(authenticate, &numbers)))
             .collect(),
         reference_points: vec![
             reference_point("Nf-Vi", Direction::Inbound, SERVICE),
@@ -181,13 +251,13 @@ fn policy(count: u32) -> Policy {
     }
 }
 
-fn endpoint(numbers: std::ops::Range<u32>) -> Endpoint {
+fn endpoint(authenticate: Authenticate, numbers: &Range<u32>) -> Endpoint {
     let addresses = Family::ALL
         .iter()
         .flat_map(|family| numbers.clone().map(|number| family.allowed(number)));
     Endpoint {
         role: ROLE.to_owned(),
-        authenticate: Authenticate::Address,
+        authenticate,
         addresses: addresses.map(IpNet::from).collect(),
         binding: Binding::default(),
     }

@@ -143,9 +143,18 @@ impl State {
         }
     }
 
-    /// The leases in force, by endpoint and address.
+    /// The leases in force, by endpoint and address. Where several sessions hold one, as while a
+    /// certificate is changed, the last to begin tells of it.
     pub(super) fn entries(&self, term: Duration) -> Vec<LeaseEntry> {
-        let held = self.held.values().map(|held| held.entry(term));
+        let mut latest: BTreeMap<(u32, IpAddr), &Held> = BTreeMap::new();
+        for held in self.held.values() {
+            let place = (held.holder.id, held.holder.address);
+            let known = latest.entry(place).or_insert(held);
+            if known.since < held.since {
+                *known = held;
+            }
+        }
+        let held = latest.into_values().map(|held| held.entry(term));
         let now = Instant::now();
         let inherited = self.inherited.iter().filter(|lease| lease.ends > now);
         let inherited = inherited.filter_map(|lease| {

@@ -4,6 +4,7 @@ mod admitted;
 mod floods;
 mod intruders;
 mod log;
+mod sessions;
 mod stalled;
 
 use std::time::Duration;

@@ -168,6 +168,24 @@ fn values_are_in_range() {
         "neither a URI nor a DNS name",
         "identity: spiffe://",
     );
+    for number in ["0", "1", "65", "two"] {
+        assert_mistake(
+            "role: bastion",
+            &format!(
+                "role: bastion, authenticate: certificate, identity: a.example, sessions: {number}"
+            ),
+            (8, number),
+            "is no value of `sessions`",
+            "2 to 64",
+        );
+    }
+    assert_mistake(
+        "role: bastion",
+        "role: bastion, sessions: 2",
+        (8, "2"),
+        "sessions are opened by a certificate",
+        "authenticate: certificate",
+    );
     assert_mistake(
         "Nf-Vi:",
         "enrolment:",
