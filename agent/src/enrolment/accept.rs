@@ -19,7 +19,7 @@ use super::{
     server::Shared,
     session,
     sessions::Session,
-    trust::Trust,
+    trust::{Refused, Trust},
     wire::{self, Answer, Hello, WireError},
 };
 
@@ -66,50 +66,66 @@ struct Proven {
     trust: Arc<Trust>,
 }
 
+/// What an endpoint says first, and where it is answered.
+type Greeting = (SendStream, RecvStream, Hello);
+
 /// One handshake, and the session after it.
-async fn handshake(incoming: Incoming, place: Place, to: SocketAddr, shared: Arc<Shared>) {
+async fn handshake(incoming: Incoming, mut place: Place, to: SocketAddr, shared: Arc<Shared>) {
     let from = incoming.remote_address();
-    let deadline = Instant::now() + HANDSHAKE;
-    let proven = match prove(incoming, deadline, &shared).await {
-        Ok(proven) => proven,
-        Err(refusal) => return refused(&shared, from, to, Known::default(), &refusal),
-    };
-    let connection = proven.connection.clone();
-    let hello = match timeout_at(deadline, hello(&connection)).await {
-        Ok(Ok(hello)) => hello,
-        Ok(Err(error)) => {
-            connection.close(wire::PROTOCOL, b"not understood");
-            let refusal = match error {
-                WireError::Connection(error) => Refusal::of_connection(&error),
-                error => Refusal::new(Reason::Protocol, error.to_string()),
-            };
-            return refused(&shared, from, to, Known::default(), &refusal);
-        }
-        Err(_) => {
-            connection.close(wire::PROTOCOL, b"too slow");
-            let refusal = Refusal::new(Reason::Timeout, "no message after the handshake");
-            return refused(&shared, from, to, Known::default(), &refusal);
+    let greeted = tokio::select! {
+        greeted = greet(incoming, &shared) => greeted,
+        () = place.taken() => {
+            let sentence = "a newcomer took the place of this handshake, the oldest of many";
+            Err(Refusal::new(Reason::RateLimited, sentence).into())
         }
     };
     drop(place);
-    claim(proven, hello, to, &shared).await;
+    match greeted {
+        Ok((proven, greeting)) => claim(proven, greeting, to, &shared).await,
+        Err(Refused { refusal, shown }) => {
+            refused(&shared, from, to, Known::of(shown.as_ref()), &refusal);
+        }
+    }
+}
+
+/// Waits for the handshake and the endpoint's first message.
+async fn greet(incoming: Incoming, shared: &Shared) -> Result<(Proven, Greeting), Refused> {
+    let deadline = Instant::now() + HANDSHAKE;
+    let proven = prove(incoming, deadline, shared).await?;
+    let connection = &proven.connection;
+    let refusal = match timeout_at(deadline, hello(connection)).await {
+        Ok(Ok(hello)) => return Ok((proven, hello)),
+        Ok(Err(error)) => {
+            connection.close(wire::PROTOCOL, b"not understood");
+            match error {
+                WireError::Connection(error) => Refusal::of_connection(&error),
+                error => Refusal::new(Reason::Protocol, error.to_string()),
+            }
+        }
+        Err(_) => {
+            connection.close(wire::PROTOCOL, b"too slow");
+            Refusal::new(Reason::Timeout, "no message after the handshake")
+        }
+    };
+    let leaf = proven.chain.first();
+    let shown = leaf.and_then(|leaf| Certificate::read(leaf).ok());
+    Err(Refused { refusal, shown })
 }
 
 /// Waits for the handshake.
-async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result<Proven, Refusal> {
+async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result<Proven, Refused> {
     let trust = shared.trust();
     let failed = |sentence| Refusal::new(Reason::Other, sentence);
     let (quic, witness) = trust.handshake().map_err(failed)?;
     let config = Arc::new(shared.connection(quic));
     let why = |error| {
-        let refusal = witness.refusal();
-        refusal.unwrap_or_else(|| Refusal::of_connection(&error))
+        let refused = witness.refused();
+        refused.unwrap_or_else(|| Refusal::of_connection(&error).into())
     };
     let connecting = incoming.accept_with(config).map_err(why)?;
-    let connection = match timeout_at(deadline, connecting).await {
-        Ok(connected) => connected.map_err(why)?,
-        Err(_) => return Err(Refusal::new(Reason::Timeout, "the handshake took too long")),
-    };
+    let connected = timeout_at(deadline, connecting).await;
+    let late = |_| Refusal::new(Reason::Timeout, "the handshake took too long");
+    let connection = connected.map_err(late)?.map_err(why)?;
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
@@ -122,7 +138,7 @@ async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result
 }
 
 /// Waits for the endpoint's first message.
-async fn hello(connection: &Connection) -> Result<(SendStream, RecvStream, Hello), WireError> {
+async fn hello(connection: &Connection) -> Result<Greeting, WireError> {
     let (send, mut receive) = connection
         .accept_bi()
         .await
@@ -134,7 +150,7 @@ async fn hello(connection: &Connection) -> Result<(SendStream, RecvStream, Hello
 /// Decides about a claim, and follows the session.
 async fn claim(
     proven: Proven,
-    (mut send, receive, hello): (SendStream, RecvStream, Hello),
+    (mut send, receive, hello): Greeting,
     to: SocketAddr,
     shared: &Arc<Shared>,
 ) {

@@ -1,10 +1,16 @@
 //! How many handshakes may be in progress, in all and from one address.
+//!
+//! Where there are enough in all, a newcomer takes the place of the oldest of the address that has
+//! most: handshakes that stall, be they from many addresses, keep nobody out who finishes soon.
 
 use std::{
-    collections::HashMap,
+    cmp::Reverse,
+    collections::{HashMap, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use tokio::sync::oneshot;
 
 /// Counts handshakes in progress.
 #[derive(Debug)]
@@ -16,8 +22,18 @@ pub(super) struct Gate {
 
 #[derive(Debug, Default)]
 struct Inside {
+    next: u64,
     all: usize,
-    by_source: HashMap<IpAddr, usize>,
+    /// By address, the oldest first.
+    sources: HashMap<IpAddr, VecDeque<Held>>,
+}
+
+/// What the gate keeps of a place.
+#[derive(Debug)]
+struct Held {
+    number: u64,
+    /// Dropping it tells who has the place that it is taken away.
+    _keep: oneshot::Sender<()>,
 }
 
 /// A place inside, given back when it is dropped.
@@ -25,6 +41,8 @@ struct Inside {
 pub(super) struct Place {
     gate: Arc<Gate>,
     source: IpAddr,
+    number: u64,
+    kept: oneshot::Receiver<()>,
 }
 
 impl Gate {
@@ -40,15 +58,27 @@ impl Gate {
     /// Lets a handshake in; `None` if there are enough.
     pub(super) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
         let mut inside = self.inside();
-        let of_one = inside.by_source.get(&source).copied().unwrap_or(0);
-        if inside.all >= self.most || of_one >= self.most_of_one {
+        let of_one = inside.sources.get(&source).map_or(0, VecDeque::len);
+        if of_one >= self.most_of_one {
+            return None;
+        }
+        if inside.all >= self.most && !inside.take_from(of_one) {
             return None;
         }
         inside.all += 1;
-        inside.by_source.insert(source, of_one + 1);
+        inside.next += 1;
+        let number = inside.next;
+        let (keep, kept) = oneshot::channel();
+        let held = Held {
+            number,
+            _keep: keep,
+        };
+        inside.sources.entry(source).or_default().push_back(held);
         Some(Place {
             gate: Arc::clone(self),
             source,
+            number,
+            kept,
         })
     }
 
@@ -62,16 +92,51 @@ impl Gate {
     }
 }
 
+impl Inside {
+    /// Takes the oldest place of the address that has most away, the oldest of all where several
+    /// have as many; `false` if none has more than `fewer`.
+    fn take_from(&mut self, fewer: usize) -> bool {
+        let oldest = |held: &VecDeque<Held>| held.front().map(|held| held.number);
+        let greediest = self
+            .sources
+            .iter()
+            .max_by_key(|(_, held)| (held.len(), Reverse(oldest(held))))
+            .filter(|(_, held)| held.len() > fewer)
+            .map(|(&source, held)| (source, oldest(held)));
+        match greediest {
+            Some((source, Some(number))) => self.remove(source, number),
+            _ => false,
+        }
+    }
+
+    /// Removes a place; `false` if it has gone.
+    fn remove(&mut self, source: IpAddr, number: u64) -> bool {
+        let Some(held) = self.sources.get_mut(&source) else {
+            return false;
+        };
+        let Some(index) = held.iter().position(|held| held.number == number) else {
+            return false;
+        };
+        held.remove(index);
+        if held.is_empty() {
+            self.sources.remove(&source);
+        }
+        self.all -= 1;
+        true
+    }
+}
+
+impl Place {
+    /// Waits until a newcomer has taken the place.
+    pub(super) async fn taken(&mut self) {
+        // Nothing is ever sent.
+        let _ = (&mut self.kept).await;
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut inside = self.gate.inside();
-        inside.all -= 1;
-        if let Some(count) = inside.by_source.get_mut(&self.source) {
-            *count -= 1;
-            if *count == 0 {
-                inside.by_source.remove(&self.source);
-            }
-        }
+        self.gate.inside().remove(self.source, self.number);
     }
 }
 
@@ -79,18 +144,48 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn addresses() -> [IpAddr; 4] {
+        [1, 2, 3, 4].map(|last| [192, 0, 2, last].into())
+    }
+
+    fn is_taken(place: &mut Place) -> bool {
+        place.kept.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    }
+
     #[test]
     fn one_source_does_not_keep_others_out() {
         let gate = Arc::new(Gate::new(3, 2));
-        let [one, other]: [IpAddr; 2] = [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
-        let places: Vec<_> = (0..2).map(|_| gate.enter(one).unwrap()).collect();
-        assert!(gate.enter(one).is_none());
-        let place = gate.enter(other).unwrap();
-        assert!(gate.enter(other).is_none(), "three are enough");
+        let [one, other, third, _] = addresses();
+        let mut places: Vec<_> = (0..2).map(|_| gate.enter(one).unwrap()).collect();
+        assert!(gate.enter(one).is_none(), "two are enough");
+        let mut place = gate.enter(other).unwrap();
+        let _third = gate.enter(third).unwrap();
+        assert_eq!(gate.count(), 3, "no more than before");
+        assert!(is_taken(&mut places[0]), "the oldest of who has most");
+        assert!(!is_taken(&mut places[1]) && !is_taken(&mut place));
         drop(places);
-        assert_eq!(gate.count(), 1);
+        assert_eq!(gate.count(), 2, "a place that was taken is not given back");
         assert!(gate.enter(one).is_some());
-        drop(place);
-        assert!(gate.inside().by_source.is_empty());
+    }
+
+    #[test]
+    fn among_equals_the_newcomer_goes_first() {
+        let gate = Arc::new(Gate::new(3, 2));
+        let [first, second, third, last] = addresses();
+        let mut places = [first, second, third].map(|source| gate.enter(source).unwrap());
+        assert!(gate.enter(third).is_none(), "it has as many as the others");
+        let _last = gate.enter(last).unwrap();
+        let taken = places.each_mut().map(is_taken);
+        assert_eq!(taken, [true, false, false], "the oldest");
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let gate = Arc::new(Gate::new(3, 2));
+        let [one, other, ..] = addresses();
+        let places = [one, one, other].map(|source| gate.enter(source).unwrap());
+        drop(places);
+        assert_eq!(gate.count(), 0);
+        assert!(gate.inside().sources.is_empty());
     }
 }

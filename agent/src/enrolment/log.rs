@@ -8,7 +8,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::{Claim, End, Facts, Identity, Refusal, Session};
+use super::{Certificate, Claim, End, Facts, Identity, Refusal, Session, wire};
 
 /// Refusals that are logged in a burst, and how fast the right to log comes back. All are counted.
 const BURST: u32 = 50;
@@ -92,17 +92,19 @@ impl Log {
         let Some(suppressed) = self.may_log() else {
             return;
         };
+        // What strangers show may be long.
+        let serial = known.certificate.map(|certificate| &certificate.serial);
         warn!(
             event = "enrolment",
             protocol = "quic",
             service = "enrolment",
             outcome = "failure",
-            identity = names(known.identities),
+            identity = wire::shortened(&names(known.identities)),
             source_address = %from.ip(),
             source_port = from.port(),
             destination_address = %to.ip(),
             destination_port = to.port(),
-            serial = known.certificate.map(|certificate| certificate.serial.as_str()),
+            serial = serial.map(|serial| wire::shortened(serial)),
             reason = refusal.reason.name(),
             suppressed,
             "endpoint refused: {}",
@@ -127,11 +129,21 @@ impl Log {
     }
 }
 
-/// What is known of a peer that is refused.
+/// What is known of a peer that is refused: as its certificate says, proven or not.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known<'a> {
     pub(super) identities: &'a [Identity],
     pub(super) certificate: Option<&'a Facts>,
+}
+
+impl<'a> Known<'a> {
+    /// What this certificate says, if there is one.
+    pub(super) fn of(shown: Option<&'a Certificate>) -> Self {
+        shown.map_or_else(Self::default, |shown| Self {
+            identities: &shown.identities,
+            certificate: Some(&shown.facts),
+        })
+    }
 }
 
 impl<'a> From<&'a Claim> for Known<'a> {

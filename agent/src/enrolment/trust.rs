@@ -136,7 +136,7 @@ impl Trust {
     pub(super) fn handshake(&self) -> Result<(QuicServerConfig, Arc<Witness>), String> {
         let witness = Arc::new(Witness {
             verifier: Arc::clone(&self.verifier),
-            refusal: Mutex::new(None),
+            refused: Mutex::new(None),
         });
         let resolver = SingleCertAndKey::from(Arc::clone(&self.pair.certified));
         let mut tls = rustls::ServerConfig::builder_with_provider(pki::provider())
@@ -198,18 +198,36 @@ fn lasting(
     [own].into_iter().chain(authorities).chain(lists).collect()
 }
 
+/// A handshake that was refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Why.
+    pub(super) refusal: Refusal,
+    /// The certificate that was shown, proven or not; `None` if there was none that can be read.
+    pub(super) shown: Option<Certificate>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            shown: None,
+        }
+    }
+}
+
 /// Verifies the certificate of one handshake and remembers why it was refused, which the
 /// connection's error does not tell exactly.
 #[derive(Debug)]
 pub(super) struct Witness {
     verifier: Arc<dyn ClientCertVerifier>,
-    refusal: Mutex<Option<Refusal>>,
+    refused: Mutex<Option<Refused>>,
 }
 
 impl Witness {
-    /// Why the certificate was refused; `None` if it was not.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        self.refusal
+    /// Why the certificate was refused, and what it says; `None` if it was not.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        self.refused
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
@@ -229,8 +247,11 @@ impl ClientCertVerifier for Witness {
     ) -> Result<ClientCertVerified, rustls::Error> {
         let verified = self.verifier.verify_client_cert(leaf, intermediates, now);
         if let Err(error) = &verified {
-            let refusal = refusal(leaf, error);
-            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+            let refused = Refused {
+                refusal: refusal(leaf, error),
+                shown: Certificate::read(leaf).ok(),
+            };
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
         }
         verified
     }
