@@ -5,12 +5,16 @@ use std::{fs, path::Path, process::Command};
 use manoward::{
     enrolment::{Identity, StaleCrl},
     join::State,
+    pki,
 };
 
 use crate::{
     authority::Issued,
-    bed::{Bed, VIM},
+    bed::{Bed, VIM, once},
 };
+
+const RSA_2048: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
+const RSA_3072: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:3072";
 
 fn openssl(directory: &Path, arguments: &str) {
     let output = Command::new("openssl")
@@ -22,13 +26,18 @@ fn openssl(directory: &Path, arguments: &str) {
     assert!(output.status.success(), "openssl {arguments}: {errors}");
 }
 
-/// Makes an authority and a certificate below it. The subject is empty, as in an X.509-SVID.
+/// Makes an authority and an endpoint's certificate below it.
 fn issue(directory: &Path, name: &str, key: &str) -> Issued {
+    issue_to(directory, name, key, &format!("URI:{VIM}"))
+}
+
+/// Makes an authority and a certificate below it. The subject is empty, as in an X.509-SVID.
+fn issue_to(directory: &Path, name: &str, key: &str, names: &str) -> Issued {
     let extensions = format!(
         "basicConstraints=critical,CA:FALSE\n\
          keyUsage=critical,digitalSignature\n\
          extendedKeyUsage=clientAuth,serverAuth\n\
-         subjectAltName=critical,URI:{VIM}\n"
+         subjectAltName=critical,{names}\n"
     );
     fs::write(directory.join("svid.ext"), extensions).unwrap();
     openssl(directory, &format!("genpkey {key} -out {name}-ca.key"));
@@ -80,12 +89,59 @@ async fn assert_granted(name: &str, key: &str) {
 
 #[tokio::test]
 async fn rsa_2048() {
-    assert_granted("rsa", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048").await;
+    assert_granted("rsa", RSA_2048).await;
 }
 
 #[tokio::test]
 async fn rsa_3072() {
-    assert_granted("rsa", "-algorithm RSA -pkeyopt rsa_keygen_bits:3072").await;
+    assert_granted("rsa", RSA_3072).await;
+}
+
+/// Host and endpoint have authorities and keys of RSA, and verify each other.
+#[tokio::test]
+async fn a_host_with_rsa() {
+    for key in [RSA_2048, RSA_3072] {
+        let mut vim = None;
+        let bed = Bed::with(|authority, config| {
+            let directory = authority.file.parent().unwrap();
+            let host = issue_to(directory, "rsa-host", key, "IP:127.0.0.1");
+            (config.files.certificate, config.files.key) = (host.certificate, host.key);
+            vim = Some(issue(directory, "rsa-vim", key));
+            config.files.ca = directory.join("rsa-vim-ca.pem");
+        });
+        let mut options = bed.options(&vim.unwrap());
+        options.files.ca = bed.path("rsa-host-ca.pem");
+        let status = once(&options).await;
+        assert_eq!(status.state, State::Granted, "{key}: {status:?}");
+    }
+}
+
+/// A key that `manoward pki` does not make, in a certificate that it issues.
+#[tokio::test]
+async fn a_key_of_rsa_that_was_brought_to_manoward_pki() {
+    let mut issued = None;
+    let bed = Bed::with(|authority, config| {
+        let directory = authority.file.parent().unwrap();
+        openssl(directory, &format!("genpkey {RSA_2048} -out brought.key"));
+        let lab = pki::Authority::create(&directory.join("lab"), &pki::Options::default());
+        let lab = lab.unwrap();
+        let request = pki::Request {
+            key: pki::Key::Existing(directory.join("brought.key")),
+            ..pki::Request::endpoint("vim-1", [pki::Name::uri(VIM).unwrap()])
+        };
+        issued = Some(lab.issue(&request, directory).unwrap());
+        config.files.ca = lab.bundle().to_owned();
+        config.files.crls = vec![lab.crl().to_owned()];
+    });
+    let issued = issued.unwrap();
+    let status = bed
+        .once(&Issued {
+            certificate: issued.certificate,
+            key: issued.key,
+            serial: 0.into(),
+        })
+        .await;
+    assert_eq!(status.state, State::Granted, "{status:?}");
 }
 
 #[tokio::test]
@@ -143,10 +199,7 @@ async fn old_forms_of_keys_are_read() {
     let bed = Bed::new();
     let directory = bed.directory.path();
     for (key, convert) in [
-        (
-            "-algorithm RSA -pkeyopt rsa_keygen_bits:2048",
-            "rsa -traditional",
-        ),
+        (RSA_2048, "rsa -traditional"),
         ("-algorithm EC -pkeyopt ec_paramgen_curve:P-256", "ec"),
     ] {
         let mut issued = issue(directory, "vim", key);
