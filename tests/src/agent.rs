@@ -59,6 +59,8 @@ pub struct Agent<'a> {
     namespace: &'a Namespace,
     folder: Scratch,
     pins: PathBuf,
+    /// What it logs beside the usual (`MANOWARD_LOG`).
+    verbosity: Option<&'static str>,
     process: Option<Process>,
 }
 
@@ -93,10 +95,17 @@ impl<'a> Agent<'a> {
             namespace,
             folder,
             pins,
+            verbosity: None,
             process: None,
         };
         agent.launch()?;
         Ok(agent)
+    }
+
+    /// Starts it again, to log this much from now on.
+    pub fn restart_logging(&mut self, verbosity: &'static str) -> Result<()> {
+        self.verbosity = Some(verbosity);
+        self.restart()
     }
 
     /// Runs one of the agent's commands against this agent, however it ends.
@@ -171,6 +180,24 @@ impl<'a> Agent<'a> {
         used.context("no VmRSS")?.parse().context("VmRSS")
     }
 
+    /// Processor time that the agent's process has used.
+    pub fn processor_time(&self) -> Result<Duration> {
+        /// Ticks in a second, which the kernel's interface fixes.
+        const USER_HZ: u64 = 100;
+        let process = self.process.as_ref().context("no agent runs")?;
+        let path = format!("/proc/{}/stat", process.id());
+        let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        // The name, in parentheses, may have spaces; utime and stime are the 14th and 15th fields.
+        let (_, fields) = stat.rsplit_once(") ").context("no fields")?;
+        let ticks: u64 = fields
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().context("ticks"))
+            .sum::<Result<u64>>()?;
+        Ok(Duration::from_millis(ticks * 1000 / USER_HZ))
+    }
+
     /// What it has logged since it was last started.
     #[must_use]
     pub fn log(&self) -> String {
@@ -212,6 +239,9 @@ impl<'a> Agent<'a> {
             .arg("agent")
             .arg("--config")
             .arg(self.folder.join("agent.yaml"));
+        if let Some(verbosity) = self.verbosity {
+            command.env("MANOWARD_LOG", verbosity);
+        }
         let process = self.process.insert(self.namespace.spawn(&command)?);
         let deadline = Instant::now() + START_TIMEOUT;
         while answer(&self.folder.join("control.sock")).is_err() {

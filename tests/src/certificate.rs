@@ -22,6 +22,10 @@ basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth, clientAuth
 authorityKeyIdentifier = keyid
+[alone]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth, clientAuth
 ";
 
 /// A certificate authority.
@@ -73,6 +77,13 @@ impl Authority {
             name,
             &[&["-extensions", "member"][..], &signed].concat(),
         )
+    }
+
+    /// The same, vouched for by nobody: the key certifies itself.
+    pub fn self_signed(&self, name: &str, alternative_names: &str) -> Result<Identity> {
+        let names = format!("subjectAltName = {alternative_names}");
+        let more = ["-extensions", "alone", "-addext", &names];
+        request(&self.folder, name, name, &more)
     }
 }
 

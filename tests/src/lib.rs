@@ -6,17 +6,21 @@
 
 pub mod agent;
 pub mod amqp;
+pub mod capture;
 pub mod certificate;
 pub mod dhcp;
+pub mod disguise;
 pub mod dns;
 pub mod dnsmasq;
 pub mod iperf;
 pub mod kernel;
 pub mod link;
+pub mod log;
 pub mod namespace;
 pub mod nmap;
 pub mod ntp;
 pub mod openssh;
+pub mod operator;
 pub mod packet;
 pub mod policy;
 pub mod process;

@@ -16,6 +16,9 @@ use crate::realm::Realm;
 /// How often a process is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(3);
 
+/// How long a process may take to end in good order.
+const TERMINATION: Duration = Duration::from_secs(10);
+
 /// How long output may trail a process that has ended: its children may hold the pipe.
 const TRAILING: Duration = Duration::from_millis(500);
 
@@ -96,6 +99,12 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         kill(pid, signal).with_context(|| format!("sending {signal} to {}", self.name))
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has.
+    pub fn terminate(mut self) -> Result<()> {
+        self.signal(Signal::SIGTERM)?;
+        self.wait(TERMINATION).map(drop)
     }
 
     /// Waits until it has ended.
