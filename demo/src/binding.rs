@@ -2,14 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use harness::openssh;
 use harness::station::HOST;
 use harness::topology::NIC;
 use harness::{Agent, Namespace};
 
 use crate::admission::silence;
-use crate::counts::packets;
+use crate::identity::dropped_for;
 use crate::scene::Scene;
 use crate::stage::Stage;
 
@@ -21,11 +21,9 @@ pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
     let intruder = &scene.topology.intruder;
     stage.step("the intruder takes the deployer's address", || {
         take(intruder)?;
-        let before = packets(agent, "wrong-mac")?;
-        let silence = silence(intruder, HOST.v4, openssh::PORT)?;
-        let dropped = packets(agent, "wrong-mac")? - before;
-        ensure!(dropped > 0, "{silence}, but not for its MAC address");
-        Ok(format!("{silence}: wrong MAC address"))
+        dropped_for(agent, "wrong-mac", || {
+            silence(intruder, HOST.v4, openssh::PORT)
+        })
     });
 }
 

@@ -1,17 +1,23 @@
 //! What the operator sees: the real commands with their real output.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
-use harness::Agent;
 use harness::station::{HOST, INTRUDER, VIM};
+use harness::{Agent, openssh};
 use serde_json::Value;
 
+use crate::admission::silence;
+use crate::authority;
+use crate::identity::{PATIENCE, dropped_for};
+use crate::scene::Scene;
 use crate::stage::Stage;
 
 /// `manoward explain` for a packet that is dropped.
 const EXIT_DROPPED: i32 = 10;
 
 /// Plays it.
-pub fn play(stage: &mut Stage, agent: &Agent<'_>) {
+pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
     show(stage, agent, &["status"], 0, "enforcing compute-17");
     show(stage, agent, &["stats"], 0, "Nf-Vi");
     show(
@@ -21,29 +27,45 @@ pub fn play(stage: &mut Stage, agent: &Agent<'_>) {
         0,
         "unknown-source",
     );
-    let (host, intruder, vim) = (
-        HOST.v4.to_string(),
-        INTRUDER.v4.to_string(),
-        VIM.v4.to_string(),
-    );
-    let question = |from| ["explain", "--from", from, "--to", &host, "--port", "16514"];
-    show(
-        stage,
-        agent,
-        &question(&intruder),
-        EXIT_DROPPED,
-        "unknown-source",
-    );
-    show(stage, agent, &question(&vim), 0, "Nf-Vi");
+    let host = HOST.v4.to_string();
+    for (station, code, says) in [
+        (INTRUDER, EXIT_DROPPED, "unknown-source"),
+        (VIM, 0, "Nf-Vi"),
+    ] {
+        let (from, mac) = (station.v4.to_string(), station.mac.to_string());
+        let question = ["explain", "--from", &from, "--mac", &mac, "--to", &host];
+        let service = ["--port", "16514"];
+        show(
+            stage,
+            agent,
+            &[&question[..], &service].concat(),
+            code,
+            says,
+        );
+    }
+    show(stage, agent, &["lease", "list"], 0, authority::VIM);
     stage.step("every drop above was counted with its reason", || {
-        for reason in ["unknown-source", "wrong-role", "wrong-mac"] {
+        let reasons = ["unknown-source", "wrong-role", "wrong-mac", "no-lease"];
+        for reason in reasons {
             ensure!(packets(agent, reason)? > 0, "no {reason} was counted");
         }
-        Ok("unknown-source, wrong-role, wrong-mac".to_owned())
+        Ok(reasons.join(", "))
+    });
+    stage.step("the authority revokes the VIM's certificate", || {
+        scene.authority.revoke("vim-1")?;
+        let began = Instant::now();
+        agent.await_leases(0, PATIENCE)?;
+        let lasted = began.elapsed().as_secs_f64();
+        Ok(format!("its lease has ended after {lasted:.1} s"))
+    });
+    stage.step("the VIM asks for 22", || {
+        dropped_for(agent, "no-lease", || {
+            silence(&scene.topology.vim, HOST.v4, openssh::PORT)
+        })
     });
 }
 
-/// Packets that were dropped for a reason.
+/// Packets that were dropped for a reason, at all reference points.
 pub fn packets(agent: &Agent<'_>, reason: &str) -> Result<u64> {
     let stats = agent.ask_json(&["stats"])?;
     let verdicts = stats.get("verdicts").and_then(Value::as_array);

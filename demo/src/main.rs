@@ -5,9 +5,12 @@
 //! namespaces have no name and hold everything made in them.
 
 mod admission;
+mod authority;
 mod before;
 mod binding;
 mod counts;
+mod identity;
+mod impostor;
 mod scene;
 mod stage;
 mod tenants;
@@ -19,6 +22,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use harness::Agent;
+use harness::agent::Hook;
 
 use scene::Scene;
 use stage::Stage;
@@ -50,14 +54,20 @@ fn main() -> Result<ExitCode> {
     binding::play(&mut stage, &scene, &agent);
     tenants::play_after(&mut stage, &scene, undisturbed);
 
+    stage.act("With proof of identity: certificates made by manoward pki");
+    let joined = identity::play(&mut stage, &scene, &agent, &policy)?;
+
     stage.act("What the operator sees");
-    counts::play(&mut stage, &agent);
+    counts::play(&mut stage, &scene, &agent);
+    drop(joined);
     Ok(stage.conclude())
 }
 
 /// Without an agent nothing that follows has a meaning, so this is the one step that ends the play.
 fn start<'a>(stage: &mut Stage, scene: &'a Scene, policy: &str) -> Result<Agent<'a>> {
-    let agent = Agent::start(&scene.topology.host, policy).context("starting the agent")?;
+    let (host, settings) = (&scene.topology.host, scene.authority.settings());
+    let agent = Agent::start_with(host, policy, Hook::Xdp, &settings);
+    let agent = agent.context("starting the agent")?;
     stage.step("the agent on the host", || {
         let status = agent.ask(&["status"])?;
         let headline = status.lines().next().unwrap_or_default();

@@ -6,10 +6,14 @@ use harness::openssh::Sshd;
 use harness::station::{BASTION, GUEST, HOST, HOST_OPERATIONS, INTRUDER, TENANT, VIM};
 use harness::tls::TlsServer;
 
+use crate::authority::Authority;
+
 /// The namespaces, and what runs on the host.
 pub struct Scene {
     /// The namespaces.
     pub topology: Topology,
+    /// The operator's certificates.
+    pub authority: Authority,
     /// SSH, on port 22 of the host.
     pub sshd: Sshd,
     /// TLS, on libvirt's port of the host.
@@ -24,6 +28,7 @@ impl Scene {
         let libvirt = TlsServer::libvirt(&topology.host)?;
         Ok(Self {
             topology,
+            authority: Authority::new()?,
             sshd,
             libvirt,
         })

@@ -1,0 +1,115 @@
+//! The intruder pretends to be the VIM, with all that it can get.
+//!
+//! What it cannot be kept from is said in README.md: while the VIM's session lives, packets that
+//! come from its address and its MAC address on the same link look like the VIM's.
+
+use anyhow::{Context, Result, ensure};
+use harness::certificate::Identity;
+use harness::station::{HOST, INTRUDER, Mac, VIM};
+use harness::topology::NIC;
+use harness::wire::Wire;
+use harness::{Agent, disguise, openssh, wait};
+
+use crate::admission::silence;
+use crate::identity::{PATIENCE, dropped_for};
+use crate::scene::Scene;
+use crate::stage::Stage;
+
+/// While the VIM has no session.
+pub fn without_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
+    stage.step("the intruder takes the VIM's address and MAC", || {
+        dropped_for(agent, "no-lease", || ask_as(scene, VIM.mac))
+    });
+    let authority = &scene.authority;
+    for (name, certificate, reason) in [
+        (
+            "... and joins with a self-signed certificate",
+            &authority.self_signed,
+            "unknown-ca",
+        ),
+        (
+            "... with a certificate of the bastion",
+            &authority.bastion,
+            "no-matching-identity",
+        ),
+        (
+            "... with one of the VIM that was revoked",
+            &authority.lost,
+            "revoked",
+        ),
+    ] {
+        stage.step(name, || turned_away(scene, agent, certificate, reason));
+    }
+}
+
+/// While the VIM has one, whose datagrams were recorded.
+pub fn beside_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>, recorded: &[Vec<u8>]) {
+    stage.step("the intruder takes the VIM's address", || {
+        dropped_for(agent, "wrong-mac", || ask_as(scene, INTRUDER.mac))
+    });
+    stage.step("the intruder replays how the VIM joined", || {
+        let before = since(agent)?;
+        let heard = || -> Result<u64> { Ok(agent.tally()?.packets("enrolment", "permitted")) };
+        let all = heard()? + recorded.len() as u64;
+        replay(scene, recorded)?;
+        let is_heard = || Ok(heard()? >= all);
+        wait::until(&true, PATIENCE, is_heard).context("the agent hears it")?;
+        ensure!(since(agent)? == before, "there is another session");
+        Ok(format!("{} datagrams prove nothing", recorded.len()))
+    });
+}
+
+/// After it has left.
+pub fn after_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>, recorded: &[Vec<u8>]) {
+    stage.step("the intruder replays it, with the VIM's MAC", || {
+        let silence = dropped_for(agent, "no-lease", || {
+            replay(scene, recorded)?;
+            ask_as(scene, VIM.mac)
+        })?;
+        ensure!(since(agent)?.is_empty(), "there is a session");
+        disguise::wear(&scene.topology.intruder, INTRUDER.v4, INTRUDER.mac)?;
+        Ok(silence)
+    });
+}
+
+/// The intruder asks for SSH from the VIM's address.
+fn ask_as(scene: &Scene, mac: Mac) -> Result<String> {
+    let intruder = &scene.topology.intruder;
+    disguise::wear(intruder, VIM.v4, mac)?;
+    silence(intruder, HOST.v4, openssh::PORT)
+}
+
+/// The host answers a proof, and does not accept it.
+fn turned_away(
+    scene: &Scene,
+    agent: &Agent<'_>,
+    certificate: &Identity,
+    reason: &str,
+) -> Result<String> {
+    let before = agent.refused(reason)?;
+    let intruder = &scene.topology.intruder;
+    let join = scene.authority.join(intruder, certificate, &["--once"])?;
+    let output = join.finish(PATIENCE)?;
+    ensure!(!output.status.success(), "{}", output.stdout.trim());
+    ensure!(
+        agent.refused(reason)? == before + 1,
+        "{}{}",
+        output.stdout.trim(),
+        output.stderr.trim()
+    );
+    ensure!(since(agent)?.is_empty(), "there is a lease");
+    Ok(format!("refused: {reason}"))
+}
+
+/// Sends recorded frames again, as they were.
+fn replay(scene: &Scene, recorded: &[Vec<u8>]) -> Result<()> {
+    ensure!(!recorded.is_empty(), "nothing was recorded");
+    let mut wire = Wire::open(&scene.topology.intruder, NIC)?;
+    recorded.iter().try_for_each(|frame| wire.send(frame))
+}
+
+/// When the sessions in force began.
+fn since(agent: &Agent<'_>) -> Result<Vec<String>> {
+    let leases = agent.leases()?.leases.into_iter();
+    Ok(leases.map(|lease| lease.since).collect())
+}
