@@ -88,7 +88,11 @@ impl Ours {
         let image = image::compile(&policy, &Facts::default(), &numbers)?;
         let mut proving = policy.endpoints.values();
         let proving = proving.any(|endpoint| endpoint.authenticate != Authenticate::Address);
-        let name = if proving { "manoward-leases" } else { "manoward" };
+        let name = if proving {
+            "manoward-leases"
+        } else {
+            "manoward"
+        };
         let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(format!("{name}-{count}")));
         let features = datapath::check_kernel()?;
         let flows = FLOWS.max(2 * count.min(FLOWS_PER_FAMILY));

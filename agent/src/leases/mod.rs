@@ -110,8 +110,9 @@ impl Registry {
     pub fn revoke(&self, endpoint: &str, barred: Duration) -> usize {
         let mut state = self.state();
         if !barred.is_zero() {
-            let until = Instant::now() + barred;
-            state.barred.insert(endpoint.to_owned(), until);
+            state
+                .barred
+                .insert(endpoint.to_owned(), Instant::now().checked_add(barred));
         }
         let sessions = state.sessions(|_, held| held.peer.endpoint == endpoint);
         for &session in &sessions {

@@ -154,7 +154,7 @@ fn peer(state: &State, claim: &Claim, address: IpAddr) -> Result<Peer, Refusal> 
         ));
     };
     let barred = state.barred.get(&peer.endpoint);
-    if barred.is_some_and(|&until| until > Instant::now()) {
+    if barred.is_some_and(|until| until.is_none_or(|until| until > Instant::now())) {
         return Err(Refusal::new(
             Reason::Revoked,
             "the operator revoked the lease of this endpoint",

@@ -26,8 +26,8 @@ pub(super) struct State {
     pub(super) held: HashMap<SessionId, Held>,
     /// Leases that an earlier agent gave, whose endpoints are yet to come back.
     pub(super) inherited: Vec<Inherited>,
-    /// Endpoints whose leases were revoked, and until when they get no other.
-    pub(super) barred: BTreeMap<String, Instant>,
+    /// Endpoints whose leases were revoked, and until when they get no other: `None` is for good.
+    pub(super) barred: BTreeMap<String, Option<Instant>>,
     /// For each interface of a link of several, the others.
     pub(super) links: BTreeMap<u32, Vec<u32>>,
     pub(super) refused: BTreeMap<Reason, u64>,
