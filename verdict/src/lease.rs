@@ -267,7 +267,7 @@ pub fn hash<A: Family>(address: A, seed: u64) -> u64 {
 #[inline(always)]
 #[must_use]
 pub const fn own_place<A: Family>(id: u32) -> u32 {
-    2 * id + family::<A>() as u32
+    id + family::<A>() as u32 * ENDPOINTS
 }
 
 /// The shared places for a lease whose address has this `hash`, in the order in which they are

@@ -57,7 +57,7 @@ fn a_second_address_is_refused_where_the_policy_says_so() -> Result<()> {
     let refused = || -> Result<bool> {
         let second = operator.join(&scene.intruder, &operator.vim, &["--once"])?;
         let output = second.finish(ONCE)?;
-        Ok(output.stderr.contains("too-many-sessions"))
+        Ok(format!("{}{}", output.stdout, output.stderr).contains("too-many-sessions"))
     };
     assert!(refused()?);
     assert!(connects(&scene.vim)?);
