@@ -8,6 +8,7 @@ pub mod agent;
 pub mod amqp;
 pub mod certificate;
 pub mod dhcp;
+pub mod differential;
 pub mod dns;
 pub mod dnsmasq;
 pub mod iperf;

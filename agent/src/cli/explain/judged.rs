@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, io::Write, path::Path};
 
-use manoward::control::{
-    api::{Explanation, Fate, Question, Way},
-    client::{Client, ClientError},
+use manoward::{
+    control::{
+        api::{Explanation, Fate, Question, Way},
+        client::{Client, ClientError},
+    },
+    explain::capture::{Capture, Captured},
 };
 use serde::Serialize;
 
-use super::{
-    capture::{Capture, Captured},
-    packet, show,
-};
+use super::{packet, show};
 use crate::cli::{
     Context, Exit,
     output::{self, Format},

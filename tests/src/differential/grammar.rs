@@ -1,12 +1,12 @@
 //! Frames as stacks of headers, with whatever each of them may hold.
 
-use harness::packet::{
+use crate::packet::{
     Arp, Ethernet, Extension, Fragment, Icmp, Icmpv6, Ipv4, Ipv6, Packet, Sctp, Tcp, Udp, Vlan,
 };
 use manoward::policy::{Policy, Transport};
 
-use crate::mutation;
-use crate::words::Words;
+use super::mutation;
+use super::words::Words;
 
 /// A generator of frames for a policy.
 pub struct Grammar {

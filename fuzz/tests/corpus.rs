@@ -1,0 +1,69 @@
+//! Every file of the corpora, through its target.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use targets::{capture, control, enrolment, packet, policy};
+use verdict::reason::Reason;
+
+/// Bytes of all corpora at most.
+const ALL: usize = 1 << 20;
+
+/// The files of one corpus, in order.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{folder:?} is empty");
+    paths
+        .iter()
+        .inspect(|path| println!("{}", path.display()))
+        .map(|path| fs::read(path).unwrap())
+        .collect()
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let files = corpus(target);
+    assert!(files.iter().map(Vec::len).sum::<usize>() < ALL / 5);
+    for file in &files {
+        run(file);
+    }
+}
+
+#[test]
+fn of_the_policy() {
+    replay("policy", policy::run);
+}
+
+#[test]
+fn of_the_control_api() {
+    replay("control", control::run);
+}
+
+#[test]
+fn of_enrolment() {
+    replay("enrolment", enrolment::run);
+}
+
+#[test]
+fn of_captures() {
+    replay("capture", capture::run);
+}
+
+#[test]
+fn of_packets_leads_to_every_reason() {
+    replay("packet", packet::run);
+    let mut seen = BTreeSet::new();
+    for file in corpus("packet") {
+        packet::for_each(&file, |outcome| {
+            seen.insert(outcome.code());
+        });
+    }
+    let missing: Vec<_> = Reason::ALL
+        .iter()
+        .filter(|reason| **reason != Reason::NoPolicy && !seen.contains(&reason.code()))
+        .collect();
+    assert!(missing.is_empty(), "no file leads to {missing:?}");
+}
