@@ -4,10 +4,10 @@
 //! Frames come from a grammar, so that most reach the depths of the decision, and half of them are
 //! damaged. The same policy and seed always give the same frames.
 
-mod grammar;
+pub mod grammar;
 mod mutation;
 pub mod policies;
-mod turning;
+pub mod turning;
 mod words;
 
 use std::collections::BTreeMap;
