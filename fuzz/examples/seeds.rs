@@ -57,7 +57,9 @@ fn input(choice: u8, number: u64, grammar: &mut Grammar) -> Vec<u8> {
             continue;
         }
         let pause = number / 32 % 8;
-        let head = |way: u16, bytes: &[u8]| (way | (pause as u16) << 12 | bytes.len() as u16).to_be_bytes();
+        let head = |way: u16, bytes: &[u8]| {
+            (way | (pause as u16) << 12 | bytes.len() as u16).to_be_bytes()
+        };
         for (way, bytes) in [(0, frame.clone()), (0x8000, turned(&frame)), (0, frame)] {
             input.extend(head(way, &bytes));
             input.extend(bytes);

@@ -1,7 +1,7 @@
 //! Damage: what the grammar would never write.
 
-use fastrand::Rng;
 use crate::kernel::LENGTHS;
+use fastrand::Rng;
 
 /// Damages about half of the frames: bits and bytes changed, cut off anywhere, or padded. A program
 /// can be run on what remains.

@@ -161,7 +161,10 @@ mod tests {
         }
         let row = &output.row;
         assert_eq!(row.coverage, 2019);
-        assert_eq!((row.executions, row.per_second, row.added), (5_000_000, 23_255, 810));
+        assert_eq!(
+            (row.executions, row.per_second, row.added),
+            (5_000_000, 23_255, 810)
+        );
         assert_eq!(output.artifact.as_deref(), Some("a/crash-da39a3ee"));
     }
 }
