@@ -110,9 +110,12 @@ impl<R: BufRead> Capture<R> {
             _ => Ok(capture),
         }
     }
+}
 
-    /// The next frame; `None` at the end.
-    pub fn next(&mut self) -> Option<Result<Captured, CaptureError>> {
+impl<R: BufRead> Iterator for Capture<R> {
+    type Item = Result<Captured, CaptureError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         let path = &self.path;
         let next = match &mut self.reader {
             Reader::Pcap(pcap) => pcap
