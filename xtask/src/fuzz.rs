@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: looks for bytes that break what is read from others.
 //!
-//! libFuzzer drives the targets of the crate `fuzz`, with AddressSanitizer watching and memory
+//! libFuzzer drives the targets of the crate `fuzz`, with `AddressSanitizer` watching and memory
 //! limited; the target `differential` compares host and kernel about generated frames.
 
 mod differential;
@@ -95,8 +95,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
          Run: sudo -E env PATH=$PATH cargo xtask fuzz"
     );
     let seed = args.seed.map_or_else(any_seed, Ok)?;
-    let share = Duration::try_from_secs_f64(args.minutes * 60.0 / targets.len() as f64)
-        .context("--minutes is no time")?;
+    let share = Duration::try_from_secs_f64(args.minutes * 60.0).context("--minutes is no time")?
+        / targets.len() as u32;
     build::object()?;
     let mut rows = Vec::new();
     if !fuzzed.is_empty() {

@@ -55,7 +55,7 @@ struct Progress {
 struct Summary {
     seed: u64,
     frames: u64,
-    seconds: f64,
+    seconds: u64,
     /// How often each reason was given.
     reasons: BTreeMap<&'static str, u64>,
     unreached: Vec<&'static str>,
@@ -89,7 +89,7 @@ fn main() -> Result<ExitCode> {
     let mut summary = Summary {
         seed: args.seed,
         frames: progress.frames.load(Ordering::Relaxed),
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: started.elapsed().as_secs(),
         reasons: BTreeMap::new(),
         unreached: Vec::new(),
         failures: Vec::new(),

@@ -13,7 +13,7 @@ use crate::{build, process, workspace};
 #[derive(Deserialize)]
 struct Summary {
     frames: u64,
-    seconds: f64,
+    seconds: u64,
     reasons: std::collections::BTreeMap<String, u64>,
     unreached: Vec<String>,
     failures: Vec<String>,
@@ -46,7 +46,7 @@ pub fn compare(share: Duration, seed: u32, frames: Option<u64>) -> Result<Row> {
         target: "differential",
         seed,
         executions: summary.frames,
-        per_second: (summary.frames as f64 / summary.seconds) as u64,
+        per_second: summary.frames / summary.seconds.max(1),
         coverage: summary.reasons.len() as u64,
         unreached: summary.unreached,
         added: 0,
