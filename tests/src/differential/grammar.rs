@@ -22,6 +22,7 @@ enum Family {
 
 impl Grammar {
     /// A generator that always yields the same frames for the same policy and seed.
+    #[must_use]
     pub fn new(policy: &Policy, seed: u64) -> Self {
         Self {
             words: Words::of(policy, seed),

@@ -49,11 +49,11 @@ pub async fn run(
     direction: Way,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let mut capture = Capture::open(file)?;
+    let capture = Capture::open(file)?;
     let mut summary = Summary::default();
     let width = output::width();
     let mut number = 0;
-    while let Some(captured) = capture.next() {
+    for captured in capture {
         number += 1;
         let line = match captured? {
             Captured::OtherLink(link) => Line {
