@@ -156,17 +156,14 @@ fn read(frame: &[u8]) -> Option<Datagram> {
         ),
         LaxNetSlice::Arp(_) => return None,
     };
-    let (protocol, payload) = match &net {
-        // Authentication headers, which the other parser skips in IPv4, are what the policy calls
-        // a protocol.
-        LaxNetSlice::Ipv4(v4) => {
-            let length = usize::from(v4.header().ihl()) * 4;
-            (v4.header().protocol().0, payload.get(length..)?)
-        }
-        _ => {
-            let inner = net.ip_payload_ref()?;
-            (inner.ip_number.0, inner.payload)
-        }
+    // Authentication headers, which the other parser skips in IPv4, are what the policy calls a
+    // protocol.
+    let (protocol, payload) = if let LaxNetSlice::Ipv4(v4) = &net {
+        let length = usize::from(v4.header().ihl()) * 4;
+        (v4.header().protocol().0, payload.get(length..)?)
+    } else {
+        let inner = net.ip_payload_ref()?;
+        (inner.ip_number.0, inner.payload)
     };
     let port = match payload.first_chunk() {
         Some(&[_, _, high, low]) if matches!(protocol, 6 | 17 | 132) => {

@@ -52,9 +52,7 @@ pub async fn run(
     let capture = Capture::open(file)?;
     let mut summary = Summary::default();
     let width = output::width();
-    let mut number = 0;
-    for captured in capture {
-        number += 1;
+    for (number, captured) in (1..).zip(capture) {
         let line = match captured? {
             Captured::OtherLink(link) => Line {
                 number,
