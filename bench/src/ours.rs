@@ -65,7 +65,7 @@ impl Ours {
     /// endpoints.
     pub fn load(count: u32) -> Result<Self> {
         let endpoints = scale::endpoints(count).map(|numbers| (Authenticate::Address, numbers));
-        let (ours, pins, features) = Self::enforcing(count, policy(endpoints))?;
+        let (ours, pins, features) = Self::enforcing(count, &policy(endpoints))?;
         open_flows(&pins, features, count)?;
         Ok(ours)
     }
@@ -73,7 +73,7 @@ impl Ours {
     /// The same, where each number is an endpoint of its own that has to hold leases, and does.
     pub fn proving(count: u32) -> Result<Self> {
         let endpoints = (0..count).map(|number| (proof(number), number..number + 1));
-        let (ours, pins, _) = Self::enforcing(count, policy(endpoints))?;
+        let (ours, pins, _) = Self::enforcing(count, &policy(endpoints))?;
         give_leases(&pins, &ours.numbers, count)?;
         Ok(Self {
             kinds: &[Kind::Proven],
@@ -81,11 +81,11 @@ impl Ours {
         })
     }
 
-    fn enforcing(count: u32, policy: Policy) -> Result<(Self, Pins, Features)> {
+    fn enforcing(count: u32, policy: &Policy) -> Result<(Self, Pins, Features)> {
         let numbers = Numbers::default()
-            .carried_to(&policy)
+            .carried_to(policy)
             .context("the policy has too many names")?;
-        let image = image::compile(&policy, &Facts::default(), &numbers)?;
+        let image = image::compile(policy, &Facts::default(), &numbers)?;
         let mut proving = policy.endpoints.values();
         let proving = proving.any(|endpoint| endpoint.authenticate != Authenticate::Address);
         let name = if proving {

@@ -111,5 +111,5 @@ fn replay(scene: &Scene, recorded: &[Vec<u8>]) -> Result<()> {
 /// When the sessions in force began.
 fn since(agent: &Agent<'_>) -> Result<Vec<String>> {
     let leases = agent.leases()?.leases.into_iter();
-    Ok(leases.map(|lease| lease.since).collect())
+    Ok(leases.filter_map(|lease| lease.since).collect())
 }

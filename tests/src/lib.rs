@@ -9,6 +9,7 @@ pub mod amqp;
 pub mod capture;
 pub mod certificate;
 pub mod dhcp;
+pub mod differential;
 pub mod disguise;
 pub mod dns;
 pub mod dnsmasq;

@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod ladder;
 mod lint;
 mod machine;
@@ -34,6 +35,7 @@ enum Command {
     Lint(lint::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Fuzz(fuzz::Args),
     Demo(demo::Args),
 }
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Lint(args) => lint::run(&args).map(done),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args).map(done),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match result {

@@ -51,6 +51,9 @@ pub const PROGRAMS: [Tool; 8] = [
 /// What the benchmark compares with.
 pub const PEERS: [Tool; 1] = [tool("xdp-filter", "xdp-tools")];
 
+/// What fuzzing needs.
+pub const FUZZ: [Tool; 1] = [tool("c++", "g++")];
+
 /// Installs the packages whose program is missing.
 pub fn provide(tools: &[Tool], why: &str) -> Result<()> {
     let missing = packages_of(tools, |program| process::find(program).is_some());

@@ -14,6 +14,7 @@ use crate::{process, progress};
 /// Built without its release profile's link-time optimisation, which takes longer than every run
 /// of it.
 const DENY_VERSION: &str = "0.20.2";
+const FUZZ_VERSION: &str = "0.13.2";
 
 /// Installs what building and testing need, as far as it is missing.
 #[derive(clap::Args)]
@@ -38,6 +39,9 @@ pub enum Part {
     Demo,
     /// The packet filter that the benchmark compares with.
     Bench,
+    /// rustup's nightly compiler, which has the sanitizer, cargo-fuzz, and a C++ compiler for
+    /// libFuzzer.
+    Fuzz,
     /// rustfmt, clippy and cargo-deny.
     Lint,
 }
@@ -71,6 +75,7 @@ pub fn provide(part: Part) -> Result<()> {
         ),
         Part::Demo => packages::provide(&packages::SCENE, "the demo plays real management traffic"),
         Part::Bench => packages::provide(&packages::PEERS, "the benchmark compares with it"),
+        Part::Fuzz => fuzz(),
         Part::Lint => lint(),
     }
 }
@@ -156,6 +161,25 @@ fn lint() -> Result<()> {
         &mut command,
     )
     .context("is crates.io reachable?")
+}
+
+fn fuzz() -> Result<()> {
+    packages::provide(&packages::FUZZ, "libFuzzer is compiled with it")?;
+    let probe = ["run", "nightly", "rustc", "--version"];
+    if process::ask(process::command("rustup").args(probe)).is_none() {
+        let args = ["toolchain", "install", "nightly", "--profile", "minimal"];
+        let mut command = process::command("rustup");
+        progress::run("rustup: nightly toolchain", command.args(args))
+            .context("the sanitizer needs rustup's nightly compiler")?;
+    }
+    if machine::find_cargo_program("cargo-fuzz").is_some() {
+        return Ok(());
+    }
+    eprintln!("Installing cargo-fuzz {FUZZ_VERSION} (builds and runs fuzzing targets).");
+    let mut command = process::cargo(&["install", "cargo-fuzz", "--locked"]);
+    command.args(["--version", FUZZ_VERSION]);
+    let label = format!("cargo install cargo-fuzz {FUZZ_VERSION}");
+    progress::run(&label, &mut command).context("is crates.io reachable?")
 }
 
 fn confirm(question: &str) -> Result<bool> {

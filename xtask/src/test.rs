@@ -10,7 +10,13 @@ use crate::setup::{self, Part};
 use crate::{build, process};
 
 /// The crates tested on the host, cheapest first.
-const HOST: [&str; 4] = ["manoward-verdict", "manoward", "xtask", "manoward-bench"];
+const HOST: [&str; 5] = [
+    "manoward-verdict",
+    "manoward",
+    "xtask",
+    "manoward-bench",
+    "manoward-fuzz",
+];
 
 /// The crate that tests the product as a whole.
 const SCENE: &str = "manoward-tests";

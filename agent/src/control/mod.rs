@@ -3,4 +3,5 @@
 mod answers;
 pub mod api;
 pub mod client;
+pub mod requests;
 pub mod server;

@@ -9,14 +9,11 @@ use std::{
 };
 
 use axum::{
-    Extension, Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, Query, connect_info::Connected},
+    Json,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{get, post},
-    serve::IncomingStream,
 };
-use nix::unistd::{Group, Uid, chown};
+use nix::unistd::{Group, chown};
 use thiserror::Error;
 use tokio::{
     net::UnixListener,
@@ -26,12 +23,11 @@ use tracing::{info, warn};
 
 use super::{
     answers::{Answer, Failed, not_allowed},
-    api::{Candidate, Detached, FlowQuery, Question, Revocation, Revoked},
+    api::{Candidate, Detached, Revocation, Revoked},
+    requests::{Agent, Peer, Request, routes},
 };
 use crate::{datapath::interface::Interfaces, enforcer::Enforcer};
 
-/// Longest request: a policy with two million addresses is 40 MiB.
-const MAX_BODY_BYTES: usize = 256 << 20;
 /// Owner and group may connect.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -104,32 +100,7 @@ fn find_group(name: &str) -> Result<Group, ServerError> {
         .ok_or_else(|| ServerError::NoGroup(name.to_owned()))
 }
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
-struct Peer {
-    /// User id, if the kernel told.
-    uid: Option<u32>,
-}
-
-impl Peer {
-    fn is_root(self) -> bool {
-        self.uid == Some(Uid::from_raw(0).as_raw())
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self {
-            uid: stream
-                .io()
-                .peer_cred()
-                .ok()
-                .map(|credentials| credentials.uid()),
-        }
-    }
-}
-
-/// What handlers share.
+/// The agent, as its API sees it.
 #[derive(Clone)]
 struct Shared {
     enforcer: Arc<Mutex<Enforcer>>,
@@ -147,156 +118,132 @@ pub async fn serve(
         enforcer,
         end: Arc::clone(&end),
     };
-    let routes = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/stats", get(stats))
-        .route("/v1/endpoints", get(endpoints))
-        .route("/v1/flows", get(flows))
-        .route("/v1/leases", get(leases))
-        .route("/v1/leases/revoke", post(revoke))
-        .route("/v1/policy", get(policy))
-        .route("/v1/policy/check", post(check))
-        .route("/v1/policy/diff", post(diff))
-        .route("/v1/policy/apply", post(apply))
-        .route("/v1/explain", post(explain))
-        .route("/v1/detach", post(detach))
-        .fallback(|| async { Failed::unknown_path().into_response() })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(Extension(shared));
     axum::serve(
         listener,
-        routes.into_make_service_with_connect_info::<Peer>(),
+        routes(shared).into_make_service_with_connect_info::<Peer>(),
     )
     .with_graceful_shutdown(async move { end.notified().await })
     .await
 }
 
-type Caller = ConnectInfo<Peer>;
-type State = Extension<Shared>;
-
-async fn status(Extension(shared): State) -> Response {
-    Json(shared.enforcer.lock().await.status()).into_response()
-}
-
-async fn stats(Extension(shared): State) -> Response {
-    blocking(shared, |enforcer| Ok(enforcer.stats()?)).await
-}
-
-async fn endpoints(Extension(shared): State) -> Response {
-    blocking(shared, |enforcer| Ok(enforcer.endpoints()?)).await
-}
-
-async fn flows(Extension(shared): State, Query(query): Query<FlowQuery>) -> Response {
-    blocking(shared, move |enforcer| Ok(enforcer.flows(&query)?)).await
-}
-
-async fn leases(Extension(shared): State) -> Response {
-    blocking(shared, |enforcer| {
-        enforcer.leases().ok_or_else(Failed::no_enrolment)
-    })
-    .await
-}
-
-async fn revoke(
-    ConnectInfo(peer): Caller,
-    Extension(shared): State,
-    Json(revocation): Json<Revocation>,
-) -> Response {
-    if !peer.is_root() {
-        return not_allowed("revoke leases").into_response();
-    }
-    blocking(shared, move |enforcer| {
-        let registry = enforcer.registry().ok_or_else(Failed::no_enrolment)?;
-        let name = &revocation.endpoint;
-        if !registry.knows(name) {
-            return Err(Failed::no_such_endpoint(name));
+impl Agent for Shared {
+    async fn answer(&self, peer: Peer, request: Request) -> Response {
+        if let Some(what) = forbidden(peer, &request) {
+            return not_allowed(what).into_response();
         }
-        let barred = Duration::from_secs(revocation.barred_seconds);
-        let leases = registry.revoke(name, barred);
-        info!(endpoint = name, leases, "leases revoked by request");
-        Ok(Revoked { leases })
-    })
-    .await
-}
-
-async fn policy(Extension(shared): State) -> Response {
-    match shared.enforcer.lock().await.policy_text() {
-        Some(text) => Json(text).into_response(),
-        None => Failed::no_policy().into_response(),
-    }
-}
-
-async fn check(Extension(shared): State, Json(candidate): Json<Candidate>) -> Response {
-    with_interfaces(shared, move |enforcer, interfaces| {
-        Ok(enforcer.check(&candidate, &interfaces))
-    })
-    .await
-}
-
-async fn diff(Extension(shared): State, Json(candidate): Json<Candidate>) -> Response {
-    blocking(shared, move |enforcer| Ok(enforcer.difference(&candidate)?)).await
-}
-
-async fn apply(
-    ConnectInfo(peer): Caller,
-    Extension(shared): State,
-    Json(candidate): Json<Candidate>,
-) -> Response {
-    if !peer.is_root() {
-        return not_allowed("apply a policy").into_response();
-    }
-    with_interfaces(shared, move |enforcer, interfaces| {
-        let session = candidate.session.filter(|_| !candidate.force);
-        Ok(enforcer.apply(&candidate.text, &candidate.file, session, interfaces)?)
-    })
-    .await
-}
-
-async fn explain(Extension(shared): State, Json(question): Json<Question>) -> Response {
-    blocking(shared, move |enforcer| Ok(enforcer.explain(&question)?)).await
-}
-
-async fn detach(ConnectInfo(peer): Caller, Extension(shared): State) -> Response {
-    if !peer.is_root() {
-        return not_allowed("detach").into_response();
-    }
-    let end = Arc::clone(&shared.end);
-    let response = blocking(shared, |enforcer| {
-        let interfaces = enforcer.detach()?;
-        info!(?interfaces, "detached by request, ending");
-        Ok(Detached { interfaces })
-    })
-    .await;
-    if response.status() == StatusCode::OK {
-        // One waits for signals, one serves: both are told.
-        end.notify_waiters();
-    }
-    response
-}
-
-/// Runs what takes the kernel's or the CPU's time beside the other tasks.
-async fn blocking<T: serde::Serialize + Send + 'static>(
-    shared: Shared,
-    work: impl FnOnce(&mut Enforcer) -> Answer<T> + Send + 'static,
-) -> Response {
-    let mut enforcer = shared.enforcer.lock_owned().await;
-    match tokio::task::spawn_blocking(move || work(&mut enforcer)).await {
-        Ok(Ok(answer)) => Json(answer).into_response(),
-        Ok(Err(failed)) => failed.into_response(),
-        Err(error) => {
-            warn!(%error, "a request ended in a panic");
-            Failed::internal(&error.to_string()).into_response()
+        match request {
+            Request::Status => Json(self.enforcer.lock().await.status()).into_response(),
+            Request::Stats => self.blocking(|enforcer| Ok(enforcer.stats()?)).await,
+            Request::Endpoints => self.blocking(|enforcer| Ok(enforcer.endpoints()?)).await,
+            Request::Flows(query) => {
+                self.blocking(move |enforcer| Ok(enforcer.flows(&query)?))
+                    .await
+            }
+            Request::Leases => {
+                self.blocking(|enforcer| enforcer.leases().ok_or_else(Failed::no_enrolment))
+                    .await
+            }
+            Request::Revoke(revocation) => {
+                self.blocking(move |enforcer| revoke(enforcer, &revocation))
+                    .await
+            }
+            Request::Policy => match self.enforcer.lock().await.policy_text() {
+                Some(text) => Json(text).into_response(),
+                None => Failed::no_policy().into_response(),
+            },
+            Request::Check(candidate) => {
+                self.with_interfaces(move |enforcer, interfaces| {
+                    Ok(enforcer.check(&candidate, &interfaces))
+                })
+                .await
+            }
+            Request::Diff(candidate) => {
+                self.blocking(move |enforcer| Ok(enforcer.difference(&candidate)?))
+                    .await
+            }
+            Request::Apply(candidate) => self.apply(candidate).await,
+            Request::Explain(question) => {
+                self.blocking(move |enforcer| Ok(enforcer.explain(&question)?))
+                    .await
+            }
+            Request::Detach => self.detach().await,
         }
     }
 }
 
-/// Like [`blocking`], with the host's interfaces as they are now.
-async fn with_interfaces<T: serde::Serialize + Send + 'static>(
-    shared: Shared,
-    work: impl FnOnce(&mut Enforcer, Interfaces) -> Answer<T> + Send + 'static,
-) -> Response {
-    match Interfaces::read().await {
-        Ok(interfaces) => blocking(shared, |enforcer| work(enforcer, interfaces)).await,
-        Err(error) => Failed::internal(&error.to_string()).into_response(),
+/// What `peer` may not do, if `request` asks for that.
+fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
+    if peer.is_root() {
+        return None;
+    }
+    match request {
+        Request::Revoke(_) => Some("revoke leases"),
+        Request::Apply(_) => Some("apply a policy"),
+        Request::Detach => Some("detach"),
+        _ => None,
+    }
+}
+
+fn revoke(enforcer: &Enforcer, revocation: &Revocation) -> Answer<Revoked> {
+    let registry = enforcer.registry().ok_or_else(Failed::no_enrolment)?;
+    let name = &revocation.endpoint;
+    if !registry.knows(name) {
+        return Err(Failed::no_such_endpoint(name));
+    }
+    let barred = Duration::from_secs(revocation.barred_seconds);
+    let leases = registry.revoke(name, barred);
+    info!(endpoint = name, leases, "leases revoked by request");
+    Ok(Revoked { leases })
+}
+
+impl Shared {
+    async fn apply(&self, candidate: Candidate) -> Response {
+        self.with_interfaces(move |enforcer, interfaces| {
+            let session = candidate.session.filter(|_| !candidate.force);
+            Ok(enforcer.apply(&candidate.text, &candidate.file, session, interfaces)?)
+        })
+        .await
+    }
+
+    async fn detach(&self) -> Response {
+        let response = self
+            .blocking(|enforcer| {
+                let interfaces = enforcer.detach()?;
+                info!(?interfaces, "detached by request, ending");
+                Ok(Detached { interfaces })
+            })
+            .await;
+        if response.status() == StatusCode::OK {
+            // One waits for signals, one serves: both are told.
+            self.end.notify_waiters();
+        }
+        response
+    }
+
+    /// Runs what takes the kernel's or the CPU's time beside the other tasks.
+    async fn blocking<T: serde::Serialize + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Enforcer) -> Answer<T> + Send + 'static,
+    ) -> Response {
+        let mut enforcer = Arc::clone(&self.enforcer).lock_owned().await;
+        match tokio::task::spawn_blocking(move || work(&mut enforcer)).await {
+            Ok(Ok(answer)) => Json(answer).into_response(),
+            Ok(Err(failed)) => failed.into_response(),
+            Err(error) => {
+                warn!(%error, "a request ended in a panic");
+                Failed::internal(&error.to_string()).into_response()
+            }
+        }
+    }
+
+    /// Like [`blocking`](Self::blocking), with the host's interfaces as they are now.
+    async fn with_interfaces<T: serde::Serialize + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Enforcer, Interfaces) -> Answer<T> + Send + 'static,
+    ) -> Response {
+        match Interfaces::read().await {
+            Ok(interfaces) => self.blocking(|enforcer| work(enforcer, interfaces)).await,
+            Err(error) => Failed::internal(&error.to_string()).into_response(),
+        }
     }
 }

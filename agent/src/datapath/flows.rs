@@ -67,11 +67,10 @@ pub trait Places {
     fn count(&self) -> u32;
 }
 
-/// Places in memory.
+/// Places in memory, without any for leases.
 #[derive(Debug, Default)]
 pub struct InMemory {
     flows: Vec<Entry>,
-    leases: Vec<Lease>,
     limits: Vec<Limit>,
 }
 
@@ -80,8 +79,8 @@ impl Places for InMemory {
         self.flows.get(index as usize)
     }
 
-    fn lease(&self, index: u32) -> Option<&Lease> {
-        self.leases.get(index as usize)
+    fn lease(&self, _: u32) -> Option<&Lease> {
+        None
     }
 
     fn limit(&self, index: u32) -> Option<&Limit> {
@@ -156,7 +155,6 @@ impl Snapshot {
         Self {
             places: InMemory {
                 flows: (0..sets * WAYS).map(|_| Entry::default()).collect(),
-                leases: (0..lease::PLACES).map(|_| Lease::default()).collect(),
                 limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
             },
             control,

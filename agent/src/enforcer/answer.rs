@@ -11,20 +11,16 @@ use verdict::{
 
 use super::{Current, Enforcer};
 use crate::{
-    control::api::{Explanation, Question, Way},
+    control::api::{Explanation, Question},
     datapath::{
         ExplainError, Explainer, LoadError, Program,
         flows::{FlowError, Snapshot},
     },
     explain::{
-        Packet, PacketError, addresses, because, covering, endpoint, fate, parse_hex, parse_mac,
-        parse_vlan, rule, to_hex,
+        PacketError, addresses, because, covering, direction, endpoint, fate, frame, rule, to_hex,
     },
     frame::Frame,
-    policy::protocol,
 };
-
-const SOURCE_PORT: u16 = 50_000;
 
 /// Why there is no explanation.
 #[derive(Debug, Error)]
@@ -35,11 +31,6 @@ pub enum AnswerError {
     /// The question makes no packet.
     #[error(transparent)]
     Packet(#[from] PacketError),
-    /// No such protocol.
-    #[error(
-        "`{0}` is no protocol: write tcp, udp, sctp, icmp, icmpv6, another name of a protocol, or its number"
-    )]
-    Protocol(String),
     /// No such interface.
     #[error("this host has no interface `{0}`")]
     Interface(String),
@@ -74,7 +65,7 @@ impl Enforcer {
             .as_ref()
             .filter(|current| !current.image.is_empty());
         let current = current.ok_or(AnswerError::NoPolicy)?;
-        let (bytes, interface) = frame(question, current)?;
+        let (bytes, interface) = frame(question, &current.validated.policy)?;
         let ifindex = self.ifindex(interface.as_deref())?;
         let direction = direction(question);
         let frame = Frame {
@@ -145,53 +136,6 @@ impl Enforcer {
                 .attachments
                 .first()
                 .map_or(0, |attachment| attachment.ifindex)),
-        }
-    }
-}
-
-/// Which way the packet in `question` goes.
-fn direction(question: &Question) -> Direction {
-    match question {
-        Question::Packet { direction, .. } | Question::Frame { direction, .. } => {
-            (*direction).into()
-        }
-    }
-}
-
-/// The bytes of the frame in `question`, and the interface that it arrives on.
-fn frame(question: &Question, current: &Current) -> Result<(Vec<u8>, Option<String>), AnswerError> {
-    match question {
-        Question::Frame { hex, interface, .. } => Ok((parse_hex(hex)?, interface.clone())),
-        Question::Packet {
-            from,
-            to,
-            protocol: named,
-            port,
-            source_port,
-            mac,
-            vlan,
-            interface,
-            direction,
-        } => {
-            let number =
-                protocol::number(named).ok_or_else(|| AnswerError::Protocol(named.clone()))?;
-            let packet = Packet {
-                from: *from,
-                to: *to,
-                protocol: number,
-                port: *port,
-                source_port: source_port.unwrap_or(SOURCE_PORT),
-                mac: mac.as_deref().map(parse_mac).transpose()?,
-                vlan: vlan.as_deref().map(parse_vlan).transpose()?,
-            };
-            // Bindings say where an endpoint's packets come from; the host's own have none.
-            let sender = match direction {
-                Way::In => covering(&current.validated.policy, *from),
-                Way::Out => None,
-            };
-            let binding = sender.map(|found| &found.endpoint.binding);
-            let bound = binding.and_then(|binding| binding.interface.clone());
-            Ok((packet.frame(binding)?, interface.clone().or(bound)))
         }
     }
 }

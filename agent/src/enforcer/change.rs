@@ -116,6 +116,7 @@ impl Enforcer {
                 &compiled.image,
                 &compiled.numbers,
                 &compiled.facts,
+                self.registry.as_deref(),
             )?;
         }
         let compile_ms = clock.lap_ms();

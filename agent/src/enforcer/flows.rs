@@ -43,7 +43,7 @@ fn states() -> String {
 }
 
 /// A query that has been read.
-struct Filter<'a> {
+pub struct Filter<'a> {
     query: &'a FlowQuery,
     protocol: Option<u8>,
     state: Option<State>,
@@ -51,7 +51,8 @@ struct Filter<'a> {
 }
 
 impl<'a> Filter<'a> {
-    fn read(query: &'a FlowQuery) -> Result<Self, FlowQueryError> {
+    /// Reads `query`.
+    pub fn read(query: &'a FlowQuery) -> Result<Self, FlowQueryError> {
         let protocol = query.protocol.as_ref().map(|named| {
             protocol::number(named).ok_or_else(|| FlowQueryError::Protocol(named.clone()))
         });

@@ -16,7 +16,7 @@ mod start;
 
 pub use answer::AnswerError;
 pub use change::ApplyError;
-pub use flows::FlowQueryError;
+pub use flows::{Filter, FlowQueryError};
 pub use host::host_facts;
 pub use start::StartError;
 

@@ -4,7 +4,11 @@
 //! for a while, and the operator would be locked out when it ends.
 
 use verdict::{
-    counters::Direction, inbound, layout::FlowControl, reason::Verdict, transport::IpProtocol,
+    counters::Direction,
+    inbound,
+    layout::FlowControl,
+    reason::{Reason, Verdict},
+    transport::IpProtocol,
 };
 
 use super::ApplyError;
@@ -14,16 +18,19 @@ use crate::{
     explain::{self, Packet, covering},
     frame::Frame,
     image::{Facts, Image, Numbers},
-    policy::Policy,
+    leases::Registry,
+    policy::{Authenticate, Policy},
 };
 
-/// Refuses a policy whose `image` would drop the packets of `session`.
+/// Refuses a policy whose `image` would drop the packets of `session`. Of leases it takes those of
+/// `registry` for granted: who has proven an identity can prove it again.
 pub fn check(
     session: Session,
     policy: &Policy,
     image: &Image,
     numbers: &Numbers,
     facts: &Facts,
+    registry: Option<&Registry>,
 ) -> Result<(), ApplyError> {
     let packet = Packet {
         from: session.peer.ip().to_canonical(),
@@ -35,7 +42,8 @@ pub fn check(
         vlan: None,
     };
     // Mixed families are no connection.
-    let binding = covering(policy, packet.from).map(|found| &found.endpoint.binding);
+    let found = covering(policy, packet.from);
+    let binding = found.as_ref().map(|found| &found.endpoint.binding);
     let Ok(bytes) = packet.frame(binding) else {
         return Ok(());
     };
@@ -52,7 +60,13 @@ pub fn check(
     };
     let flows = Snapshot::empty(1, FlowControl::default(), 0);
     let outcome = inbound::judge(&frame, image, &flows.by(image));
-    if outcome.verdict() == Verdict::Pass {
+    let proven = || match found.as_ref().map(|found| &found.endpoint.authenticate) {
+        Some(Authenticate::Certificate { identity, .. }) => {
+            registry.is_some_and(|registry| registry.holds(identity, packet.from))
+        }
+        _ => false,
+    };
+    if outcome.verdict() == Verdict::Pass || (outcome.reason() == Reason::NoLease && proven()) {
         return Ok(());
     }
     Err(ApplyError::CutsSession {

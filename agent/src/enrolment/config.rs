@@ -2,9 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use quinn::{IdleTimeout, TransportConfig, VarInt};
+use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 
-use super::{server::ServerError, trust::Files};
+use super::{
+    server::ServerError,
+    sockets,
+    trust::{Files, Trust},
+};
 
 /// Time for a handshake and the messages after it. Longer ones are dropped.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -46,6 +50,13 @@ impl Config {
             max_handshakes: 256,
             max_handshakes_per_source: 64,
         }
+    }
+
+    /// What QUIC is told before anybody has said who they are, for whoever brings datagrams to it
+    /// otherwise than over a socket.
+    pub fn quic(&self) -> Result<(EndpointConfig, ServerConfig), ServerError> {
+        let trust = Trust::read(&self.files)?;
+        sockets::settings(&trust, &self.transport()?)
     }
 
     /// What QUIC is told: small buffers, one stream, no datagrams.

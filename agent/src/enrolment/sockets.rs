@@ -38,6 +38,17 @@ pub(super) fn endpoint(
     trust: &Trust,
     transport: &Arc<TransportConfig>,
 ) -> Result<Endpoint, ServerError> {
+    let (settings, config) = settings(trust, transport)?;
+    socket.set_nonblocking(true).map_err(ServerError::Socket)?;
+    Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime))
+        .map_err(ServerError::Socket)
+}
+
+/// What QUIC is told before anybody has said who they are.
+pub(super) fn settings(
+    trust: &Trust,
+    transport: &Arc<TransportConfig>,
+) -> Result<(EndpointConfig, quinn::ServerConfig), ServerError> {
     let (quic, _) = trust.handshake().map_err(ServerError::Tls)?;
     let mut config = configured(quic, transport);
     config
@@ -46,9 +57,7 @@ pub(super) fn endpoint(
         .incoming_buffer_size_total(WAITING_BYTES);
     let mut settings = lasting(trust.seed());
     settings.supported_versions(vec![1]);
-    socket.set_nonblocking(true).map_err(ServerError::Socket)?;
-    Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime))
-        .map_err(ServerError::Socket)
+    Ok((settings, config))
 }
 
 /// Keys that are the same after a crash: the new agent can tell endpoints that their sessions are

@@ -90,7 +90,7 @@ pub enum WireError {
     Stream(io::Error),
 }
 
-/// Writes `message` with its length before it, four bytes in network order.
+/// Writes `message` as a [`frame`].
 pub async fn write(stream: &mut SendStream, message: &impl Serialize) -> Result<(), WireError> {
     let frame = frame(message)?;
     match stream.write_all(&frame).await {
@@ -104,13 +104,23 @@ pub async fn write(stream: &mut SendStream, message: &impl Serialize) -> Result<
 pub async fn read<T: DeserializeOwned>(stream: &mut RecvStream) -> Result<T, WireError> {
     let mut length = [0; 4];
     exactly(stream, &mut length).await?;
+    let mut text = vec![0; announced(length)?];
+    exactly(stream, &mut text).await?;
+    understood(&text)
+}
+
+/// Length of the message that comes behind these bytes.
+pub fn announced(length: [u8; 4]) -> Result<usize, WireError> {
     let length = u32::from_be_bytes(length) as usize;
     if length > LIMIT {
         return Err(WireError::TooLong(length));
     }
-    let mut text = vec![0; length];
-    exactly(stream, &mut text).await?;
-    serde_json::from_slice(&text).map_err(WireError::Unintelligible)
+    Ok(length)
+}
+
+/// The message that `text` is.
+pub fn understood<T: DeserializeOwned>(text: &[u8]) -> Result<T, WireError> {
+    serde_json::from_slice(text).map_err(WireError::Unintelligible)
 }
 
 async fn exactly(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), WireError> {
@@ -128,7 +138,8 @@ async fn exactly(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), WireE
         })
 }
 
-fn frame(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
+/// `message` with its length before it, four bytes in network order.
+pub fn frame(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
     let text = serde_json::to_vec(message).map_err(WireError::Unintelligible)?;
     if text.len() > LIMIT {
         return Err(WireError::TooLong(text.len()));

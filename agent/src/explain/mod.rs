@@ -3,13 +3,16 @@
 //! The verdict itself is not computed here but by the verdict crate, on the image in memory, and
 //! by the program in the kernel.
 
+pub mod capture;
 mod packet;
+mod question;
 mod reasons;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 pub use packet::{Packet, PacketError, addresses, parse_hex, parse_mac, parse_vlan, to_hex};
+pub use question::{direction, frame};
 pub use reasons::because;
 use verdict::reason::{Outcome, Verdict};
 

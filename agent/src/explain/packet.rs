@@ -29,6 +29,11 @@ pub enum PacketError {
         /// Destination.
         to: IpAddr,
     },
+    /// No such protocol.
+    #[error(
+        "`{0}` is no protocol: write tcp, udp, sctp, icmp, icmpv6, another name of a protocol, or its number"
+    )]
+    Protocol(String),
     /// A protocol with ports needs one.
     #[error("protocol {0} has ports: give the destination port")]
     NoPort(u8),

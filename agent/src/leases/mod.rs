@@ -8,6 +8,7 @@ mod state;
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -134,6 +135,15 @@ impl Registry {
             .peers
             .values()
             .any(|peer| peer.endpoint == endpoint)
+    }
+
+    /// Whether a session has proven `identity` from `address`.
+    #[must_use]
+    pub fn holds(&self, identity: &Identity, address: IpAddr) -> bool {
+        self.state()
+            .held
+            .values()
+            .any(|held| held.peer.identity == *identity && held.holder.address == address)
     }
 
     /// The leases in force, and what was refused.

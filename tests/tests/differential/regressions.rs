@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use harness::kernel::{Judges, facts};
 use verdict::reason::Reason;
 
-use crate::policies;
+use harness::differential::policies;
 
 /// Name, frame in hexadecimal, and what becomes of it under the small policy.
 const FRAMES: [(&str, &str, Reason); 3] = [

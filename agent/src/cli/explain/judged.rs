@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, io::Write, path::Path};
 
-use manoward::control::{
-    api::{Explanation, Fate, Question, Way},
-    client::{Client, ClientError},
+use manoward::{
+    control::{
+        api::{Explanation, Fate, Question, Way},
+        client::{Client, ClientError},
+    },
+    explain::capture::{Capture, Captured},
 };
 use serde::Serialize;
 
-use super::{
-    capture::{Capture, Captured},
-    packet, show,
-};
+use super::{packet, show};
 use crate::cli::{
     Context, Exit,
     output::{self, Format},
@@ -49,12 +49,10 @@ pub async fn run(
     direction: Way,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let mut capture = Capture::open(file)?;
+    let capture = Capture::open(file)?;
     let mut summary = Summary::default();
     let width = output::width();
-    let mut number = 0;
-    while let Some(captured) = capture.next() {
-        number += 1;
+    for (number, captured) in (1..).zip(capture) {
         let line = match captured? {
             Captured::OtherLink(link) => Line {
                 number,

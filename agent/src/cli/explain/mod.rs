@@ -1,6 +1,5 @@
 //! `manoward explain`
 
-mod capture;
 mod judged;
 mod packet;
 mod show;

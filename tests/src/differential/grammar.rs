@@ -1,12 +1,12 @@
 //! Frames as stacks of headers, with whatever each of them may hold.
 
-use harness::packet::{
+use crate::packet::{
     Arp, Ethernet, Extension, Fragment, Icmp, Icmpv6, Ipv4, Ipv6, Packet, Sctp, Tcp, Udp, Vlan,
 };
 use manoward::policy::{Policy, Transport};
 
-use crate::mutation;
-use crate::words::Words;
+use super::mutation;
+use super::words::Words;
 
 /// A generator of frames for a policy.
 pub struct Grammar {
@@ -22,6 +22,7 @@ enum Family {
 
 impl Grammar {
     /// A generator that always yields the same frames for the same policy and seed.
+    #[must_use]
     pub fn new(policy: &Policy, seed: u64) -> Self {
         Self {
             words: Words::of(policy, seed),

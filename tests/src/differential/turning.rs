@@ -2,6 +2,7 @@
 
 /// The frame with the addresses of its IP header and the ports behind it exchanged; as it is where
 /// there is no such header.
+#[must_use]
 pub fn turned(frame: &[u8]) -> Vec<u8> {
     let mut turned = frame.to_vec();
     let _ = turn(&mut turned);

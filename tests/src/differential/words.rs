@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::kernel::{BROADCAST, facts};
+use crate::station::{GUEST, INTRUDER, Mac, VIM};
 use fastrand::Rng;
-use harness::kernel::{BROADCAST, facts};
-use harness::station::{GUEST, INTRUDER, Mac, VIM};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use manoward::policy::{Policy, Protect, ServiceMatch, Transport, Vlan};
 

@@ -50,31 +50,46 @@ pub enum CaptureError {
 /// What a capture holds next.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Captured {
-    /// An Ethernet frame; `whole` says that the capture has all of it.
-    Frame { bytes: Vec<u8>, whole: bool },
+    /// An Ethernet frame.
+    Frame {
+        /// From the destination MAC address on.
+        bytes: Vec<u8>,
+        /// Whether the capture has all of it.
+        whole: bool,
+    },
     /// A packet of another link type.
     OtherLink(DataLink),
 }
 
 /// A capture file.
-pub struct Capture {
+pub struct Capture<R: BufRead = BufReader<File>> {
     path: PathBuf,
-    reader: Reader,
+    reader: Reader<R>,
 }
 
-enum Reader {
-    Pcap(PcapReader<BufReader<File>>),
-    PcapNg(PcapNgReader<BufReader<File>>),
+enum Reader<R: BufRead> {
+    Pcap(PcapReader<R>),
+    PcapNg(PcapNgReader<R>),
 }
 
 impl Capture {
     /// Opens a file of either format.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let file = File::open(path).map_err(|source| CaptureError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::read(BufReader::new(file), path)
+    }
+}
+
+impl<R: BufRead> Capture<R> {
+    /// Reads a capture of either format; `path` names it in errors.
+    pub fn read(mut file: R, path: &Path) -> Result<Self, CaptureError> {
         let read = |source| CaptureError::Read {
             path: path.to_owned(),
             source,
         };
-        let mut file = BufReader::new(File::open(path).map_err(read)?);
         let is_pcapng = file.fill_buf().map_err(read)?.starts_with(&PCAPNG);
         let reader = if is_pcapng {
             PcapNgReader::new(file).map(Reader::PcapNg)
@@ -95,9 +110,12 @@ impl Capture {
             _ => Ok(capture),
         }
     }
+}
 
-    /// The next frame; `None` at the end.
-    pub fn next(&mut self) -> Option<Result<Captured, CaptureError>> {
+impl<R: BufRead> Iterator for Capture<R> {
+    type Item = Result<Captured, CaptureError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         let path = &self.path;
         let next = match &mut self.reader {
             Reader::Pcap(pcap) => pcap
@@ -110,7 +128,7 @@ impl Capture {
 }
 
 /// The next packet among the blocks of a pcapng file.
-fn next_block(pcapng: &mut PcapNgReader<BufReader<File>>) -> Option<Result<Captured, PcapError>> {
+fn next_block<R: BufRead>(pcapng: &mut PcapNgReader<R>) -> Option<Result<Captured, PcapError>> {
     loop {
         let (interface, bytes, length) = match pcapng.next_block()? {
             Err(error) => return Some(Err(error)),
@@ -156,4 +174,4 @@ fn damaged(path: &Path, source: PcapError) -> CaptureError {
 }
 
 #[cfg(test)]
-pub mod tests;
+mod tests;

@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::kernel::read;
 use anyhow::{Context, Result};
-use harness::kernel::read;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use manoward::policy::Policy;
 
@@ -75,6 +75,37 @@ reference_points:
   Nf-Vi: { from: [vim], services: [ssh, relay, tunnel] }
   operations: { from: [bastion], services: [ssh, telemetry] }
   out: { to: [guest, vim], services: [names, web, ping] }
+"#;
+    policy("enforce", &format!("{text}{SERVICES}"))
+}
+
+/// Endpoints that have to prove who they are, with and without bindings, beside one that has not.
+pub fn proven() -> Result<Policy> {
+    let text = r#"
+endpoints:
+  vim: { role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"], authenticate: certificate,
+         identity: "spiffe://operator.example/vim/1" }
+  tagged: { role: vim, addresses: [192.0.2.11, "2001:db8:0:17::11"], authenticate: certificate,
+            identity: vim.operator.example, mac: "52:54:00:aa:bb:01", vlan: 42 }
+  bastion: { role: bastion, addresses: [198.51.100.0/28, "2001:db8:0:51::/120"] }
+reference_points:
+  Nf-Vi: { from: [vim], services: [ssh, relay, tunnel] }
+  operations: { from: [bastion], services: [ssh, telemetry] }
+  out: { to: [vim, bastion], services: [names, web, ping] }
+"#;
+    policy("enforce", &format!("{text}{SERVICES}"))
+}
+
+/// The host may connect to anyone.
+pub fn open() -> Result<Policy> {
+    let text = r#"
+outbound: any
+endpoints:
+  vim: { role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"] }
+  bastion: { role: bastion, addresses: [198.51.100.0/28], mac: "52:54:00:aa:bb:01" }
+reference_points:
+  Nf-Vi: { from: [vim], services: [ssh, relay, ping] }
+  out: { to: [bastion], services: [names] }
 "#;
     policy("enforce", &format!("{text}{SERVICES}"))
 }

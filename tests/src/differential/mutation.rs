@@ -1,7 +1,7 @@
 //! Damage: what the grammar would never write.
 
+use crate::kernel::LENGTHS;
 use fastrand::Rng;
-use harness::kernel::LENGTHS;
 
 /// Damages about half of the frames: bits and bytes changed, cut off anywhere, or padded. A program
 /// can be run on what remains.

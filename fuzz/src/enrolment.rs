@@ -1,0 +1,103 @@
+//! What reaches the agent's enrolment port before anybody has proven who they are, and what is read
+//! of certificates and revocation lists.
+//!
+//! The first byte says how the others are read.
+
+mod initial;
+mod server;
+
+use std::{cell::RefCell, fs, path::Path};
+
+use manoward::enrolment::{
+    Certificate, Identity, pki,
+    wire::{self, Answer, Hello, WireError},
+};
+use rustls_pki_types::CertificateDer;
+use serde::{Serialize, de::DeserializeOwned};
+use tempfile::TempDir;
+
+/// Reads `data` as what its first byte says.
+pub fn run(data: &[u8]) {
+    let Some((kind, data)) = data.split_first() else {
+        return;
+    };
+    match kind % 8 {
+        0 => server::datagrams(data),
+        1 => server::initials(data),
+        2 => message::<Hello>(data),
+        3 => message::<Answer>(data),
+        4 => certificate(data),
+        5 => file(data, |path| drop(pki::revocation_lists(path))),
+        6 => file(data, |path| drop(pki::roots(path))),
+        _ => identity(data),
+    }
+}
+
+/// A message: four bytes of length, and JSON. What is understood can be said again.
+fn message<T>(data: &[u8])
+where
+    T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug,
+{
+    let Some((&length, text)) = data.split_first_chunk() else {
+        return;
+    };
+    let Ok(length) = wire::announced(length) else {
+        return;
+    };
+    assert!(length <= wire::LIMIT);
+    let Ok(message) = wire::understood::<T>(&text[..text.len().min(length)]) else {
+        return;
+    };
+    match wire::frame(&message) {
+        Ok(frame) => {
+            let again = wire::understood::<T>(&frame[4..]);
+            assert!(again.is_ok_and(|again| again == message), "{message:?}");
+        }
+        // Escapes may be longer than what they stand for.
+        Err(error) => assert!(matches!(error, WireError::TooLong(_)), "{error}"),
+    }
+}
+
+/// A certificate as a peer shows it. Its identities are in canonical form.
+fn certificate(data: &[u8]) {
+    let Ok(read) = Certificate::read(&CertificateDer::from(data)) else {
+        return;
+    };
+    for identity in &read.identities {
+        let text = identity.as_str();
+        let again = match identity {
+            Identity::Uri(_) => Identity::uri(text),
+            Identity::Dns(_) => Identity::dns(text),
+        };
+        assert_eq!(again.as_ref(), Some(identity));
+    }
+    let _ = format!("{read:?}");
+    let _ = wire::shortened(&read.facts.subject);
+}
+
+/// An identity as a policy has it.
+fn identity(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Some(identity) = Identity::parse(text) {
+        let again = Identity::parse(identity.as_str());
+        assert_eq!(again, Some(identity));
+    }
+    let shortened = wire::shortened(text);
+    assert!(!shortened.chars().any(char::is_control));
+}
+
+/// A file with `data` in it.
+fn file(data: &[u8], read: impl FnOnce(&Path)) {
+    thread_local! {
+        static DIRECTORY: RefCell<Option<TempDir>> = const { RefCell::new(None) };
+    }
+    DIRECTORY.with_borrow_mut(|directory| {
+        let directory = directory
+            .get_or_insert_with(|| tempfile::tempdir().expect("there is room for a directory"));
+        let path = directory.path().join("file.pem");
+        fs::write(&path, data).expect("there is room for a file");
+        read(&path);
+    });
+}

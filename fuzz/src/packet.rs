@@ -1,0 +1,163 @@
+//! The decision about frames, in both directions.
+//!
+//! The first byte chooses the policy and says whether its endpoints have proven who they are and
+//! whether connections are taken over; the second chooses the interface and the tag that the hook
+//! reports. Frames follow, each behind two bytes in network order: the highest bit says that it goes
+//! out, the next three how much time passes before it, and the others how long it is.
+
+mod oracle;
+mod table;
+
+use std::sync::OnceLock;
+
+use harness::{
+    differential::policies,
+    kernel::{ARRIVAL, ELSEWHERE, facts},
+};
+use manoward::{
+    frame::Frame,
+    image::{Image, Numbers, compile},
+    policy::{Authenticate, Policy},
+};
+use verdict::{
+    counters::RULES,
+    ethernet,
+    flow::entry::ticks,
+    inbound,
+    lease::Origin,
+    outbound,
+    reason::{Outcome, Verdict},
+    shortcut,
+};
+
+use table::Table;
+
+/// Frames that are judged one after another.
+const FRAMES: usize = 12;
+/// Seconds that may pass before a frame.
+const PAUSES: [u32; 8] = [0, 0, 0, 1, 20, 60, 600, 86_400];
+/// Tags that the hook may report.
+const TAGS: [Option<u16>; 4] = [None, Some(0), Some(42), Some(0xe064)];
+
+/// A policy, compiled.
+struct Ruled {
+    policy: Policy,
+    numbers: Numbers,
+    image: Image,
+}
+
+fn policies() -> &'static [Ruled] {
+    static POLICIES: OnceLock<Vec<Ruled>> = OnceLock::new();
+    POLICIES.get_or_init(|| {
+        let all = [
+            policies::small(),
+            policies::audited(),
+            policies::bound(),
+            policies::proven(),
+            policies::open(),
+        ];
+        all.map(|policy| ruled(policy.expect("policies of tests have no mistakes")))
+            .into()
+    })
+}
+
+fn ruled(policy: Policy) -> Ruled {
+    let numbers = Numbers::default().carried_to(&policy);
+    let numbers = numbers.expect("there are numbers for few names");
+    let image = compile(&policy, &facts(), &numbers);
+    let image = image.expect("policies of tests can be compiled");
+    Ruled {
+        policy,
+        numbers,
+        image,
+    }
+}
+
+/// Judges the frames in `data`.
+pub fn run(data: &[u8]) {
+    for_each(data, |_| {});
+}
+
+/// Judges the frames in `data` and shows every outcome.
+pub fn for_each(data: &[u8], mut see: impl FnMut(Outcome)) {
+    let Some((&[choice, place], mut rest)) = data.split_first_chunk() else {
+        return;
+    };
+    let ruled = &policies()[usize::from(choice & 7) % policies().len()];
+    let ifindex = if place & 1 == 0 { ARRIVAL } else { ELSEWHERE };
+    let vlan = TAGS[usize::from(place >> 1 & 3)];
+    let adopting = choice & 8 != 0;
+    let mut quick = Table::new(&ruled.image, adopting);
+    let mut slow = Table::new(&ruled.image, adopting);
+    let mut proven = choice & 16 == 0;
+    for _ in 0..FRAMES {
+        let Some((head, behind)) = rest.split_first_chunk() else {
+            return;
+        };
+        let head = u16::from_be_bytes(*head);
+        let (bytes, behind) = behind.split_at(behind.len().min(usize::from(head & 0xfff)));
+        rest = behind;
+        let frame = Frame {
+            bytes,
+            ifindex,
+            vlan,
+        };
+        let pause = ticks(PAUSES[usize::from(head >> 12 & 7)]);
+        if !proven {
+            proven = prove(ruled, &frame, &mut [&mut quick, &mut slow]);
+        }
+        for table in [&mut quick, &mut slow] {
+            table.now = table.now.wrapping_add(pause);
+        }
+        let inward = head & 0x8000 == 0;
+        see(judge(ruled, &frame, inward, &quick, &slow));
+    }
+}
+
+/// Gives leases to who has to prove who it is, at the place that `frame` comes from; `false` if it
+/// comes from none.
+fn prove(ruled: &Ruled, frame: &Frame<'_>, tables: &mut [&mut Table<'_>]) -> bool {
+    let Ok(parsed) = ethernet::parse(frame) else {
+        return false;
+    };
+    let origin = Origin::of(frame, &parsed);
+    for (name, endpoint) in &ruled.policy.endpoints {
+        if endpoint.authenticate == Authenticate::Address {
+            continue;
+        }
+        for prefix in &endpoint.addresses {
+            for table in &mut *tables {
+                table.grant(prefix.addr(), ruled.numbers.endpoints[name], origin);
+            }
+        }
+    }
+    true
+}
+
+/// The outcome for `frame`, to which the shortcut comes too.
+fn judge(
+    ruled: &Ruled,
+    frame: &Frame<'_>,
+    inward: bool,
+    quick: &Table<'_>,
+    slow: &Table<'_>,
+) -> Outcome {
+    let image = &ruled.image;
+    let (short, outcome) = if inward {
+        let short = shortcut::inbound(frame, image, quick);
+        let long = |table| inbound::judge(frame, image, table);
+        (short.unwrap_or_else(|| long(quick)), long(slow))
+    } else {
+        let short = shortcut::outbound(frame, image, quick);
+        let long = |table| outbound::judge(frame, image, table);
+        (short.unwrap_or_else(|| long(quick)), long(slow))
+    };
+    assert_eq!(short, outcome, "the shortcut against the whole decision");
+    assert_eq!(quick.flows(), slow.flows(), "flows after the shortcut");
+    assert_eq!(Outcome::from_word(outcome.0), Some(outcome));
+    assert!(u32::from(outcome.rule()) < RULES);
+    if outcome.verdict() == Verdict::Pass && !outcome.audited() {
+        oracle::passed(&ruled.policy, frame, inward, outcome);
+    }
+    outcome
+}

@@ -1,0 +1,180 @@
+//! What may pass, by a second opinion: another parser's view of the frame, and the policy as it was
+//! written instead of the image.
+
+use std::net::IpAddr;
+
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket};
+use harness::kernel::facts;
+use manoward::{
+    explain::{covering, to_hex},
+    frame::Frame,
+    policy::{Direction, Policy, Protect},
+};
+use verdict::reason::{Outcome, Reason};
+
+/// What a frame carries.
+struct Datagram {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    /// Destination port; 0 of protocols without ports.
+    port: u16,
+}
+
+/// Checks that a frame which passed without being audited had a reason to.
+pub fn passed(policy: &Policy, frame: &Frame<'_>, inward: bool, outcome: Outcome) {
+    // A frame that ends within the options of its IPv4 header is no packet to the network stack
+    // either, which drops it if the decision does not.
+    let Some(datagram) = read(frame.bytes) else {
+        return;
+    };
+    let ours = if inward {
+        datagram.destination
+    } else {
+        datagram.source
+    };
+    if protects(policy, ours) {
+        let reasons: &[Reason] = if inward { &INWARD } else { &OUTWARD };
+        assert!(
+            reasons.contains(&outcome.reason()),
+            "{outcome:?} at a protected address: {} {:?}",
+            to_hex(frame.bytes),
+            frame.vlan
+        );
+    }
+    if UNFOLLOWED.contains(&datagram.protocol) {
+        return;
+    }
+    match outcome.reason() {
+        Reason::Permitted => {
+            let asks = (datagram.source, datagram.protocol, datagram.port);
+            assert!(
+                allows(policy, Direction::Inbound, asks),
+                "{outcome:?} for {asks:?}: {}",
+                to_hex(frame.bytes)
+            );
+            bound(policy, frame, datagram.source);
+        }
+        // Groups are nobody's addresses; what may be asked of somebody may be asked of them.
+        Reason::Outbound if outcome.rule() != 0 && outcome.endpoint() != 0 => {
+            let asks = (datagram.destination, datagram.protocol, datagram.port);
+            assert!(
+                allows(policy, Direction::Outbound, asks),
+                "{outcome:?} for {asks:?}: {}",
+                to_hex(frame.bytes)
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Extension headers (RFC 8200, section 4.1). The other parser does not follow options that are not
+/// the first header; nor does Linux, which refuses such a packet.
+const UNFOLLOWED: [u8; 4] = [0, 43, 44, 60];
+
+/// Why packets to a protected address pass.
+const INWARD: [Reason; 6] = [
+    Reason::Permitted,
+    Reason::Established,
+    Reason::Fragment,
+    Reason::NeighbourDiscovery,
+    Reason::GroupMembership,
+    Reason::IcmpError,
+];
+
+/// Why packets from a protected address pass.
+const OUTWARD: [Reason; 6] = [
+    Reason::Reply,
+    Reason::Outbound,
+    Reason::Fragment,
+    Reason::NeighbourDiscovery,
+    Reason::GroupMembership,
+    Reason::IcmpError,
+];
+
+fn protects(policy: &Policy, address: IpAddr) -> bool {
+    policy.protect.iter().any(|protect| match protect {
+        Protect::Address(protected) => *protected == address,
+        Protect::InterfaceAddresses => facts().addresses.contains(&address),
+    })
+}
+
+/// Whether a reference point lets the owner of an address use, or offer, a protocol and port.
+fn allows(policy: &Policy, direction: Direction, asks: (IpAddr, u8, u16)) -> bool {
+    let (peer, protocol, port) = asks;
+    let Some(found) = covering(policy, peer) else {
+        return false;
+    };
+    let points = policy.reference_points.iter();
+    points
+        .filter(|point| point.direction == direction)
+        .filter(|point| point.roles.contains(&found.endpoint.role))
+        .flat_map(|point| &point.services)
+        .flat_map(|service| &policy.services[service].matches)
+        .any(|matched| {
+            let (number, first, last) = matched.range();
+            number == protocol && (first..=last).contains(&port)
+        })
+}
+
+/// Checks that `frame` comes from where the owner of `source` is bound to.
+fn bound(policy: &Policy, frame: &Frame<'_>, source: IpAddr) {
+    let binding = covering(policy, source).map(|found| &found.endpoint.binding);
+    let Some(binding) = binding else {
+        return;
+    };
+    if let Some(mac) = binding.mac {
+        assert_eq!(frame.bytes.get(6..12), Some(&mac[..]), "MAC address");
+    }
+    if let Some(name) = &binding.interface {
+        assert!(facts().arrivals[name].contains(&frame.ifindex), "{name}");
+    }
+}
+
+/// What another parser reads from `frame`.
+fn read(frame: &[u8]) -> Option<Datagram> {
+    let mut at = 12;
+    while let Some([0x81, 0x00] | [0x88, 0xa8]) = frame.get(at..at + 2) {
+        at += 4;
+    }
+    let ether_type = u16::from_be_bytes(*frame.get(at..)?.first_chunk()?);
+    // Linux takes no other tags away, but the other parser does.
+    if !matches!(EtherType(ether_type), EtherType::IPV4 | EtherType::IPV6) {
+        return None;
+    }
+    let payload = frame.get(at + 2..)?;
+    let parsed = LaxSlicedPacket::from_ether_type(EtherType(ether_type), payload);
+    let net = parsed.net?;
+    let (source, destination) = match &net {
+        LaxNetSlice::Ipv4(v4) => (
+            v4.header().source_addr().into(),
+            v4.header().destination_addr().into(),
+        ),
+        LaxNetSlice::Ipv6(v6) => (
+            v6.header().source_addr().into(),
+            v6.header().destination_addr().into(),
+        ),
+        LaxNetSlice::Arp(_) => return None,
+    };
+    // Authentication headers, which the other parser skips in IPv4, are what the policy calls a
+    // protocol.
+    let (protocol, payload) = if let LaxNetSlice::Ipv4(v4) = &net {
+        let length = usize::from(v4.header().ihl()) * 4;
+        (v4.header().protocol().0, payload.get(length..)?)
+    } else {
+        let inner = net.ip_payload_ref()?;
+        (inner.ip_number.0, inner.payload)
+    };
+    let port = match payload.first_chunk() {
+        Some(&[_, _, high, low]) if matches!(protocol, 6 | 17 | 132) => {
+            u16::from_be_bytes([high, low])
+        }
+        _ => 0,
+    };
+    Some(Datagram {
+        source,
+        destination,
+        protocol,
+        port,
+    })
+}

@@ -1,0 +1,156 @@
+//! Compares host and kernel about frames until a time or a number is reached, and tells which
+//! reasons that led to. `cargo xtask fuzz --target differential` runs it.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use harness::differential::{Comparison, policies};
+use manoward::policy::Policy;
+use serde::Serialize;
+use verdict::reason::Reason;
+
+/// Time between two lines about the progress.
+const REPORT: Duration = Duration::from_secs(10);
+/// Time between two looks at whether all is done.
+const MOMENT: Duration = Duration::from_millis(100);
+
+#[derive(Parser)]
+struct Args {
+    /// Decides which frames are compared.
+    #[arg(long)]
+    seed: u64,
+
+    /// Ends after this time.
+    #[arg(long)]
+    seconds: Option<u64>,
+
+    /// Ends after so many frames, shared by all policies.
+    #[arg(long, required_unless_present = "seconds")]
+    frames: Option<u64>,
+}
+
+/// When to end.
+#[derive(Clone, Copy)]
+struct Limit {
+    deadline: Option<Instant>,
+    frames: u64,
+}
+
+/// What all threads share.
+#[derive(Default)]
+struct Progress {
+    frames: AtomicU64,
+    /// One has found a disagreement, or cannot go on.
+    failed: AtomicBool,
+    done: AtomicU64,
+}
+
+/// What a run came to; the last line of the output, as JSON.
+#[derive(Serialize)]
+struct Summary {
+    seed: u64,
+    frames: u64,
+    seconds: u64,
+    /// How often each reason was given.
+    reasons: BTreeMap<&'static str, u64>,
+    unreached: Vec<&'static str>,
+    failures: Vec<String>,
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let under = [
+        ("small", policies::small()?),
+        ("audited", policies::audited()?),
+        ("bound", policies::bound()?),
+        ("large", policies::large()?),
+    ];
+    let started = Instant::now();
+    let limit = Limit {
+        deadline: args.seconds.map(|s| started + Duration::from_secs(s)),
+        frames: args
+            .frames
+            .map_or(u64::MAX, |frames| frames.div_ceil(under.len() as u64)),
+    };
+    let progress = Progress::default();
+    let results = thread::scope(|scope| {
+        let threads = under.each_ref().map(|(name, policy)| {
+            let progress = &progress;
+            scope.spawn(move || compare(name, policy, args.seed, limit, progress))
+        });
+        report(&progress, under.len() as u64);
+        threads.map(|thread| thread.join().expect("a comparison does not panic"))
+    });
+    let mut summary = Summary {
+        seed: args.seed,
+        frames: progress.frames.load(Ordering::Relaxed),
+        seconds: started.elapsed().as_secs(),
+        reasons: BTreeMap::new(),
+        unreached: Vec::new(),
+        failures: Vec::new(),
+    };
+    for result in results {
+        match result {
+            Ok(reasons) => {
+                for (reason, count) in reasons {
+                    *summary.reasons.entry(reason).or_default() += count;
+                }
+            }
+            Err(error) => summary.failures.push(format!("{error:#}")),
+        }
+    }
+    let unreached = Reason::ALL.iter().map(|reason| reason.name());
+    summary.unreached = unreached
+        .filter(|reason| !summary.reasons.contains_key(reason))
+        .collect();
+    println!("{}", serde_json::to_string(&summary)?);
+    Ok(if summary.failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Compares until a limit is reached, or somebody fails.
+fn compare(
+    name: &str,
+    policy: &Policy,
+    seed: u64,
+    limit: Limit,
+    progress: &Progress,
+) -> Result<BTreeMap<&'static str, u64>> {
+    let run = || {
+        let mut comparison = Comparison::new(policy, seed)?;
+        while comparison.frames() < limit.frames
+            && limit.deadline.is_none_or(|end| Instant::now() < end)
+            && !progress.failed.load(Ordering::Relaxed)
+        {
+            comparison.frame()?;
+            progress.frames.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(comparison.reasons().clone())
+    };
+    let result: Result<_> = run();
+    if result.is_err() {
+        progress.failed.store(true, Ordering::Relaxed);
+    }
+    progress.done.fetch_add(1, Ordering::Relaxed);
+    result.with_context(|| format!("under the policy `{name}`"))
+}
+
+/// Tells how far it has come until all are done.
+fn report(progress: &Progress, threads: u64) {
+    let mut told = Instant::now();
+    while progress.done.load(Ordering::Relaxed) < threads {
+        thread::sleep(MOMENT);
+        if told.elapsed() >= REPORT {
+            told = Instant::now();
+            eprintln!("{} frames", progress.frames.load(Ordering::Relaxed));
+        }
+    }
+}

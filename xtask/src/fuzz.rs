@@ -1,0 +1,128 @@
+//! `cargo xtask fuzz`: looks for bytes that break what is read from others.
+//!
+//! libFuzzer drives the targets of the crate `fuzz`, with `AddressSanitizer` watching and memory
+//! limited; the target `differential` compares host and kernel about generated frames.
+
+mod differential;
+mod libfuzzer;
+mod report;
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+
+use crate::setup::{self, Part};
+use crate::{build, process};
+use report::Row;
+
+/// Looks for bytes that break what is read from others.
+#[derive(Parser)]
+pub struct Args {
+    /// Time for all targets together.
+    #[arg(long, default_value_t = 6.0)]
+    minutes: f64,
+
+    /// Only these targets; all if none is named. `differential` needs root.
+    #[arg(long, value_enum)]
+    target: Vec<Target>,
+
+    /// Decides which frames `differential` compares, and where libFuzzer begins.
+    #[arg(long)]
+    seed: Option<u32>,
+
+    /// Has `differential` compare so many frames, however long that takes.
+    #[arg(long)]
+    frames: Option<u64>,
+
+    /// Form of the result.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// What can be fuzzed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// Frames, in and out.
+    Packet,
+    /// Datagrams, handshakes, certificates and messages.
+    Enrolment,
+    /// Requests to the control API.
+    Control,
+    /// The policy file.
+    Policy,
+    /// Captures.
+    Capture,
+    /// The decision on the host against the programs in the kernel.
+    Differential,
+}
+
+impl Target {
+    /// Its name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Packet => "packet",
+            Self::Enrolment => "enrolment",
+            Self::Control => "control",
+            Self::Policy => "policy",
+            Self::Capture => "capture",
+            Self::Differential => "differential",
+        }
+    }
+}
+
+/// A form of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// Runs the command. Something found is no error of the command's, but its ending.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let targets = if args.target.is_empty() {
+        Target::value_variants().to_vec()
+    } else {
+        args.target.clone()
+    };
+    let (compared, fuzzed): (Vec<_>, Vec<_>) = targets
+        .iter()
+        .partition(|target| **target == Target::Differential);
+    ensure!(
+        compared.is_empty() || process::is_root(),
+        "`differential` loads programs into the kernel, which takes root. \
+         Run: sudo -E env PATH=$PATH cargo xtask fuzz"
+    );
+    let seed = args.seed.map_or_else(any_seed, Ok)?;
+    let share = Duration::try_from_secs_f64(args.minutes * 60.0).context("--minutes is no time")?
+        / targets.len() as u32;
+    build::object()?;
+    let mut rows = Vec::new();
+    if !fuzzed.is_empty() {
+        setup::provide(Part::Fuzz)?;
+        libfuzzer::build()?;
+    }
+    for target in fuzzed {
+        rows.push(libfuzzer::fuzz(target, share, seed)?);
+    }
+    if !compared.is_empty() {
+        rows.push(differential::compare(share, seed, args.frames)?);
+    }
+    match args.output {
+        Output::Table => report::table(&rows),
+        Output::Json => println!("{}", report::json(&rows)),
+    }
+    let found = rows.iter().any(|row: &Row| row.failure.is_some());
+    Ok(if found {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// A seed that nobody chose.
+fn any_seed() -> Result<u32> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Ok(now.context("the clock is before 1970")?.subsec_nanos())
+}
