@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod demo;
+mod kernels;
 mod ladder;
 mod lint;
 mod machine;
@@ -35,6 +36,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Demo(demo::Args),
+    Kernels(kernels::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args).map(done),
         Command::Demo(args) => demo::run(&args),
+        Command::Kernels(args) => kernels::run(&args),
     };
     match result {
         Ok(code) => code,

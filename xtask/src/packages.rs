@@ -51,6 +51,18 @@ pub const PROGRAMS: [Tool; 8] = [
 /// What the benchmark compares with.
 pub const PEERS: [Tool; 1] = [tool("xdp-filter", "xdp-tools")];
 
+/// What boots other kernels, and what is needed to unpack them and to build what they boot.
+pub const EMULATOR: [Tool; 8] = [
+    tool("qemu-system-x86_64", "qemu-system-x86"),
+    tool("busybox", "busybox-static"),
+    tool("cpio", "cpio"),
+    tool("depmod", "kmod"),
+    tool("xz", "xz-utils"),
+    tool("strip", "binutils"),
+    tool("ip", "iproute2"),
+    tool("ethtool", "ethtool"),
+];
+
 /// Installs the packages whose program is missing.
 pub fn provide(tools: &[Tool], why: &str) -> Result<()> {
     let missing = packages_of(tools, |program| process::find(program).is_some());

@@ -38,6 +38,8 @@ pub enum Part {
     Demo,
     /// The packet filter that the benchmark compares with.
     Bench,
+    /// The emulator that other kernels boot in.
+    Kernels,
     /// rustfmt, clippy and cargo-deny.
     Lint,
 }
@@ -71,6 +73,7 @@ pub fn provide(part: Part) -> Result<()> {
         ),
         Part::Demo => packages::provide(&packages::SCENE, "the demo plays real management traffic"),
         Part::Bench => packages::provide(&packages::PEERS, "the benchmark compares with it"),
+        Part::Kernels => packages::provide(&packages::EMULATOR, "other kernels boot in it"),
         Part::Lint => lint(),
     }
 }
