@@ -104,9 +104,11 @@ fn chosen(only: &[String]) -> Result<Vec<Release>> {
 /// Builds what runs in the machine. Not optimised: the emulated verifier takes most of the time.
 fn binaries(quick: bool) -> Result<Binaries> {
     build::object()?;
-    let agent = build::agent(false)?;
-    process::run(&mut build::cargo(&["build", "--package", GUEST]))
-        .context("building the first process")?;
+    // At once, so that both share what they depend on.
+    let packages = ["--package", "manoward", "--package", GUEST];
+    process::run(&mut build::cargo(&[&["build"], &packages[..]].concat()))
+        .context("building the agent and the first process")?;
+    let agent = workspace::agent("debug");
     let tests = if quick { &TESTS[..1] } else { &TESTS };
     let tests = tests
         .iter()

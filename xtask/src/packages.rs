@@ -52,13 +52,14 @@ pub const PROGRAMS: [Tool; 8] = [
 pub const PEERS: [Tool; 1] = [tool("xdp-filter", "xdp-tools")];
 
 /// What boots other kernels, and what is needed to unpack them and to build what they boot.
-pub const EMULATOR: [Tool; 8] = [
+pub const EMULATOR: [Tool; 9] = [
     tool("qemu-system-x86_64", "qemu-system-x86"),
     tool("busybox", "busybox-static"),
     tool("cpio", "cpio"),
     tool("depmod", "kmod"),
     tool("xz", "xz-utils"),
     tool("strip", "binutils"),
+    tool("setpriv", "util-linux"),
     tool("ip", "iproute2"),
     tool("ethtool", "ethtool"),
 ];

@@ -26,7 +26,7 @@ const MODULES: [&str; 9] = [
 ];
 
 /// Programs of this machine's that the harness calls.
-const PROGRAMS: [&str; 2] = ["ip", "ethtool"];
+const PROGRAMS: [&str; 3] = ["ip", "ethtool", "setpriv"];
 
 /// What of busybox is called by its own name.
 const APPLETS: [&str; 3] = ["sh", "cat", "ping"];
