@@ -48,7 +48,6 @@ pub fn told(word: &str) -> bool {
 /// Ends the machine. The emulator ends with it, as it is told not to start it again.
 pub fn end() {
     nix::unistd::sync();
-    if let Err(error) = reboot(RebootMode::RB_AUTOBOOT) {
-        eprintln!("the machine cannot be ended: {error}");
-    }
+    let Err(error) = reboot(RebootMode::RB_AUTOBOOT);
+    eprintln!("the machine cannot be ended: {error}");
 }

@@ -46,8 +46,8 @@ pub struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Write what was found into docs/kernels.md. Takes all kernels, and everything.
-    #[arg(long, conflicts_with_all = ["only", "quick"])]
+    /// Write what was found into docs/kernels.md. Takes all kernels.
+    #[arg(long, conflicts_with = "only")]
     write_docs: bool,
 
     /// How to show what was found.
