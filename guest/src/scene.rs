@@ -1,6 +1,7 @@
 //! A host and a peer, each a network namespace, with real drivers at both ends of three cables.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,7 +9,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use harness::station::{HOST, INTRUDER, VIM};
 use harness::{Agent, Namespace, Outcome};
-use std::io::Write;
 
 /// Number of cables. The emulator gives both ends of the cable N a MAC address that ends in N.
 const CABLES: u8 = 3;
@@ -84,7 +84,7 @@ impl Scene {
     pub fn await_link(&self) -> Result<()> {
         let _ssh = self.host.tcp_listener((HOST.v4, SSH))?;
         let deadline = Instant::now() + LINK_PATIENCE;
-        while !self.enters(INTRUDER.v4, SHORT)? {
+        while !self.enters(INTRUDER.v4, SHORT) {
             ensure!(
                 Instant::now() < deadline,
                 "the machines do not reach each other"
@@ -97,8 +97,8 @@ impl Scene {
     /// connections.
     pub fn expect_enforced(&self) -> Result<()> {
         let _ssh = self.host.tcp_listener((HOST.v4, SSH))?;
-        ensure!(self.enters(VIM.v4, PATIENCE)?, "the VIM does not get in");
-        ensure!(!self.enters(INTRUDER.v4, SHORT)?, "the intruder gets in");
+        ensure!(self.enters(VIM.v4, PATIENCE), "the VIM does not get in");
+        ensure!(!self.enters(INTRUDER.v4, SHORT), "the intruder gets in");
         let _bus = self.peer.tcp_listener((VIM.v4, AMQPS))?;
         let _fake = self.peer.tcp_listener((INTRUDER.v4, AMQPS))?;
         let out = |to, patience| self.host.tcp_connect((to, AMQPS), patience);
@@ -114,11 +114,11 @@ impl Scene {
     }
 
     /// Whether a connection from this address of the peer's is accepted in time.
-    fn enters(&self, from: Ipv4Addr, patience: Duration) -> Result<bool> {
+    fn enters(&self, from: Ipv4Addr, patience: Duration) -> bool {
         let to = SocketAddr::from((HOST.v4, SSH));
         // Before the link is up there is no way at all.
         let begun = self.peer.tcp_begin((from, 0), to, patience);
-        Ok(begun.is_ok_and(|mut stream| stream.write_all(b"SSH-2.0-guest\r\n").is_ok()))
+        begun.is_ok_and(|mut stream| stream.write_all(b"SSH-2.0-guest\r\n").is_ok())
     }
 
     /// How many bytes the host gets of so many that the VIM sends in one connection.
@@ -131,11 +131,11 @@ impl Scene {
         receiver
             .set_read_timeout(Some(PATIENCE))
             .context("setting a timeout")?;
-        let mut received = Vec::new();
+        let mut text = Vec::new();
         // What came in time counts.
-        let _ = std::io::Read::read_to_end(&mut receiver, &mut received);
+        let _ = receiver.read_to_end(&mut text);
         let _ = sending.join();
-        Ok(received.len())
+        Ok(text.len())
     }
 }
 
