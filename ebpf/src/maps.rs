@@ -31,11 +31,16 @@ const MMAPABLE: usize = 1 << 10;
 #[unsafe(no_mangle)]
 static mut CONTROL: Control = Control::NONE;
 
-/// A part of an image.
+/// A line of an image.
 #[repr(C)]
-pub struct Chunk {
-    lines: [Line; CHUNK_LINES as usize],
-}
+pub struct ChunkLine(Line);
+
+/// A part of an image.
+///
+/// No struct itself: from 5.15 to 6.1, kernels tell maps whose value is one, by their type
+/// information, from those that the agent makes without any, and do not take these into a map of
+/// maps.
+pub type Chunk = [ChunkLine; CHUNK_LINES as usize];
 
 type ChunkMap = Array<Chunk, 1, MMAPABLE>;
 
@@ -122,7 +127,7 @@ impl Tables for Image {
         } else {
             chunk(self.slot, index / CHUNK_LINES).ok_or(Missing)?
         };
-        Ok(&chunk.lines[(index % CHUNK_LINES) as usize])
+        Ok(&chunk[(index % CHUNK_LINES) as usize].0)
     }
 
     #[inline(always)]

@@ -22,6 +22,9 @@ use crate::scratch::Scratch;
 /// Names the binary under test.
 pub const BINARY_ENV: &str = "MANOWARD_BIN";
 
+/// Sets how many seconds an agent may take to start, for machines that are emulated.
+pub const PATIENCE_ENV: &str = "MANOWARD_START_SECONDS";
+
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -243,8 +246,9 @@ impl<'a> Agent<'a> {
             command.env("MANOWARD_LOG", verbosity);
         }
         let process = self.process.insert(self.namespace.spawn(&command)?);
-        let deadline = Instant::now() + START_TIMEOUT;
-        while answer(&self.folder.join("control.sock")).is_err() {
+        let patience = start_timeout();
+        let deadline = Instant::now() + patience;
+        while answer(&self.folder.join("control.sock"), patience).is_err() {
             if !process.is_running() {
                 bail!("the agent ended: {}{}", process.stderr(), process.stdout());
             }
@@ -261,10 +265,17 @@ impl<'a> Agent<'a> {
     }
 }
 
+fn start_timeout() -> Duration {
+    let set = env::var(PATIENCE_ENV)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    set.map_or(START_TIMEOUT, Duration::from_secs)
+}
+
 /// Asks the agent for a first word, which it says once it enforces.
-fn answer(socket: &Path) -> io::Result<()> {
+fn answer(socket: &Path, patience: Duration) -> io::Result<()> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(START_TIMEOUT))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: agent\r\n\r\n")?;
     stream.read_exact(&mut [0])
 }

@@ -122,9 +122,11 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Frame, Reason> {
         tags = tags.push(tci);
         count = 1;
     }
-    while ether_type.is_tag() {
-        if count == MAX_TAGS {
-            return Err(Reason::VlanDepth);
+    // Of constant length, so that the compiler unrolls it: kernels before 6.8 refuse a loop whose
+    // first instruction follows its last one.
+    for _ in 0..MAX_TAGS {
+        if !ether_type.is_tag() || count == MAX_TAGS {
+            break;
         }
         let Some(&[a, b, c, d]) = packet.view::<TAG_LEN>(payload) else {
             return Err(Reason::VlanTruncated);
@@ -133,6 +135,9 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Frame, Reason> {
         ether_type = EtherType(u16::from_be_bytes([c, d]));
         payload += TAG_LEN;
         count += 1;
+    }
+    if ether_type.is_tag() {
+        return Err(Reason::VlanDepth);
     }
     Ok(Frame {
         ether_type,

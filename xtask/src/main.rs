@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod demo;
 mod fuzz;
+mod kernels;
 mod ladder;
 mod lint;
 mod machine;
@@ -37,6 +38,7 @@ enum Command {
     Bench(bench::Args),
     Fuzz(fuzz::Args),
     Demo(demo::Args),
+    Kernels(kernels::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args).map(done),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Kernels(args) => kernels::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -53,6 +53,18 @@ pub const PEERS: [Tool; 1] = [tool("xdp-filter", "xdp-tools")];
 
 /// What fuzzing needs.
 pub const FUZZ: [Tool; 1] = [tool("c++", "g++")];
+/// What boots other kernels, and what is needed to unpack them and to build what they boot.
+pub const EMULATOR: [Tool; 9] = [
+    tool("qemu-system-x86_64", "qemu-system-x86"),
+    tool("busybox", "busybox-static"),
+    tool("cpio", "cpio"),
+    tool("depmod", "kmod"),
+    tool("xz", "xz-utils"),
+    tool("strip", "binutils"),
+    tool("setpriv", "util-linux"),
+    tool("ip", "iproute2"),
+    tool("ethtool", "ethtool"),
+];
 
 /// Installs the packages whose program is missing.
 pub fn provide(tools: &[Tool], why: &str) -> Result<()> {

@@ -42,6 +42,8 @@ pub enum Part {
     /// rustup's nightly compiler, which has the sanitizer, cargo-fuzz, and a C++ compiler for
     /// libFuzzer.
     Fuzz,
+    /// The emulator that other kernels boot in.
+    Kernels,
     /// rustfmt, clippy and cargo-deny.
     Lint,
 }
@@ -76,6 +78,7 @@ pub fn provide(part: Part) -> Result<()> {
         Part::Demo => packages::provide(&packages::SCENE, "the demo plays real management traffic"),
         Part::Bench => packages::provide(&packages::PEERS, "the benchmark compares with it"),
         Part::Fuzz => fuzz(),
+        Part::Kernels => packages::provide(&packages::EMULATOR, "other kernels boot in it"),
         Part::Lint => lint(),
     }
 }

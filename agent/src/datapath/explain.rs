@@ -91,7 +91,7 @@ impl Explainer {
         for name in [name::VERDICTS, name::ENDPOINTS] {
             loader.map_max_entries(name, 1);
         }
-        let mut ebpf = loader.load(load::OBJECT)?;
+        let mut ebpf = loader.load(&load::object(features))?;
         load::load_program(&mut ebpf, program)?;
         Ok(Self { ebpf, program })
     }

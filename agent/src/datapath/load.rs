@@ -1,5 +1,7 @@
 //! Loading the programs, with the maps that are pinned or new ones.
 
+use std::borrow::Cow;
+
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, Map, MapData, MapError},
@@ -23,6 +25,11 @@ use super::{
 
 /// The kernel object that was built with this agent.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT"));
+
+/// Name of the section of the XDP program, by which aya tells the kernel that it is ready for frames
+/// of several buffers; and the same where the kernel does not know them, and refuses who says so.
+const FRAGS: &[u8] = b"xdp.frags\0";
+const NO_FRAGS: &[u8] = b"xdp\0frags\0";
 
 /// Return codes of XDP programs (`linux/bpf.h`).
 const XDP_DROP: u32 = 1;
@@ -169,7 +176,7 @@ impl Datapath {
     pub fn load(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
         pins.prepare()?;
         let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
-        let mut ebpf = settings.loader(&pins, &PINNED).load(OBJECT)?;
+        let mut ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
         for program in [hook.program(), Program::Out] {
             load_program(&mut ebpf, program)?;
         }
@@ -313,6 +320,21 @@ impl Settings {
         }
         loader
     }
+}
+
+/// The kernel object, as a kernel with these features takes it.
+pub(super) fn object(features: Features) -> Cow<'static, [u8]> {
+    if features.multi_buffer {
+        return OBJECT.into();
+    }
+    let mut object = OBJECT.to_vec();
+    for start in 0..object.len().saturating_sub(FRAGS.len()) {
+        let name = &mut object[start..start + FRAGS.len()];
+        if name == FRAGS {
+            name.copy_from_slice(NO_FRAGS);
+        }
+    }
+    object.into()
 }
 
 /// Loads `program` into the kernel.

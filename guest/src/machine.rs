@@ -1,0 +1,53 @@
+//! The first process's own work: file systems, modules, and the end.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+
+/// Type and place of the file systems that everything relies on.
+const FILE_SYSTEMS: [(&str, &str); 5] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("bpf", "/sys/fs/bpf"),
+    ("tmpfs", "/tmp"),
+];
+
+/// The modules that the image carries, in the order in which they need each other.
+const MODULES: &str = "/modules/order";
+
+/// Mounts the file systems and loads the modules.
+pub fn prepare() -> Result<()> {
+    for (kind, place) in FILE_SYSTEMS {
+        fs::create_dir_all(place).with_context(|| format!("making {place}"))?;
+        let none = None::<&str>;
+        mount(Some(kind), place, Some(kind), MsFlags::empty(), none)
+            .with_context(|| format!("mounting {kind} on {place}"))?;
+    }
+    let order = fs::read_to_string(MODULES).context("reading the list of modules")?;
+    for name in order.lines() {
+        let path = Path::new("/modules").join(name);
+        let file = File::open(&path).with_context(|| format!("opening {name}"))?;
+        finit_module(file, &CString::default(), ModuleInitFlags::empty())
+            .with_context(|| format!("loading {name}"))?;
+    }
+    Ok(())
+}
+
+/// Whether a word stands on the kernel's command line.
+pub fn told(word: &str) -> bool {
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    line.split_whitespace().any(|told| told == word)
+}
+
+/// Ends the machine. The emulator ends with it, as it is told not to start it again.
+pub fn end() {
+    nix::unistd::sync();
+    let Err(error) = reboot(RebootMode::RB_AUTOBOOT);
+    eprintln!("the machine cannot be ended: {error}");
+}

@@ -1,0 +1,139 @@
+//! The emulated machine: boots a kernel, and listens to what its first process reports.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::report::Row;
+use crate::process;
+
+/// Cables between two interfaces of the machine's: the number, the device at both ends.
+const CABLES: [(u8, &str); 3] = [
+    (1, "virtio-net-pci,romfile=,speed=1000,duplex=full"),
+    (2, "virtio-net-pci,romfile=,speed=1000,duplex=full"),
+    (3, "e1000e,romfile="),
+];
+
+/// What the first process finds in its environment: the kernel hands on what it does not know.
+const ENVIRONMENT: &str =
+    "PATH=/bin MANOWARD_BIN=/bin/manoward MANOWARD_START_SECONDS=180 RUST_LIB_BACKTRACE=0";
+
+/// Between two looks at what was reported.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How a machine ended, and what it told before.
+#[derive(Debug)]
+pub struct Ending {
+    /// What was found.
+    pub rows: Vec<Row>,
+    /// Why it was not everything, if it was not.
+    pub cut: Option<String>,
+}
+
+/// Boots and waits for the end, at most `patience`. Every new row is shown to `each`.
+pub fn run(
+    image: &Path,
+    initramfs: &Path,
+    folder: &Path,
+    quick: bool,
+    patience: Duration,
+    mut each: impl FnMut(&Row),
+) -> Result<Ending> {
+    let console = folder.join("console.log");
+    let reported = folder.join("report.jsonl");
+    fs::write(&reported, "").context("clearing the report")?;
+    let mut machine = Machine(start(image, initramfs, &console, &reported, quick)?);
+    let deadline = Instant::now() + patience;
+    let mut rows = Vec::new();
+    let cut = loop {
+        let ended = machine.0.try_wait().context("waiting for the machine")?;
+        let text = fs::read_to_string(&reported).unwrap_or_default();
+        let known = rows.len();
+        rows = Row::read(&text);
+        rows[known.min(rows.len())..].iter().for_each(&mut each);
+        if Row::is_done(&text) {
+            break None;
+        }
+        if let Some(status) = ended {
+            break Some(format!("the machine ended early ({status})"));
+        }
+        if Instant::now() > deadline {
+            break Some(format!(
+                "the machine hung; given up after {} s",
+                patience.as_secs()
+            ));
+        }
+        thread::sleep(POLL);
+    };
+    Ok(Ending { rows, cut })
+}
+
+/// Ends with its owner.
+struct Machine(Child);
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(
+    image: &Path,
+    initramfs: &Path,
+    console: &Path,
+    reported: &Path,
+    quick: bool,
+) -> Result<Child> {
+    let words = if quick { "manoward.quick" } else { "" };
+    let line = format!("console=ttyS0 loglevel=4 panic=-1 mitigations=off {words} {ENVIRONMENT}");
+    let mut qemu = process::command("qemu-system-x86_64");
+    qemu.args([
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "max",
+        "-smp",
+        "2",
+        "-m",
+        "2G",
+    ])
+    .args([
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+    ])
+    .arg("-kernel")
+    .arg(image)
+    .arg("-initrd")
+    .arg(initramfs)
+    .args(["-append", &line])
+    .arg("-serial")
+    .arg(format!("file:{}", console.display()))
+    .arg("-serial")
+    .arg(format!("file:{}", reported.display()));
+    cables(&mut qemu);
+    let errors = File::create(reported.with_extension("stderr"))?;
+    qemu.stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors);
+    qemu.spawn().context("starting qemu-system-x86_64")
+}
+
+/// Joins two interfaces by a hub, for each cable.
+fn cables(qemu: &mut Command) {
+    for (number, device) in CABLES {
+        for end in [1, 2] {
+            let id = format!("n{number}e{end}");
+            qemu.args(["-netdev", &format!("hubport,id={id},hubid={number}")]);
+            let mac = format!("52:54:00:00:{end:02x}:{number:02x}");
+            qemu.args(["-device", &format!("{device},netdev={id},mac={mac}")]);
+        }
+    }
+}
