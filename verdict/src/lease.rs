@@ -317,7 +317,10 @@ pub fn holds<A: Family, P: Packet, F: Flows>(
     } else {
         other
     };
-    other == 0 && lease.endpoint() == id && !lease.is_over(flows.now())
+    // One branch for all of it.
+    let left = lease.until().wrapping_sub(flows.now()).wrapping_sub(1);
+    let other = other | u64::from(lease.endpoint() ^ id) | u64::from(left >> 31);
+    other == 0
 }
 
 /// Checks that the endpoint `id` holds a lease at `source`, and that `packet` comes from where it
