@@ -60,7 +60,7 @@ impl Network for Ipv4 {
 
     #[inline(always)]
     fn datagram<P: Packet>(
-        _packet: &P,
+        packet: &P,
         at: usize,
         header: &Self::Header,
     ) -> Result<Datagram<Self>, Reason> {
@@ -72,6 +72,10 @@ impl Network for Ipv4 {
         let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
         if header_len < HEADER_LEN || total_len < header_len {
             return Err(Reason::Ipv4Header);
+        }
+        // The last byte of the options: where nothing behind them is read, nobody else asks for it.
+        if header_len != HEADER_LEN && packet.view::<1>(at + header_len - 1).is_none() {
+            return Err(Reason::Ipv4Truncated);
         }
         Ok(Datagram {
             source: Self::source(header),

@@ -23,9 +23,12 @@ struct Datagram {
 
 /// Checks that a frame which passed without being audited had a reason to.
 pub fn passed(policy: &Policy, frame: &Frame<'_>, inward: bool, outcome: Outcome) {
-    // A frame that ends within the options of its IPv4 header is no packet to the network stack
-    // either, which drops it if the decision does not.
     let Some(datagram) = read(frame.bytes) else {
+        assert!(
+            matches!(outcome.reason(), Reason::NotIp | Reason::Unprotected),
+            "{outcome:?} of what is no packet: {}",
+            to_hex(frame.bytes)
+        );
         return;
     };
     let ours = if inward {

@@ -44,6 +44,17 @@ fn options_move_the_transport_header() {
 }
 
 #[test]
+fn options_are_wholly_there() {
+    let mut packet = ipv4(VIM, HOST, 112, &[1; 40]);
+    packet[0] = 0x4f;
+    assert!(parsed(&packet).is_ok());
+    for length in 20..60 {
+        let cut = parsed(&packet[..length]);
+        assert_eq!(cut.err(), Some(Reason::Ipv4Truncated), "{length} bytes");
+    }
+}
+
+#[test]
 fn contradictions_are_refused() {
     let header = Some(Reason::Ipv4Header);
     for version in [0, 5, 6, 15] {
