@@ -216,7 +216,7 @@ impl Server {
         self.shared.reload()
     }
 
-    /// Certificates that end to be valid within 30 days, lists that run out within one, and all that
+    /// Certificates that end to be valid within 30 days, lists that run out within 6 hours, and all that
     /// have ended; the next first.
     #[must_use]
     pub fn expiring(&self) -> Vec<Expiring> {

@@ -31,7 +31,7 @@ use super::{
 /// How long before its end a certificate is reported.
 const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The same for a revocation list, which is replaced all the time.
-const NOTICE_OF_LIST: SignedDuration = SignedDuration::from_hours(24);
+const NOTICE_OF_LIST: SignedDuration = SignedDuration::from_hours(6);
 const LIST: &str = "CRL";
 
 /// What a revocation list that has run out means for the certificates of its authority.

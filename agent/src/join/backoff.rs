@@ -64,4 +64,11 @@ mod tests {
         backoff.reset();
         assert_eq!(backoff.longest(), FIRST);
     }
+
+    #[test]
+    fn who_gives_way_does_not_come_back_soon() {
+        for _ in 0..100 {
+            assert!((LONGEST / 2..=LONGEST).contains(&Backoff::give_way()));
+        }
+    }
 }

@@ -104,6 +104,8 @@ async fn a_list_that_has_run_out_refuses_or_is_accepted_as_set() {
         (expiring[0].what, expiring[0].name.as_str()),
         ("CRL", "CN=operator")
     );
+    let problems = strict.server().problems();
+    assert!(problems[0].contains("ran out at"), "{problems:?}");
 
     let lenient = bed(StaleCrl::Accept);
     let revoked = lenient.authority.issue("revoked", &Wish::endpoint(VIM));
@@ -114,6 +116,21 @@ async fn a_list_that_has_run_out_refuses_or_is_accepted_as_set() {
     assert_eq!(lenient.once(&lenient.vim()).await.state, State::Granted);
     lenient.once(&revoked).await;
     assert_eq!(lenient.book.refusals(), [Reason::Revoked]);
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_is_a_problem_until_it_can() {
+    let bed = bed(StaleCrl::Refuse);
+    let list = &bed.config.files.crls[0];
+    let good = std::fs::read_to_string(list).unwrap();
+    assert_eq!(bed.server().problems(), [""; 0]);
+    replace(list, "nothing");
+    bed.server().reload().unwrap_err();
+    let problems = bed.server().problems();
+    assert!(problems[0].contains("not in use"), "{problems:?}");
+    replace(list, &good);
+    bed.server().reload().unwrap();
+    assert_eq!(bed.server().problems(), [""; 0]);
 }
 
 #[tokio::test]
