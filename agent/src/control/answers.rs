@@ -106,7 +106,9 @@ impl From<ApplyError> for Failed {
             ApplyError::Policy(_) | ApplyError::Interface(_) | ApplyError::Compile(_) => {
                 (StatusCode::BAD_REQUEST, "invalid-policy")
             }
-            ApplyError::NoEnrolment(_) => (StatusCode::CONFLICT, "no-enrolment"),
+            ApplyError::NoEnrolment(_) | ApplyError::EnrolmentPort(_) => {
+                (StatusCode::CONFLICT, "no-enrolment")
+            }
             ApplyError::Stale { .. } => (StatusCode::CONFLICT, "stale-serial"),
             ApplyError::CutsSession { .. } => (StatusCode::CONFLICT, "cuts-session"),
             ApplyError::Attach(_) => (StatusCode::CONFLICT, "cannot-attach"),

@@ -13,7 +13,9 @@ use crate::{
         interface::{Carrier, InterfaceError, Interfaces},
     },
     image::{self, CompileError, Facts, Image, Numbers},
-    policy::{self, Authenticate, Policy, PolicyError, Validated},
+    policy::{
+        self, Authenticate, ENROLMENT, Policy, PolicyError, ServiceMatch, Transport, Validated,
+    },
     store::{Identity, StoreError, Stored, digest},
 };
 
@@ -48,6 +50,11 @@ pub enum ApplyError {
         "endpoint `{0}` shows a certificate, and this agent looks at none. Set `enrolment` in agent.yaml"
     )]
     NoEnrolment(String),
+    /// Endpoints are let to another port than the one that the agent listens on.
+    #[error(
+        "the policy's service `enrolment` has no UDP port {0}, where this agent listens. Make the service and `enrolment.port` in agent.yaml agree"
+    )]
+    EnrolmentPort(u16),
     /// An interface cannot be used.
     #[error(transparent)]
     Interface(#[from] InterfaceError),
@@ -190,10 +197,13 @@ impl Enforcer {
             .endpoints
             .iter()
             .find(|(_, endpoint)| endpoint.authenticate != Authenticate::Address);
-        if let Some((name, _)) = proving
-            && self.config.enrolment.is_none()
-        {
-            return Err(ApplyError::NoEnrolment(name.clone()));
+        if let Some((name, _)) = proving {
+            let Some(enrolment) = &self.config.enrolment else {
+                return Err(ApplyError::NoEnrolment(name.clone()));
+            };
+            if !admits(policy, enrolment.port) {
+                return Err(ApplyError::EnrolmentPort(enrolment.port));
+            }
         }
         let facts = interfaces.facts(policy);
         let before = self.current.as_ref().map(|current| &current.stored.numbers);
@@ -326,6 +336,21 @@ impl Enforcer {
         warn!("{problem}");
         self.host_problems.push(problem);
     }
+}
+
+/// Whether the service over which endpoints prove who they are has this UDP port.
+fn admits(policy: &Policy, port: u16) -> bool {
+    let Some(service) = policy.services.get(ENROLMENT) else {
+        return false;
+    };
+    service.matches.iter().any(|matched| match matched {
+        ServiceMatch::Ports {
+            transport: Transport::Udp,
+            first,
+            last,
+        } => (*first..=*last).contains(&port),
+        _ => false,
+    })
 }
 
 /// Number of addresses and prefixes in `policy`.

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use harness::Topology;
+use harness::agent::Hook;
 use harness::operator::{Operator, VIM_1, policy};
 use harness::station::{HOST, INTRUDER, VIM};
 use harness::topology::NIC;
 use harness::traffic::retransmissions;
 use harness::wire::Wire;
+use harness::{Agent, Policy, Topology};
 use manoward::join::{self, Files, Host, Options, Source, State};
 use manoward::pki::{Reason, Which};
 use nix::sys::signal::Signal;
@@ -152,4 +153,34 @@ fn connections_outlast_the_agent_for_the_time_of_a_lease() -> Result<()> {
     std::thread::sleep(LEASE);
     assert!(!connects(&scene.vim)?, "nobody renews it");
     agent.restart()
+}
+
+#[test]
+fn another_port_is_that_of_the_policy_too() -> Result<()> {
+    const OTHER: &str = "  port: 8443\n";
+    let operator = Operator::new()?;
+    let scene = Topology::new()?;
+    let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
+    let moved = Policy {
+        services: "{ control: { protocol: tcp, ports: [7000] },
+            enrolment: { protocol: udp, ports: [8443] } }",
+        ..policy()
+    };
+    let settings = operator.settings() + OTHER;
+    let agent = Agent::start_with(&scene.host, &moved.to_string(), Hook::Xdp, &settings)?;
+    let there = ["--to", &format!("{}:8443", HOST.v4)];
+    let _join = operator.join(&scene.vim, &operator.vim, &there)?;
+    agent.await_leases(1, PATIENCE)?;
+    assert!(connects(&scene.vim)?);
+    let disagreeing = agent.apply(Policy {
+        serial: 2,
+        ..policy()
+    })?;
+    assert!(!disagreeing.status.success());
+    assert!(
+        disagreeing.stderr.contains("no UDP port 8443"),
+        "{}",
+        disagreeing.stderr
+    );
+    Ok(())
 }
