@@ -32,8 +32,8 @@ pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
         (INTRUDER, EXIT_DROPPED, "unknown-source"),
         (VIM, 0, "Nf-Vi"),
     ] {
-        let (from, mac) = (station.v4.to_string(), station.mac.to_string());
-        let question = ["explain", "--from", &from, "--mac", &mac, "--to", &host];
+        let from = station.v4.to_string();
+        let question = ["explain", "--from", &from, "--to", &host];
         let service = ["--port", "16514"];
         show(
             stage,

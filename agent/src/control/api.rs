@@ -446,7 +446,7 @@ pub enum Question {
         direction: Way,
     },
     /// A packet that opens a connection. What an endpoint is bound to and is not given here is
-    /// taken from its binding.
+    /// taken from its lease or its binding.
     Packet {
         /// Source address.
         from: IpAddr,

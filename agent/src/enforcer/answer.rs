@@ -11,13 +11,14 @@ use verdict::{
 
 use super::{Current, Enforcer};
 use crate::{
-    control::api::{Explanation, Question},
+    control::api::{Explanation, Question, Way},
     datapath::{
         ExplainError, Explainer, LoadError, Program,
         flows::{FlowError, Snapshot},
     },
     explain::{
-        PacketError, addresses, because, covering, direction, endpoint, fate, frame, rule, to_hex,
+        PacketError, addresses, because, covering, direction, endpoint, fate, frame, mac_text,
+        rule, to_hex, vlan_text,
     },
     frame::Frame,
 };
@@ -65,6 +66,7 @@ impl Enforcer {
             .as_ref()
             .filter(|current| !current.image.is_empty());
         let current = current.ok_or(AnswerError::NoPolicy)?;
+        let question = &self.as_proven(question);
         let (bytes, interface) = frame(question, &current.validated.policy)?;
         let ifindex = self.ifindex(interface.as_deref())?;
         let direction = direction(question);
@@ -98,6 +100,29 @@ impl Enforcer {
         explanation.interface = self.interfaces.get(ifindex).map(|found| found.name.clone());
         explanation.kernel_agrees = kernel_agrees;
         Ok(explanation)
+    }
+
+    /// The question, with what it leaves open taken from the lease of the sender, if it holds one.
+    fn as_proven(&self, question: &Question) -> Question {
+        let mut question = question.clone();
+        if let Question::Packet {
+            from,
+            mac,
+            vlan,
+            interface,
+            direction: Way::In,
+            ..
+        } = &mut question
+            && let Some(origin) = self
+                .registry()
+                .and_then(|registry| registry.origin_of(*from))
+        {
+            mac.get_or_insert_with(|| mac_text(origin.mac));
+            *vlan = vlan.take().or_else(|| vlan_text(origin.tags()));
+            let port = self.interfaces.get(origin.ifindex());
+            *interface = interface.take().or_else(|| Some(port?.name.clone()));
+        }
+        question
     }
 
     fn ask_kernel(

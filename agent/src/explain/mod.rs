@@ -11,7 +11,9 @@ mod reasons;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-pub use packet::{Packet, PacketError, addresses, parse_hex, parse_mac, parse_vlan, to_hex};
+pub use packet::{
+    Packet, PacketError, addresses, mac_text, parse_hex, parse_mac, parse_vlan, to_hex, vlan_text,
+};
 pub use question::{direction, frame};
 pub use reasons::because;
 use verdict::reason::{Outcome, Verdict};

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::IpAddr};
 
 use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, SingleVlanHeader, VlanId};
 use thiserror::Error;
-use verdict::transport::IpProtocol;
+use verdict::{ethernet::VlanTags, transport::IpProtocol};
 
 use crate::{
     frame::{ether_type, ip_header},
@@ -171,6 +171,24 @@ pub fn parse_mac(text: &str) -> Result<[u8; 6], PacketError> {
         .ok_or_else(|| PacketError::Mac(text.to_owned()))
 }
 
+/// A MAC address as one writes it; first byte highest.
+#[must_use]
+pub fn mac_text(mac: u64) -> String {
+    let [_, _, bytes @ ..] = mac.to_be_bytes();
+    bytes.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// Tags as [`parse_vlan`] reads them; `None` if there are none.
+#[must_use]
+pub fn vlan_text(tags: VlanTags) -> Option<String> {
+    let (outer, inner) = (tags.0 >> 16 & 0xfff, tags.0 & 0xfff);
+    match (outer, inner) {
+        (0, 0) => None,
+        (0, id) => Some(id.to_string()),
+        (outer, inner) => Some(format!("{outer}.{inner}")),
+    }
+}
+
 /// Reads a VLAN: an id, `untagged`, or `OUTER.INNER`.
 pub fn parse_vlan(text: &str) -> Result<Vlan, PacketError> {
     let invalid = || PacketError::Vlan(text.to_owned());
@@ -250,5 +268,15 @@ mod tests {
             [0xde, 0xad, 0xbe, 0xef]
         );
         assert!(parse_hex("abc").is_err() && parse_hex("xy").is_err());
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        assert_eq!(mac_text(0x5254_00aa_bb01), "52:54:00:aa:bb:01");
+        assert_eq!(vlan_text(VlanTags::NONE), None);
+        let single = vlan_text(VlanTags::single(12));
+        assert_eq!(single.as_deref(), Some("12"));
+        let stacked = vlan_text(VlanTags::stacked(200, 100));
+        assert_eq!(stacked.as_deref(), Some("200.100"));
     }
 }

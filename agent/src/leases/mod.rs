@@ -15,6 +15,7 @@ use std::{
 
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
+use verdict::lease::Origin;
 
 use crate::{
     control::api::{LeaseList, RefusedCount},
@@ -144,6 +145,22 @@ impl Registry {
             .held
             .values()
             .any(|held| held.peer.identity == *identity && held.holder.address == address)
+    }
+
+    /// Where the holder of the lease at `address` has proven itself from.
+    #[must_use]
+    pub fn origin_of(&self, address: IpAddr) -> Option<Origin> {
+        let state = self.state();
+        let mut held = state.held.values().map(|held| &held.holder);
+        let held = held.find(|holder| holder.address == address);
+        let inherited = || {
+            state
+                .inherited
+                .iter()
+                .find(|lease| lease.address == address)
+        };
+        held.map(|holder| holder.origin)
+            .or_else(|| inherited().map(|lease| lease.origin))
     }
 
     /// The leases in force, and what was refused.

@@ -15,6 +15,7 @@ use crate::{
     control::api::LeaseEntry,
     datapath::leases::{Holder, LeaseTable},
     enrolment::{Claim, Identity, Reason, SessionId},
+    explain::mac_text,
     policy::Sessions,
 };
 
@@ -189,14 +190,12 @@ impl Inherited {
 
 /// A lease without what only its session tells.
 fn entry(peer: &Peer, address: IpAddr, origin: Origin, left: Duration) -> LeaseEntry {
-    let mac = &origin.mac.to_be_bytes()[2..];
-    let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
     LeaseEntry {
         endpoint: peer.endpoint.clone(),
         role: peer.role.clone(),
         identity: peer.identity.to_string(),
         address,
-        mac: mac.join(":"),
+        mac: mac_text(origin.mac),
         ifindex: origin.ifindex(),
         interface: None,
         since: None,

@@ -38,6 +38,12 @@ fn an_endpoint_gets_in_while_it_holds_a_lease() -> Result<()> {
     assert_eq!(lease["mac"], VIM.mac.to_string());
     assert_eq!(lease["interface"], NIC);
 
+    // A question about it is one about its packets as they come.
+    let (from, to) = (VIM.v4.to_string(), HOST.v4.to_string());
+    let port = PORT.to_string();
+    let question = ["explain", "--from", &from, "--to", &to, "--port", &port];
+    assert_eq!(agent.ask_json(&question)?["reason"], "permitted");
+
     // The same address from another MAC address has proven nothing.
     let mut intruder = Wire::open(&scene.intruder, NIC)?;
     intruder.send(&syn(INTRUDER.mac))?;
