@@ -11,34 +11,41 @@ use crate::scene::{Scene, modes};
 /// What is sent in frames of jumbo size.
 const BULK_BYTES: usize = 1 << 20;
 
+/// Lines that make a bond of two cables, with these words.
+macro_rules! bond {
+    ($words:literal) => {
+        concat!(
+            "link add bond0 type bond ",
+            $words,
+            " miimon 100\n",
+            "link set nic1 master bond0\n",
+            "link set nic2 master bond0\n",
+            "link set bond0 up\n"
+        )
+    };
+}
+
 const VIRTIO: Place<'_> = Place {
     lines: "link set nic1 up\n",
     device: "nic1",
     ..Place::NONE
 };
 const ACTIVE_BACKUP: Place<'_> = Place {
-    lines: "link add bond0 type bond mode active-backup miimon 100\n\
-            link set nic1 master bond0\n\
-            link set nic2 master bond0\n\
-            link set bond0 up\n",
+    lines: bond!("mode active-backup"),
     device: "bond0",
     ..Place::NONE
 };
 const LACP: Place<'_> = Place {
-    lines: "link add bond0 type bond mode 802.3ad miimon 100 lacp_rate fast\n\
-            link set nic1 master bond0\n\
-            link set nic2 master bond0\n\
-            link set bond0 up\n",
+    lines: bond!("mode 802.3ad lacp_rate fast"),
     device: "bond0",
     ..Place::NONE
 };
 const VLAN_ON_BOND: Place<'_> = Place {
-    lines: "link add bond0 type bond mode active-backup miimon 100\n\
-            link set nic1 master bond0\n\
-            link set nic2 master bond0\n\
-            link set bond0 up\n\
-            link add link bond0 name bond0.17 type vlan id 17\n\
-            link set bond0.17 up\n",
+    lines: concat!(
+        bond!("mode active-backup"),
+        "link add link bond0 name bond0.17 type vlan id 17\n",
+        "link set bond0.17 up\n"
+    ),
     device: "bond0.17",
     vlan: "vlan: 17,",
     ..Place::NONE

@@ -4,7 +4,7 @@ use axum::{
     Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Query, State, connect_info::Connected},
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodFilter, MethodRouter, get, on, post},
     serve::IncomingStream,
 };
 use nix::unistd::Uid;
@@ -105,16 +105,17 @@ type From = ConnectInfo<Peer>;
 
 /// Reads a request that is nothing but its path.
 fn gets<A: Agent>(request: fn() -> Request) -> MethodRouter<A> {
-    get(
-        async move |ConnectInfo(peer): From, State(agent): State<A>| {
-            agent.answer(peer, request()).await
-        },
-    )
+    bare(MethodFilter::GET, request)
 }
 
 /// The same where the request changes something.
 fn orders<A: Agent>(request: fn() -> Request) -> MethodRouter<A> {
-    post(
+    bare(MethodFilter::POST, request)
+}
+
+fn bare<A: Agent>(method: MethodFilter, request: fn() -> Request) -> MethodRouter<A> {
+    on(
+        method,
         async move |ConnectInfo(peer): From, State(agent): State<A>| {
             agent.answer(peer, request()).await
         },

@@ -17,10 +17,11 @@ use crate::{
         flows::{FlowError, Snapshot},
     },
     explain::{
-        PacketError, addresses, because, covering, direction, endpoint, fate, frame, mac_text,
-        rule, to_hex, vlan_text,
+        PacketError, addresses, because, covering, direction, endpoint, fate, frame, rule, to_hex,
+        vlan_text,
     },
     frame::Frame,
+    policy::protocol::Mac,
 };
 
 /// Why there is no explanation.
@@ -117,7 +118,7 @@ impl Enforcer {
                 .registry()
                 .and_then(|registry| registry.origin_of(*from))
         {
-            mac.get_or_insert_with(|| mac_text(origin.mac));
+            mac.get_or_insert_with(|| Mac::from_word(origin.mac).to_string());
             *vlan = vlan.take().or_else(|| vlan_text(origin.tags()));
             let port = self.interfaces.get(origin.ifindex());
             *interface = interface.take().or_else(|| Some(port?.name.clone()));

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use thiserror::Error;
 use tracing::{info, warn};
+use verdict::transport::IpProtocol;
 
 use super::{Current, Enforcer, adopt::protects_more, host_facts, now, session};
 use crate::{
@@ -13,9 +14,7 @@ use crate::{
         interface::{Carrier, InterfaceError, Interfaces},
     },
     image::{self, CompileError, Facts, Image, Numbers},
-    policy::{
-        self, Authenticate, ENROLMENT, Policy, PolicyError, ServiceMatch, Transport, Validated,
-    },
+    policy::{self, Authenticate, ENROLMENT, Policy, PolicyError, Validated},
     store::{Identity, StoreError, Stored, digest},
 };
 
@@ -343,13 +342,9 @@ fn admits(policy: &Policy, port: u16) -> bool {
     let Some(service) = policy.services.get(ENROLMENT) else {
         return false;
     };
-    service.matches.iter().any(|matched| match matched {
-        ServiceMatch::Ports {
-            transport: Transport::Udp,
-            first,
-            last,
-        } => (*first..=*last).contains(&port),
-        _ => false,
+    service.matches.iter().any(|matched| {
+        let (protocol, first, last) = matched.range();
+        protocol == IpProtocol::UDP.0 && (first..=last).contains(&port)
     })
 }
 

@@ -11,7 +11,7 @@ use crate::{
     },
     datapath::{CounterError, HookMode},
     explain::{fate, rule},
-    policy::{Authenticate, Endpoint, Vlan},
+    policy::{Authenticate, Endpoint, protocol::Mac},
 };
 
 /// Addresses of an endpoint that are listed.
@@ -181,15 +181,6 @@ fn in_force(current: &Current) -> PolicyInForce {
 
 fn entry(counts: EndpointCount, endpoint: &Endpoint) -> EndpointEntry {
     let addresses = &endpoint.addresses;
-    let mac = endpoint
-        .binding
-        .mac
-        .map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
-    let vlan = endpoint.binding.vlan.map(|vlan| match vlan {
-        Vlan::Untagged => "untagged".to_owned(),
-        Vlan::Tagged(id) => id.to_string(),
-        Vlan::Stacked { outer, inner } => format!("{outer}.{inner}"),
-    });
     EndpointEntry {
         name: counts.name,
         role: endpoint.role.clone(),
@@ -199,8 +190,8 @@ fn entry(counts: EndpointCount, endpoint: &Endpoint) -> EndpointEntry {
             Authenticate::Address => None,
             Authenticate::Certificate { identity, .. } => Some(identity.to_string()),
         },
-        mac,
-        vlan,
+        mac: endpoint.binding.mac.map(|mac| Mac(mac).to_string()),
+        vlan: endpoint.binding.vlan.map(|vlan| vlan.to_string()),
         interface: endpoint.binding.interface.clone(),
         received: counts.received,
         sent: counts.sent,

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 pub use packet::{
-    Packet, PacketError, addresses, mac_text, parse_hex, parse_mac, parse_vlan, to_hex, vlan_text,
+    Packet, PacketError, addresses, parse_hex, parse_mac, parse_vlan, to_hex, vlan_text,
 };
 pub use question::{direction, frame};
 pub use reasons::because;

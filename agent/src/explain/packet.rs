@@ -171,22 +171,16 @@ pub fn parse_mac(text: &str) -> Result<[u8; 6], PacketError> {
         .ok_or_else(|| PacketError::Mac(text.to_owned()))
 }
 
-/// A MAC address as one writes it; first byte highest.
-#[must_use]
-pub fn mac_text(mac: u64) -> String {
-    let [_, _, bytes @ ..] = mac.to_be_bytes();
-    bytes.map(|byte| format!("{byte:02x}")).join(":")
-}
-
 /// Tags as [`parse_vlan`] reads them; `None` if there are none.
 #[must_use]
 pub fn vlan_text(tags: VlanTags) -> Option<String> {
-    let (outer, inner) = (tags.0 >> 16 & 0xfff, tags.0 & 0xfff);
-    match (outer, inner) {
-        (0, 0) => None,
-        (0, id) => Some(id.to_string()),
-        (outer, inner) => Some(format!("{outer}.{inner}")),
-    }
+    let id = |half: u32| (half & 0xfff) as u16;
+    let vlan = match (id(tags.0 >> 16), id(tags.0)) {
+        (0, 0) => return None,
+        (0, id) => Vlan::Tagged(id),
+        (outer, inner) => Vlan::Stacked { outer, inner },
+    };
+    Some(vlan.to_string())
 }
 
 /// Reads a VLAN: an id, `untagged`, or `OUTER.INNER`.
@@ -247,6 +241,7 @@ pub fn parse_hex(text: &str) -> Result<Vec<u8>, PacketError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::protocol::Mac;
 
     #[test]
     fn reads_what_people_type() {
@@ -272,7 +267,8 @@ mod tests {
 
     #[test]
     fn writes_what_it_reads() {
-        assert_eq!(mac_text(0x5254_00aa_bb01), "52:54:00:aa:bb:01");
+        let mac = Mac::from_word(0x5254_00aa_bb01);
+        assert_eq!(mac.to_string(), "52:54:00:aa:bb:01");
         assert_eq!(vlan_text(VlanTags::NONE), None);
         let single = vlan_text(VlanTags::single(12));
         assert_eq!(single.as_deref(), Some("12"));

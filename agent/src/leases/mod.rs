@@ -101,10 +101,8 @@ impl Registry {
         }
         state.follow_roles();
         state.drop_inherited(|state, inherited| {
-            let known = |peer: &Peer| {
-                peer.number == inherited.number && covers(&peer.addresses, inherited.address)
-            };
-            !state.peers.values().any(known)
+            let peer = state.peer_numbered(inherited.number);
+            !peer.is_some_and(|peer| covers(&peer.addresses, inherited.address))
         });
     }
 

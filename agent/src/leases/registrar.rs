@@ -11,7 +11,7 @@ use verdict::lease::Origin;
 
 use super::{
     Registry,
-    state::{Held, Peer, State, covers},
+    state::{Held, Peer, State, beside, covers, is_beside},
 };
 use crate::{
     datapath::leases::Holder,
@@ -30,7 +30,7 @@ impl Registrar for Registry {
             id: peer.number,
             address,
             origin,
-            beside: beside(&state, origin),
+            beside: beside(&state.links, origin),
         };
         match state.table.give(&holder, self.term) {
             Ok(true) => {}
@@ -65,8 +65,7 @@ impl Registrar for Registry {
             return;
         };
         // A bond gets and loses ports while a session lives.
-        let port = held.holder.origin.ifindex();
-        held.holder.beside = links.get(&port).cloned().unwrap_or_default();
+        held.holder.beside = beside(links, held.holder.origin);
         match table.give(&held.holder, self.term) {
             Ok(true) => held.renewed = Instant::now(),
             Ok(false) => {
@@ -134,9 +133,7 @@ impl Registry {
 
     /// Ends the peer's leases at other addresses of this one's family.
     fn replace(&self, state: &mut State, peer: &Peer, address: IpAddr) {
-        let elsewhere = |number: u32, other: IpAddr| {
-            number == peer.number && other != address && other.is_ipv4() == address.is_ipv4()
-        };
+        let elsewhere = |number, other| number == peer.number && is_beside(other, address);
         for session in state.sessions(|_, held| elsewhere(held.holder.id, held.holder.address)) {
             self.withdraw(state, session, End::Replaced(address));
         }
@@ -167,10 +164,4 @@ fn peer(state: &State, claim: &Claim, address: IpAddr) -> Result<Peer, Refusal> 
         ));
     }
     Ok(peer.clone())
-}
-
-/// The interfaces beside that of `origin` on which its packets may come in.
-fn beside(state: &State, origin: Origin) -> Vec<u32> {
-    let others = state.links.get(&origin.ifindex());
-    others.cloned().unwrap_or_default()
 }

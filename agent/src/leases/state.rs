@@ -15,8 +15,7 @@ use crate::{
     control::api::LeaseEntry,
     datapath::leases::{Holder, LeaseTable},
     enrolment::{Claim, Identity, Reason, SessionId},
-    explain::mac_text,
-    policy::Sessions,
+    policy::{Sessions, protocol::Mac},
 };
 
 pub(super) struct State {
@@ -107,7 +106,7 @@ impl State {
         let inherited = inherited.filter(|lease| lease.number == number && lease.ends > now);
         held.map(|holder| holder.address)
             .chain(inherited.map(|lease| lease.address))
-            .filter(|other| *other != address && other.is_ipv4() == address.is_ipv4())
+            .filter(|&other| is_beside(other, address))
             .collect()
     }
 
@@ -195,7 +194,7 @@ fn entry(peer: &Peer, address: IpAddr, origin: Origin, left: Duration) -> LeaseE
         role: peer.role.clone(),
         identity: peer.identity.to_string(),
         address,
-        mac: mac_text(origin.mac),
+        mac: Mac::from_word(origin.mac).to_string(),
         ifindex: origin.ifindex(),
         interface: None,
         since: None,
@@ -207,4 +206,14 @@ fn entry(peer: &Peer, address: IpAddr, origin: Origin, left: Duration) -> LeaseE
 
 pub(super) fn covers(addresses: &[IpNet], address: IpAddr) -> bool {
     addresses.iter().any(|net| net.contains(&address))
+}
+
+/// Whether both are addresses of one family, and not the same.
+pub(super) fn is_beside(other: IpAddr, address: IpAddr) -> bool {
+    other != address && other.is_ipv4() == address.is_ipv4()
+}
+
+/// The interfaces beside that of `origin` on which its packets may come in, by the `links`.
+pub(super) fn beside(links: &BTreeMap<u32, Vec<u32>>, origin: Origin) -> Vec<u32> {
+    links.get(&origin.ifindex()).cloned().unwrap_or_default()
 }

@@ -159,6 +159,27 @@ impl fmt::Display for Protect {
     }
 }
 
+/// A MAC address as one writes it, in the order of the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// The address in the lower 48 bits, first byte highest.
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        let [_, _, bytes @ ..] = word.to_be_bytes();
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, rest @ ..] = self.0;
+        write!(f, "{first:02x}")?;
+        rest.iter().try_for_each(|byte| write!(f, ":{byte:02x}"))
+    }
+}
+
 impl fmt::Display for Vlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,11 +1,9 @@
 //! Changes of endpoints.
 
-use std::fmt;
-
 use ipnet::IpNet;
 
 use super::{Change, ChangeKind, first_few, turned};
-use crate::policy::{Authenticate, Endpoint, Object, Policy};
+use crate::policy::{Authenticate, Endpoint, Object, Policy, protocol::Mac};
 
 pub(super) fn diff(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
     for (name, endpoint) in &new.endpoints {
@@ -110,14 +108,4 @@ fn bindings(endpoint: &Endpoint) -> [(&'static str, Option<String>); 5] {
         ("vlan", binding.vlan.map(|vlan| vlan.to_string())),
         ("interface", binding.interface.clone()),
     ]
-}
-
-struct Mac([u8; 6]);
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [first, rest @ ..] = self.0;
-        write!(f, "{first:02x}")?;
-        rest.iter().try_for_each(|byte| write!(f, ":{byte:02x}"))
-    }
 }
