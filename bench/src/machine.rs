@@ -1,20 +1,23 @@
 //! The machine: what it is, and how a measurement keeps out of its way.
 
+use std::fmt::{self, Display, Formatter};
 use std::fs;
+use std::ops::Range;
 
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::unistd::Pid;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::memory;
+use crate::words::grouped;
 
 /// Where a file system for pins is mounted that only this process sees.
 pub const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";
 
 /// What a result depends on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     /// The processor, as it calls itself.
     pub processor: String,
@@ -33,14 +36,40 @@ pub struct Machine {
     pub random_read_ns: u32,
 }
 
+impl Display for Machine {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            processor,
+            cores,
+            core,
+            last_cache,
+            hypervisor,
+            kernel,
+            random_read_ns,
+        } = self;
+        let hypervisor = if *hypervisor { ", virtual" } else { "" };
+        writeln!(
+            f,
+            "{processor}, {last_cache} of last cache, core {core} of {cores}{hypervisor}; Linux {kernel}"
+        )?;
+        writeln!(
+            f,
+            "a read of one of {} cache lines, {} MB in all, takes {random_read_ns} ns",
+            grouped(READ_LINES as u32),
+            READ_LINES * 64 / 1_000_000
+        )
+    }
+}
+
 /// Cache lines that a large table has, 6.4 MB.
 pub const READ_LINES: usize = 100_000;
 
 impl Machine {
     /// Looks at this machine.
-    pub fn inspect(core: usize) -> Self {
+    pub fn inspect() -> Result<Self> {
+        let core = last_core()?;
         let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        Self {
+        Ok(Self {
             processor: value(&processors, "model name").unwrap_or_else(unknown),
             cores: processors
                 .lines()
@@ -53,7 +82,7 @@ impl Machine {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
                 .map_or_else(|_| unknown(), |text| text.trim().to_owned()),
             random_read_ns: memory::random_read_ns(READ_LINES),
-        }
+        })
     }
 }
 
@@ -73,17 +102,31 @@ pub fn private_bpf_file_system() -> Result<()> {
     .with_context(|| format!("mounting a BPF file system on {BPF_FILE_SYSTEM}"))
 }
 
-/// Stays on the last core that the process may use: the first is busiest with interrupts.
-pub fn pin_to_one_core() -> Result<usize> {
-    let this = Pid::from_raw(0);
-    let allowed = sched_getaffinity(this).context("asking for the allowed cores")?;
-    let core = (0..CpuSet::count())
-        .rfind(|&core| allowed.is_set(core).unwrap_or(false))
-        .context("no core is allowed")?;
+/// The first core that the process may use.
+pub fn first_core() -> Result<usize> {
+    core(|mut cores, allowed| cores.find(allowed))
+}
+
+/// The last one: the first is busiest with interrupts.
+pub fn last_core() -> Result<usize> {
+    core(|mut cores, allowed| cores.rfind(allowed))
+}
+
+fn core(find: impl FnOnce(Range<usize>, &dyn Fn(&usize) -> bool) -> Option<usize>) -> Result<usize> {
+    // The first thread's: others are kept on a core.
+    let process = Pid::this();
+    let allowed = sched_getaffinity(process).context("asking for the allowed cores")?;
+    find(0..CpuSet::count(), &|&core| {
+        allowed.is_set(core).unwrap_or(false)
+    })
+    .context("no core is allowed")
+}
+
+/// Keeps a thread, 0 for the calling one, on a core.
+pub fn pin(thread: Pid, core: usize) -> Result<()> {
     let mut only = CpuSet::new();
     only.set(core)?;
-    sched_setaffinity(this, &only).with_context(|| format!("staying on core {core}"))?;
-    Ok(core)
+    sched_setaffinity(thread, &only).with_context(|| format!("staying on core {core}"))
 }
 
 fn value(text: &str, key: &str) -> Option<String> {

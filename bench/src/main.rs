@@ -1,33 +1,34 @@
-//! Measures what manoward costs per packet, beside what xdp-filter costs in the same minutes.
+//! Measures what manoward costs, beside what others cost in the same minutes.
 //!
 //! Run by `cargo xtask bench`, which builds everything and passes the driver's object.
 
-mod case;
-mod driver;
-mod family;
+mod agent;
+mod charts;
+mod compare;
+mod live;
 mod machine;
 mod memory;
-mod ours;
+mod packets;
+mod page;
+mod progress;
 mod report;
-mod rounds;
-mod scale;
 mod statistics;
-mod subject;
-mod walk;
-mod xdp_filter;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
 
-use driver::{Driver, Kind};
+use compare::Comparison;
 use machine::Machine;
 use report::Report;
-use subject::Subject;
 
-/// Measures what manoward costs per packet.
+/// Addresses of the policies that the agent is given.
+const ADDRESSES: [u32; 3] = [1_000, 100_000, 1_000_000];
+
+/// Measures what manoward costs.
 #[derive(Parser)]
 #[command(name = "manoward-bench")]
 struct Args {
@@ -37,7 +38,7 @@ struct Args {
 
     /// Numbers of addresses per IP version that the policies allow.
     #[arg(long, value_delimiter = ',', default_value = "10,1000,100000,1000000")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(scale::MOST)))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(packets::MOST)))]
     endpoints: Vec<u32>,
 
     /// How often each case is measured.
@@ -45,50 +46,88 @@ struct Args {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
+    /// Measure only these.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    #[arg(default_values_t = [Part::Packets, Part::Live, Part::Agent])]
+    only: Vec<Part>,
+
     /// Write the result to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Measure manoward alone, without xdp-filter.
+    /// Measure manoward alone.
     #[arg(long)]
     no_peers: bool,
+
+    /// Show this result instead of measuring.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoints", "rounds", "only", "no_peers"])]
+    show: Option<PathBuf>,
+
+    /// Show what has changed since this result.
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+
+    /// Write the result's documentation into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    write_docs: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// What a packet costs.
+    Packets,
+    /// What traffic experiences.
+    Live,
+    /// What the agent takes.
+    Agent,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    machine::private_bpf_file_system()?;
-    let core = machine::pin_to_one_core()?;
-    let mut drivers = vec![Driver::load(&args.driver, Kind::Frags)?];
-    if !args.no_peers {
-        drivers.push(Driver::load(&args.driver, Kind::Single)?);
-    }
-    let subjects = subjects(&args.endpoints, !args.no_peers)?;
-    let measured = rounds::measure(&mut drivers, &subjects, args.rounds)?;
-    let report = Report::new(Machine::inspect(core), args.rounds, measured);
+    // An earlier result that cannot be read is found out before minutes are spent on a new one.
+    let base = args.compare.as_deref().map(read).transpose()?;
+    let report = match &args.show {
+        Some(file) => read(file)?,
+        None => measure(&args)?,
+    };
     print!("{report}");
+    if let Some(base) = &base {
+        let now = &report;
+        print!("{}", Comparison { base, now });
+    }
     if let Some(file) = &args.json {
         write(file, &report)?;
+    }
+    if let Some(folder) = &args.write_docs {
+        page::write(&report, folder)?;
     }
     Ok(())
 }
 
-/// Everything that is measured, filled with its addresses.
-fn subjects(counts: &[u32], peers: bool) -> Result<Vec<Box<dyn Subject>>> {
-    let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
-    for &count in counts {
-        eprintln!("Filling tables with {count} addresses per IP version ...");
-        subjects.push(Box::new(ours::Ours::load(count)?));
-        if count <= ours::LEASES {
-            subjects.push(Box::new(ours::Ours::proving(count)?));
-        }
-        if peers {
-            for variant in xdp_filter::Variant::ALL {
-                subjects.push(Box::new(xdp_filter::XdpFilter::load(variant, count)?));
-            }
-        }
-    }
-    ensure!(!subjects.is_empty(), "nothing to measure");
-    Ok(subjects)
+fn read(file: &Path) -> Result<Report> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is no result of this benchmark", file.display()))
+}
+
+fn measure(args: &Args) -> Result<Report> {
+    let Args { driver, rounds, .. } = args;
+    let peers = !args.no_peers;
+    let wanted = |part| args.only.contains(&part);
+    let agent = wanted(Part::Agent).then(|| agent::measure(driver, &ADDRESSES));
+    let agent = agent.transpose().context("measuring the agent")?;
+    let live = wanted(Part::Live).then(|| live::measure(driver, *rounds, peers));
+    let live = live.transpose().context("measuring live traffic")?;
+    let packets = wanted(Part::Packets)
+        .then(|| packets::measure(driver, &args.endpoints, *rounds, peers));
+    let packets = packets.transpose().context("measuring packets")?;
+    Ok(Report {
+        machine: Machine::inspect()?,
+        packets,
+        live,
+        agent,
+    })
 }
 
 fn write(file: &Path, report: &Report) -> Result<()> {

@@ -1,13 +1,13 @@
-//! Times of many rounds in two numbers.
+//! Many rounds in few numbers.
 
 use anyhow::{Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Nanoseconds per packet over all rounds.
 ///
 /// What disturbs a round only ever makes it slower, so the low quartile says what a program costs
 /// and the median how much the machine was disturbed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// A quarter of the rounds were as fast or faster.
     pub low_quartile_ns: u32,
@@ -24,6 +24,31 @@ impl Summary {
         Ok(Self {
             low_quartile_ns: rounds[last / 4],
             median_ns: rounds[last / 2],
+        })
+    }
+}
+
+/// Any measure over all rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// A quarter of the rounds were at most this.
+    pub low_quartile: f64,
+    /// Half of the rounds were.
+    pub median: f64,
+    /// A quarter of the rounds were at least this.
+    pub high_quartile: f64,
+}
+
+impl Spread {
+    /// Sums up the rounds.
+    pub fn new(mut rounds: Vec<f64>) -> Result<Self> {
+        ensure!(!rounds.is_empty(), "nothing was measured");
+        rounds.sort_unstable_by(f64::total_cmp);
+        let last = rounds.len() - 1;
+        Ok(Self {
+            low_quartile: rounds[last / 4],
+            median: rounds[last / 2],
+            high_quartile: rounds[last - last / 4],
         })
     }
 }

@@ -173,10 +173,14 @@ impl<'a> Agent<'a> {
         self.folder.path()
     }
 
+    /// The id of the agent's process.
+    pub fn process_id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().context("no agent runs")?.id())
+    }
+
     /// Memory that the agent's process has in use, kB.
     pub fn memory_kb(&self) -> Result<u64> {
-        let process = self.process.as_ref().context("no agent runs")?;
-        let path = format!("/proc/{}/status", process.id());
+        let path = format!("/proc/{}/status", self.process_id()?);
         let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         let used = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let used = used.and_then(|line| line.split_whitespace().next());
@@ -187,8 +191,7 @@ impl<'a> Agent<'a> {
     pub fn processor_time(&self) -> Result<Duration> {
         /// Ticks in a second, which the kernel's interface fixes.
         const USER_HZ: u64 = 100;
-        let process = self.process.as_ref().context("no agent runs")?;
-        let path = format!("/proc/{}/stat", process.id());
+        let path = format!("/proc/{}/stat", self.process_id()?);
         let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         // The name, in parentheses, may have spaces; utime and stime are the 14th and 15th fields.
         let (_, fields) = stat.rsplit_once(") ").context("no fields")?;

@@ -12,7 +12,8 @@ use crate::{build, process, workspace};
 
 const PACKAGE: &str = "manoward-bench";
 
-/// Measures what manoward costs per packet, beside what xdp-filter costs. Needs root.
+/// Measures what manoward costs per packet, in live traffic and in the agent, beside what others
+/// cost. Needs root, and a machine that does nothing else.
 #[derive(clap::Args)]
 pub struct Args {
     /// Numbers of addresses per IP version that the policies allow [default: 10 to 1,000,000].
@@ -23,11 +24,27 @@ pub struct Args {
     #[arg(long)]
     rounds: Option<u32>,
 
+    /// Measure only these: packets, live, agent.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+
     /// Write the result to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Measure xdp-filter too (the default).
+    /// Show this result instead of measuring.
+    #[arg(long, value_name = "FILE")]
+    show: Option<PathBuf>,
+
+    /// Show what has changed since this result.
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+
+    /// Write the result into docs/performance.md and its pictures.
+    #[arg(long)]
+    write_docs: bool,
+
+    /// Measure the others too (the default).
     #[arg(long, overrides_with = "no_peers")]
     peers: bool,
 
@@ -45,14 +62,13 @@ pub fn run(args: &Args) -> Result<()> {
         );
     }
     let peers = args.peers || !args.no_peers;
-    if peers {
-        setup::provide(Part::Bench)?;
-    }
+    setup::provide(if peers { Part::Bench } else { Part::Demo })?;
     build::object()?;
+    let agent = build::agent(true)?;
     let mut command = build::cargo(&["build", "--release", "--package", PACKAGE]);
     process::run(&mut command).context("building the benchmark")?;
     let program = workspace::target_dir().join("release").join(PACKAGE);
-    process::run(&mut measure(&program, args, peers)?)
+    process::run(measure(&program, args, peers)?.env(build::AGENT_ENV, agent))
 }
 
 fn measure(program: &Path, args: &Args, peers: bool) -> Result<std::process::Command> {
@@ -65,10 +81,22 @@ fn measure(program: &Path, args: &Args, peers: bool) -> Result<std::process::Com
     if let Some(rounds) = args.rounds {
         command.arg("--rounds").arg(rounds.to_string());
     }
-    if let Some(file) = &args.json {
-        // The program runs in the workspace's folder.
-        let file = std::path::absolute(file).context("finding the file for the result")?;
-        command.arg("--json").arg(file);
+    if !args.only.is_empty() {
+        command.arg("--only").arg(args.only.join(","));
+    }
+    for (option, file) in [
+        ("--json", &args.json),
+        ("--show", &args.show),
+        ("--compare", &args.compare),
+    ] {
+        if let Some(file) = file {
+            // The program runs in the workspace's folder.
+            let file = std::path::absolute(file).with_context(|| format!("finding {option}"))?;
+            command.arg(option).arg(file);
+        }
+    }
+    if args.write_docs {
+        command.arg("--write-docs").arg(workspace::root().join("docs"));
     }
     if !peers {
         command.arg("--no-peers");

@@ -8,6 +8,9 @@ use anyhow::{Context, Result};
 
 use crate::{process, setup, workspace};
 
+/// Names the agent to those who test or measure it.
+pub const AGENT_ENV: &str = "MANOWARD_BIN";
+
 /// Tells the agent's build script where the kernel object is.
 pub const OBJECT_ENV: &str = "MANOWARD_BPF_OBJECT";
 

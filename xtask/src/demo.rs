@@ -31,7 +31,7 @@ pub fn run(_: &Args) -> Result<ExitCode> {
     process::run(&mut command).context("building the demo")?;
 
     let mut play = process::command(workspace::target_dir().join("release").join(PACKAGE));
-    let status = play.env("MANOWARD_BIN", &agent).status();
+    let status = play.env(build::AGENT_ENV, &agent).status();
     let status = status.context("starting the demo")?;
     Ok(if status.success() {
         ExitCode::SUCCESS

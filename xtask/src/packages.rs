@@ -48,11 +48,12 @@ pub const PROGRAMS: [Tool; 8] = [
     tool("/usr/lib/usrsctp/client", "libusrsctp-examples"),
 ];
 
-/// What the benchmark compares with.
+/// What the benchmark compares with, beyond [`SCENE`].
 pub const PEERS: [Tool; 1] = [tool("xdp-filter", "xdp-tools")];
 
 /// What fuzzing needs.
 pub const FUZZ: [Tool; 1] = [tool("c++", "g++")];
+
 /// What boots other kernels, and what is needed to unpack them and to build what they boot.
 pub const EMULATOR: [Tool; 9] = [
     tool("qemu-system-x86_64", "qemu-system-x86"),
@@ -123,6 +124,8 @@ fn apt(verb: &str) -> std::process::Command {
     let mut command = process::command("apt-get");
     command
         .env("DEBIAN_FRONTEND", "noninteractive")
+        // A new machine often upgrades itself at the same time.
+        .args(["-o", "DPkg::Lock::Timeout=300"])
         .args(["-q", verb]);
     command
 }

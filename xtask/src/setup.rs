@@ -37,7 +37,7 @@ pub enum Part {
     Test,
     /// The former alone.
     Demo,
-    /// The packet filter that the benchmark compares with.
+    /// What the benchmark sends traffic with, and the packet filters that it compares with.
     Bench,
     /// rustup's nightly compiler, which has the sanitizer, cargo-fuzz, and a C++ compiler for
     /// libFuzzer.
@@ -76,7 +76,10 @@ pub fn provide(part: Part) -> Result<()> {
             "tests play real management traffic",
         ),
         Part::Demo => packages::provide(&packages::SCENE, "the demo plays real management traffic"),
-        Part::Bench => packages::provide(&packages::PEERS, "the benchmark compares with it"),
+        Part::Bench => packages::provide(
+            &[&packages::SCENE[..], &packages::PEERS].concat(),
+            "the benchmark sends real traffic, and compares with other filters",
+        ),
         Part::Fuzz => fuzz(),
         Part::Kernels => packages::provide(&packages::EMULATOR, "other kernels boot in it"),
         Part::Lint => lint(),

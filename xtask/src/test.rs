@@ -80,7 +80,7 @@ fn count(
         command.arg("--color=always");
     }
     if let Some(agent) = agent {
-        command.env("MANOWARD_BIN", agent);
+        command.env(build::AGENT_ENV, agent);
     }
     let mut child = command.spawn().context("starting cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no output")?;

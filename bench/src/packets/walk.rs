@@ -1,48 +1,61 @@
-//! The way through the source addresses, as the driver in the kernel takes it.
+//! The way through what changes from packet to packet, as the driver in the kernel takes it.
 
 use aya::Pod;
 
-/// What part of the addresses one step skips, in millionths: the golden ratio is far from every small
+/// What part of the values one step skips, in millionths: the golden ratio is far from every small
 /// fraction, so that neighbours in time are neighbours neither in memory nor in number.
 const GOLDEN: u64 = 618_034;
+
+/// What changes in a frame from packet to packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its offset in the frame, bytes.
+    pub offset: u32,
+    /// Its length, bytes: 4 or 8. What is read at once has to be written at once, or a CPU waits for
+    /// the one to come after the other.
+    pub bytes: u32,
+    /// Its first value.
+    pub first: u64,
+    /// How far its number is shifted to the left before it is added to the first value.
+    pub shift: u32,
+}
 
 /// The driver's `Walk`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Walk {
-    /// Offset in the frame of the 4 bytes that change.
+    /// As in [`Field`].
+    first: u64,
     offset: u32,
-    /// Those bytes at the first address, host byte order.
-    base: u32,
-    /// Number of addresses.
+    bytes: u32,
+    shift: u32,
+    /// Number of values.
     count: u32,
     /// Steps from one to the next, less than `count` and coprime to it.
     stride: u32,
     /// Where the walk is, less than `count`.
     at: u32,
-    /// Not 0 to write the 4 bytes before, too, as zeros, so that what is read at once was written at
-    /// once.
-    wide: u32,
 }
 
-// SAFETY: six 32-bit integers: no padding, every bit pattern is a value.
+// SAFETY: one 64-bit and six 32-bit integers: no padding, every bit pattern is a value.
 unsafe impl Pod for Walk {}
 
 impl Walk {
-    /// A walk that comes to each of `count` addresses once before it comes to any a second time.
-    pub fn new(offset: u32, base: u32, count: u32, wide: bool) -> Self {
+    /// A walk that comes to each of `count` values once before it comes to any a second time.
+    pub fn new(field: Field, count: u32) -> Self {
         Self {
-            offset,
-            base,
+            first: field.first,
+            offset: field.offset,
+            bytes: field.bytes,
+            shift: field.shift,
             count,
             stride: stride(count),
             at: 0,
-            wide: wide.into(),
         }
     }
 }
 
-/// The first number from the golden part of `count` on that is coprime to it; 0 for one address.
+/// The first number from the golden part of `count` on that is coprime to it; 0 for one value.
 fn stride(count: u32) -> u32 {
     let golden = (u64::from(count) * GOLDEN / 1_000_000) as u32;
     (golden.max(1)..count)
@@ -58,6 +71,13 @@ const fn gcd(a: u32, b: u32) -> u32 {
 mod tests {
     use super::*;
 
+    const FIELD: Field = Field {
+        offset: 0,
+        bytes: 4,
+        first: 0,
+        shift: 0,
+    };
+
     /// The driver's steps.
     fn steps(walk: Walk) -> impl Iterator<Item = u32> {
         (0..walk.count).scan(walk.at, move |at, _| {
@@ -70,10 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_visited_once() {
+    fn every_value_is_visited_once() {
         for count in [1, 2, 3, 4, 6, 10, 12, 1000, 4096, 100_000, 1_000_000] {
             let mut visited = vec![false; count as usize];
-            for at in steps(Walk::new(0, 0, count, false)) {
+            for at in steps(Walk::new(FIELD, count)) {
                 assert!(!visited[at as usize], "{at} of {count} is visited twice");
                 visited[at as usize] = true;
             }
@@ -84,7 +104,7 @@ mod tests {
     #[test]
     fn neighbours_in_time_are_far_apart() {
         for count in [1000, 100_000, 1_000_000] {
-            let visited: Vec<_> = steps(Walk::new(0, 0, count, false)).collect();
+            let visited: Vec<_> = steps(Walk::new(FIELD, count)).collect();
             assert!(
                 visited
                     .windows(2)

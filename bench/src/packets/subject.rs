@@ -3,8 +3,8 @@
 use anyhow::Result;
 use aya::programs::ProgramFd;
 
-use crate::case::Kind;
-use crate::driver;
+use crate::packets::case::{Kind, Sources};
+use crate::packets::driver;
 
 /// A program with its tables filled.
 pub trait Subject {
@@ -14,17 +14,22 @@ pub trait Subject {
     /// Number of addresses per IP version that it allows.
     fn count(&self) -> u32;
 
-    /// The driver that can call it.
-    fn driver(&self) -> driver::Kind;
+    /// The kinds of packets that it is measured with, and where they come from.
+    fn cases(&self) -> &'static [(Kind, Sources)];
 
-    /// The kinds of packets that it is measured with.
-    fn kinds(&self) -> &'static [Kind];
+    /// The driver that can call the program for such packets.
+    fn driver(&self, kind: Kind) -> driver::Kind;
 
-    /// The program itself.
-    fn program(&self) -> &ProgramFd;
+    /// The program that judges such packets.
+    fn program(&self, kind: Kind) -> &ProgramFd;
 
-    /// What it has counted so far.
-    fn tally(&self) -> Result<Tally>;
+    /// What has to be done before a run.
+    fn prepare(&self, _kind: Kind) -> Result<()> {
+        Ok(())
+    }
+
+    /// What has been counted so far, of packets in the direction of this kind.
+    fn tally(&self, kind: Kind) -> Result<Tally>;
 }
 
 /// Packets, as a program counted them.

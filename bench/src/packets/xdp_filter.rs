@@ -13,11 +13,15 @@ use aya::maps::{PerCpuArray, PerCpuHashMap, PerCpuValues};
 use aya::programs::{ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 
-use crate::case::{Code, Kind};
-use crate::driver;
-use crate::family::Family;
+use crate::packets::case::{Kind, Sources};
+use crate::packets::driver;
+use crate::packets::family::Family;
 use crate::machine::BPF_FILE_SYSTEM;
-use crate::subject::{Subject, Tally};
+use crate::packets::subject::{Subject, Tally};
+
+/// Return codes of XDP programs (linux/bpf.h), by which it counts.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
 
 /// `MAP_FLAG_SRC`: the address is allowed as a source.
 const SOURCE: u64 = 1;
@@ -100,30 +104,35 @@ impl Subject for XdpFilter {
         self.count
     }
 
-    fn driver(&self) -> driver::Kind {
+    fn driver(&self, _: Kind) -> driver::Kind {
         driver::Kind::Single
     }
 
     /// It protects every address, so there is nothing that it passes untouched.
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Unknown, Kind::Allowed]
+    fn cases(&self) -> &'static [(Kind, Sources)] {
+        &[
+            (Kind::Unknown, Sources::Changing),
+            (Kind::Unknown, Sources::Fixed),
+            (Kind::Allowed, Sources::Changing),
+            (Kind::Allowed, Sources::Fixed),
+        ]
     }
 
-    fn program(&self) -> &ProgramFd {
+    fn program(&self, _: Kind) -> &ProgramFd {
         &self.program
     }
 
-    fn tally(&self) -> Result<Tally> {
+    fn tally(&self, _: Kind) -> Result<Tally> {
         let map = self.ebpf.map("xdp_stats_map");
         let map = map.context("xdp-filter has no xdp_stats_map")?;
         let counters = PerCpuArray::<_, Record>::try_from(map)?;
-        let packets = |code: Code| -> Result<u64> {
-            let records = counters.get(&(code as u32), 0)?;
+        let packets = |code| -> Result<u64> {
+            let records = counters.get(&code, 0)?;
             Ok(records.iter().map(|record| record.packets).sum())
         };
         Ok(Tally {
-            passed: packets(Code::Pass)?,
-            dropped: packets(Code::Drop)?,
+            passed: packets(XDP_PASS)?,
+            dropped: packets(XDP_DROP)?,
         })
     }
 }

@@ -1,0 +1,202 @@
+//! Who filters, and how each is told what to allow.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use aya::programs::{Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
+use harness::agent::Agent;
+use serde::{Deserialize, Serialize};
+
+use super::scene::{FLOOD_PORT, IPERF_PORT, RECEIVER_V4, ROUND_TRIP_PORT, Scene, source};
+use super::{ADDRESSES, Fate};
+
+/// Who filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contender {
+    /// Nobody.
+    Unfiltered,
+    /// A program that only returns `XDP_DROP`.
+    BareDrop,
+    /// A program that only returns `XDP_PASS`.
+    BarePass,
+    /// The agent, with a policy.
+    Manoward,
+    /// xdp-filter of xdp-tools, told to deny by default.
+    XdpFilter,
+    /// nftables at the netdev ingress hook, with a set.
+    NftNetdev,
+    /// nftables at the input hook of the family inet, with a set.
+    NftInput,
+}
+
+impl Contender {
+    /// All that take part.
+    pub fn all(peers: bool) -> Vec<Self> {
+        let mut all = vec![
+            Self::Unfiltered,
+            Self::BareDrop,
+            Self::BarePass,
+            Self::Manoward,
+        ];
+        if peers {
+            all.extend([Self::XdpFilter, Self::NftNetdev, Self::NftInput]);
+        }
+        all
+    }
+
+    /// As one writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unfiltered => "no filter",
+            Self::BareDrop => "bare XDP_DROP",
+            Self::BarePass => "bare XDP_PASS",
+            Self::Manoward => "manoward",
+            Self::XdpFilter => "xdp-filter",
+            Self::NftNetdev => "nftables, netdev ingress",
+            Self::NftInput => "nftables, inet input",
+        }
+    }
+
+    /// What it can do to a flood.
+    pub const fn fates(self) -> &'static [Fate] {
+        match self {
+            Self::Unfiltered | Self::BarePass => &[Fate::Passed],
+            Self::BareDrop => &[Fate::Dropped],
+            _ => &[Fate::Dropped, Fate::Passed],
+        }
+    }
+
+    /// Whether it is there to be compared with.
+    pub const fn is_floor(self) -> bool {
+        matches!(self, Self::Unfiltered | Self::BareDrop | Self::BarePass)
+    }
+
+    /// Whether connections get through.
+    pub const fn connects(self) -> bool {
+        !matches!(self, Self::BareDrop)
+    }
+
+    /// Whether XDP is in use.
+    pub const fn is_xdp(self) -> bool {
+        matches!(
+            self,
+            Self::BareDrop | Self::BarePass | Self::Manoward | Self::XdpFilter
+        )
+    }
+}
+
+/// What filters, as long as it is kept.
+pub enum Guard<'a> {
+    /// What is not there, or goes with the namespace.
+    None,
+    /// A program that is attached by its link.
+    Program { _ebpf: Ebpf },
+    /// The agent.
+    Agent { _agent: Agent<'a> },
+}
+
+impl<'a> Guard<'a> {
+    /// Starts filtering in a scene.
+    pub fn start(scene: &'a Scene, driver: &Path) -> Result<Self> {
+        match scene.contender {
+            Contender::Unfiltered => {}
+            Contender::BareDrop => return attach(scene, driver, "bare_single"),
+            Contender::BarePass => return attach(scene, driver, "bare_pass"),
+            Contender::Manoward => {
+                let agent = Agent::start(&scene.receiver, &policy(scene.interface))?;
+                return Ok(Self::Agent { _agent: agent });
+            }
+            Contender::XdpFilter => xdp_filter(scene)?,
+            Contender::NftNetdev => nft(scene, &netdev(scene.interface))?,
+            Contender::NftInput => nft(scene, &input())?,
+        }
+        Ok(Self::None)
+    }
+}
+
+fn attach<'a>(scene: &Scene, driver: &Path, name: &str) -> Result<Guard<'a>> {
+    let load = || -> Result<Ebpf> {
+        let mut ebpf = EbpfLoader::new()
+            .load_file(driver)
+            .with_context(|| format!("loading {}", driver.display()))?;
+        let program = ebpf.program_mut(name);
+        let program: &mut Xdp = program.context("no such program")?.try_into()?;
+        program.load()?;
+        program.attach(scene.interface, XdpMode::Driver)?;
+        Ok(ebpf)
+    };
+    let ebpf = scene.receiver.enter(load)??;
+    Ok(Guard::Program { _ebpf: ebpf })
+}
+
+/// The allowed addresses, with commas.
+fn addresses() -> String {
+    let mut text = String::new();
+    for number in 0..ADDRESSES {
+        let comma = if number == 0 { "" } else { ", " };
+        let _ = write!(text, "{comma}{}", source(number));
+    }
+    text
+}
+
+fn policy(interface: &str) -> String {
+    format!(
+        "apiVersion: manoward/v1\nname: bench\nserial: 1\nmode: enforce\n\
+         interfaces: [{interface}]\nprotect: [{RECEIVER_V4}]\n\
+         endpoints: {{ vim: {{ role: vim, addresses: [{}] }} }}\n\
+         reference_points: {{ Nf-Vi: {{ from: [vim], services: [bench] }} }}\n\
+         services: {{ bench: [ {{ protocol: udp, ports: [{FLOOD_PORT}] }}, \
+         {{ protocol: tcp, ports: [{ROUND_TRIP_PORT}, {IPERF_PORT}] }} ] }}\n",
+        addresses()
+    )
+}
+
+fn xdp_filter(scene: &Scene) -> Result<()> {
+    let interface = scene.interface;
+    let words = ["xdp-filter", "load", "--mode", "native", "--policy", "deny"];
+    let words = [&words[..], &["--features", "ipv4", interface]].concat();
+    scene.receiver.run(&words)?;
+    for number in 0..ADDRESSES {
+        let address = source(number).to_string();
+        let words = ["xdp-filter", "ip", "--mode", "src", &address];
+        scene.receiver.run(&words)?;
+    }
+    Ok(())
+}
+
+fn nft(scene: &Scene, rules: &str) -> Result<()> {
+    scene.receiver.feed(&["nft", "-f", "-"], rules).map(drop)
+}
+
+/// What is accepted, of IPv4 packets from the allowed addresses.
+fn accepted() -> String {
+    format!(
+        "ip saddr @allowed udp dport {FLOOD_PORT} accept\n\
+         ip saddr @allowed tcp dport {{ {ROUND_TRIP_PORT}, {IPERF_PORT} }} accept\n"
+    )
+}
+
+fn netdev(interface: &str) -> String {
+    format!(
+        "table netdev filter {{\n\
+         set allowed {{ type ipv4_addr; elements = {{ {} }} }}\n\
+         chain ingress {{ type filter hook ingress device {interface} priority 0; policy accept;\n\
+         {}meta protocol ip drop\n}}\n}}\n",
+        addresses(),
+        accepted()
+    )
+}
+
+fn input() -> String {
+    format!(
+        "table inet filter {{\n\
+         set allowed {{ type ipv4_addr; elements = {{ {} }} }}\n\
+         chain input {{ type filter hook input priority 0; policy drop;\n\
+         {}}}\n}}\n",
+        addresses(),
+        accepted()
+    )
+}

@@ -1,0 +1,138 @@
+//! Floods: the kernel makes packets on one core, and receives them on another.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::Array;
+use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use harness::packet::{Ethernet, Ipv4, Packet, Udp};
+use nix::unistd::Pid;
+
+use super::scene::{FLOOD_PORT, RECEIVER_V4, Scene, first_source, source};
+use super::{ADDRESSES, Fate};
+use crate::machine::{first_core, last_core, pin};
+use crate::packets::{Field, Walk};
+
+/// Frames that the kernel makes at once.
+const BATCH: u32 = 64;
+/// Offset in an untagged frame of the IPv4 source address.
+const SOURCE_OFFSET: u32 = 14 + 12;
+/// How long a thread takes to come and go, and packets to be counted.
+const MOMENT: Duration = Duration::from_millis(20);
+/// How much of a flood may be missing at its end: what the cable holds.
+const CABLE: u64 = 1024;
+
+/// The program that sends.
+pub struct Flood {
+    ebpf: Ebpf,
+}
+
+impl Flood {
+    /// Loads it.
+    pub fn load(object: &Path) -> Result<Self> {
+        let mut ebpf = EbpfLoader::new()
+            .load_file(object)
+            .with_context(|| format!("loading {}", object.display()))?;
+        let program: &mut Xdp = ebpf.program_mut("flood").context("no flood")?.try_into()?;
+        program.load()?;
+        Ok(Self { ebpf })
+    }
+
+    /// Sends so many packets, and tells how many millions a second the receiver has taken. All of
+    /// those, or none, have to meet a socket.
+    pub fn run(&mut self, scene: &Scene, fate: Fate, packets: u32) -> Result<f64> {
+        let passed = fate == Fate::Passed;
+        self.aim(scene, passed)?;
+        let _socket = scene
+            .receiver
+            .enter(|| UdpSocket::bind((RECEIVER_V4, FLOOD_PORT)))??;
+        scene.receive_in_thread(true)?;
+        thread::sleep(MOMENT);
+        pin(receiving_thread(scene.interface)?, last_core()?)?;
+        self.send(scene, packets / 20)?;
+        thread::sleep(MOMENT);
+
+        let (taken, delivered) = (scene.taken()?, scene.delivered()?);
+        let elapsed = self.send(scene, packets)?;
+        let rate = (scene.taken()? - taken) as f64 / elapsed.as_secs_f64() / 1e6;
+        thread::sleep(MOMENT);
+        let (taken, delivered) = (scene.taken()? - taken, scene.delivered()? - delivered);
+        scene.receive_in_thread(false)?;
+        ensure!(
+            taken > u64::from(packets / 100),
+            "of {packets} packets the receiver took {taken}"
+        );
+        let wanted = if passed { taken } else { 0 };
+        ensure!(
+            delivered.abs_diff(wanted) <= CABLE,
+            "of {taken} packets {delivered} met the socket, and {wanted} should have"
+        );
+        Ok(rate)
+    }
+
+    /// Sets where packets come from, and which way they leave.
+    fn aim(&mut self, scene: &Scene, allowed: bool) -> Result<()> {
+        let field = Field {
+            offset: SOURCE_OFFSET,
+            bytes: 4,
+            first: first_source(allowed).into(),
+            shift: 0,
+        };
+        let walk = self.ebpf.map_mut("WALK").context("no WALK")?;
+        Array::<_, Walk>::try_from(walk)?.set(0, Walk::new(field, ADDRESSES), 0)?;
+        let exit = self.ebpf.map_mut("EXIT").context("no EXIT")?;
+        Array::<_, u32>::try_from(exit)?.set(0, scene.exit()?, 0)?;
+        Ok(())
+    }
+
+    fn send(&mut self, scene: &Scene, packets: u32) -> Result<Duration> {
+        let frame = Packet::new()
+            .with(Ethernet::default())
+            .with(Ipv4::between(source(0), RECEIVER_V4))
+            .with(Udp {
+                // The source changes, and nobody computes the checksum again.
+                checksum: Some(0),
+                ..Udp::to(FLOOD_PORT)
+            })
+            .with(vec![0; 18])
+            .build();
+        let program: &mut Xdp = self
+            .ebpf
+            .program_mut("flood")
+            .context("no flood")?
+            .try_into()?;
+        let send = || -> Result<Duration> {
+            pin(Pid::from_raw(0), first_core()?)?;
+            let options = TestRunOptions {
+                data_in: Some(&frame),
+                repeat: packets,
+                attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+                ..TestRunOptions::default()
+            };
+            let start = Instant::now();
+            program.test_run(options).context("sending live frames")?;
+            Ok(start.elapsed())
+        };
+        scene.sender.enter(send)?
+    }
+}
+
+/// The kernel's thread that receives on an interface.
+fn receiving_thread(interface: &str) -> Result<Pid> {
+    let name = format!("napi/{interface}-");
+    let pids = fs::read_dir("/proc").context("listing /proc")?;
+    let mut pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let found = pids.find(|pid: &i32| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm.starts_with(&name))
+    });
+    let found = found.with_context(|| {
+        format!("the kernel has no thread that receives on {interface} (Linux 5.12 has)")
+    })?;
+    Ok(Pid::from_raw(found))
+}

@@ -1,0 +1,149 @@
+//! Two machines and a cable: one that sends, one that somebody protects.
+
+use std::fs;
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+use harness::link::{Port, veth};
+use harness::namespace::Namespace;
+use harness::station::{HOST, VIM};
+
+use super::contender::Contender;
+
+/// Where everything is sent.
+pub const RECEIVER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 17);
+/// First of the allowed addresses; the sender has it.
+const ALLOWED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// First of those that nobody knows.
+const UNKNOWN: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 1);
+
+/// UDP port of floods.
+pub const FLOOD_PORT: u16 = 9999;
+/// TCP port of requests and responses.
+pub const ROUND_TRIP_PORT: u16 = 7000;
+/// TCP port of iperf3.
+pub const IPERF_PORT: u16 = 5201;
+
+/// The sender's interface.
+const SENDER: &str = "send0";
+
+/// The allowed address of this number.
+pub fn source(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(ALLOWED.to_bits() + number)
+}
+
+/// The first address of a flood.
+pub const fn first_source(allowed: bool) -> u32 {
+    if allowed {
+        ALLOWED.to_bits()
+    } else {
+        UNKNOWN.to_bits()
+    }
+}
+
+/// The two machines.
+pub struct Scene {
+    /// Who filters on the receiver.
+    pub contender: Contender,
+    /// Who sends.
+    pub sender: Namespace,
+    /// Who receives.
+    pub receiver: Namespace,
+    /// The receiver's interface.
+    pub interface: &'static str,
+}
+
+impl Scene {
+    /// Builds it, without a filter yet.
+    pub fn new(contender: Contender) -> Result<Self> {
+        // Names of their own: the kernel's threads are called after them.
+        let interface = match contender {
+            Contender::Unfiltered => "open0",
+            Contender::BareDrop => "drop0",
+            Contender::BarePass => "pass0",
+            Contender::Manoward => "mw0",
+            Contender::XdpFilter => "xdpf0",
+            Contender::NftNetdev => "netdev0",
+            Contender::NftInput => "inet0",
+        };
+        let scene = Self {
+            contender,
+            sender: Namespace::new("sender")?,
+            receiver: Namespace::new("receiver")?,
+            interface,
+        };
+        let near = Port {
+            namespace: &scene.sender,
+            name: SENDER,
+            mac: VIM.mac,
+            addresses: &[&format!("{}/8", source(0))],
+        };
+        let far = Port {
+            namespace: &scene.receiver,
+            name: interface,
+            mac: HOST.mac,
+            addresses: &[&format!("{RECEIVER_V4}/24")],
+        };
+        veth(&near, &far)?;
+        scene.route(&scene.sender, "192.0.2.0/24", SENDER)?;
+        scene.route(&scene.receiver, "10.0.0.0/8", interface)?;
+        // Floods come from addresses that no route leads back to.
+        for of in ["all", interface] {
+            scene
+                .receiver
+                .sysctl(&format!("net/ipv4/conf/{of}/rp_filter"), "0")?;
+        }
+        if !contender.is_xdp() {
+            // What a flood sends arrives only where the receiver polls, as it does under XDP.
+            let words = ["ethtool", "-K", interface, "gro", "on"];
+            scene.receiver.run(&words)?;
+        }
+        Ok(scene)
+    }
+
+    fn route(&self, namespace: &Namespace, to: &str, by: &str) -> Result<()> {
+        namespace
+            .run(&["ip", "route", "replace", to, "dev", by])
+            .with_context(|| format!("{}: a route to {to}", self.contender.name()))
+            .map(drop)
+    }
+
+    /// The index of the sender's interface.
+    pub fn exit(&self) -> Result<u32> {
+        let path = format!("/sys/class/net/{SENDER}/ifindex");
+        let text = self.sender.enter(|| fs::read_to_string(&path))?;
+        let text = text.with_context(|| format!("reading {path}"))?;
+        text.trim().parse().context("an index")
+    }
+
+    /// Packets that the receiver's interface has taken.
+    pub fn taken(&self) -> Result<u64> {
+        let path = format!("/sys/class/net/{}/statistics/rx_packets", self.interface);
+        let text = self.receiver.enter(|| fs::read_to_string(&path))?;
+        let text = text.with_context(|| format!("reading {path}"))?;
+        text.trim().parse().context("a count")
+    }
+
+    /// Datagrams that have come to a socket, room or not.
+    pub fn delivered(&self) -> Result<u64> {
+        let path = "/proc/thread-self/net/snmp";
+        let text = self.receiver.enter(|| fs::read_to_string(path))??;
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+        let (names, values) = lines.next().zip(lines.next()).context("no counts of UDP")?;
+        names
+            .split(' ')
+            .zip(values.split(' '))
+            .filter(|(name, _)| ["InDatagrams", "InErrors"].contains(name))
+            .map(|(_, value)| value.parse::<u64>().context("a count"))
+            .sum()
+    }
+
+    /// Has a kernel thread of its own receive packets, or, as usual, whoever the interrupt meets.
+    pub fn receive_in_thread(&self, own: bool) -> Result<()> {
+        let path = format!("/sys/class/net/{}/threaded", self.interface);
+        let value = if own { "1" } else { "0" };
+        self.receiver
+            .enter(|| fs::write(&path, value))?
+            .with_context(|| format!("writing {path}"))
+    }
+}

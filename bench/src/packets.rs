@@ -1,0 +1,75 @@
+//! What a packet costs: `BPF_PROG_TEST_RUN` of one program after the other.
+
+mod case;
+mod driver;
+mod family;
+mod ours;
+mod rounds;
+mod scale;
+mod subject;
+mod table;
+mod walk;
+mod xdp_filter;
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use nix::unistd::Pid;
+
+pub use case::{Kind, Sources};
+pub use driver::Floor;
+pub use family::Family;
+pub use ours::NAME;
+pub use rounds::Case;
+pub use scale::MOST;
+pub use table::Costs;
+pub use walk::{Field, Walk};
+pub use xdp_filter::Variant;
+
+use crate::machine::{last_core, pin, private_bpf_file_system};
+use driver::{Driver, Kind as DriverKind};
+use ours::{ENDPOINTS, Known, Ours};
+use subject::Subject;
+use xdp_filter::XdpFilter;
+
+/// Addresses of the policy under which connections are opened.
+const PEERS: u32 = 1000;
+
+/// Measures with so many addresses each, so often, and, unless told not to, the peers too.
+pub fn measure(driver: &Path, counts: &[u32], rounds: u32, peers: bool) -> Result<Costs> {
+    private_bpf_file_system()?;
+    pin(Pid::from_raw(0), last_core()?)?;
+    let mut kinds = vec![DriverKind::Frags, DriverKind::Out];
+    if peers {
+        kinds.push(DriverKind::Single);
+    }
+    let drivers = kinds.into_iter().map(|kind| Driver::load(driver, kind));
+    let mut drivers = drivers.collect::<Result<Vec<_>>>()?;
+    let subjects = subjects(counts, peers)?;
+    let measured = rounds::measure(&mut drivers, &subjects, rounds)?;
+    Ok(Costs::new(rounds, measured))
+}
+
+/// Everything that is measured, filled with its addresses.
+fn subjects(counts: &[u32], peers: bool) -> Result<Vec<Box<dyn Subject>>> {
+    let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
+    for &count in counts {
+        eprintln!("Filling tables with {count} addresses per IP version ...");
+        subjects.push(Box::new(Ours::load(Known::Addresses, count)?));
+        subjects.push(Box::new(Ours::load(Known::Prefixes, count)?));
+        if count <= ENDPOINTS {
+            subjects.push(Box::new(Ours::load(Known::Leases, count)?));
+            subjects.push(Box::new(Ours::load(Known::Macs, count)?));
+        }
+        if count == PEERS {
+            subjects.push(Box::new(Ours::load(Known::Peers, count)?));
+        }
+        if peers {
+            for variant in Variant::ALL {
+                subjects.push(Box::new(XdpFilter::load(variant, count)?));
+            }
+        }
+    }
+    ensure!(!subjects.is_empty(), "nothing to measure");
+    Ok(subjects)
+}

@@ -1,0 +1,190 @@
+//! What is measured: kinds of packets, and what a program has to decide about each.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::packets::driver::Driver;
+use crate::packets::family::Family;
+use crate::packets::walk::Walk;
+
+/// The service that is asked for: libvirt over TLS.
+pub const PORT: u16 = 16514;
+
+/// A service that is there for another role: SSH.
+pub const OTHER_PORT: u16 = 22;
+
+/// The service that the protected address uses: AMQP over TLS.
+pub const PEER_PORT: u16 = 5671;
+
+/// Most flows of one IP version: both together are what the table surely holds.
+pub const FLOWS_PER_FAMILY: u32 = 1 << 19;
+
+/// Connections that are opened one after the other, each from a port of its own.
+pub const OPENED: u32 = 40_000;
+
+/// A kind of packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// To an address that is not protected: tenants' traffic.
+    Unprotected,
+    /// To the protected address, from a source that no policy knows.
+    Unknown,
+    /// To the protected address, from an allowed source.
+    Allowed,
+    /// The same, from a source that has to hold a lease, and does.
+    Proven,
+    /// The same, from a source that is bound to a MAC address, and has it.
+    Bound,
+    /// From an allowed source, to a service that is for another role.
+    WrongRole,
+    /// From a source that is bound to another MAC address.
+    WrongBinding,
+    /// To the protected address, in a connection that it opened.
+    Established,
+    /// A later fragment from an allowed source.
+    Fragment,
+    /// ARP, and neighbour discovery: a question for the protected address.
+    Neighbour,
+    /// From the protected address, the first of a connection.
+    Opening,
+    /// From the protected address, in a connection that is open.
+    Sent,
+}
+
+impl Kind {
+    /// As one writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unprotected => "unprotected",
+            Self::Unknown => "unknown source",
+            Self::Allowed => "allowed",
+            Self::Proven => "by lease",
+            Self::Bound => "by MAC address",
+            Self::WrongRole => "wrong role",
+            Self::WrongBinding => "wrong MAC address",
+            Self::Established => "established flow",
+            Self::Fragment => "fragment",
+            Self::Neighbour => "ARP, ND",
+            Self::Opening => "out: new flow",
+            Self::Sent => "out: in a flow",
+        }
+    }
+
+    /// What a program has to decide.
+    pub const fn expected(self) -> Code {
+        match self {
+            Self::Unknown | Self::WrongRole | Self::WrongBinding => Code::Drop,
+            _ => Code::Pass,
+        }
+    }
+
+    /// Whether the protected address sends it.
+    pub const fn is_out(self) -> bool {
+        matches!(self, Self::Opening | Self::Sent)
+    }
+}
+
+/// Where packets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sources {
+    /// Each from another source than the one before: a table is in no cache just because the last
+    /// packet asked it the same.
+    Changing,
+    /// All from one source.
+    Fixed,
+    /// Each from another prefix than the one before.
+    Prefixes,
+}
+
+/// A verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The packet is dropped.
+    Drop,
+    /// It passes.
+    Pass,
+}
+
+impl Code {
+    /// Reads the return code of an XDP program (linux/bpf.h).
+    pub fn of_xdp(value: u32) -> Result<Self> {
+        match value {
+            1 => Some(Self::Drop),
+            2 => Some(Self::Pass),
+            _ => None,
+        }
+        .with_context(|| format!("the program returned {value}, which is no verdict"))
+    }
+
+    /// Reads the return code of a classifier (linux/pkt_cls.h): `TC_ACT_SHOT` and `TC_ACT_UNSPEC`.
+    pub fn of_classifier(value: u32) -> Result<Self> {
+        match value.cast_signed() {
+            2 => Some(Self::Drop),
+            -1 => Some(Self::Pass),
+            _ => None,
+        }
+        .with_context(|| format!("the classifier returned {value}, which is no verdict"))
+    }
+}
+
+/// A frame, and how its source changes from packet to packet.
+#[derive(Clone, Debug)]
+pub struct Packets {
+    /// The IP version.
+    pub family: Family,
+    /// The kind.
+    pub kind: Kind,
+    /// Where they come from.
+    pub sources: Sources,
+    /// The first packet.
+    pub frame: Vec<u8>,
+    /// Its sources.
+    pub walk: Walk,
+    /// How many differ from one another.
+    pub different: u32,
+}
+
+impl Packets {
+    /// Packets of a kind where `count` sources are allowed.
+    pub fn new(family: Family, kind: Kind, sources: Sources, count: u32) -> Self {
+        let (field, different) = match (kind, sources) {
+            (Kind::Opening | Kind::Sent, _) => (family.local_port(PEER_PORT), OPENED),
+            (Kind::Neighbour, _) => (family.asker(), count),
+            (Kind::Established, _) => (family.source(true), count.min(FLOWS_PER_FAMILY)),
+            (_, Sources::Changing) => (family.source(kind != Kind::Unknown), count),
+            (_, Sources::Fixed) => (family.source(kind != Kind::Unknown), 1),
+            (_, Sources::Prefixes) => (family.prefix(), count),
+        };
+        let frame = match (kind, sources) {
+            (Kind::Unprotected, _) => family.frame(false, PORT),
+            (Kind::WrongRole, _) => family.frame(true, OTHER_PORT),
+            (Kind::WrongBinding, _) => family.frame_of_another(PORT),
+            (Kind::Established, _) => family.answer(PEER_PORT),
+            (Kind::Fragment, _) => family.fragment(),
+            (Kind::Neighbour, _) => family.neighbour(),
+            (Kind::Opening, _) => family.opening(PEER_PORT),
+            (Kind::Sent, _) => family.question(PEER_PORT, 0),
+            (_, Sources::Prefixes) => family.frame_of_prefix(PORT),
+            _ => family.frame(true, PORT),
+        };
+        Self {
+            family,
+            kind,
+            sources,
+            frame,
+            walk: Walk::new(field, different),
+            different,
+        }
+    }
+
+    /// Packets of a run: where each opens a connection there are only so many.
+    pub fn per_run(&self) -> u32 {
+        if self.kind.is_out() {
+            self.different
+        } else {
+            Driver::PACKETS
+        }
+    }
+}
