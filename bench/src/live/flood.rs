@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use aya::maps::Array;
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader, Pod};
 use harness::packet::{Ethernet, Ipv4, Packet, Udp};
 use nix::unistd::Pid;
 
@@ -85,22 +85,17 @@ impl Flood {
         };
         let walk = self.ebpf.map_mut("WALK").context("no WALK")?;
         Array::<_, Walk>::try_from(walk)?.set(0, Walk::new(field, ADDRESSES), 0)?;
-        let exit = self.ebpf.map_mut("EXIT").context("no EXIT")?;
-        Array::<_, u32>::try_from(exit)?.set(0, scene.exit()?, 0)?;
+        let exit = Exit {
+            interface: scene.exit()?,
+            header_sum: header_sum(&frame()),
+        };
+        let map = self.ebpf.map_mut("EXIT").context("no EXIT")?;
+        Array::<_, Exit>::try_from(map)?.set(0, exit, 0)?;
         Ok(())
     }
 
     fn send(&mut self, scene: &Scene, packets: u32) -> Result<Duration> {
-        let frame = Packet::new()
-            .with(Ethernet::default())
-            .with(Ipv4::between(source(0), RECEIVER_V4))
-            .with(Udp {
-                // The source changes, and nobody computes the checksum again.
-                checksum: Some(0),
-                ..Udp::to(FLOOD_PORT)
-            })
-            .with(vec![0; 18])
-            .build();
+        let frame = frame();
         let program: &mut Xdp = self
             .ebpf
             .program_mut("flood")
@@ -122,6 +117,41 @@ impl Flood {
     }
 }
 
+/// The first packet.
+fn frame() -> Vec<u8> {
+    let datagram = Udp {
+        // None: the source changes.
+        checksum: Some(0),
+        ..Udp::to(FLOOD_PORT)
+    };
+    Packet::new()
+        .with(Ethernet::default())
+        .with(Ipv4::between(source(0), RECEIVER_V4))
+        .with(datagram)
+        .with(vec![0; 18])
+        .build()
+}
+
+/// The driver's `Exit`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Exit {
+    interface: u32,
+    header_sum: u32,
+}
+
+// SAFETY: two 32-bit integers: no padding, every bit pattern is a value.
+unsafe impl Pod for Exit {}
+
+/// Sum of the IPv4 header's words but source address and checksum (RFC 1071).
+fn header_sum(frame: &[u8]) -> u32 {
+    let words = frame[14..34].chunks(2).enumerate();
+    words
+        .filter(|(at, _)| ![5, 6, 7].contains(at))
+        .map(|(_, word)| u32::from(word[0]) << 8 | u32::from(word[1]))
+        .sum()
+}
+
 /// The kernel's thread that receives on an interface.
 fn receiving_thread(interface: &str) -> Result<Pid> {
     let name = format!("napi/{interface}-");
@@ -135,4 +165,17 @@ fn receiving_thread(interface: &str) -> Result<Pid> {
         format!("the kernel has no thread that receives on {interface} (Linux 5.12 has)")
     })?;
     Ok(Pid::from_raw(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_what_the_checksum_lacks() {
+        let frame = frame();
+        let word = |at| u32::from(u16::from_be_bytes([frame[14 + at], frame[15 + at]]));
+        let sum = header_sum(&frame) + word(10) + word(12) + word(14);
+        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
+    }
 }

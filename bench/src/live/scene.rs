@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result};
 use harness::link::{Port, veth};
 use harness::namespace::Namespace;
-use harness::station::{HOST, VIM};
+use harness::station::{HOST, Mac, VIM};
 
 use super::contender::Contender;
 
@@ -87,6 +87,9 @@ impl Scene {
         veth(&near, &far)?;
         scene.route(&scene.sender, "192.0.2.0/24", SENDER)?;
         scene.route(&scene.receiver, "10.0.0.0/8", interface)?;
+        // xdp-filter takes no ARP from whom it has to deny by default.
+        scene.neighbour(&scene.sender, RECEIVER_V4, HOST.mac, SENDER)?;
+        scene.neighbour(&scene.receiver, source(0), VIM.mac, interface)?;
         // Floods come from addresses that no route leads back to.
         for of in ["all", interface] {
             scene
@@ -105,6 +108,15 @@ impl Scene {
         namespace
             .run(&["ip", "route", "replace", to, "dev", by])
             .with_context(|| format!("{}: a route to {to}", self.contender.name()))
+            .map(drop)
+    }
+
+    fn neighbour(&self, namespace: &Namespace, of: Ipv4Addr, mac: Mac, by: &str) -> Result<()> {
+        let (of, mac) = (of.to_string(), mac.to_string());
+        let words = ["ip", "neighbour", "replace", &of, "lladdr", &mac];
+        namespace
+            .run(&[&words[..], &["dev", by, "nud", "permanent"]].concat())
+            .with_context(|| format!("{}: the neighbour {of}", self.contender.name()))
             .map(drop)
     }
 

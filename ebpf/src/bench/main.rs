@@ -67,17 +67,40 @@ pub fn drive_frags(context: XdpContext) -> u32 {
     drive(&context)
 }
 
-/// Key 0: index of the interface that floods leave by. Written by user space before a run.
-#[btf_map]
-static EXIT: Array<u32, 1> = Array::new();
+/// Where a flood goes.
+#[repr(C)]
+pub struct Exit {
+    /// Index of the interface that it leaves by.
+    interface: u32,
+    /// Sum of the IPv4 header's 16-bit words but source address and checksum.
+    header_sum: u32,
+}
 
-/// Sends every packet out, as the kernel gives live frames to it.
+/// Key 0: the exit. Written by user space before a run.
+#[btf_map]
+static EXIT: Array<Exit, 1> = Array::new();
+
+/// Offset in an untagged frame of the IPv4 header's checksum.
+const CHECKSUM_OFFSET: usize = 14 + 10;
+
+/// Sends every packet out, as the kernel gives live frames to it. The source address changes, and
+/// the checksum with it.
 #[xdp]
 pub fn flood(context: XdpContext) -> u32 {
-    change(context.data(), context.data_end());
-    let exit = EXIT.get(0).copied().unwrap_or(0);
+    let Some(exit) = EXIT.get(0) else {
+        return xdp_action::XDP_ABORTED;
+    };
+    let source = change(context.data(), context.data_end());
+    let sum = exit.header_sum + (source >> 16) + (source & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let checksum = !((sum >> 16) + sum) as u16;
+    write(
+        context.data() + CHECKSUM_OFFSET,
+        context.data_end(),
+        checksum.to_be_bytes(),
+    );
     // SAFETY: the helper takes numbers alone.
-    unsafe { bpf_redirect(exit, 0) as u32 }
+    unsafe { bpf_redirect(exit.interface, 0) as u32 }
 }
 
 /// Drives all others.
@@ -175,11 +198,12 @@ fn drive(context: &XdpContext) -> u32 {
     xdp_action::XDP_ABORTED
 }
 
-/// Makes another packet of the one between `data` and `data_end`.
+/// Makes another packet of the one between `data` and `data_end`; returns the last 4 bytes of what it
+/// has changed.
 #[inline(always)]
-fn change(data: usize, data_end: usize) {
+fn change(data: usize, data_end: usize) -> u32 {
     let Some(walk) = WALK.get_ptr_mut(0) else {
-        return;
+        return 0;
     };
     // SAFETY: one run at a time uses the map, on one CPU.
     let walk = unsafe { &mut *walk };
@@ -190,6 +214,7 @@ fn change(data: usize, data_end: usize) {
     } else {
         write(start, data_end, value.to_be_bytes());
     }
+    value as u32
 }
 
 /// Writes `bytes` at `start`, if the packet reaches that far.
