@@ -85,6 +85,7 @@ fn costs(scene: &Scene, addresses: u32) -> Result<PolicyCosts> {
     let start_s = started.elapsed().as_secs_f64();
     drop(agent);
 
+    let maps = memory::maps()?;
     let agent = Agent::start(&scene.receiver, &policy(scene, 1, 1))?;
     let large = policy(scene, 2, addresses);
     let applied = Instant::now();
@@ -99,9 +100,14 @@ fn costs(scene: &Scene, addresses: u32) -> Result<PolicyCosts> {
         addresses,
         start_s,
         apply_s,
-        agent_mib: agent.memory_kb()? as f64 / 1024.0,
-        maps_mib: memory::of_maps(agent.process_id()?)? as f64 / f64::from(1 << 20),
+        agent_mib: mib(agent.memory_kb()? * 1024),
+        maps_mib: mib(memory::since(&maps)?),
     })
+}
+
+/// Bytes in MiB, to a thousandth.
+fn mib(bytes: u64) -> f64 {
+    f64::from((bytes >> 10) as u32) / 1024.0
 }
 
 /// What part of a core the agent uses meanwhile.

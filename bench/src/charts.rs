@@ -1,6 +1,5 @@
 //! Pictures of a result, as SVG.
 
-use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
@@ -8,7 +7,6 @@ use plotters::prelude::*;
 
 use crate::live::{Fate, Live};
 use crate::packets::{Costs, Family, Kind, NAME, Sources, Variant};
-use crate::words::grouped;
 
 const SIZE: (u32, u32) = (760, 420);
 const FONT: &str = "sans-serif";
@@ -55,7 +53,7 @@ fn draw_packets(costs: &Costs, family: Family, file: &Path) -> Drawn {
         .x_desc("allowed addresses")
         .y_desc("ns")
         .label_style((FONT, 13))
-        .x_label_formatter(&|value| grouped(value.round() as u32))
+        .x_label_formatter(&|value| format!("{value:.0}"))
         .y_label_formatter(&|value| format!("{value:.0}"))
         .draw()?;
     for (label, color, dashed, points) in lines {
@@ -66,14 +64,14 @@ fn draw_packets(costs: &Costs, family: Family, file: &Path) -> Drawn {
             chart
                 .draw_series(series)?
                 .label(label)
-                .legend(move |(x, y)| {
-                    PathElement::new(vec![(x, y), (x + 9, y)], style)
-                });
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 9, y)], style));
         } else {
             let series = LineSeries::new(points.iter().copied(), style);
             chart.draw_series(series)?.label(label).legend(legend);
         }
-        let dots = points.iter().map(|&point| Circle::new(point, 3, color.filled()));
+        let dots = points
+            .iter()
+            .map(|&point| Circle::new(point, 3, color.filled()));
         chart.draw_series(dots)?;
     }
     chart
@@ -111,20 +109,34 @@ fn draw_floods(live: &Live, file: &Path) -> Drawn {
     root.fill(&WHITE)?;
     let (upper, lower) = root.split_vertically(SIZE.1 / 2);
     for (area, fate, title) in [
-        (upper, Fate::Dropped, "Dropped, million packets a second on one core"),
-        (lower, Fate::Passed, "Passed to a socket, million packets a second on one core"),
+        (
+            upper,
+            Fate::Dropped,
+            "Dropped, million packets a second on one core",
+        ),
+        (
+            lower,
+            Fate::Passed,
+            "Passed to a socket, million packets a second on one core",
+        ),
     ] {
-        let rates: Vec<_> = live.floods.iter().filter(|rate| rate.fate == fate).collect();
-        let most = rates.iter().map(|rate| rate.mpps.median).fold(0.1, f64::max);
-        let rows: Range<i32> = 0..rates.len() as i32;
+        let rates: Vec<_> = live
+            .floods
+            .iter()
+            .filter(|rate| rate.fate == fate)
+            .collect();
+        let most = rates
+            .iter()
+            .map(|rate| rate.mpps.median)
+            .fold(0.1, f64::max);
+        let rows = 0..i32::try_from(rates.len())?;
         let mut chart = ChartBuilder::on(&area)
             .caption(title, (FONT, 15))
             .margin(8)
             .x_label_area_size(8)
             .y_label_area_size(8)
-            .build_cartesian_2d(-most * 0.45..most * 1.15, rows)?;
-        for (row, rate) in rates.iter().rev().enumerate() {
-            let row = row as i32;
+            .build_cartesian_2d(-most * 0.45..most * 1.15, rows.clone())?;
+        for (row, rate) in rows.clone().zip(rates.iter().rev()) {
             let color = match rate.contender.name() {
                 NAME => OURS,
                 _ if rate.contender.is_floor() => FLOOR,
@@ -140,7 +152,7 @@ fn draw_floods(live: &Live, file: &Path) -> Drawn {
             let middle = i32::midpoint(y, above) - 7;
             area.draw_text(rate.contender.name(), &label, offset(&area, x, middle))?;
             let (x, _) = chart.backend_coord(&(value, row));
-            let text = format!("{value:.1}");
+            let text = format!("{value:.2}");
             area.draw_text(&text, &label, offset(&area, x + 6, middle))?;
         }
     }
@@ -149,7 +161,11 @@ fn draw_floods(live: &Live, file: &Path) -> Drawn {
 }
 
 /// A point of the picture, as its part sees it.
-fn offset(area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, x: i32, y: i32) -> (i32, i32) {
+fn offset(
+    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    x: i32,
+    y: i32,
+) -> (i32, i32) {
     let (left, top) = area.get_base_pixel();
     (x - left, y - top)
 }

@@ -110,9 +110,11 @@ fn rows(base: &Report, now: &Report) -> Vec<Row> {
                 let mut earlier = base.iter();
                 let earlier = earlier.find(|earlier| earlier.contender == measure.contender);
                 let what = format!("{}, {what}, part of unfiltered", measure.contender.name());
-                rows.extend(earlier.map(|earlier| {
-                    Row::new(what, earlier.of_unfiltered, measure.of_unfiltered)
-                }));
+                rows.extend(
+                    earlier.map(|earlier| {
+                        Row::new(what, earlier.of_unfiltered, measure.of_unfiltered)
+                    }),
+                );
             }
         }
     }

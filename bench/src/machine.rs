@@ -112,7 +112,9 @@ pub fn last_core() -> Result<usize> {
     core(|mut cores, allowed| cores.rfind(allowed))
 }
 
-fn core(find: impl FnOnce(Range<usize>, &dyn Fn(&usize) -> bool) -> Option<usize>) -> Result<usize> {
+fn core(
+    find: impl FnOnce(Range<usize>, &dyn Fn(&usize) -> bool) -> Option<usize>,
+) -> Result<usize> {
     // The first thread's: others are kept on a core.
     let process = Pid::this();
     let allowed = sched_getaffinity(process).context("asking for the allowed cores")?;

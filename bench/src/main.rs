@@ -119,8 +119,8 @@ fn measure(args: &Args) -> Result<Report> {
     let agent = agent.transpose().context("measuring the agent")?;
     let live = wanted(Part::Live).then(|| live::measure(driver, *rounds, peers));
     let live = live.transpose().context("measuring live traffic")?;
-    let packets = wanted(Part::Packets)
-        .then(|| packets::measure(driver, &args.endpoints, *rounds, peers));
+    let packets =
+        wanted(Part::Packets).then(|| packets::measure(driver, &args.endpoints, *rounds, peers));
     let packets = packets.transpose().context("measuring packets")?;
     Ok(Report {
         machine: Machine::inspect()?,

@@ -48,7 +48,15 @@ of the same round.
 /// Writes the page and its pictures into a folder.
 pub fn write(report: &Report, folder: &Path) -> Result<()> {
     let mut page = String::from(HEAD);
-    let _ = write!(page, "\n    {}\n", report.machine.to_string().trim_end().replace('\n', "\n    "));
+    let _ = write!(
+        page,
+        "\n    {}\n",
+        report
+            .machine
+            .to_string()
+            .trim_end()
+            .replace('\n', "\n    ")
+    );
     if let Some(costs) = &report.packets {
         packets(&mut page, costs, folder)?;
     }
@@ -75,30 +83,33 @@ fn packets(page: &mut String, costs: &Costs, folder: &Path) -> Result<()> {
             family.name()
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "{} rounds of {} packets. ",
+        "{} rounds of {} packets. What the least that a program can do takes:\n",
         costs.rounds,
         grouped(costs.packets_per_round)
     );
     for floor in &costs.floors {
-        let name = match floor.floor {
-            Floor::Bare => "A program that returns at once",
-            Floor::ParseOnly => "One that only reads the headers",
+        let does = match floor.floor {
+            Floor::Bare => "returns at once",
+            Floor::ParseOnly => "reads the headers",
         };
-        let _ = write!(
-            page,
-            "{name} ({}) takes {} ns. ",
-            floor.driver.name(),
-            floor.ns.low_quartile_ns
-        );
+        let (driver, ns) = (floor.driver.name(), floor.ns.low_quartile_ns);
+        let _ = writeln!(page, "- {does}, {driver}: {ns} ns");
     }
     let counts = counts(costs);
-    let _ = writeln!(
-        page,
-        "Nanoseconds above that, IPv4 / IPv6, by the number of allowed addresses of each:\n"
+    page.push_str(
+        "\nNanoseconds above that which returns at once, IPv4 / IPv6, by the number of allowed\n\
+         addresses of each:\n\n",
     );
-    header(page, "", &counts.iter().map(|&count| grouped(count)).collect::<Vec<_>>());
+    header(
+        page,
+        "",
+        &counts
+            .iter()
+            .map(|&count| grouped(count))
+            .collect::<Vec<_>>(),
+    );
     for (kind, sources) in kinds(costs) {
         let name = |case: &Case| case.packets == kind && case.sources == sources;
         let cells = counts.iter().map(|&count| {
@@ -113,11 +124,13 @@ fn packets(page: &mut String, costs: &Costs, folder: &Path) -> Result<()> {
             }
         });
         let cells: Vec<_> = cells.collect();
-        let label = ours(costs).find(|case| name(case)).map_or(String::new(), Case::name);
+        let label = ours(costs)
+            .find(|case| name(case))
+            .map_or(String::new(), Case::name);
         row(page, &label, &cells);
     }
     page.push_str(
-        "\n\"one\" is from one and the same source in every packet; \"prefixes\" are /24 and /32, or \
+        "\n\"one\" is from one and the same source in every packet; \"prefixes\" are /24 and /32, or\n\
          /48, /64 and /128, in turns. \"out\" is what the host sends.\n",
     );
     peers(page, costs, &counts);
@@ -130,22 +143,24 @@ fn peers(page: &mut String, costs: &Costs, counts: &[u32]) {
         return;
     }
     page.push_str(
-        "\nBeside it in the same rounds: xdp-filter of xdp-tools, with the same addresses. Its \
-         program \"ip\" looks at addresses alone, \"all\" at ports and MAC addresses, too. In \
+        "\nBeside it in the same rounds: xdp-filter of xdp-tools, with the same addresses. Its\n\
+         program \"ip\" looks at addresses alone, \"all\" at ports and MAC addresses, too. In\n\
          brackets: how many times as much as manoward it costs.\n\n",
     );
     header(
         page,
         "xdp-filter",
-        &counts.iter().map(|&count| grouped(count)).collect::<Vec<_>>(),
+        &counts
+            .iter()
+            .map(|&count| grouped(count))
+            .collect::<Vec<_>>(),
     );
     for variant in Variant::ALL {
         for kind in [Kind::Unknown, Kind::Allowed] {
             let cells = counts.iter().map(|&count| {
                 let pair = Family::ALL.map(|family| {
-                    let mut cases = ours(costs).filter(|case| {
-                        case.packets == kind && case.sources == Sources::Changing
-                    });
+                    let mut cases = ours(costs)
+                        .filter(|case| case.packets == kind && case.sources == Sources::Changing);
                     let case =
                         cases.find(|case| case.addresses == count && case.family == family)?;
                     let peer = costs.peer(case, variant)?;
@@ -155,7 +170,11 @@ fn peers(page: &mut String, costs: &Costs, counts: &[u32]) {
                 pair.into_iter().flatten().collect::<Vec<_>>().join(" / ")
             });
             let cells: Vec<_> = cells.collect();
-            row(page, &format!("{}: {}", variant.name(), kind.name()), &cells);
+            row(
+                page,
+                &format!("{}: {}", variant.name(), kind.name()),
+                &cells,
+            );
         }
     }
 }
@@ -164,11 +183,15 @@ fn live_traffic(page: &mut String, live: &Live) {
     let _ = write!(
         page,
         "\n## Live traffic\n\n{LIVE_METHOD}\n![Packets a second]({FLOODS})\n\n\
-         {} rounds, {} allowed addresses, IPv4. Medians:\n\n",
+         Rounds: {}; allowed addresses: {}; IPv4. Medians:\n\n",
         live.rounds,
         grouped(live.addresses)
     );
-    header(page, "", &["Mpps", "of the bare program"].map(str::to_owned));
+    header(
+        page,
+        "",
+        &["Mpps", "of the bare program"].map(str::to_owned),
+    );
     for fate in [Fate::Dropped, Fate::Passed] {
         for rate in live.floods.iter().filter(|rate| rate.fate == fate) {
             let label = match fate {
@@ -186,14 +209,20 @@ fn live_traffic(page: &mut String, live: &Live) {
         }
     }
     page.push_str(
-        "\nConnections through real sockets: a request and its answer of one byte each, and iperf3. \
-         Any XDP program on a veth turns off its segmentation offload, which \"bare XDP_PASS\" \
-         shows alone.\n\n",
+        "\nConnections through real sockets: a request and its answer of one byte each, and iperf3.\n\
+         Any XDP program on a veth turns off its segmentation offload, which \"bare XDP_PASS\" shows\n\
+         alone.\n\n",
     );
     header(
         page,
         "",
-        &["request and answer, µs", "of no filter", "TCP, Gbit/s", "of no filter"].map(str::to_owned),
+        &[
+            "request and answer, µs",
+            "of no filter",
+            "TCP, Gbit/s",
+            "of no filter",
+        ]
+        .map(str::to_owned),
     );
     for trip in &live.round_trips {
         let find = |measure: &&Measure| measure.contender == trip.contender;
@@ -212,14 +241,20 @@ fn live_traffic(page: &mut String, live: &Live) {
 
 fn agent_costs(page: &mut String, agent: &AgentCosts) {
     page.push_str(
-        "\n## The agent\n\nWith addresses of both IP versions in turns, of at most 1,000 endpoints. \
-         \"start\" is from the start of the process until it enforces; \"apply\" is \
-         `manoward policy apply` from a policy of one address, the whole command.\n\n",
+        "\n## The agent\n\nWith addresses of both IP versions in turns, of at most 1,000 endpoints. \"start\" is\n\
+         from the start of the process until it enforces; \"apply\" is `manoward policy apply` from a\n\
+         policy of one address, the whole command.\n\n",
     );
     header(
         page,
         "addresses",
-        &["start, s", "apply, s", "agent's memory, MiB", "maps in the kernel, MiB"].map(str::to_owned),
+        &[
+            "start, s",
+            "apply, s",
+            "agent's memory, MiB",
+            "maps in the kernel, MiB",
+        ]
+        .map(str::to_owned),
     );
     for policy in &agent.policies {
         let cells = [
@@ -232,7 +267,7 @@ fn agent_costs(page: &mut String, agent: &AgentCosts) {
     }
     let _ = writeln!(
         page,
-        "\nThe agent takes {:.2} % of a core at rest, and {:.2} % while {:.1} million packets a second \
+        "\nThe agent takes {:.2} % of a core at rest, and {:.2} % while {:.1} million packets a second\n\
          are dropped.",
         agent.processor_at_rest * 100.0,
         agent.processor_in_flood * 100.0,

@@ -96,7 +96,9 @@ fn measure(program: &Path, args: &Args, peers: bool) -> Result<std::process::Com
         }
     }
     if args.write_docs {
-        command.arg("--write-docs").arg(workspace::root().join("docs"));
+        command
+            .arg("--write-docs")
+            .arg(workspace::root().join("docs"));
     }
     if !peers {
         command.arg("--no-peers");

@@ -1,26 +1,33 @@
 //! The memory of maps in the kernel.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Result, ensure};
+use aya::maps::loaded_maps;
 
-/// Bytes of all maps that a process has open (`memlock` of proc_pid_fdinfo(5)).
-pub fn of_maps(process: u32) -> Result<u64> {
-    let folder = format!("/proc/{process}/fdinfo");
-    let files = fs::read_dir(&folder).with_context(|| format!("listing {folder}"))?;
-    let mut maps = BTreeMap::new();
-    for file in files {
-        // Descriptors come and go.
-        let Ok(text) = fs::read_to_string(file?.path()) else {
+/// The maps that there are now, by id.
+pub fn maps() -> Result<BTreeSet<u32>> {
+    loaded_maps().map(|map| Ok(map?.id())).collect()
+}
+
+/// Bytes of all maps that have come since (`memlock` of `proc_pid_fdinfo(5)`).
+pub fn since(before: &BTreeSet<u32>) -> Result<u64> {
+    let mut bytes = 0;
+    for map in loaded_maps() {
+        let map = map?;
+        if before.contains(&map.id()) {
             continue;
-        };
-        if let Some((id, bytes)) = value(&text, "map_id:").zip(value(&text, "memlock:")) {
-            maps.insert(id, bytes);
         }
+        // Those of others come and go while they are listed.
+        let Ok(fd) = map.fd() else { continue };
+        let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        bytes += value(&text, "memlock:").with_context(|| format!("no memlock in {path}"))?;
     }
-    ensure!(!maps.is_empty(), "the process {process} has no maps open");
-    Ok(maps.values().sum())
+    ensure!(bytes > 0, "there are no new maps");
+    Ok(bytes)
 }
 
 fn value(text: &str, key: &str) -> Option<u64> {
@@ -35,8 +42,7 @@ mod tests {
     #[test]
     fn a_map_tells_its_size() {
         let text = "pos:\t0\nmap_type:\t2\nmemlock:\t8192\nmap_id:\t17\n";
-        assert_eq!(value(text, "map_id:"), Some(17));
         assert_eq!(value(text, "memlock:"), Some(8192));
-        assert_eq!(value("pos:\t0\n", "map_id:"), None);
+        assert_eq!(value("pos:\t0\n", "memlock:"), None);
     }
 }

@@ -59,7 +59,8 @@ impl Flood {
 
         let (taken, delivered) = (scene.taken()?, scene.delivered()?);
         let elapsed = self.send(scene, packets)?;
-        let rate = (scene.taken()? - taken) as f64 / elapsed.as_secs_f64() / 1e6;
+        let taken_meanwhile = u32::try_from(scene.taken()? - taken).context("a count")?;
+        let rate = f64::from(taken_meanwhile) / elapsed.as_secs_f64() / 1e6;
         thread::sleep(MOMENT);
         let (taken, delivered) = (scene.taken()? - taken, scene.delivered()? - delivered);
         scene.receive_in_thread(false)?;
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn the_sum_is_what_the_checksum_lacks() {
         let frame = frame();
-        let word = |at| u32::from(u16::from_be_bytes([frame[14 + at], frame[15 + at]]));
+        let word = |at: usize| u32::from(u16::from_be_bytes([frame[14 + at], frame[15 + at]]));
         let sum = header_sum(&frame) + word(10) + word(12) + word(14);
         assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
     }

@@ -108,7 +108,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// Reads the return code of an XDP program (linux/bpf.h).
+    /// Reads the return code of an XDP program (`linux/bpf.h`).
     pub fn of_xdp(value: u32) -> Result<Self> {
         match value {
             1 => Some(Self::Drop),
@@ -118,7 +118,7 @@ impl Code {
         .with_context(|| format!("the program returned {value}, which is no verdict"))
     }
 
-    /// Reads the return code of a classifier (linux/pkt_cls.h): `TC_ACT_SHOT` and `TC_ACT_UNSPEC`.
+    /// Reads the return code of a classifier (`linux/pkt_cls.h`): `TC_ACT_SHOT` and `TC_ACT_UNSPEC`.
     pub fn of_classifier(value: u32) -> Result<Self> {
         match value.cast_signed() {
             2 => Some(Self::Drop),

@@ -165,12 +165,12 @@ impl Family {
             Self::V4 => ELSEWHERE_V4.into(),
             Self::V6 => ELSEWHERE_V6.into(),
         };
-        frame(between(self.allowed(0), to).with(Tcp::syn(port)))
+        frame(&between(self.allowed(0), to).with(Tcp::syn(port)))
     }
 
     /// The same to the protected address, from the first of the prefixes.
     pub fn frame_of_prefix(self, port: u16) -> Vec<u8> {
-        frame(between(self.in_prefix(0), self.protected()).with(Tcp::syn(port)))
+        frame(&between(self.in_prefix(0), self.protected()).with(Tcp::syn(port)))
     }
 
     /// The same from the first allowed address, with a MAC address that is not its own.
@@ -180,7 +180,7 @@ impl Family {
             ..Ethernet::default()
         };
         let packet = Packet::new().with(ethernet);
-        frame(addressed(packet, self.allowed(0), self.protected()).with(Tcp::syn(port)))
+        frame(&addressed(packet, self.allowed(0), self.protected()).with(Tcp::syn(port)))
     }
 
     /// A frame from the midst of a connection to `port` of the first allowed address.
@@ -189,7 +189,7 @@ impl Family {
             source: port,
             ..Tcp::to(LOCAL_PORT, Tcp::ACK)
         };
-        frame(between(self.allowed(0), self.protected()).with(segment))
+        frame(&between(self.allowed(0), self.protected()).with(segment))
     }
 
     /// The frame that goes the other way, to the allowed address of this number.
@@ -199,7 +199,7 @@ impl Family {
             acknowledgement: 1,
             ..Tcp::to(port, Tcp::ACK)
         };
-        frame(between(self.protected(), self.allowed(number)).with(segment))
+        frame(&between(self.protected(), self.allowed(number)).with(segment))
     }
 
     /// A frame that opens a connection to `port` of the first allowed address.
@@ -208,7 +208,7 @@ impl Family {
             source: LOCAL_PORT,
             ..Tcp::syn(port)
         };
-        frame(between(self.protected(), self.allowed(0)).with(segment))
+        frame(&between(self.protected(), self.allowed(0)).with(segment))
     }
 
     /// A later fragment from the first allowed address.
@@ -229,14 +229,14 @@ impl Family {
             }
             _ => packet,
         };
-        frame(packet.with(vec![0; 64]))
+        frame(&packet.with(vec![0; 64]))
     }
 
     /// A question for the MAC address of the protected address.
     pub fn neighbour(self) -> Vec<u8> {
         let ethernet = Ethernet::default();
         let mac = ethernet.source;
-        frame(match (self.allowed(0), self.protected()) {
+        frame(&match (self.allowed(0), self.protected()) {
             (IpAddr::V4(from), IpAddr::V4(to)) => Packet::new()
                 .with(ethernet)
                 .with(Arp::request((mac, from), to)),
@@ -276,7 +276,7 @@ fn between(from: IpAddr, to: IpAddr) -> Packet {
 }
 
 /// The bytes of a packet, as long as Ethernet wants them.
-fn frame(packet: Packet) -> Vec<u8> {
+fn frame(packet: &Packet) -> Vec<u8> {
     let mut frame = packet.build();
     frame.resize(frame.len().max(SHORTEST_FRAME_BYTES), 0);
     frame
@@ -299,7 +299,9 @@ mod tests {
     /// What the field has in this frame.
     fn value(field: Field, frame: &[u8]) -> u64 {
         let bytes = &frame[field.offset as usize..][..field.bytes as usize];
-        bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte))
+        bytes
+            .iter()
+            .fold(0, |value, &byte| value << 8 | u64::from(byte))
     }
 
     #[test]

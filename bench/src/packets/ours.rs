@@ -24,10 +24,10 @@ use verdict::flow::Entry;
 use verdict::lease::Origin;
 use verdict::reason::{Reason, Verdict};
 
+use crate::machine::BPF_FILE_SYSTEM;
 use crate::packets::case::{FLOWS_PER_FAMILY, Kind, OTHER_PORT, PEER_PORT, PORT, Sources};
 use crate::packets::driver;
 use crate::packets::family::Family;
-use crate::machine::BPF_FILE_SYSTEM;
 use crate::packets::scale;
 use crate::packets::subject::{Subject, Tally};
 

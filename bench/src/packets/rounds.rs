@@ -58,14 +58,7 @@ pub struct Case {
 impl Case {
     /// Whether another result's case is of the same program and packets.
     pub fn is_like(&self, other: &Self) -> bool {
-        let key = |case: &Self| {
-            (
-                case.addresses,
-                case.family,
-                case.packets,
-                case.sources,
-            )
-        };
+        let key = |case: &Self| (case.addresses, case.family, case.packets, case.sources);
         self.program == other.program && key(self) == key(other)
     }
 
@@ -165,7 +158,11 @@ fn sample(driver: &mut Driver, case: &Pending<'_>) -> Result<u32> {
     let Packets { kind, .. } = case.packets;
     case.subject.prepare(kind)?;
     let run = driver
-        .run(case.subject.program(kind), &case.packets, case.packets.per_run())
+        .run(
+            case.subject.program(kind),
+            &case.packets,
+            case.packets.per_run(),
+        )
         .with_context(|| describe(case))?;
     let code = driver.verdict(run)?;
     ensure!(

@@ -13,10 +13,10 @@ use aya::maps::{PerCpuArray, PerCpuHashMap, PerCpuValues};
 use aya::programs::{ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 
+use crate::machine::BPF_FILE_SYSTEM;
 use crate::packets::case::{Kind, Sources};
 use crate::packets::driver;
 use crate::packets::family::Family;
-use crate::machine::BPF_FILE_SYSTEM;
 use crate::packets::subject::{Subject, Tally};
 
 /// Return codes of XDP programs (linux/bpf.h), by which it counts.
