@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use crate::report::Report;
 use crate::words::grouped;
 
-/// Changes of a packet's cost that are noise, ns.
-const NOISE_NS: i32 = 2;
+/// Changes of a packet's cost that are noise, ns, beside what disturbed either measurement.
+const NOISE_NS: u32 = 2;
 /// Changes of anything else that are noise, as a part of it.
 const NOISE: f64 = 0.05;
 
@@ -29,7 +29,7 @@ impl Display for Comparison<'_> {
         writeln!(
             f,
             "\nOf {} values in both results {} have changed by more than noise ({NOISE_NS} ns of a \
-             packet, {:.0} % of anything else)",
+             packet and what lies between its quartile and its median, {:.0} % of anything else)",
             rows.len(),
             changed.len(),
             NOISE * 100.0
@@ -90,7 +90,7 @@ fn rows(base: &Report, now: &Report) -> Vec<Row> {
                 ),
                 base: earlier.above_bare_ns.into(),
                 now: case.above_bare_ns.into(),
-                noise: NOISE_NS.into(),
+                noise: f64::from(NOISE_NS + case.ns.disturbance().max(earlier.ns.disturbance())),
             }));
         }
     }

@@ -26,6 +26,11 @@ impl Summary {
             median_ns: rounds[last / 2],
         })
     }
+
+    /// How much the machine was disturbed.
+    pub const fn disturbance(self) -> u32 {
+        self.median_ns - self.low_quartile_ns
+    }
 }
 
 /// Any measure over all rounds.

@@ -141,7 +141,12 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
     if asked.is_inbound() {
         let rule = asked.inbound(tables, policy, role).ok()?;
         if rule.id() == 0 {
-            return None;
+            // It may still belong to a connection that the host opened.
+            if unruled || Service::at(tables, plain.ends.source).ok()?.is_outbound() {
+                return None;
+            }
+            let governing = asked.inbound(tables, policy, GOVERNING).ok()?;
+            return Some(governing.violated(Reason::WrongRole, id));
         }
         return Some(match bound {
             Ok(()) => rule.permit(Reason::Permitted, id),
