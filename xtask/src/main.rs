@@ -9,6 +9,7 @@ mod kernels;
 mod ladder;
 mod lint;
 mod machine;
+mod mutants;
 mod packages;
 mod process;
 mod progress;
@@ -37,6 +38,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
+    Mutants(mutants::Args),
     Demo(demo::Args),
     Kernels(kernels::Args),
 }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args).map(done),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Mutants(args) => mutants::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Kernels(args) => kernels::run(&args),
     };

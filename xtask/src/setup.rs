@@ -11,10 +11,9 @@ use crate::packages;
 use crate::toolchain::Toolchain;
 use crate::{process, progress};
 
-/// Built without its release profile's link-time optimisation, which takes longer than every run
-/// of it.
 const DENY_VERSION: &str = "0.20.2";
 const FUZZ_VERSION: &str = "0.13.2";
+const MUTANTS_VERSION: &str = "27.1.0";
 
 /// Installs what building and testing need, as far as it is missing.
 #[derive(clap::Args)]
@@ -42,6 +41,8 @@ pub enum Part {
     /// rustup's nightly compiler, which has the sanitizer, cargo-fuzz, and a C++ compiler for
     /// libFuzzer.
     Fuzz,
+    /// cargo-mutants.
+    Mutants,
     /// The emulator that other kernels boot in.
     Kernels,
     /// rustfmt, clippy and cargo-deny.
@@ -81,6 +82,11 @@ pub fn provide(part: Part) -> Result<()> {
             "the benchmark sends real traffic, and compares with other filters",
         ),
         Part::Fuzz => fuzz(),
+        Part::Mutants => program(
+            "cargo-mutants",
+            MUTANTS_VERSION,
+            "changes code to see whether tests notice",
+        ),
         Part::Kernels => packages::provide(&packages::EMULATOR, "other kernels boot in it"),
         Part::Lint => lint(),
     }
@@ -152,21 +158,11 @@ fn lint() -> Result<()> {
             progress::run(&format!("rustup component add {component}"), &mut command)?;
         }
     }
-    if machine::find_cargo_program("cargo-deny").is_some() {
-        return Ok(());
-    }
-    eprintln!("Installing cargo-deny {DENY_VERSION} (licences, sources and advisories).");
-    let mut command = process::cargo(&["install", "cargo-deny", "--locked"]);
-    command
-        .args(["--version", DENY_VERSION])
-        .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-    progress::run(
-        &format!("cargo install cargo-deny {DENY_VERSION}"),
-        &mut command,
+    program(
+        "cargo-deny",
+        DENY_VERSION,
+        "licences, sources and advisories",
     )
-    .context("is crates.io reachable?")
 }
 
 fn fuzz() -> Result<()> {
@@ -178,14 +174,28 @@ fn fuzz() -> Result<()> {
         progress::run("rustup: nightly toolchain", command.args(args))
             .context("the sanitizer needs rustup's nightly compiler")?;
     }
-    if machine::find_cargo_program("cargo-fuzz").is_some() {
+    program(
+        "cargo-fuzz",
+        FUZZ_VERSION,
+        "builds and runs fuzzing targets",
+    )
+}
+
+/// A program of cargo's, built quickly rather than well where it is missing: without its release
+/// profile's link-time optimisation, which takes longer than every run of it.
+fn program(name: &str, version: &str, what_for: &str) -> Result<()> {
+    if machine::find_cargo_program(name).is_some() {
         return Ok(());
     }
-    eprintln!("Installing cargo-fuzz {FUZZ_VERSION} (builds and runs fuzzing targets).");
-    let mut command = process::cargo(&["install", "cargo-fuzz", "--locked"]);
-    command.args(["--version", FUZZ_VERSION]);
-    let label = format!("cargo install cargo-fuzz {FUZZ_VERSION}");
-    progress::run(&label, &mut command).context("is crates.io reachable?")
+    eprintln!("Installing {name} {version} ({what_for}).");
+    let mut command = process::cargo(&["install", name, "--locked"]);
+    command
+        .args(["--version", version])
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    progress::run(&format!("cargo install {name} {version}"), &mut command)
+        .context("is crates.io reachable?")
 }
 
 fn confirm(question: &str) -> Result<bool> {

@@ -1,0 +1,52 @@
+//! `cargo xtask mutants`: changes the verdict in small ways, one at a time, and finds out whether
+//! its tests notice.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::setup::{self, Part};
+use crate::{process, workspace};
+
+/// The crate that is changed, and whose tests have to notice.
+const PACKAGE: &str = "manoward-verdict";
+
+/// What cargo-mutants ends with where a change went unnoticed, and where tests took too long.
+const MISSED: i32 = 2;
+const TIMED_OUT: i32 = 3;
+
+/// Changes the verdict in small ways, and lists what its tests do not notice.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only in these files of verdict/src, as in `lease.rs`.
+    #[arg(long, value_name = "FILE")]
+    file: Vec<String>,
+
+    /// Only one part of all changes, as in `0/8`.
+    #[arg(long, value_name = "K/N")]
+    shard: Option<String>,
+}
+
+/// Runs the command. A change that goes unnoticed is no error of the command's, but its ending.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    setup::provide(Part::Mutants)?;
+    let mut command = process::cargo(&["mutants", "--package", PACKAGE, "--no-shuffle"]);
+    // Beside the target folder's other contents, not among the sources.
+    command.arg("--output").arg(workspace::target_dir());
+    for file in &args.file {
+        command.arg("--file").arg(format!("verdict/src/{file}"));
+    }
+    if let Some(shard) = &args.shard {
+        command.args(["--shard", shard]);
+    }
+    let status = command.status().context("starting cargo mutants")?;
+    match status.code() {
+        Some(0) => Ok(ExitCode::SUCCESS),
+        Some(MISSED | TIMED_OUT) => {
+            let lists = workspace::target_dir().join("mutants.out");
+            eprintln!("What went unnoticed is listed in {}.", lists.display());
+            Ok(ExitCode::FAILURE)
+        }
+        _ => anyhow::bail!("cargo mutants ended with {status}"),
+    }
+}
