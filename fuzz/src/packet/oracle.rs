@@ -140,14 +140,19 @@ fn read(frame: &[u8]) -> Option<Datagram> {
     while let Some([0x81, 0x00] | [0x88, 0xa8]) = frame.get(at..at + 2) {
         at += 4;
     }
-    let ether_type = u16::from_be_bytes(*frame.get(at..)?.first_chunk()?);
-    // Linux takes no other tags away, but the other parser does.
-    if !matches!(EtherType(ether_type), EtherType::IPV4 | EtherType::IPV6) {
+    let ether_type = EtherType(u16::from_be_bytes(*frame.get(at..)?.first_chunk()?));
+    let payload = frame.get(at + 2..)?;
+    // Linux takes no other tags away, and no IP version behind the type of the other one; the other
+    // parser does both.
+    let version = match ether_type {
+        EtherType::IPV4 => 4,
+        EtherType::IPV6 => 6,
+        _ => return None,
+    };
+    if payload.first()? >> 4 != version {
         return None;
     }
-    let payload = frame.get(at + 2..)?;
-    let parsed = LaxSlicedPacket::from_ether_type(EtherType(ether_type), payload);
-    let net = parsed.net?;
+    let net = LaxSlicedPacket::from_ether_type(ether_type, payload).net?;
     let (source, destination) = match &net {
         LaxNetSlice::Ipv4(v4) => (
             v4.header().source_addr().into(),
