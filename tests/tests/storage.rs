@@ -2,25 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use harness::openssh;
-use harness::station::HOST;
-use harness::{Agent, Outcome, Policy, Topology};
-
-const PATIENCE: Duration = Duration::from_secs(3);
-const SHORT: Duration = Duration::from_millis(300);
-
-fn enforced(scene: &Topology) -> Result<()> {
-    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    let intruder = scene
-        .intruder
-        .tcp_connect((HOST.v4, openssh::PORT), SHORT)?;
-    let vim = scene.vim.tcp_connect((HOST.v4, openssh::PORT), PATIENCE)?;
-    assert_eq!((intruder, vim), (Outcome::TimedOut, Outcome::Connected));
-    Ok(())
-}
+use harness::vigil::enforced;
+use harness::{Agent, Policy, Topology};
 
 #[test]
 fn a_policy_that_cannot_be_kept_is_not_applied() -> Result<()> {

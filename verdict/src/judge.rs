@@ -182,6 +182,8 @@ pub fn destination<A: Family, T: Tables>(tables: &T, address: A) -> Result<Desti
     }
     Ok(if address.is_group() {
         Destination::Group
+    } else if address.is_loopback() {
+        Destination::Protected
     } else {
         Destination::Unprotected
     })

@@ -195,11 +195,17 @@ fn hear6(ear: Ear, socket: &Socket, buffer: &mut [u8]) -> Result<Option<Delivery
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Ipv6Addr::from(info.ipi6_addr.s6_addr)),
         _ => None,
     });
+    let destination = destination.context("no destination address")?;
     let length = message.bytes;
+    // To a service it is one whether a packet was of IPv4.
+    let (source, destination) = match ear {
+        Ear::Service(_) => (source.to_canonical(), destination.to_canonical()),
+        Ear::Transport(_) => (source.into(), destination.into()),
+    };
     Ok(Some(Delivery {
         ear,
-        source: source.to_canonical(),
-        destination: destination.context("no destination address")?.to_canonical(),
+        source,
+        destination,
         bytes: buffer[..length].to_vec(),
     }))
 }

@@ -69,6 +69,10 @@ pub const FAMILIES: [Family; 24] = [
     ("icmp-error", messages::error),
 ];
 
+/// Families of which it is not decided what is to be delivered, as long as it is permitted: which
+/// parts make up a datagram depends on which others arrive.
+pub const AMBIGUOUS: [&str; 2] = ["fragments-of-two-datagrams", "fragments-overlapping"];
+
 /// The family of the frames of the grammar.
 pub const GRAMMAR: &str = "grammar";
 
@@ -115,13 +119,25 @@ impl Families {
         let mut frames = make(self);
         for frame in &mut frames {
             if self.once_in(DAMAGED) {
-                mutation::damage(frame, &mut self.rng);
-                if self.rng.bool() {
-                    repair::checksums(frame);
-                }
+                self.damage(frame);
             }
         }
         self.finish(family, frames)
+    }
+
+    /// Damages a frame anywhere but in its tag.
+    fn damage(&mut self, frame: &mut Vec<u8>) {
+        let tag = self.tag();
+        let place = frame.windows(tag.len()).position(|bytes| bytes == tag);
+        mutation::damage(frame, &mut self.rng);
+        if let Some(place) = place
+            && let Some(there) = frame.get_mut(place..place + tag.len())
+        {
+            there.copy_from_slice(&tag);
+        }
+        if self.rng.bool() {
+            repair::checksums(frame);
+        }
     }
 
     fn generated(&mut self) -> Case {

@@ -47,21 +47,33 @@ pub fn standing(policy: &Policy, delivery: &Delivery) -> Standing {
         }
         Ear::Transport(protocol) => protocol,
     };
+    // No transport protocol makes anything of less than its header.
+    if bytes.len() < header_length(protocol) {
+        return Standing::Free;
+    }
     match (protocol, bytes.first()) {
         // Neighbour and listener discovery.
         (ICMPV6, Some(130..=136 | 143)) => Standing::Free,
-        // Redirects, and answers to what was never asked.
-        (ICMP, Some(0 | 5)) | (ICMPV6, Some(129 | 137)) => Standing::Refused,
+        // Answers to what was never asked; a group is not asked for anything by them.
+        (ICMP, Some(0)) | (ICMPV6, Some(129)) if is_group(delivery.destination) => Standing::Free,
+        (ICMP, Some(0)) | (ICMPV6, Some(129)) => Standing::Refused,
+        // Redirects.
+        (ICMP, Some(5)) | (ICMPV6, Some(137)) => Standing::Refused,
         (ICMP, Some(3 | 11 | 12)) | (ICMPV6, Some(1..=4)) => error(policy, delivery),
-        (TCP | UDP | SCTP, _) => match bytes[..] {
-            [_, _, high, low, ..] => {
-                let port = u16::from_be_bytes([high, low]);
-                requested(policy, delivery, Asked { protocol, port })
-            }
-            // No transport protocol makes anything of it.
-            _ => Standing::Free,
-        },
+        (TCP | UDP | SCTP, _) => {
+            let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+            requested(policy, delivery, Asked { protocol, port })
+        }
         _ => requested(policy, delivery, Asked { protocol, port: 0 }),
+    }
+}
+
+const fn header_length(protocol: u8) -> usize {
+    match protocol {
+        TCP => 20,
+        SCTP => 12,
+        UDP | ICMP | ICMPV6 => 8,
+        _ => 0,
     }
 }
 

@@ -1,6 +1,7 @@
-//! Frames made right again in what a stack checks first, so that it looks at the rest.
+//! Headers of frames: who sent them, and made right again in what a stack checks first, so that it
+//! looks at the rest.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::packet::checksum::{Pseudo, internet};
 
@@ -13,6 +14,21 @@ fn network(frame: &[u8]) -> Option<(usize, u16)> {
             0x8100 | 0x88a8 => at += 4,
             _ => return Some((at, kind)),
         }
+    }
+}
+
+/// The source address of the outermost packet.
+pub fn source(frame: &[u8]) -> Option<IpAddr> {
+    match network(frame)? {
+        (at, 0x0800) => {
+            let source: [u8; 4] = frame.get(at + 12..at + 16)?.try_into().ok()?;
+            Some(source.into())
+        }
+        (at, 0x86dd) => {
+            let source: [u8; 16] = frame.get(at + 8..at + 24)?.try_into().ok()?;
+            Some(source.into())
+        }
+        _ => None,
     }
 }
 
