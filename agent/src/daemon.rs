@@ -18,6 +18,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, Notify, mpsc},
     task::JoinHandle,
+    time::MissedTickBehavior,
 };
 use tracing::{info, warn};
 
@@ -33,6 +34,9 @@ use crate::{
 
 /// Time between two attempts to use certificate files, and between two looks at how they are.
 const ENROLMENT_RETRY: Duration = Duration::from_secs(5);
+
+/// Time between two looks at what is pinned, and at what could not be read before.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Changes of the host that come together are followed together.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -165,16 +169,17 @@ fn lock(state: &Path) -> anyhow::Result<File> {
             state.display()
         )
     })?;
-    let path = state.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
+    // The directory itself: that works on a disk that has become read-only, too.
+    let directory =
+        File::open(state).with_context(|| format!("cannot open {}", state.display()))?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
         Err(TryLockError::WouldBlock) => bail!(
             "another agent uses {}. Stop it first (`systemctl stop manoward`), or give this one a `state` of its own in agent.yaml",
             state.display()
         ),
         Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            Err(error).with_context(|| format!("cannot lock {}", state.display()))
         }
     }
 }
@@ -251,20 +256,40 @@ impl Changes {
         })
     }
 
-    /// Adapts what is enforced to every change.
+    /// Adapts what is enforced to every change, and keeps it pinned.
     async fn follow(mut self, enforcer: Arc<Mutex<Enforcer>>) {
-        while self.messages.next().await.is_some() {
-            self.settle().await;
-            let interfaces = match Interfaces::read().await {
-                Ok(interfaces) => interfaces,
-                Err(error) => {
-                    warn!(%error, "cannot read the host's interfaces");
-                    continue;
-                }
+        let mut looking = tokio::time::interval(LOOK);
+        looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut missed = false;
+        loop {
+            let changed = tokio::select! {
+                message = self.messages.next() => match message {
+                    Some(()) => true,
+                    None => break,
+                },
+                _ = looking.tick() => false,
+            };
+            if changed {
+                self.settle().await;
+            }
+            let interfaces = if changed || missed {
+                let read = Interfaces::read().await;
+                missed = read.is_err();
+                read.inspect_err(|error| {
+                    warn!(%error, "cannot read the host's interfaces, trying again");
+                })
+                .ok()
+            } else {
+                None
             };
             let mut enforcer = Arc::clone(&enforcer).lock_owned().await;
-            let followed = tokio::task::spawn_blocking(move || enforcer.follow(interfaces)).await;
-            if let Err(error) = followed {
+            let work = move || {
+                enforcer.keep();
+                if let Some(interfaces) = interfaces {
+                    enforcer.follow(interfaces);
+                }
+            };
+            if let Err(error) = tokio::task::spawn_blocking(work).await {
                 warn!(%error, "following the host ended in a panic");
             }
         }

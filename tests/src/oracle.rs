@@ -27,7 +27,7 @@ use crate::kernel::{Judges, Loan, facts, hex, read};
 use crate::packet::{Packet, Udp};
 use crate::wire::Wire;
 use ears::{Delivery, Ear, Ears, Heard};
-use families::{Case, Families};
+use families::{Case, Families, LINK_LOCAL};
 use permission::{Standing, standing};
 use scene::{Scene, as_received};
 
@@ -157,8 +157,16 @@ impl<'a> Oracle<'a> {
     pub fn compare(&mut self, cases: &[Case]) -> Result<()> {
         self.batches += 1;
         let last = self.batches.to_be_bytes();
-        let guarded = self.guarded.deliver(cases, last)?;
-        let twin = self.twin.deliver(cases, last)?;
+        let mut guarded = self.guarded.deliver(cases, last)?;
+        let mut twin = self.twin.deliver(cases, last)?;
+        // A host that forwards tells itself of better ways, too.
+        let frames = cases.iter().flat_map(|case| &case.frames);
+        let sources: Vec<_> = frames.map(|frame| repair::source(frame)).collect();
+        for heard in [&mut guarded, &mut twin] {
+            heard.retain(|delivery, _| {
+                delivery.source != LINK_LOCAL || sources.contains(&Some(delivery.source))
+            });
+        }
         for case in cases {
             self.findings.frames += case.frames.len() as u64;
             let tally = self.findings.families.entry(case.family).or_default();
@@ -207,9 +215,8 @@ impl<'a> Oracle<'a> {
 
     /// Finds out why something permitted has only been delivered to one of the hosts.
     fn explain(&mut self, how: &str, delivery: &Delivery, cases: &[Case]) -> Result<()> {
-        if let [case] = origins(delivery, cases)[..]
-            && families::AMBIGUOUS.contains(&case.family)
-        {
+        let ambiguous = |case: &Case| families::AMBIGUOUS.contains(&case.family);
+        if origins(delivery, cases).into_iter().any(ambiguous) {
             return Ok(());
         }
         match self.stricter(delivery, cases)? {

@@ -388,7 +388,10 @@ pub struct Quotation<A> {
     pub ends: Ends,
 }
 
-/// Reads the packet that the ICMP error at `transport` quotes; it is told to `sender`, who sent that.
+/// What has to be quoted of a transport header: its ports.
+const PORTS_LEN: usize = 4;
+
+/// Reads the packet that the ICMP error `about` quotes; it is told to `sender`, who sent that.
 ///
 /// # Errors
 ///
@@ -397,17 +400,19 @@ pub struct Quotation<A> {
 #[inline(always)]
 pub fn quotation<A: Network, P: Packet>(
     packet: &P,
-    transport: usize,
+    about: &Datagram<A>,
     sender: A,
 ) -> Result<Quotation<A>, Reason> {
-    let at = transport + icmp::BODY;
+    let at = about.transport + icmp::BODY;
     let Some(header) = A::header(packet, at) else {
         return Err(Reason::IcmpUnrelated);
     };
     let Ok(quoted) = A::datagram(packet, at, header) else {
         return Err(Reason::IcmpUnrelated);
     };
-    if quoted.position.offset() != 0 {
+    // What lies behind the datagram is no part of it, and the stack does not see it.
+    let end = about.transport + about.transport_len;
+    if quoted.position.offset() != 0 || quoted.transport + PORTS_LEN > end {
         return Err(Reason::IcmpUnrelated);
     }
     let protocol = IpProtocol(quoted.protocol);

@@ -23,6 +23,7 @@ pub use start::StartError;
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use tracing::warn;
 
 use crate::{
     config::Config,
@@ -115,6 +116,18 @@ impl Enforcer {
                 &current.stored.numbers,
                 &self.interfaces,
             );
+        }
+    }
+
+    /// Pins again what is enforced and was unpinned by somebody, so that it outlives the agent.
+    pub fn keep(&mut self) {
+        if self.current.is_none() {
+            return;
+        }
+        match self.datapath.keep_pins() {
+            Ok(0) => {}
+            Ok(pins) => warn!(pins, "somebody has removed pins: pinned again"),
+            Err(error) => warn!(%error, "somebody has removed pins, and they cannot be replaced"),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::packet::{Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Packet, Sctp, Tcp, Udp};
 use crate::station::{BASTION, HOST, HOST_OPERATIONS, INTRUDER, Mac, Station, VIM};
 
 use super::repair;
+pub use places::LINK_LOCAL;
 
 /// The longest frame that an interface with the usual MTU takes.
 const LONGEST: usize = 1514;
@@ -24,6 +25,9 @@ const SHORTEST: usize = 14;
 
 /// One in so many frames of the directed families is damaged.
 const DAMAGED: u32 = 8;
+
+/// An odd number with well-mixed bits (the 64-bit golden ratio).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Services of the policies, and one that none of them has.
 const PORTS: [u16; 5] = [22, 53, 7000, 36422, 9999];
@@ -70,8 +74,13 @@ pub const FAMILIES: [Family; 24] = [
 ];
 
 /// Families of which it is not decided what is to be delivered, as long as it is permitted: which
-/// parts make up a datagram depends on which others arrive.
-pub const AMBIGUOUS: [&str; 2] = ["fragments-of-two-datagrams", "fragments-overlapping"];
+/// parts make up a datagram depends on which others arrive, and a tunnel is another service than
+/// what it carries.
+pub const AMBIGUOUS: [&str; 3] = [
+    "fragments-of-two-datagrams",
+    "fragments-overlapping",
+    "tunnel",
+];
 
 /// The family of the frames of the grammar.
 pub const GRAMMAR: &str = "grammar";
@@ -167,9 +176,9 @@ impl Families {
         }
     }
 
-    /// What the payload of this case holds.
+    /// What the payload of this case holds; damage does not make it that of another.
     fn tag(&self) -> [u8; 8] {
-        (u64::from_be_bytes(*b"mw\0\0\0\0\0\0") | self.number).to_be_bytes()
+        self.number.wrapping_mul(SPREAD).to_be_bytes()
     }
 
     fn once_in(&mut self, times: u32) -> bool {

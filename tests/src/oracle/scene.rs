@@ -22,13 +22,16 @@ pub enum Stack {
 }
 
 /// What both are told.
-const USUAL: [(&str, &str); 6] = [
+const USUAL: [(&str, &str); 8] = [
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/eth0/rp_filter", "0"),
     ("net/ipv4/icmp_echo_ignore_broadcasts", "0"),
     // Parts that never meet are given up before there are too many of them.
     ("net/ipv4/ipfrag_time", "2"),
     ("net/ipv6/ip6frag_time", "2"),
+    // Behind a program in the driver, each of them takes a page.
+    ("net/ipv4/ipfrag_high_thresh", "268435456"),
+    ("net/ipv6/ip6frag_high_thresh", "268435456"),
     ("net/ipv4/conf/all/log_martians", "0"),
 ];
 

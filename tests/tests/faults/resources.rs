@@ -54,7 +54,7 @@ fn an_agent_without_descriptors_catches_up_once_it_has_some() -> Result<()> {
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let vigil = Vigil::begin(&scene)?;
     let open = agent.descriptors()?;
-    agent.limit(&[&format!("--nofile={open}:65536")])?;
+    agent.limit(&[&format!("--nofile={open}:")])?;
     // It cannot look at the host, and nobody can ask it.
     let address = format!("{LATE}/24");
     scene.host.run(&["ip", "address", "add", &address, "dev", NIC])?;
@@ -62,7 +62,7 @@ fn an_agent_without_descriptors_catches_up_once_it_has_some() -> Result<()> {
     ensure!(agent.log().contains("Too many open files"), "{}", agent.log());
     vigil.go_on()?;
 
-    agent.limit(&["--nofile=65536:65536"])?;
+    agent.limit(&[&format!("--nofile={}:", 2 * open)])?;
     wait::until(&true, PATIENCE, || {
         Ok(agent.status()?.protected.contains(&IpAddr::from(LATE)))
     })?;
