@@ -16,7 +16,10 @@ use rtnetlink::MulticastGroup;
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Mutex, Notify, mpsc},
+    sync::{
+        Mutex, Notify,
+        mpsc::{self, error::TrySendError},
+    },
     task::JoinHandle,
     time::MissedTickBehavior,
 };
@@ -235,10 +238,8 @@ impl Endings {
     }
 }
 
-/// News of interfaces and addresses.
-struct Changes {
-    messages: Box<dyn futures_util::Stream<Item = ()> + Send + Unpin>,
-}
+/// News of interfaces and addresses: that there are some, however many.
+struct Changes(mpsc::Receiver<()>);
 
 impl Changes {
     /// Subscribes; nothing that happens from now on is missed.
@@ -248,12 +249,20 @@ impl Changes {
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv6Ifaddr,
         ];
-        let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)
+        let (connection, _, mut messages) = rtnetlink::new_multicast_connection(&groups)
             .context("cannot watch the host's interfaces")?;
         tokio::spawn(connection);
-        Ok(Self {
-            messages: Box::new(messages.map(|_| ())),
-        })
+        let (tell, told) = mpsc::channel(1);
+        // Taken at once: an interface that flaps says more in a second than is followed in one.
+        tokio::spawn(async move {
+            while messages.next().await.is_some() {
+                match tell.try_send(()) {
+                    Ok(()) | Err(TrySendError::Full(())) => {}
+                    Err(TrySendError::Closed(())) => return,
+                }
+            }
+        });
+        Ok(Self(told))
     }
 
     /// Adapts what is enforced to every change, and keeps it pinned.
@@ -263,14 +272,16 @@ impl Changes {
         let mut missed = false;
         loop {
             let changed = tokio::select! {
-                message = self.messages.next() => match message {
+                message = self.0.recv() => match message {
                     Some(()) => true,
                     None => break,
                 },
                 _ = looking.tick() => false,
             };
             if changed {
-                self.settle().await;
+                tokio::time::sleep(SETTLE).await;
+                // What was told of until now is read now.
+                let _ = self.0.try_recv();
             }
             let interfaces = if changed || missed {
                 let read = Interfaces::read().await;
@@ -294,17 +305,5 @@ impl Changes {
             }
         }
         warn!("the kernel no longer tells of interfaces");
-    }
-
-    /// Waits until changes have settled.
-    async fn settle(&mut self) {
-        let quiet = tokio::time::sleep(SETTLE);
-        tokio::pin!(quiet);
-        loop {
-            tokio::select! {
-                () = &mut quiet => return,
-                more = self.messages.next() => if more.is_none() { return },
-            }
-        }
     }
 }

@@ -403,6 +403,11 @@ pub fn quotation<A: Network, P: Packet>(
     about: &Datagram<A>,
     sender: A,
 ) -> Result<Quotation<A>, Reason> {
+    // What lies behind the datagram is no part of it, and the stack does not see it. Looked at
+    // here, it costs the verifier least.
+    if about.transport_len < icmp::BODY + A::HEADER_LEN + PORTS_LEN {
+        return Err(Reason::IcmpUnrelated);
+    }
     let at = about.transport + icmp::BODY;
     let Some(header) = A::header(packet, at) else {
         return Err(Reason::IcmpUnrelated);
@@ -410,9 +415,7 @@ pub fn quotation<A: Network, P: Packet>(
     let Ok(quoted) = A::datagram(packet, at, header) else {
         return Err(Reason::IcmpUnrelated);
     };
-    // What lies behind the datagram is no part of it, and the stack does not see it.
-    let end = about.transport + about.transport_len;
-    if quoted.position.offset() != 0 || quoted.transport + PORTS_LEN > end {
+    if quoted.position.offset() != 0 {
         return Err(Reason::IcmpUnrelated);
     }
     let protocol = IpProtocol(quoted.protocol);

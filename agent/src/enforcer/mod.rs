@@ -65,6 +65,8 @@ pub struct Enforcer {
     host_problems: Vec<String>,
     /// What is wrong with connections that were to be taken over.
     flow_problems: Vec<String>,
+    /// Whether connections of sockets were to be taken over, and have not been.
+    sockets_missed: bool,
     /// What is wrong with the policy, until one is applied.
     policy_problems: Vec<String>,
     /// Who has proven who it is, where that is asked for.
@@ -119,11 +121,13 @@ impl Enforcer {
         }
     }
 
-    /// Pins again what is enforced and was unpinned by somebody, so that it outlives the agent.
+    /// Makes up for what has failed, and pins again what was unpinned by somebody, so that it
+    /// outlives the agent.
     pub fn keep(&mut self) {
         if self.current.is_none() {
             return;
         }
+        self.adopt_missed();
         match self.datapath.keep_pins() {
             Ok(0) => {}
             Ok(pins) => warn!(pins, "somebody has removed pins: pinned again"),

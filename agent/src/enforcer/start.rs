@@ -95,6 +95,7 @@ impl Enforcer {
             interfaces,
             host_problems: Vec::new(),
             flow_problems: Vec::new(),
+            sockets_missed: false,
             policy_problems: Vec::new(),
             registry: None,
             started: Timestamp::now(),

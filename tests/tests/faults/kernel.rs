@@ -27,7 +27,7 @@ fn pins_that_are_removed_by_hand_come_back_while_the_agent_runs() -> Result<()> 
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let vigil = Vigil::begin(&scene)?;
     let pins = agent.pins().to_string_lossy().into_owned();
-    let list = || scene.host.run(&["find", &pins, "-type", "f"]);
+    let list = || scene.host.run(&["sh", "-c", &format!("find {pins} -type f | sort")]);
     let before = list()?;
     for part in ["links", "."] {
         let remove = format!("find {pins}/{part} -type f -delete");
@@ -85,7 +85,10 @@ fn a_full_table_of_flows_gives_up_no_connection_that_is_open() -> Result<()> {
     };
     let agent = Agent::start_with(&scene.host, &policy.to_string(), Hook::Xdp, FLOWS)?;
     let vigil = Vigil::begin(&scene)?;
-    let bus = Stream::start(&scene.host, &scene.vim, (VIM.v4, BUS).into())?;
+    let bus = match Stream::start(&scene.host, &scene.vim, (VIM.v4, BUS).into()) {
+        Ok(bus) => bus,
+        Err(error) => { eprintln!("{:?}\n{:?}", agent.tally()?, agent.log()); return Err(error) },
+    };
     let rounds = bus.rounds();
     // Questions that nobody answers, each from a port of its own.
     let silent = scene.vim.udp((VIM.v4, 53), Duration::from_secs(1))?;
