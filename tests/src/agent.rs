@@ -183,9 +183,9 @@ impl<'a> Agent<'a> {
         self.process_status("VmRSS")
     }
 
-    /// Address space that the agent's process has, kB.
-    pub fn address_space_kb(&self) -> Result<u64> {
-        self.process_status("VmSize")
+    /// Memory that the agent's process may write to, in use or not, kB.
+    pub fn data_kb(&self) -> Result<u64> {
+        self.process_status("VmData")
     }
 
     /// A number of `/proc/PID/status`.

@@ -85,10 +85,7 @@ fn a_full_table_of_flows_gives_up_no_connection_that_is_open() -> Result<()> {
     };
     let agent = Agent::start_with(&scene.host, &policy.to_string(), Hook::Xdp, FLOWS)?;
     let vigil = Vigil::begin(&scene)?;
-    let bus = match Stream::start(&scene.host, &scene.vim, (VIM.v4, BUS).into()) {
-        Ok(bus) => bus,
-        Err(error) => { eprintln!("{:?}\n{:?}", agent.tally()?, agent.log()); return Err(error) },
-    };
+    let bus = Stream::start(&scene.host, &scene.vim, (VIM.v4, BUS).into())?;
     let rounds = bus.rounds();
     // Questions that nobody answers, each from a port of its own.
     let silent = scene.vim.udp((VIM.v4, 53), Duration::from_secs(1))?;

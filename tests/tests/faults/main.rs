@@ -23,5 +23,5 @@ const CROWD: u32 = 100_000;
 fn many_endpoints() -> String {
     let usual = Policy::default().endpoints;
     let usual = usual.trim().trim_end_matches('}').trim_end();
-    format!("{usual} }},\n  {} }}", crowd(CROWD))
+    format!("{usual},\n  {} }}", crowd(CROWD))
 }

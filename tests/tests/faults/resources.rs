@@ -12,7 +12,7 @@ use harness::{Agent, Policy, Topology};
 
 use crate::{PATIENCE, many_endpoints};
 
-/// Address space that an agent gets beyond what it has, bytes. A large policy takes more.
+/// Memory that an agent gets beyond what it has, bytes. A large policy takes more.
 const SPARE: u64 = 4 << 20;
 
 const LATE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 18);
@@ -22,8 +22,8 @@ fn an_agent_that_runs_out_of_memory_ends_and_the_next_goes_on() -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let vigil = Vigil::begin(&scene)?;
-    let limit = agent.address_space_kb()? * 1024 + SPARE;
-    agent.limit(&[&format!("--as={limit}")])?;
+    let limit = agent.data_kb()? * 1024 + SPARE;
+    agent.limit(&[&format!("--data={limit}")])?;
     let endpoints = many_endpoints();
     let policy = Policy {
         serial: 2,
