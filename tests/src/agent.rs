@@ -1,7 +1,7 @@
 //! The agent's own process, with everything it writes under one temporary folder.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -107,13 +107,13 @@ impl<'a> Agent<'a> {
 
     /// Starts it again, to log this much from now on.
     pub fn restart_logging(&mut self, verbosity: &'static str) -> Result<()> {
-        self.restart_with("MANOWARD_LOG", verbosity.as_ref())
+        self.set("MANOWARD_LOG", verbosity);
+        self.restart()
     }
 
-    /// Starts it again, with a variable in its environment from now on.
-    pub fn restart_with(&mut self, name: &'static str, value: &OsStr) -> Result<()> {
-        self.environment.push((name, value.to_owned()));
-        self.restart()
+    /// Sets a variable in its environment, from the next start on.
+    pub fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.environment.push((name, value.into()));
     }
 
     /// Runs one of the agent's commands against this agent, however it ends.
