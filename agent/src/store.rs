@@ -329,7 +329,11 @@ mod tests {
             "saved is not yet current"
         );
         drop(store.prepare(stored(1).identity).expect("prepare"));
-        assert_eq!(store.current().expect("read"), None, "prepared is not, either");
+        assert_eq!(
+            store.current().expect("read"),
+            None,
+            "prepared is not, either"
+        );
         set_current(&store, stored(1).identity);
         assert_eq!(store.current().expect("read"), Some(stored(1)));
     }

@@ -221,7 +221,10 @@ impl<'a> Agent<'a> {
 
     /// Sends the agent's process a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.as_ref().context("no agent runs")?.signal(signal)
+        self.process
+            .as_ref()
+            .context("no agent runs")?
+            .signal(signal)
     }
 
     /// Waits until the agent's process has ended, however it does.

@@ -102,3 +102,26 @@ fn a_damaged_store_is_told_and_enforcement_goes_on() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_host_that_restarts_with_a_damaged_store_is_protected_by_the_policy_file() -> Result<()> {
+    for kind in ["yaml", "json"] {
+        let scene = Topology::new()?;
+        let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+        // Nothing in the kernel outlives a restart.
+        agent.ask(&["detach", "--yes"])?;
+        agent.kill9();
+        let path = stored(&agent, kind)?;
+        let text = fs::read_to_string(&path)?;
+        fs::write(&path, &text[..text.len() / 2])?;
+        agent.restart()?;
+        let damaged = format!("{} is damaged", path.display());
+        assert!(agent.log().contains(&damaged), "{}", agent.log());
+        assert_eq!(agent.serial()?, Some(1));
+        enforced(&scene)?;
+        // The policy was stored anew.
+        agent.restart()?;
+        assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    }
+    Ok(())
+}

@@ -95,8 +95,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         args.target.clone()
     };
-    let (compared, fuzzed): (Vec<_>, Vec<_>) =
-        targets.iter().partition(|target| target.compares());
+    let (compared, fuzzed): (Vec<_>, Vec<_>) = targets.iter().partition(|target| target.compares());
     ensure!(
         compared.is_empty() || process::is_root(),
         "`differential` and `oracle` load programs into the kernel, which takes root. \

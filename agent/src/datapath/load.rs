@@ -235,7 +235,8 @@ impl Datapath {
             let path = self.pins.map(name);
             if !path.exists() {
                 let map = self.map(name)?;
-                map.pin(&path).map_err(|source| LoadError::Pin { path, source })?;
+                map.pin(&path)
+                    .map_err(|source| LoadError::Pin { path, source })?;
                 pinned += 1;
             }
         }
@@ -246,7 +247,9 @@ impl Datapath {
             } else {
                 pinned += 1;
                 let pinned = link.pin(&path);
-                pinned.map_err(|source| LoadError::Pin { path, source })?.into()
+                pinned
+                    .map_err(|source| LoadError::Pin { path, source })?
+                    .into()
             };
             self.links.insert(pin, link);
         }

@@ -105,6 +105,8 @@ fn compare(
             *summary.reached.entry((*family).to_owned()).or_default() += reached;
         }
     }
-    summary.failures.extend(findings.differences.iter().cloned());
+    summary
+        .failures
+        .extend(findings.differences.iter().cloned());
     Ok(())
 }

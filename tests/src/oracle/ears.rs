@@ -183,8 +183,7 @@ fn hear6(ear: Ear, socket: &Socket, buffer: &mut [u8]) -> Result<Option<Delivery
     let mut parts = [IoSliceMut::new(buffer)];
     let mut beside = nix::cmsg_space!(in6_pktinfo);
     let flags = MsgFlags::MSG_DONTWAIT;
-    let received =
-        recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut parts, Some(&mut beside), flags);
+    let received = recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut parts, Some(&mut beside), flags);
     let message = match received {
         Ok(message) => message,
         Err(Errno::EAGAIN) => return Ok(None),

@@ -98,13 +98,23 @@ fn error(policy: &Policy, delivery: &Delivery) -> Standing {
                 let source: [u8; 4] = quoted.get(12..16)?.try_into().ok()?;
                 let destination: [u8; 4] = quoted.get(16..20)?.try_into().ok()?;
                 let transport = quoted.get(at..)?;
-                (*quoted.get(9)?, source.into(), destination.into(), transport)
+                (
+                    *quoted.get(9)?,
+                    source.into(),
+                    destination.into(),
+                    transport,
+                )
             }
             6 => {
                 let source: [u8; 16] = quoted.get(8..24)?.try_into().ok()?;
                 let destination: [u8; 16] = quoted.get(24..40)?.try_into().ok()?;
                 let transport = quoted.get(40..)?;
-                (quoted[6], IpAddr::from(source), destination.into(), transport)
+                (
+                    quoted[6],
+                    IpAddr::from(source),
+                    destination.into(),
+                    transport,
+                )
             }
             _ => return None,
         };
@@ -130,7 +140,10 @@ fn may(policy: &Policy, source: IpAddr, asked: Asked) -> bool {
     policy.reference_points.iter().any(|point| {
         point.direction == Direction::Inbound
             && point.roles.contains(&endpoint.role)
-            && point.services.iter().any(|name| covers(policy, name, asked))
+            && point
+                .services
+                .iter()
+                .any(|name| covers(policy, name, asked))
     })
 }
 

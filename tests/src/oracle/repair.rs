@@ -52,7 +52,10 @@ fn correct(frame: &mut [u8]) -> Option<()> {
     match network(frame)? {
         (at, 0x0800) => {
             let header = usize::from(frame.get(at)? & 0x0f) * 4;
-            let total = usize::from(u16::from_be_bytes([*frame.get(at + 2)?, *frame.get(at + 3)?]));
+            let total = usize::from(u16::from_be_bytes([
+                *frame.get(at + 2)?,
+                *frame.get(at + 3)?,
+            ]));
             set(frame.get_mut(at..at + header)?, 10, &[])?;
             let words: [u8; 8] = frame.get(at + 12..at + 20)?.try_into().ok()?;
             let [a, b, c, d, e, f, g, h] = words;
@@ -65,7 +68,10 @@ fn correct(frame: &mut [u8]) -> Option<()> {
             let source: [u8; 16] = frame.get(at + 8..at + 24)?.try_into().ok()?;
             let destination: [u8; 16] = frame.get(at + 24..at + 40)?.try_into().ok()?;
             let pseudo = Pseudo::V6(Ipv6Addr::from(source), Ipv6Addr::from(destination));
-            let length = usize::from(u16::from_be_bytes([*frame.get(at + 4)?, *frame.get(at + 5)?]));
+            let length = usize::from(u16::from_be_bytes([
+                *frame.get(at + 4)?,
+                *frame.get(at + 5)?,
+            ]));
             let protocol = *frame.get(at + 6)?;
             let end = frame.len().min(at + 40 + length);
             transport(frame.get_mut(at + 40..end)?, protocol, pseudo)
@@ -89,6 +95,8 @@ fn transport(bytes: &mut [u8], protocol: u8, pseudo: Pseudo) -> Option<()> {
 fn set(bytes: &mut [u8], at: usize, front: &[u8]) -> Option<()> {
     bytes.get_mut(at..at + 2)?.fill(0);
     let sum = internet(&[front, bytes]);
-    bytes.get_mut(at..at + 2)?.copy_from_slice(&sum.to_be_bytes());
+    bytes
+        .get_mut(at..at + 2)?
+        .copy_from_slice(&sum.to_be_bytes());
     Some(())
 }

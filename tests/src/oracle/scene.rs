@@ -88,12 +88,8 @@ impl Scene {
     }
 
     fn host(&self, host: &Namespace, far: &str, number: u8) -> Result<()> {
-        let addresses = [HOST, HOST_OPERATIONS].map(|station| {
-            [
-                format!("{}/24", station.v4),
-                format!("{}/64", station.v6),
-            ]
-        });
+        let addresses = [HOST, HOST_OPERATIONS]
+            .map(|station| [format!("{}/24", station.v4), format!("{}/64", station.v6)]);
         let addresses: Vec<_> = addresses.iter().flatten().map(String::as_str).collect();
         let near = Port {
             namespace: host,

@@ -73,9 +73,13 @@ fn interfaces_that_come_and_go_leave_nothing_behind() -> Result<()> {
     }
     let attached = || Ok(agent.ingress()?.len());
     wait::until(&2, PATIENCE, attached)?;
-    wait::until(&Vec::<String>::new(), PATIENCE, || Ok(agent.status()?.problems))?;
+    wait::until(&Vec::<String>::new(), PATIENCE, || {
+        Ok(agent.status()?.problems)
+    })?;
     // One link for each direction of each interface, and none of those that are gone.
-    let pins = scene.host.run(&["ls", &agent.pins().join("links").to_string_lossy()])?;
+    let pins = scene
+        .host
+        .run(&["ls", &agent.pins().join("links").to_string_lossy()])?;
     ensure!(pins.lines().count() == 4, "{pins}");
     let grown = agent.memory_kb()?.saturating_sub(before.1);
     ensure!(grown < GROWTH, "the agent has grown by {grown} kB");

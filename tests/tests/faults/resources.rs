@@ -58,15 +58,23 @@ fn an_agent_without_descriptors_catches_up_once_it_has_some() -> Result<()> {
     agent.limit(&[&format!("--nofile={open}:")])?;
     // It cannot look at the host, and nobody can ask it.
     let address = format!("{LATE}/24");
-    scene.host.run(&["ip", "address", "add", &address, "dev", NIC])?;
+    scene
+        .host
+        .run(&["ip", "address", "add", &address, "dev", NIC])?;
     thread::sleep(Duration::from_secs(1));
-    ensure!(agent.log().contains("Too many open files"), "{}", agent.log());
+    ensure!(
+        agent.log().contains("Too many open files"),
+        "{}",
+        agent.log()
+    );
     vigil.go_on()?;
 
     agent.limit(&[&format!("--nofile={}:", 2 * open)])?;
     wait::until(&true, PATIENCE, || {
         Ok(agent.status()?.protected.contains(&IpAddr::from(LATE)))
     })?;
-    wait::until(&Vec::<String>::new(), PATIENCE, || Ok(agent.status()?.problems))?;
+    wait::until(&Vec::<String>::new(), PATIENCE, || {
+        Ok(agent.status()?.problems)
+    })?;
     vigil.end()
 }

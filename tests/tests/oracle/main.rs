@@ -10,7 +10,7 @@ use harness::oracle::Oracle;
 use harness::oracle::families::FAMILIES;
 use harness::oracle::scene::{Scene, Stack};
 
-/// Batches of frames of the grammar.
+/// Batches of frames of all families, and of the grammar.
 const BATCHES: usize = 300;
 /// Batches of each directed family.
 const DIRECTED: usize = 25;
@@ -32,6 +32,23 @@ fn agree(stack: Stack) -> Result<()> {
     println!("seed {seed}: {findings:#?}");
     let differences = &findings.differences;
     ensure!(differences.is_empty(), "{}", differences.join("\n"));
+    // The stack alone would have delivered something of each family that must not be.
+    let kept_out = |family| {
+        findings
+            .families
+            .get(family)
+            .map_or(0, |tally| tally.kept_out)
+    };
+    for (family, _) in FAMILIES {
+        // Of source routes only a credulous stack takes any.
+        let any = family != "source-route" || stack == Stack::Credulous;
+        ensure!(
+            !any || kept_out(family) > 0,
+            "{family}: nothing was kept out"
+        );
+    }
+    let admitted: u64 = findings.families.values().map(|tally| tally.admitted).sum();
+    ensure!(admitted > 1000, "{admitted} deliveries were admitted");
     Ok(())
 }
 

@@ -139,7 +139,11 @@ pub fn tunnel(families: &mut Families) -> Vec<Vec<u8>> {
     match families.rng.u8(..5) {
         // GRE without options (RFC 2784).
         0 => packet = packet.with(Gre(vec![0, 0, 8, 0])),
-        1 => packet = packet.with(Udp::to(4789)).with(vec![8, 0, 0, 0, 0, 0, 7, 0]),
+        1 => {
+            packet = packet
+                .with(Udp::to(4789))
+                .with(vec![8, 0, 0, 0, 0, 0, 7, 0])
+        }
         2 if way.v6 => packet = packet.with(Extension::routing(4, 0)),
         _ => {}
     }
