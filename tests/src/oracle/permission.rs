@@ -56,9 +56,8 @@ pub fn standing(policy: &Policy, delivery: &Delivery) -> Standing {
         (ICMPV6, Some(130..=136 | 143)) => Standing::Free,
         // Answers to what was never asked; a group is not asked for anything by them.
         (ICMP, Some(0)) | (ICMPV6, Some(129)) if is_group(delivery.destination) => Standing::Free,
-        (ICMP, Some(0)) | (ICMPV6, Some(129)) => Standing::Refused,
-        // Redirects.
-        (ICMP, Some(5)) | (ICMPV6, Some(137)) => Standing::Refused,
+        // Those, and redirects.
+        (ICMP, Some(0 | 5)) | (ICMPV6, Some(129 | 137)) => Standing::Refused,
         (ICMP, Some(3 | 11 | 12)) | (ICMPV6, Some(1..=4)) => error(policy, delivery),
         (TCP | UDP | SCTP, _) => {
             let port = u16::from_be_bytes([bytes[2], bytes[3]]);

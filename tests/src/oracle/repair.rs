@@ -9,25 +9,26 @@ use crate::packet::checksum::{Pseudo, internet};
 fn network(frame: &[u8]) -> Option<(usize, u16)> {
     let mut at = 14;
     loop {
-        let kind = u16::from_be_bytes([*frame.get(at - 2)?, *frame.get(at - 1)?]);
-        match kind {
+        match number(frame, at - 2)? {
             0x8100 | 0x88a8 => at += 4,
-            _ => return Some((at, kind)),
+            kind => return Some((at, kind)),
         }
     }
+}
+
+fn number(frame: &[u8], at: usize) -> Option<u16> {
+    array(frame, at).map(u16::from_be_bytes)
+}
+
+fn array<const N: usize>(frame: &[u8], at: usize) -> Option<[u8; N]> {
+    frame.get(at..at + N)?.try_into().ok()
 }
 
 /// The source address of the outermost packet.
 pub fn source(frame: &[u8]) -> Option<IpAddr> {
     match network(frame)? {
-        (at, 0x0800) => {
-            let source: [u8; 4] = frame.get(at + 12..at + 16)?.try_into().ok()?;
-            Some(source.into())
-        }
-        (at, 0x86dd) => {
-            let source: [u8; 16] = frame.get(at + 8..at + 24)?.try_into().ok()?;
-            Some(source.into())
-        }
+        (at, 0x0800) => array::<4>(frame, at + 12).map(IpAddr::from),
+        (at, 0x86dd) => array::<16>(frame, at + 8).map(IpAddr::from),
         _ => None,
     }
 }
@@ -49,31 +50,26 @@ pub fn checksums(frame: &mut [u8]) {
 }
 
 fn correct(frame: &mut [u8]) -> Option<()> {
+    let length = frame.len();
     match network(frame)? {
         (at, 0x0800) => {
             let header = usize::from(frame.get(at)? & 0x0f) * 4;
-            let total = usize::from(u16::from_be_bytes([
-                *frame.get(at + 2)?,
-                *frame.get(at + 3)?,
-            ]));
+            let end = length.min(at + usize::from(number(frame, at + 2)?));
             set(frame.get_mut(at..at + header)?, 10, &[])?;
-            let words: [u8; 8] = frame.get(at + 12..at + 20)?.try_into().ok()?;
-            let [a, b, c, d, e, f, g, h] = words;
-            let pseudo = Pseudo::V4(Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h));
-            let protocol = *frame.get(at + 9)?;
-            let end = frame.len().min(at + total);
+            let pseudo = Pseudo::V4(
+                Ipv4Addr::from(array::<4>(frame, at + 12)?),
+                Ipv4Addr::from(array::<4>(frame, at + 16)?),
+            );
+            let protocol = frame[at + 9];
             transport(frame.get_mut(at + header..end)?, protocol, pseudo)
         }
         (at, 0x86dd) => {
-            let source: [u8; 16] = frame.get(at + 8..at + 24)?.try_into().ok()?;
-            let destination: [u8; 16] = frame.get(at + 24..at + 40)?.try_into().ok()?;
-            let pseudo = Pseudo::V6(Ipv6Addr::from(source), Ipv6Addr::from(destination));
-            let length = usize::from(u16::from_be_bytes([
-                *frame.get(at + 4)?,
-                *frame.get(at + 5)?,
-            ]));
-            let protocol = *frame.get(at + 6)?;
-            let end = frame.len().min(at + 40 + length);
+            let end = length.min(at + 40 + usize::from(number(frame, at + 4)?));
+            let pseudo = Pseudo::V6(
+                Ipv6Addr::from(array::<16>(frame, at + 8)?),
+                Ipv6Addr::from(array::<16>(frame, at + 24)?),
+            );
+            let protocol = frame[at + 6];
             transport(frame.get_mut(at + 40..end)?, protocol, pseudo)
         }
         _ => None,

@@ -555,5 +555,6 @@ fn a_full_table_gives_up_what_waits_for_its_answer() -> Result<()> {
         judges.expect_out(&out.clone().with(question), asked)?;
     }
     let more = segment(false, Tcp::ACK, 8, 1001);
-    judges.expect(&into.with(more), answered())
+    judges.expect(&into.with(more), answered())?;
+    judges.adopt_for(0)
 }

@@ -92,20 +92,16 @@ fn of_two_agents_that_are_started_at_once_one_runs() -> Result<()> {
         wait::until(&true, PATIENCE, || {
             Ok(agent.cli(&["status"])?.status.success())
         })?;
-        let [running, ended]: [Vec<Process>; 2] =
-            both.into_iter()
-                .fold([Vec::new(), Vec::new()], |[mut run, mut end], mut one| {
-                    if one.is_running() {
-                        run.push(one)
-                    } else {
-                        end.push(one)
-                    }
-                    [run, end]
-                });
-        ensure!(running.len() == 1, "{} agents run", running.len());
-        let said = ended[0].stderr();
+        let [one, other] = &mut both;
+        let (running, ended) = if one.is_running() {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        ensure!(running.is_running() && !ended.is_running(), "none runs");
+        let said = ended.stderr();
         ensure!(said.contains("Stop it first"), "{said}");
-        ensure!(agent.status()?.pid == running[0].id());
+        ensure!(agent.status()?.pid == running.id());
         vigil.go_on()?;
     }
     vigil.end()

@@ -33,7 +33,7 @@ fn on_a_small_disk(scene: &Topology, agent: &mut Agent<'_>) -> Result<()> {
 /// Leaves so many pages free.
 fn fill(scene: &Topology, state: &Path, free: usize) -> Result<()> {
     let filler = state.join("filler");
-    let filled = scene.host.enter(|| -> io::Result<()> {
+    let done = scene.host.enter(|| -> io::Result<()> {
         is_full(fs::write(&filler, vec![0; 1 << 20]))?;
         let size = fs::metadata(&filler)?.len() as usize;
         let keep = size.saturating_sub(free * PAGE);
@@ -42,7 +42,7 @@ fn fill(scene: &Topology, state: &Path, free: usize) -> Result<()> {
             .open(&filler)?
             .set_len(keep as u64)
     })?;
-    Ok(filled?)
+    Ok(done?)
 }
 
 fn is_full(written: io::Result<()>) -> io::Result<()> {

@@ -136,17 +136,15 @@ fn network(families: &Families, packet: Packet, way: Way) -> Packet {
 pub fn tunnel(families: &mut Families) -> Vec<Vec<u8>> {
     let way = families.way();
     let mut packet = families.network(way);
-    match families.rng.u8(..5) {
+    packet = match families.rng.u8(..5) {
         // GRE without options (RFC 2784).
-        0 => packet = packet.with(Gre(vec![0, 0, 8, 0])),
-        1 => {
-            packet = packet
-                .with(Udp::to(4789))
-                .with(vec![8, 0, 0, 0, 0, 0, 7, 0])
-        }
-        2 if way.v6 => packet = packet.with(Extension::routing(4, 0)),
-        _ => {}
-    }
+        0 => packet.with(Gre(vec![0, 0, 8, 0])),
+        1 => packet
+            .with(Udp::to(4789))
+            .with(vec![8, 0, 0, 0, 0, 0, 7, 0]),
+        2 if way.v6 => packet.with(Extension::routing(4, 0)),
+        _ => packet,
+    };
     packet = if families.rng.bool() {
         packet.with(Ipv4::between(VIM.v4, HOST.v4))
     } else {
