@@ -14,7 +14,7 @@ use crate::PATIENCE;
 /// How often the interface goes down and up.
 const FLAPS: usize = 10_000;
 /// How often another one is made and deleted.
-const BIRTHS: usize = 300;
+const BIRTHS: usize = 150;
 
 /// What the agent may have grown by afterwards, kB.
 const GROWTH: u64 = 8 << 10;

@@ -16,7 +16,7 @@ use crate::{PATIENCE, many_endpoints};
 
 /// How long after an application has begun the agent is ended, milliseconds. It takes one to two
 /// seconds.
-const MOMENTS: [u64; 3] = [100, 700, 1300];
+const MOMENTS: [u64; 2] = [100, 1000];
 
 /// Ends the agent while it applies a policy, and looks for the policy before or the new one, whole.
 fn ended_while_applying(signal: Signal) -> Result<()> {
