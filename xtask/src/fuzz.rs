@@ -113,6 +113,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for target in fuzzed {
         rows.push(libfuzzer::fuzz(target, share, seed)?);
     }
+    if compared.contains(&Target::Oracle) {
+        // It is played in namespaces, as the demo is.
+        setup::provide(Part::Demo)?;
+    }
     for target in compared {
         rows.push(comparison::compare(target, share, seed, args.frames)?);
     }

@@ -42,6 +42,8 @@ struct Summary {
     /// Families of which something was delivered somewhere, and how often.
     reached: BTreeMap<String, u64>,
     unreached: Vec<&'static str>,
+    /// Permitted deliveries that only one of the hosts had, by the reason.
+    stricter: BTreeMap<&'static str, u64>,
     failures: Vec<String>,
 }
 
@@ -97,7 +99,9 @@ fn compare(
         }
     }
     let findings = oracle.findings();
-    eprintln!("{findings:?}");
+    for (reason, count) in &findings.stricter {
+        *summary.stricter.entry(reason).or_default() += count;
+    }
     summary.frames += findings.frames;
     for (family, tally) in &findings.families {
         let reached = tally.admitted + tally.kept_out;
