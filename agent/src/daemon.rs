@@ -16,8 +16,12 @@ use rtnetlink::MulticastGroup;
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Mutex, Notify, mpsc},
+    sync::{
+        Mutex, Notify,
+        mpsc::{self, error::TrySendError},
+    },
     task::JoinHandle,
+    time::MissedTickBehavior,
 };
 use tracing::{info, warn};
 
@@ -33,6 +37,9 @@ use crate::{
 
 /// Time between two attempts to use certificate files, and between two looks at how they are.
 const ENROLMENT_RETRY: Duration = Duration::from_secs(5);
+
+/// Time between two looks at what is pinned, and at what could not be read before.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Changes of the host that come together are followed together.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -165,16 +172,17 @@ fn lock(state: &Path) -> anyhow::Result<File> {
             state.display()
         )
     })?;
-    let path = state.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
+    // The directory itself: that works on a disk that has become read-only, too.
+    let directory =
+        File::open(state).with_context(|| format!("cannot open {}", state.display()))?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
         Err(TryLockError::WouldBlock) => bail!(
             "another agent uses {}. Stop it first (`systemctl stop manoward`), or give this one a `state` of its own in agent.yaml",
             state.display()
         ),
         Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            Err(error).with_context(|| format!("cannot lock {}", state.display()))
         }
     }
 }
@@ -230,10 +238,8 @@ impl Endings {
     }
 }
 
-/// News of interfaces and addresses.
-struct Changes {
-    messages: Box<dyn futures_util::Stream<Item = ()> + Send + Unpin>,
-}
+/// News of interfaces and addresses: that there are some, however many.
+struct Changes(mpsc::Receiver<()>);
 
 impl Changes {
     /// Subscribes; nothing that happens from now on is missed.
@@ -243,43 +249,61 @@ impl Changes {
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv6Ifaddr,
         ];
-        let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)
+        let (connection, _, mut messages) = rtnetlink::new_multicast_connection(&groups)
             .context("cannot watch the host's interfaces")?;
         tokio::spawn(connection);
-        Ok(Self {
-            messages: Box::new(messages.map(|_| ())),
-        })
+        let (tell, told) = mpsc::channel(1);
+        // Taken at once: an interface that flaps says more in a second than is followed in one.
+        tokio::spawn(async move {
+            while messages.next().await.is_some() {
+                match tell.try_send(()) {
+                    Ok(()) | Err(TrySendError::Full(())) => {}
+                    Err(TrySendError::Closed(())) => return,
+                }
+            }
+        });
+        Ok(Self(told))
     }
 
-    /// Adapts what is enforced to every change.
+    /// Adapts what is enforced to every change, and keeps it pinned.
     async fn follow(mut self, enforcer: Arc<Mutex<Enforcer>>) {
-        while self.messages.next().await.is_some() {
-            self.settle().await;
-            let interfaces = match Interfaces::read().await {
-                Ok(interfaces) => interfaces,
-                Err(error) => {
-                    warn!(%error, "cannot read the host's interfaces");
-                    continue;
-                }
+        let mut looking = tokio::time::interval(LOOK);
+        looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut missed = false;
+        loop {
+            let changed = tokio::select! {
+                message = self.0.recv() => match message {
+                    Some(()) => true,
+                    None => break,
+                },
+                _ = looking.tick() => false,
+            };
+            if changed {
+                tokio::time::sleep(SETTLE).await;
+                // What was told of until now is read now.
+                let _ = self.0.try_recv();
+            }
+            let interfaces = if changed || missed {
+                let read = Interfaces::read().await;
+                missed = read.is_err();
+                read.inspect_err(|error| {
+                    warn!(%error, "cannot read the host's interfaces, trying again");
+                })
+                .ok()
+            } else {
+                None
             };
             let mut enforcer = Arc::clone(&enforcer).lock_owned().await;
-            let followed = tokio::task::spawn_blocking(move || enforcer.follow(interfaces)).await;
-            if let Err(error) = followed {
+            let work = move || {
+                enforcer.keep();
+                if let Some(interfaces) = interfaces {
+                    enforcer.follow(interfaces);
+                }
+            };
+            if let Err(error) = tokio::task::spawn_blocking(work).await {
                 warn!(%error, "following the host ended in a panic");
             }
         }
         warn!("the kernel no longer tells of interfaces");
-    }
-
-    /// Waits until changes have settled.
-    async fn settle(&mut self) {
-        let quiet = tokio::time::sleep(SETTLE);
-        tokio::pin!(quiet);
-        loop {
-            tokio::select! {
-                () = &mut quiet => return,
-                more = self.messages.next() => if more.is_none() { return },
-            }
-        }
     }
 }

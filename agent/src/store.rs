@@ -51,6 +51,9 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ". Make room there and try again; the policy in force is unchanged"
         }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ". Have it writable and try again; the policy in force is unchanged"
+        }
         _ => "",
     }
 }
@@ -99,6 +102,14 @@ pub fn digest(text: &str) -> u64 {
     first >> (u64::BITS - Control::DIGEST_BITS)
 }
 
+/// A policy that is about to be the current one. Dropped, it is forgotten.
+#[derive(Debug)]
+pub struct Prepared {
+    identity: Identity,
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
 /// The directory of policies.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -129,9 +140,26 @@ impl Store {
         self.write(&self.path(stored.identity, "json"), &sheet)
     }
 
-    /// Makes a policy that was saved the current one, and forgets the oldest.
-    pub fn set_current(&self, identity: Identity) -> Result<(), StoreError> {
-        self.write(&self.directory.join(CURRENT), name(identity).as_bytes())?;
+    /// Writes all that it takes to make a policy that was saved the current one, so that no room is
+    /// needed for it any more.
+    pub fn prepare(&self, identity: Identity) -> Result<Prepared, StoreError> {
+        let path = self.directory.join(CURRENT);
+        let file = self.temporary(&path, name(identity).as_bytes())?;
+        Ok(Prepared {
+            identity,
+            path,
+            file,
+        })
+    }
+
+    /// Makes the policy of `prepared` the current one, and forgets the oldest.
+    pub fn set_current(&self, prepared: Prepared) -> Result<(), StoreError> {
+        let Prepared {
+            identity,
+            path,
+            file,
+        } = prepared;
+        self.persist(file, &path)?;
         let mut identities = self.identities()?;
         identities.sort_unstable_by_key(|identity| identity.serial);
         let superfluous = identities.len().saturating_sub(KEPT);
@@ -217,9 +245,19 @@ impl Store {
 
     /// Replaces a file at once, and waits until it is on the disk.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let file = self.temporary(path, bytes)?;
+        self.persist(file, path)
+    }
+
+    /// Writes what is to be the file at `path`, and waits until it is on the disk.
+    fn temporary(&self, path: &Path, bytes: &[u8]) -> Result<NamedTempFile, StoreError> {
         let mut file = NamedTempFile::new_in(&self.directory).map_err(failed("write", path))?;
         file.write_all(bytes).map_err(failed("write", path))?;
         file.as_file().sync_all().map_err(failed("write", path))?;
+        Ok(file)
+    }
+
+    fn persist(&self, file: NamedTempFile, path: &Path) -> Result<(), StoreError> {
         file.persist(path)
             .map_err(|error| failed("write", path)(error.error))?;
         let directory = fs::File::open(&self.directory).map_err(failed("write", path))?;
@@ -253,6 +291,11 @@ fn parse_name(name: &str) -> Option<Identity> {
 mod tests {
     use super::*;
 
+    fn set_current(store: &Store, identity: Identity) {
+        let prepared = store.prepare(identity).expect("prepare");
+        store.set_current(prepared).expect("set");
+    }
+
     fn stored(serial: u64) -> Stored {
         let text = format!("serial: {serial}\n");
         let mut numbers = Numbers::default();
@@ -285,7 +328,13 @@ mod tests {
             None,
             "saved is not yet current"
         );
-        store.set_current(stored(1).identity).expect("set");
+        drop(store.prepare(stored(1).identity).expect("prepare"));
+        assert_eq!(
+            store.current().expect("read"),
+            None,
+            "prepared is not, either"
+        );
+        set_current(&store, stored(1).identity);
         assert_eq!(store.current().expect("read"), Some(stored(1)));
     }
 
@@ -309,7 +358,7 @@ mod tests {
         let store = Store::open(state.path()).expect("open");
         for serial in 1..=40 {
             store.save(&stored(serial)).expect("save");
-            store.set_current(stored(serial).identity).expect("set");
+            set_current(&store, stored(serial).identity);
         }
         assert_eq!(store.identities().expect("list").len(), KEPT);
         assert_eq!(store.find(stored(1).identity).expect("read"), None);

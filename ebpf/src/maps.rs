@@ -278,6 +278,11 @@ impl Flows for OpenFlows {
     }
 
     #[inline(always)]
+    fn shown(&self) -> bool {
+        settings::adopt()
+    }
+
+    #[inline(always)]
     fn writable(&self) -> bool {
         !settings::observe()
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -62,8 +62,8 @@ pub struct Agent<'a> {
     namespace: &'a Namespace,
     folder: Scratch,
     pins: PathBuf,
-    /// What it logs beside the usual (`MANOWARD_LOG`).
-    verbosity: Option<&'static str>,
+    /// Variables of its environment beside the usual.
+    environment: Vec<(&'static str, OsString)>,
     process: Option<Process>,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Agent<'a> {
             namespace,
             folder,
             pins,
-            verbosity: None,
+            environment: Vec::new(),
             process: None,
         };
         agent.launch()?;
@@ -107,8 +107,13 @@ impl<'a> Agent<'a> {
 
     /// Starts it again, to log this much from now on.
     pub fn restart_logging(&mut self, verbosity: &'static str) -> Result<()> {
-        self.verbosity = Some(verbosity);
+        self.set("MANOWARD_LOG", verbosity);
         self.restart()
+    }
+
+    /// Sets a variable in its environment, from the next start on.
+    pub fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.environment.push((name, value.into()));
     }
 
     /// Runs one of the agent's commands against this agent, however it ends.
@@ -173,25 +178,70 @@ impl<'a> Agent<'a> {
         self.folder.path()
     }
 
-    /// The id of the agent's process.
-    pub fn process_id(&self) -> Result<u32> {
+    /// Memory that the agent's process has in use, kB.
+    pub fn memory_kb(&self) -> Result<u64> {
+        self.process_status("VmRSS")
+    }
+
+    /// Memory that the agent's process may write to, in use or not, kB.
+    pub fn data_kb(&self) -> Result<u64> {
+        self.process_status("VmData")
+    }
+
+    /// A number of `/proc/PID/status`.
+    fn process_status(&self, field: &str) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid()?);
+        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+        let found = lines.find(|(name, _)| *name == field);
+        let number = found.and_then(|(_, value)| value.split_whitespace().next());
+        let number = number.with_context(|| format!("no {field}"))?;
+        number.parse().with_context(|| field.to_owned())
+    }
+
+    /// File descriptors that the agent's process has open.
+    pub fn descriptors(&self) -> Result<usize> {
+        let path = format!("/proc/{}/fd", self.pid()?);
+        let open = fs::read_dir(&path).with_context(|| format!("reading {path}"))?;
+        Ok(open.count())
+    }
+
+    /// Limits the agent's process, in the words of `prlimit`.
+    pub fn limit(&self, words: &[&str]) -> Result<()> {
+        let pid = self.pid()?.to_string();
+        self.namespace
+            .run(&[&["prlimit", "--pid", &pid], words].concat())
+            .map(drop)
+    }
+
+    /// Id of the agent's process.
+    pub fn pid(&self) -> Result<u32> {
         Ok(self.process.as_ref().context("no agent runs")?.id())
     }
 
-    /// Memory that the agent's process has in use, kB.
-    pub fn memory_kb(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.process_id()?);
-        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        let used = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let used = used.and_then(|line| line.split_whitespace().next());
-        used.context("no VmRSS")?.parse().context("VmRSS")
+    /// Sends the agent's process a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process
+            .as_ref()
+            .context("no agent runs")?
+            .signal(signal)
+    }
+
+    /// Waits until the agent's process has ended, however it does.
+    pub fn await_end(&mut self) -> Result<ExitStatus> {
+        let process = self.process.as_mut().context("no agent runs")?;
+        process.wait(STOP_TIMEOUT)
     }
 
     /// Processor time that the agent's process has used.
     pub fn processor_time(&self) -> Result<Duration> {
         /// Ticks in a second, which the kernel's interface fixes.
         const USER_HZ: u64 = 100;
-        let path = format!("/proc/{}/stat", self.process_id()?);
+<<<<<<< HEAD
+        let path = format!("/proc/{}/stat", self.pid()?);
+=======
+        let path = format!("/proc/{}/stat", self.pid()?);
+>>>>>>> oracle
         let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         // The name, in parentheses, may have spaces; utime and stime are the 14th and 15th fields.
         let (_, fields) = stat.rsplit_once(") ").context("no fields")?;
@@ -245,8 +295,8 @@ impl<'a> Agent<'a> {
             .arg("agent")
             .arg("--config")
             .arg(self.folder.join("agent.yaml"));
-        if let Some(verbosity) = self.verbosity {
-            command.env("MANOWARD_LOG", verbosity);
+        for (name, value) in &self.environment {
+            command.env(name, value);
         }
         let process = self.process.insert(self.namespace.spawn(&command)?);
         let patience = start_timeout();

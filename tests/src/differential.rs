@@ -5,7 +5,7 @@
 //! damaged. The same policy and seed always give the same frames.
 
 pub mod grammar;
-mod mutation;
+pub(crate) mod mutation;
 pub mod policies;
 pub mod turning;
 mod words;

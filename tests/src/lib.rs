@@ -22,6 +22,7 @@ pub mod nmap;
 pub mod ntp;
 pub mod openssh;
 pub mod operator;
+pub mod oracle;
 pub mod packet;
 pub mod policy;
 pub mod process;
@@ -35,6 +36,7 @@ pub mod tally;
 pub mod tls;
 pub mod topology;
 pub mod traffic;
+pub mod vigil;
 pub mod wait;
 pub mod wire;
 

@@ -17,7 +17,7 @@
 
 use std::rc::Rc;
 
-mod checksum;
+pub(crate) mod checksum;
 mod extension;
 mod icmp;
 mod link;

@@ -1,6 +1,7 @@
 //! The policy that most tests begin with, and its variations.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 /// A policy. Each field but the serial is the YAML behind its name.
 #[derive(Clone, Debug)]
@@ -59,4 +60,25 @@ impl fmt::Display for Policy<'_> {
         }
         writeln!(f, "{}", self.more)
     }
+}
+
+/// The first address of a crowd; each is two after the one before, so that all have neighbours.
+const FIRST: u32 = 0x0a00_0001;
+
+/// The address of a crowd's member.
+#[must_use]
+pub fn member(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(FIRST + 2 * number)
+}
+
+/// An endpoint with so many addresses, under its name.
+#[must_use]
+pub fn crowd(count: u32) -> String {
+    let addresses: Vec<_> = (0..count)
+        .map(|number| member(number).to_string())
+        .collect();
+    format!(
+        "crowd: {{ role: vim, addresses: [\n    {}\n  ] }}",
+        addresses.join(",\n    ")
+    )
 }

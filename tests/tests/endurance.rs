@@ -1,43 +1,20 @@
 //! What happens to enforcement when something happens to the agent.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
 use harness::openssh;
-use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
 use harness::sight::Sight;
 use harness::station::{HOST, INTRUDER};
 use harness::topology::NIC;
 use harness::traffic::{Flood, Stream, retransmissions};
+use harness::vigil::{STREAM, knock, let_pass};
 use harness::wait;
 use harness::wire::Wire;
 use harness::{Agent, Outcome, Policy, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(300);
-
-const STREAM: SocketAddr = SocketAddr::new(IpAddr::V4(HOST.v4), 7000);
-
-/// A SYN from the intruder to the host's SSH.
-fn knock() -> Vec<u8> {
-    Packet::new()
-        .with(Ethernet {
-            source: INTRUDER.mac,
-            ..Ethernet::default()
-        })
-        .with(Ipv4::between(INTRUDER.v4, HOST.v4))
-        .with(Tcp::syn(openssh::PORT))
-        .build()
-}
-
-/// Waits until this much more traffic has come by.
-fn let_pass(flood: &Flood, stream: &Stream) -> Result<()> {
-    let (sent, rounds) = (flood.sent() + 100, stream.rounds() + 10);
-    wait::until(&true, PATIENCE, || {
-        Ok(flood.sent() > sent && stream.rounds() > rounds)
-    })
-}
 
 #[test]
 fn not_one_packet_goes_unjudged_when_the_agent_is_killed_and_restarted() -> Result<()> {

@@ -5,29 +5,12 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 use harness::openssh;
 use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
+use harness::policy::{crowd, member};
 use harness::sight::Sight;
 use harness::station::HOST;
 use harness::topology::NIC;
 use harness::wire::Wire;
 use harness::{Agent, Policy, Topology};
-
-/// The first of the addresses; each is two after the one before, so that all have neighbours.
-const FIRST: u32 = 0x0a00_0001;
-
-fn address(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits(FIRST + 2 * number)
-}
-
-/// A policy that lets this many addresses in.
-fn endpoints(count: u32) -> String {
-    let addresses: Vec<_> = (0..count)
-        .map(|number| address(number).to_string())
-        .collect();
-    format!(
-        "{{ crowd: {{ role: vim, addresses: [\n    {}\n  ] }} }}",
-        addresses.join(",\n    ")
-    )
-}
 
 fn syn(source: Ipv4Addr) -> Vec<u8> {
     Packet::new()
@@ -42,7 +25,7 @@ fn syn(source: Ipv4Addr) -> Vec<u8> {
 fn lets_in_and_keeps_out(count: u32) -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    let endpoints = endpoints(count);
+    let endpoints = format!("{{ {} }}", crowd(count));
     let output = agent.apply(Policy {
         serial: 2,
         endpoints: &endpoints,
@@ -55,7 +38,7 @@ fn lets_in_and_keeps_out(count: u32) -> Result<()> {
 
     let mut wire = Wire::open(&scene.vim, NIC)?;
     for (tried, number) in (1..).zip([0, count / 2, count - 1]) {
-        let inside = address(number);
+        let inside = member(number);
         let outside = Ipv4Addr::from_bits(inside.to_bits() + 1);
         let seen = [inside, outside].map(|source| Sight::of(&scene.host, source));
         let [inside_seen, outside_seen] = seen;

@@ -2,25 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use harness::openssh;
-use harness::station::HOST;
-use harness::{Agent, Outcome, Policy, Topology};
-
-const PATIENCE: Duration = Duration::from_secs(3);
-const SHORT: Duration = Duration::from_millis(300);
-
-fn enforced(scene: &Topology) -> Result<()> {
-    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    let intruder = scene
-        .intruder
-        .tcp_connect((HOST.v4, openssh::PORT), SHORT)?;
-    let vim = scene.vim.tcp_connect((HOST.v4, openssh::PORT), PATIENCE)?;
-    assert_eq!((intruder, vim), (Outcome::TimedOut, Outcome::Connected));
-    Ok(())
-}
+use harness::vigil::enforced;
+use harness::{Agent, Policy, Topology};
 
 #[test]
 fn a_policy_that_cannot_be_kept_is_not_applied() -> Result<()> {
@@ -114,6 +99,29 @@ fn a_damaged_store_is_told_and_enforcement_goes_on() -> Result<()> {
         assert!(output.status.success(), "{}", output.stderr);
         assert_eq!(agent.status()?.problems, Vec::<String>::new());
         enforced(&scene)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_host_that_restarts_with_a_damaged_store_is_protected_by_the_policy_file() -> Result<()> {
+    for kind in ["yaml", "json"] {
+        let scene = Topology::new()?;
+        let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+        // Nothing in the kernel outlives a restart.
+        agent.ask(&["detach", "--yes"])?;
+        agent.kill9();
+        let path = stored(&agent, kind)?;
+        let text = fs::read_to_string(&path)?;
+        fs::write(&path, &text[..text.len() / 2])?;
+        agent.restart()?;
+        let damaged = format!("{} is damaged", path.display());
+        assert!(agent.log().contains(&damaged), "{}", agent.log());
+        assert_eq!(agent.serial()?, Some(1));
+        enforced(&scene)?;
+        // The policy was stored anew.
+        agent.restart()?;
+        assert_eq!(agent.status()?.problems, Vec::<String>::new());
     }
     Ok(())
 }

@@ -70,6 +70,10 @@ pub trait Family: Copy + Eq {
     /// Whether the address names a group: multicast, or a limited broadcast.
     fn is_group(self) -> bool;
 
+    /// Whether the host may be told to take the address for its own without having it: one of the
+    /// loopback interface's.
+    fn is_loopback(self) -> bool;
+
     /// A hash of the prefix `self/length`, under the image's seed. Bits 24 to 63 are well mixed.
     fn hash(self, length: u8, seed: u64) -> u64;
 
@@ -214,6 +218,12 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
+    fn is_loopback(self) -> bool {
+        // All of 127.0.0.0/8, which Linux takes in from outside where `route_localnet` is set.
+        self.0 >> 24 == 127
+    }
+
+    #[inline(always)]
     fn hash(self, length: u8, seed: u64) -> u64 {
         finish((self.key(length) ^ seed).wrapping_mul(MIX[0]))
     }
@@ -302,6 +312,12 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn is_group(self) -> bool {
         self.high >> 56 == 0xff
+    }
+
+    #[inline(always)]
+    fn is_loopback(self) -> bool {
+        // Linux drops what comes to ::1 from outside (RFC 4291, 2.5.3), whatever it is told.
+        false
     }
 
     #[inline(always)]

@@ -104,7 +104,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                     }
                     // It comes from anywhere on the path; what counts is the packet it quotes.
                     Class::ERROR => {
-                        quoted = Some(quotation(self.packet, datagram.transport, self.address)?);
+                        quoted = Some(quotation(self.packet, datagram, self.address)?);
                     }
                     _ => {}
                 }

@@ -182,6 +182,8 @@ pub fn destination<A: Family, T: Tables>(tables: &T, address: A) -> Result<Desti
     }
     Ok(if address.is_group() {
         Destination::Group
+    } else if address.is_loopback() {
+        Destination::Protected
     } else {
         Destination::Unprotected
     })
@@ -386,7 +388,10 @@ pub struct Quotation<A> {
     pub ends: Ends,
 }
 
-/// Reads the packet that the ICMP error at `transport` quotes; it is told to `sender`, who sent that.
+/// What has to be quoted of a transport header: its ports.
+const PORTS_LEN: usize = 4;
+
+/// Reads the packet that the ICMP error `about` quotes; it is told to `sender`, who sent that.
 ///
 /// # Errors
 ///
@@ -395,10 +400,15 @@ pub struct Quotation<A> {
 #[inline(always)]
 pub fn quotation<A: Network, P: Packet>(
     packet: &P,
-    transport: usize,
+    about: &Datagram<A>,
     sender: A,
 ) -> Result<Quotation<A>, Reason> {
-    let at = transport + icmp::BODY;
+    // What lies behind the datagram is no part of it, and the stack does not see it. Looked at
+    // here, it costs the verifier least.
+    if about.transport_len < icmp::BODY + A::HEADER_LEN + PORTS_LEN {
+        return Err(Reason::IcmpUnrelated);
+    }
+    let at = about.transport + icmp::BODY;
     let Some(header) = A::header(packet, at) else {
         return Err(Reason::IcmpUnrelated);
     };

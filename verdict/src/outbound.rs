@@ -95,7 +95,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
                     Class::DISCOVERY => return Ok(pass(Reason::NeighbourDiscovery, 0)),
                     Class::MEMBERSHIP => return Ok(pass(Reason::GroupMembership, 0)),
                     Class::ERROR => {
-                        quoted = Some(quotation(self.packet, datagram.transport, self.address)?);
+                        quoted = Some(quotation(self.packet, datagram, self.address)?);
                     }
                     _ => {}
                 }

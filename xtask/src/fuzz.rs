@@ -1,9 +1,10 @@
 //! `cargo xtask fuzz`: looks for bytes that break what is read from others.
 //!
 //! libFuzzer drives the targets of the crate `fuzz`, with `AddressSanitizer` watching and memory
-//! limited; the target `differential` compares host and kernel about generated frames.
+//! limited; the target `differential` compares host and kernel about generated frames, and `oracle`
+//! what gets past the programs with what the network stack would deliver.
 
-mod differential;
+mod comparison;
 mod libfuzzer;
 mod report;
 
@@ -24,15 +25,15 @@ pub struct Args {
     #[arg(long, default_value_t = 6.0)]
     minutes: f64,
 
-    /// Only these targets; all if none is named. `differential` needs root.
+    /// Only these targets; all if none is named. `differential` and `oracle` need root.
     #[arg(long, value_enum)]
     target: Vec<Target>,
 
-    /// Decides which frames `differential` compares, and where libFuzzer begins.
+    /// Decides which frames `differential` and `oracle` compare, and where libFuzzer begins.
     #[arg(long)]
     seed: Option<u32>,
 
-    /// Has `differential` compare so many frames, however long that takes.
+    /// Has `differential` and `oracle` compare so many frames, however long that takes.
     #[arg(long)]
     frames: Option<u64>,
 
@@ -56,6 +57,8 @@ pub enum Target {
     Capture,
     /// The decision on the host against the programs in the kernel.
     Differential,
+    /// What gets past the programs against what the network stack would deliver.
+    Oracle,
 }
 
 impl Target {
@@ -68,7 +71,13 @@ impl Target {
             Self::Policy => "policy",
             Self::Capture => "capture",
             Self::Differential => "differential",
+            Self::Oracle => "oracle",
         }
+    }
+
+    /// Whether it is a comparison, and not for libFuzzer.
+    fn compares(self) -> bool {
+        matches!(self, Self::Differential | Self::Oracle)
     }
 }
 
@@ -86,12 +95,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         args.target.clone()
     };
-    let (compared, fuzzed): (Vec<_>, Vec<_>) = targets
-        .iter()
-        .partition(|target| **target == Target::Differential);
+    let (compared, fuzzed): (Vec<_>, Vec<_>) = targets.iter().partition(|target| target.compares());
     ensure!(
         compared.is_empty() || process::is_root(),
-        "`differential` loads programs into the kernel, which takes root. \
+        "`differential` and `oracle` load programs into the kernel, which takes root. \
          Run: sudo -E env PATH=$PATH cargo xtask fuzz"
     );
     let seed = args.seed.map_or_else(any_seed, Ok)?;
@@ -106,8 +113,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for target in fuzzed {
         rows.push(libfuzzer::fuzz(target, share, seed)?);
     }
-    if !compared.is_empty() {
-        rows.push(differential::compare(share, seed, args.frames)?);
+    if compared.contains(&Target::Oracle) {
+        // It is played in namespaces, as the demo is.
+        setup::provide(Part::Demo)?;
+    }
+    for target in compared {
+        rows.push(comparison::compare(target, share, seed, args.frames)?);
     }
     match args.output {
         Output::Table => report::table(&rows),

@@ -36,7 +36,7 @@ pub const SCENE: [Tool; 13] = [
 ];
 
 /// The programs of the field that tests have connect through the product, beyond [`SCENE`].
-pub const PROGRAMS: [Tool; 8] = [
+pub const PROGRAMS: [Tool; 9] = [
     tool("nmap", "nmap"),
     tool("dig", "bind9-dnsutils"),
     tool("dnsmasq", "dnsmasq-base"),
@@ -44,6 +44,7 @@ pub const PROGRAMS: [Tool; 8] = [
     tool("chronyd", "chrony"),
     tool("amqp-publish", "amqp-tools"),
     tool("rabbitmq-server", "rabbitmq-server"),
+    tool("faketime", "faketime"),
     // Its programs are not on `PATH`.
     tool("/usr/lib/usrsctp/client", "libusrsctp-examples"),
 ];

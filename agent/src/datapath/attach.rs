@@ -181,7 +181,7 @@ impl Datapath {
 
     /// Detaches from every interface that is not among `attachments`.
     pub fn release_others(
-        &self,
+        &mut self,
         attachments: &[Attachment],
         interfaces: &Interfaces,
     ) -> Result<(), AttachError> {
@@ -281,15 +281,20 @@ impl Datapath {
             return self.try_clsact(carrier, pin.mode);
         }
         let link = FdLink::from(PinnedLink::from_pin(self.pins.link(pin))?);
-        match pin.mode.program() {
+        // Out of the program again, which would keep the link of every renewal.
+        let link = match pin.mode.program() {
             Program::Xdp => {
-                load::xdp(&mut self.ebpf)?.attach_to_link(XdpLink::try_from(link)?)?;
+                let program = load::xdp(&mut self.ebpf)?;
+                let id = program.attach_to_link(XdpLink::try_from(link)?)?;
+                FdLink::try_from(program.take_link(id)?)?
             }
             program => {
-                let link = SchedClassifierLink::try_from(link)?;
-                load::classifier(&mut self.ebpf, program)?.attach_to_link(link)?;
+                let program = load::classifier(&mut self.ebpf, program)?;
+                let id = program.attach_to_link(SchedClassifierLink::try_from(link)?)?;
+                FdLink::try_from(program.take_link(id)?)?
             }
-        }
+        };
+        self.links.insert(pin, link);
         Ok(())
     }
 
@@ -367,27 +372,30 @@ impl Datapath {
         mode: HookMode,
         flags: XdpMode,
     ) -> Result<(), Refusal> {
-        let path = self.pins.link(LinkPin {
-            mode,
-            ifindex: carrier.index,
-        });
         let program = load::xdp(&mut self.ebpf)?;
         let id = program.attach_to_if_index(carrier.index, flags)?;
-        FdLink::try_from(program.take_link(id)?)?.pin(path)?;
+        let link = FdLink::try_from(program.take_link(id)?)?;
+        self.hold(carrier, mode, link)
+    }
+
+    /// Pins a link, and holds it.
+    fn hold(&mut self, carrier: &Carrier, mode: HookMode, link: FdLink) -> Result<(), Refusal> {
+        let pin = LinkPin {
+            mode,
+            ifindex: carrier.index,
+        };
+        let link = link.pin(self.pins.link(pin))?;
+        self.links.insert(pin, link.into());
         Ok(())
     }
 
     /// Attaches a classifier in front of every other, and pins the link.
     fn try_tcx(&mut self, carrier: &Carrier, mode: HookMode) -> Result<(), Refusal> {
-        let path = self.pins.link(LinkPin {
-            mode,
-            ifindex: carrier.index,
-        });
         let program = load::classifier(&mut self.ebpf, mode.program())?;
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
         let id = program.attach_with_options(&carrier.name, mode.direction(), options)?;
-        FdLink::try_from(program.take_link(id)?)?.pin(path)?;
-        Ok(())
+        let link = FdLink::try_from(program.take_link(id)?)?;
+        self.hold(carrier, mode, link)
     }
 
     /// Attaches a classifier to the clsact qdisc, and pins it as the sign of that.
@@ -406,7 +414,8 @@ impl Datapath {
     }
 
     /// Detaches what is pinned there.
-    fn release(&self, pin: LinkPin, interfaces: &Interfaces) {
+    fn release(&mut self, pin: LinkPin, interfaces: &Interfaces) {
+        self.links.remove(&pin);
         let name = interfaces
             .get(pin.ifindex)
             .map_or("(gone)", |interface| &interface.name);

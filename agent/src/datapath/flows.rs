@@ -298,6 +298,10 @@ impl<P: Places, T: Tables> Flows for ByImage<'_, P, T> {
         self.snapshot.now < self.snapshot.control.adopting_until
     }
 
+    fn shown(&self) -> bool {
+        false
+    }
+
     fn writable(&self) -> bool {
         self.snapshot.writable
     }

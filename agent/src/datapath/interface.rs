@@ -87,10 +87,12 @@ struct Address {
 
 impl Address {
     /// The addresses that the kernel takes for broadcasts: the last of the prefix, the first one
-    /// too before Linux 5.14, and the one that was given.
+    /// too before Linux 5.14, and the one that was given. No neighbour needs those of the loopback
+    /// interface, which are protected like all of its addresses.
     fn broadcasts(&self) -> Vec<Ipv4Addr> {
         let mut broadcasts: Vec<Ipv4Addr> = self.broadcast.into_iter().collect();
         if let IpAddr::V4(address) = self.ip
+            && !address.is_loopback()
             && self.prefix_len < 31
             && let Ok(network) = Ipv4Net::new(address, self.prefix_len)
         {
@@ -470,6 +472,7 @@ mod tests {
         let expected: [Ipv4Addr; 2] = [[192, 0, 2, 31].into(), [192, 0, 2, 16].into()];
         assert_eq!(held("192.0.2.17", 28).broadcasts(), expected);
         assert!(held("192.0.2.17", 31).broadcasts().is_empty());
+        assert!(held("127.0.0.1", 8).broadcasts().is_empty());
         assert!(held("2001:db8::17", 64).broadcasts().is_empty());
     }
 

@@ -1,11 +1,11 @@
 //! Loading the programs, with the maps that are pinned or new ones.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, Map, MapData, MapError},
-    programs::{ProgramError, SchedClassifier, Xdp},
+    programs::{ProgramError, SchedClassifier, Xdp, links::FdLink},
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use super::{
     clock, flows,
     kernel::Features,
     maps::name,
-    pins::{PinError, Pins},
+    pins::{LinkPin, PinError, Pins},
 };
 
 /// The kernel object that was built with this agent.
@@ -131,6 +131,14 @@ pub enum LoadError {
         /// Why.
         source: MapError,
     },
+    /// Something cannot be pinned.
+    #[error("cannot pin {path}: {source}")]
+    Pin {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: aya::pin::PinError,
+    },
     /// There is no seed for the table of flows.
     #[error("cannot read /dev/urandom: {0}")]
     Seed(std::io::Error),
@@ -166,6 +174,8 @@ pub struct Datapath {
     pub(super) pins: Pins,
     pub(super) hook: Hook,
     pub(super) features: Features,
+    /// What is attached, held beside the pins: who removes a pin ends nothing.
+    pub(super) links: BTreeMap<LinkPin, FdLink>,
 }
 
 impl Datapath {
@@ -185,6 +195,7 @@ impl Datapath {
             pins,
             hook,
             features,
+            links: BTreeMap::new(),
         };
         datapath.prepare_flows(settings.flow_seed)?;
         Ok(datapath)
@@ -210,8 +221,39 @@ impl Datapath {
     }
 
     /// Removes all pins, and with them the programs from every interface.
-    pub fn remove_pins(&self) -> Result<(), PinError> {
-        self.pins.remove()
+    pub fn remove_pins(&mut self) -> Result<(), PinError> {
+        self.pins.remove()?;
+        self.links.clear();
+        Ok(())
+    }
+
+    /// Pins again what is no longer pinned, and tells how much that was.
+    pub fn keep_pins(&mut self) -> Result<usize, LoadError> {
+        self.pins.prepare()?;
+        let mut pinned = 0;
+        for name in PINNED {
+            let path = self.pins.map(name);
+            if !path.exists() {
+                let map = self.map(name)?;
+                map.pin(&path)
+                    .map_err(|source| LoadError::Pin { path, source })?;
+                pinned += 1;
+            }
+        }
+        for (pin, link) in std::mem::take(&mut self.links) {
+            let path = self.pins.link(pin);
+            let link = if path.exists() {
+                link
+            } else {
+                pinned += 1;
+                let pinned = link.pin(&path);
+                pinned
+                    .map_err(|source| LoadError::Pin { path, source })?
+                    .into()
+            };
+            self.links.insert(pin, link);
+        }
+        Ok(pinned)
     }
 
     pub(super) fn map(&mut self, name: &'static str) -> Result<&mut Map, LoadError> {

@@ -44,7 +44,21 @@ impl Enforcer {
             let problem = format!("connections of guests are not taken over: {error}");
             self.flow_problem(problem);
         }
-        match adopt(self.datapath.pins(), self.features) {
+        self.adopt_sockets();
+    }
+
+    /// Takes over the connections of sockets, where that has failed before.
+    pub(super) fn adopt_missed(&mut self) {
+        if self.sockets_missed {
+            self.flow_problems.clear();
+            self.adopt_sockets();
+        }
+    }
+
+    fn adopt_sockets(&mut self) {
+        let adopted = adopt(self.datapath.pins(), self.features);
+        self.sockets_missed = adopted.is_err();
+        match adopted {
             Ok(adopted) => {
                 info!(flows = adopted.flows, "connections taken over");
                 if !adopted.refused.is_empty() {

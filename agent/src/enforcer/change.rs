@@ -134,11 +134,13 @@ impl Enforcer {
             numbers: compiled.numbers,
         };
         self.store.save(&stored)?;
+        let prepared = self.store.prepare(identity)?;
         self.clear_counters(&stored.numbers)?;
         self.interfaces = interfaces;
         let more = protects_more(self.current.as_ref(), &validated.policy, &compiled.facts);
         self.enforce(&compiled.image, &carriers, more)?;
-        self.store.set_current(identity)?;
+        // From here on it is in force: what fails now is told, and is no reason to say otherwise.
+        let forgotten = self.store.set_current(prepared).err();
         let before = self
             .current
             .as_ref()
@@ -168,6 +170,12 @@ impl Enforcer {
         self.follow_policy();
         self.policy_problems.clear();
         self.host_problems.clear();
+        if let Some(error) = forgotten {
+            let serial = identity.serial;
+            let problem = format!("serial {serial} is in force until the host restarts: {error}");
+            warn!("{problem}");
+            self.policy_problems.push(problem);
+        }
         Ok(applied)
     }
 

@@ -23,6 +23,7 @@ pub use start::StartError;
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use tracing::warn;
 
 use crate::{
     config::Config,
@@ -64,6 +65,8 @@ pub struct Enforcer {
     host_problems: Vec<String>,
     /// What is wrong with connections that were to be taken over.
     flow_problems: Vec<String>,
+    /// Whether connections of sockets were to be taken over, and have not been.
+    sockets_missed: bool,
     /// What is wrong with the policy, until one is applied.
     policy_problems: Vec<String>,
     /// Who has proven who it is, where that is asked for.
@@ -115,6 +118,20 @@ impl Enforcer {
                 &current.stored.numbers,
                 &self.interfaces,
             );
+        }
+    }
+
+    /// Makes up for what has failed, and pins again what was unpinned by somebody, so that it
+    /// outlives the agent.
+    pub fn keep(&mut self) {
+        if self.current.is_none() {
+            return;
+        }
+        self.adopt_missed();
+        match self.datapath.keep_pins() {
+            Ok(0) => {}
+            Ok(pins) => warn!(pins, "somebody has removed pins: pinned again"),
+            Err(error) => warn!(%error, "somebody has removed pins, and they cannot be replaced"),
         }
     }
 

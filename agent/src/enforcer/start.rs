@@ -95,6 +95,7 @@ impl Enforcer {
             interfaces,
             host_problems: Vec::new(),
             flow_problems: Vec::new(),
+            sockets_missed: false,
             policy_problems: Vec::new(),
             registry: None,
             started: Timestamp::now(),
@@ -124,7 +125,15 @@ impl Enforcer {
     /// The policy that the kernel enforces, or that it did before the host was rebooted.
     fn stored(&mut self, in_force: Option<u64>) -> Result<Option<Stored>, StartError> {
         let Some(digest) = in_force else {
-            return Ok(self.store.current()?);
+            return match self.store.current() {
+                // The policy's file is better than none.
+                Err(error @ StoreError::Damaged { .. }) => {
+                    warn!("{error}");
+                    self.policy_problems.push(error.to_string());
+                    Ok(None)
+                }
+                current => Ok(current?),
+            };
         };
         let stored = self.store.with_digest(digest)?;
         if stored.is_none() {

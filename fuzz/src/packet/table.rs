@@ -123,6 +123,10 @@ impl Flows for Table<'_> {
         self.adopting
     }
 
+    fn shown(&self) -> bool {
+        false
+    }
+
     fn writable(&self) -> bool {
         true
     }

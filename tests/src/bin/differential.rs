@@ -57,7 +57,7 @@ struct Summary {
     frames: u64,
     seconds: u64,
     /// How often each reason was given.
-    reasons: BTreeMap<&'static str, u64>,
+    reached: BTreeMap<&'static str, u64>,
     unreached: Vec<&'static str>,
     failures: Vec<String>,
 }
@@ -90,7 +90,7 @@ fn main() -> Result<ExitCode> {
         seed: args.seed,
         frames: progress.frames.load(Ordering::Relaxed),
         seconds: started.elapsed().as_secs(),
-        reasons: BTreeMap::new(),
+        reached: BTreeMap::new(),
         unreached: Vec::new(),
         failures: Vec::new(),
     };
@@ -98,7 +98,7 @@ fn main() -> Result<ExitCode> {
         match result {
             Ok(reasons) => {
                 for (reason, count) in reasons {
-                    *summary.reasons.entry(reason).or_default() += count;
+                    *summary.reached.entry(reason).or_default() += count;
                 }
             }
             Err(error) => summary.failures.push(format!("{error:#}")),
@@ -106,7 +106,7 @@ fn main() -> Result<ExitCode> {
     }
     let unreached = Reason::ALL.iter().map(|reason| reason.name());
     summary.unreached = unreached
-        .filter(|reason| !summary.reasons.contains_key(reason))
+        .filter(|reason| !summary.reached.contains_key(reason))
         .collect();
     println!("{}", serde_json::to_string(&summary)?);
     Ok(if summary.failures.is_empty() {

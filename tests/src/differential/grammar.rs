@@ -11,6 +11,7 @@ use super::words::Words;
 /// A generator of frames for a policy.
 pub struct Grammar {
     words: Words,
+    tag: Vec<u8>,
 }
 
 /// What follows a network header.
@@ -26,7 +27,14 @@ impl Grammar {
     pub fn new(policy: &Policy, seed: u64) -> Self {
         Self {
             words: Words::of(policy, seed),
+            tag: Vec::new(),
         }
+    }
+
+    /// The next frame, whose payload begins with a tag.
+    pub fn tagged(&mut self, tag: Vec<u8>) -> Vec<u8> {
+        self.tag = tag;
+        self.frame()
     }
 
     /// The next frame.
@@ -169,12 +177,11 @@ impl Grammar {
     }
 
     fn transport(&mut self, packet: Packet, family: Family) -> Packet {
-        let payload = if self.words.once_in(4) {
+        let mut payload = self.tag.clone();
+        if self.words.once_in(4) {
             let length = self.words.rng.usize(..64);
-            self.bytes(length)
-        } else {
-            Vec::new()
-        };
+            payload.extend(self.bytes(length));
+        }
         let words = &mut self.words;
         let packet = match words.rng.u8(..16) {
             0..5 => {

@@ -8,15 +8,19 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use manoward::policy::Policy;
 
 fn policy(mode: &str, rest: &str) -> Result<Policy> {
-    read(&format!(
+    read(&text(mode, rest))
+}
+
+fn text(mode: &str, rest: &str) -> String {
+    format!(
         "apiVersion: manoward/v1\n\
          name: host\n\
          serial: 1\n\
          interfaces: [eth0]\n\
          protect: [interface-addresses, 203.0.113.9, \"2001:db8:0:113::9\"]\n\
          mode: {mode}\n\
-         {rest}"
-    ))
+         {rest}{SERVICES}"
+    )
 }
 
 const SERVICES: &str = r"
@@ -30,7 +34,13 @@ services:
 
 /// One endpoint of each kind, one probe each.
 pub fn small() -> Result<Policy> {
-    let text = r#"
+    read(&small_text())
+}
+
+/// The same as it is written.
+#[must_use]
+pub fn small_text() -> String {
+    let rest = r#"
 endpoints:
   vim: { role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"] }
   bastion: { role: bastion, addresses: [198.51.100.2, "2001:db8:0:51::2"] }
@@ -39,7 +49,7 @@ reference_points:
   operations: { from: [bastion], services: [ssh, ping] }
   out: { to: [vim], services: [names] }
 "#;
-    policy("enforce", &format!("{text}{SERVICES}"))
+    text("enforce", rest)
 }
 
 /// Nested prefixes of many lengths; some reference points audit, and so does the policy.
@@ -56,7 +66,7 @@ reference_points:
   racks: { from: [rack, site], services: [ssh, telemetry, ping] }
   out: { to: [site], services: [names] }
 "#;
-    policy("audit", &format!("{text}{SERVICES}"))
+    policy("audit", text)
 }
 
 /// Endpoints bound to all there is to be bound to; some of them may enter, and some may not.
@@ -76,7 +86,7 @@ reference_points:
   operations: { from: [bastion], services: [ssh, telemetry] }
   out: { to: [guest, vim], services: [names, web, ping] }
 "#;
-    policy("enforce", &format!("{text}{SERVICES}"))
+    policy("enforce", text)
 }
 
 /// Endpoints that have to prove who they are, with and without bindings, beside one that has not.
@@ -93,7 +103,7 @@ reference_points:
   operations: { from: [bastion], services: [ssh, telemetry] }
   out: { to: [vim, bastion], services: [names, web, ping] }
 "#;
-    policy("enforce", &format!("{text}{SERVICES}"))
+    policy("enforce", text)
 }
 
 /// The host may connect to anyone.
@@ -107,7 +117,7 @@ reference_points:
   Nf-Vi: { from: [vim], services: [ssh, relay, ping] }
   out: { to: [bastion], services: [names] }
 "#;
-    policy("enforce", &format!("{text}{SERVICES}"))
+    policy("enforce", text)
 }
 
 /// 100,000 addresses and prefixes, so that the image has several chunks.
@@ -121,7 +131,7 @@ reference_points:
   migration: { from: [peer-compute], services: [ssh, telemetry] }
   out: { to: [vim], services: [names] }
 "#;
-    let mut policy = policy("enforce", &format!("{text}{SERVICES}"))?;
+    let mut policy = policy("enforce", text)?;
     let computes = policy
         .endpoints
         .get_mut("computes")

@@ -13,7 +13,7 @@ pub enum Pseudo {
 
 impl Pseudo {
     /// The pseudo header itself.
-    pub(super) fn bytes(self, protocol: u8, length: usize) -> Vec<u8> {
+    pub(crate) fn bytes(self, protocol: u8, length: usize) -> Vec<u8> {
         match self {
             Self::V4(source, destination) => {
                 let length = (length as u16).to_be_bytes();
@@ -35,7 +35,7 @@ impl Pseudo {
 }
 
 /// The Internet checksum of these parts in a row. Only the last may be of odd length.
-pub(super) fn internet(parts: &[&[u8]]) -> u16 {
+pub(crate) fn internet(parts: &[&[u8]]) -> u16 {
     let mut sum = 0_u32;
     for pair in parts.concat().chunks(2) {
         sum += u32::from(u16::from_be_bytes([

@@ -537,3 +537,24 @@ fn an_icmp_error_passes_if_it_quotes_what_was_permitted() -> Result<()> {
     judges.expect_out(&about(BASTION), related)?;
     judges.expect_out(&about(INTRUDER), Reason::IcmpUnrelated)
 }
+
+#[test]
+fn a_full_table_gives_up_what_waits_for_its_answer() -> Result<()> {
+    let mut judges = Judges::of(&outbound(""))?;
+    let (out, into) = (v4(HOST, VIM), v4(VIM, HOST));
+    // Also where connections are taken over in their midst.
+    judges.adopt_for(60)?;
+    establish(&mut judges, &out, &into)?;
+    // Three times as many questions as there are places, and none is refused.
+    for port in 50_000..62_288 {
+        let question = Udp {
+            source: port,
+            ..Udp::to(53)
+        };
+        let asked = Ruling::outbound("out", "dns", "vim");
+        judges.expect_out(&out.clone().with(question), asked)?;
+    }
+    let more = segment(false, Tcp::ACK, 8, 1001);
+    judges.expect(&into.with(more), answered())?;
+    judges.adopt_for(0)
+}

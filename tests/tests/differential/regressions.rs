@@ -7,13 +7,29 @@ use verdict::reason::Reason;
 use harness::differential::policies;
 
 /// Name, frame in hexadecimal, and what becomes of it under the small policy.
-const FRAMES: [(&str, &str, Reason); 3] = [
+const FRAMES: [(&str, &str, Reason); 5] = [
     (
         "from 0.0.0.0 to 0.0.0.0, which Linux delivers like a broadcast",
         "ffffffffffff 525400aabb66 0800
          45000020 00000000 4011baca 00000000 00000000
          1b581b58 000c0000 00000000",
         Reason::UnknownSource,
+    ),
+    (
+        "to 127.0.0.17, which Linux delivers where `route_localnet` is set",
+        "525400aabb17 525400aabb66 0800
+         45000020 00000000 40113875 c0000242 7f000011
+         1b581b58 000c0000 00000000",
+        Reason::UnknownSource,
+    ),
+    (
+        "ICMP unreachable, whose quotation lies behind the end of the datagram",
+        "525400aabb17 525400aabb66 0800
+         45000030 00000000 40010000 c0000242 c0000211
+         03030000 00000000
+         45000020 00000000 40110000 c0000211 c000020a
+         1b58c000 000c0000",
+        Reason::IcmpUnrelated,
     ),
     (
         "ICMP needs fragmentation, where a service covers ICMP",

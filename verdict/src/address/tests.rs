@@ -42,6 +42,19 @@ fn groups_are_multicast_and_whatever_is_delivered_like_broadcast() {
 }
 
 #[test]
+fn all_loopback_addresses_are_known() {
+    for (address, expected) in [
+        (0x7eff_ffff, false),
+        (0x7f00_0000, true),
+        (0x7f00_0001, true),
+        (0x7fff_ffff, true),
+        (0x8000_0000, false),
+    ] {
+        assert_eq!(Ipv4(address).is_loopback(), expected, "{address:#x}");
+    }
+}
+
+#[test]
 fn filter_bits_and_preferred_entries_are_in_range_and_spread() {
     let (mut filter, mut four, mut six) = (HashSet::new(), HashSet::new(), HashSet::new());
     for n in 0..100_000_u32 {

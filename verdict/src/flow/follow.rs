@@ -203,7 +203,9 @@ pub fn send_or_open<F: Flows, T: Tables>(
         }
         received = Half::SEEN;
     }
-    if flows.adopting() && !segment.opens() {
+    // A datagram tells not whether it begins something: only of what a socket has is that known.
+    let midst = protocol == IpProtocol::TCP.0 || flows.shown();
+    if flows.adopting() && midst && !segment.opens() {
         // What the local side expects next is not known.
         received = Half::SEEN;
         flags &= !Half::SEEN;

@@ -39,6 +39,9 @@ pub trait Flows: Leases {
     /// Whether TCP connections of guests may be taken over in their midst.
     fn adopting(&self) -> bool;
 
+    /// Whether the packet stands for a connection that a socket of the host has already.
+    fn shown(&self) -> bool;
+
     /// Whether packets change the table; not those that are only explained.
     fn writable(&self) -> bool;
 

@@ -236,6 +236,10 @@ impl Flows for Table {
         self.adopting
     }
 
+    fn shown(&self) -> bool {
+        false
+    }
+
     fn writable(&self) -> bool {
         self.writable
     }

@@ -1,4 +1,6 @@
-//! The comparison of host and kernel.
+//! Comparisons, which the tests' crate has as programs: of the decision on the host with that in the
+//! kernel (`differential`), and of what gets past the programs with what the network stack would
+//! deliver (`oracle`).
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use super::Target;
 use super::report::{Failure, Row};
 use crate::{build, process, workspace};
 
@@ -14,23 +17,25 @@ use crate::{build, process, workspace};
 struct Summary {
     frames: u64,
     seconds: u64,
-    reasons: std::collections::BTreeMap<String, u64>,
+    reached: std::collections::BTreeMap<String, u64>,
     unreached: Vec<String>,
     failures: Vec<String>,
 }
 
 /// Compares for so long, or so many frames.
-pub fn compare(share: Duration, seed: u32, frames: Option<u64>) -> Result<Row> {
+pub fn compare(target: Target, share: Duration, seed: u32, frames: Option<u64>) -> Result<Row> {
+    let name = target.name();
     let args = ["build", "--release", "--package", "manoward-tests", "--bin"];
-    process::run(build::cargo(&args).arg("differential")).context("building the comparison")?;
-    let program = workspace::target_dir().join("release").join("differential");
+    process::run(build::cargo(&args).arg(name)).context("building the comparison")?;
+    let program = workspace::target_dir().join("release").join(name);
     let mut command = process::command(program);
+    command.env("MANOWARD_BIN", build::agent(false)?);
     command.args(["--seed", &seed.to_string()]);
     match frames {
         Some(frames) => command.args(["--frames", &frames.to_string()]),
         None => command.args(["--seconds", &share.as_secs().max(1).to_string()]),
     };
-    eprintln!("differential: seed {seed}");
+    eprintln!("{name}: seed {seed}");
     let output = command
         .stderr(Stdio::inherit())
         .output()
@@ -43,17 +48,17 @@ pub fn compare(share: Duration, seed: u32, frames: Option<u64>) -> Result<Row> {
         output.status
     );
     Ok(Row {
-        target: "differential",
+        target: name,
         seed,
         executions: summary.frames,
         per_second: summary.frames / summary.seconds.max(1),
-        coverage: summary.reasons.len() as u64,
+        coverage: summary.reached.len() as u64,
         unreached: summary.unreached,
         added: 0,
         failure: (!summary.failures.is_empty()).then(|| Failure {
             what: summary.failures.join("; "),
             reproduce: format!(
-                "cargo xtask fuzz --target differential --seed {seed} --frames {}",
+                "cargo xtask fuzz --target {name} --seed {seed} --frames {}",
                 summary.frames * 2
             ),
         }),

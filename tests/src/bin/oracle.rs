@@ -1,0 +1,116 @@
+//! Compares what gets past the programs with what the network stack would deliver, until a time or a
+//! number of frames is reached. `cargo xtask fuzz --target oracle` runs it.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use harness::differential::policies;
+use harness::oracle::Oracle;
+use harness::oracle::families::{FAMILIES, GRAMMAR};
+use harness::oracle::scene::{Scene, Stack};
+use serde::Serialize;
+
+/// Time between two lines about the progress.
+const REPORT: Duration = Duration::from_secs(10);
+
+const STACKS: [(&str, Stack); 2] = [("usual", Stack::Usual), ("credulous", Stack::Credulous)];
+
+#[derive(Parser)]
+struct Args {
+    /// Decides which frames are sent.
+    #[arg(long)]
+    seed: u64,
+
+    /// Ends after this time.
+    #[arg(long)]
+    seconds: Option<u64>,
+
+    /// Ends after so many frames, shared by all stacks.
+    #[arg(long, required_unless_present = "seconds")]
+    frames: Option<u64>,
+}
+
+/// What a run came to; the last line of the output, as JSON.
+#[derive(Default, Serialize)]
+struct Summary {
+    seed: u64,
+    frames: u64,
+    seconds: u64,
+    /// Families of which something was delivered somewhere, and how often.
+    reached: BTreeMap<String, u64>,
+    unreached: Vec<&'static str>,
+    /// Permitted deliveries that only one of the hosts had, by the reason.
+    stricter: BTreeMap<&'static str, u64>,
+    failures: Vec<String>,
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let share = STACKS.len() as u64;
+    let started = Instant::now();
+    let mut summary = Summary {
+        seed: args.seed,
+        ..Summary::default()
+    };
+    for (name, stack) in STACKS {
+        let end = args
+            .seconds
+            .map(|seconds| Instant::now() + Duration::from_secs(seconds) / STACKS.len() as u32);
+        let frames = args.frames.map_or(u64::MAX, |all| all.div_ceil(share));
+        compare(stack, args.seed, end, frames, &mut summary)
+            .with_context(|| format!("with a {name} stack"))?;
+    }
+    summary.seconds = started.elapsed().as_secs();
+    let all = FAMILIES.iter().map(|(family, _)| *family).chain([GRAMMAR]);
+    summary.unreached = all
+        .filter(|family| !summary.reached.contains_key(*family))
+        .collect();
+    println!("{}", serde_json::to_string(&summary)?);
+    Ok(if summary.failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Compares until a limit is reached, or a difference is found.
+fn compare(
+    stack: Stack,
+    seed: u64,
+    end: Option<Instant>,
+    frames: u64,
+    summary: &mut Summary,
+) -> Result<()> {
+    let scene = Scene::new(stack)?;
+    let mut oracle = Oracle::new(&scene, &policies::small_text())?;
+    let mut families = oracle.families(seed);
+    let mut told = Instant::now();
+    while oracle.findings().frames < frames
+        && end.is_none_or(|end| Instant::now() < end)
+        && oracle.findings().differences.is_empty()
+    {
+        oracle.batch(|| families.case())?;
+        if told.elapsed() >= REPORT {
+            told = Instant::now();
+            eprintln!("{} frames", summary.frames + oracle.findings().frames);
+        }
+    }
+    let findings = oracle.findings();
+    for (reason, count) in &findings.stricter {
+        *summary.stricter.entry(reason).or_default() += count;
+    }
+    summary.frames += findings.frames;
+    for (family, tally) in &findings.families {
+        let reached = tally.admitted + tally.kept_out;
+        if reached > 0 {
+            *summary.reached.entry((*family).to_owned()).or_default() += reached;
+        }
+    }
+    summary
+        .failures
+        .extend(findings.differences.iter().cloned());
+    Ok(())
+}
