@@ -123,7 +123,8 @@ fn apt(verb: &str) -> std::process::Command {
     let mut command = process::command("apt-get");
     command
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["-q", verb]);
+        // Unattended upgrades hold the lock for a while.
+        .args(["-q", "-o", "DPkg::Lock::Timeout=120", verb]);
     command
 }
 

@@ -24,7 +24,7 @@ mod publish;
 pub use adopt::{AdoptError, Adopted, adopt};
 pub use attach::{AttachError, Attachment, HookMode};
 pub use counters::{CounterError, Counters, EndpointCounter, VerdictCounter};
-pub use explain::{ExplainError, Explainer};
+pub use explain::{ExplainError, Explainer, LOOPBACK};
 pub use kernel::{Features, KernelError, check_kernel};
 pub use load::{Datapath, Hook, LoadError, Program, flow_sets};
 pub use pins::{PinError, Pins};
