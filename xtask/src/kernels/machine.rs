@@ -18,6 +18,9 @@ const CABLES: [(u8, &str); 3] = [
     (3, "e1000e,romfile="),
 ];
 
+/// Everything that can be emulated, but no strings of bytes, which are emulated byte by byte.
+const CPU: &str = "max,-erms";
+
 /// What the first process finds in its environment: the kernel hands on what it does not know.
 const ENVIRONMENT: &str =
     "PATH=/bin MANOWARD_BIN=/bin/manoward MANOWARD_START_SECONDS=180 RUST_LIB_BACKTRACE=0";
@@ -96,7 +99,7 @@ impl Drop for Machine {
 
 fn start(boot: &Boot<'_>, reported: &Path) -> Result<Child> {
     let line = format!(
-        "console=ttyS0 loglevel=4 panic=-1 mitigations=off {} {ENVIRONMENT}",
+        "console=ttyS0 loglevel=4 panic=-1 mitigations=off init_on_alloc=0 {} {ENVIRONMENT}",
         boot.words
     );
     let console = boot.folder.join("console.log");
@@ -105,7 +108,7 @@ fn start(boot: &Boot<'_>, reported: &Path) -> Result<Child> {
         "-accel",
         "tcg,thread=multi",
         "-cpu",
-        "max",
+        CPU,
         "-smp",
         "2",
         "-m",
