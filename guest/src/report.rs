@@ -65,8 +65,8 @@ impl Report {
         }
         let started = Instant::now();
         eprintln!("==> {capability}");
-        let found = look()
-            .unwrap_or_else(|error| Found::new(Finding::Failed, format!("{error:#}")));
+        let found =
+            look().unwrap_or_else(|error| Found::new(Finding::Failed, format!("{error:#}")));
         eprintln!("    {:?}: {}", found.finding, found.detail);
         self.tell(&Line::Row(Row {
             capability: capability.to_owned(),
