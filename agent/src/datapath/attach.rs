@@ -293,7 +293,10 @@ impl Datapath {
         let there = |pin: &&LinkPin| pin.ifindex == carrier.index && modes.contains(&pin.mode);
         let pin = *pinned.iter().find(there)?;
         match self.renew(pin, carrier) {
-            Ok(()) => Some(attachment(carrier, pin.mode, None)),
+            Ok(()) => {
+                let why = self.generic.get(&carrier.index).cloned();
+                Some(attachment(carrier, pin.mode, why))
+            }
             Err(refusal) => {
                 let reason = refusal.reason;
                 warn!(
@@ -312,13 +315,18 @@ impl Datapath {
             return self.try_clsact(carrier, pin.mode);
         }
         let link = FdLink::from(PinnedLink::from_pin(self.pins.link(pin))?);
+        // The link is left to its pin: as long as this process held it, releasing the pin would not
+        // detach.
         match pin.mode.program() {
             Program::Xdp => {
-                load::xdp(&mut self.ebpf)?.attach_to_link(XdpLink::try_from(link)?)?;
+                let program = load::xdp(&mut self.ebpf)?;
+                let id = program.attach_to_link(XdpLink::try_from(link)?)?;
+                drop(program.take_link(id)?);
             }
             program => {
-                let link = SchedClassifierLink::try_from(link)?;
-                load::classifier(&mut self.ebpf, program)?.attach_to_link(link)?;
+                let program = load::classifier(&mut self.ebpf, program)?;
+                let id = program.attach_to_link(SchedClassifierLink::try_from(link)?)?;
+                drop(program.take_link(id)?);
             }
         }
         Ok(())
@@ -343,6 +351,7 @@ impl Datapath {
             .map_err(|refusal| refusal.of(carrier, interfaces))?;
         let why = format!("the driver takes no native XDP ({})", refusal.reason);
         warn!(interface = carrier.name, why, "attached in generic mode");
+        self.generic.insert(carrier.index, why.clone());
         Ok(attached(carrier, HookMode::XdpGeneric, Some(why)))
     }
 
@@ -459,15 +468,16 @@ fn attached(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Atta
     attachment(carrier, mode, degraded)
 }
 
-fn attachment(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Attachment {
-    let generic =
-        || "generic mode: the driver took no native XDP when this was attached".to_owned();
+/// The attachment of a program; `why` it is in generic mode, if it is and that is known.
+fn attachment(carrier: &Carrier, mode: HookMode, why: Option<String>) -> Attachment {
+    let before = || "the driver took no native XDP when this was attached".to_owned();
+    let generic = mode == HookMode::XdpGeneric;
     Attachment {
         interface: carrier.name.clone(),
         ifindex: carrier.index,
         mode,
         via: carrier.via.clone(),
-        degraded: degraded.or_else(|| (mode == HookMode::XdpGeneric).then(generic)),
+        degraded: generic.then(|| why.unwrap_or_else(before)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Loading the programs, with the maps that are pinned or new ones.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -166,6 +166,8 @@ pub struct Datapath {
     pub(super) pins: Pins,
     pub(super) hook: Hook,
     pub(super) features: Features,
+    /// Why XDP is generic, by the index of the interface, as far as this process attached it.
+    pub(super) generic: BTreeMap<u32, String>,
 }
 
 impl Datapath {
@@ -191,6 +193,7 @@ impl Datapath {
             pins,
             hook,
             features,
+            generic: BTreeMap::new(),
         };
         datapath.prepare_flows(settings.flow_seed)?;
         Ok(datapath)
