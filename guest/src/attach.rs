@@ -1,7 +1,8 @@
 //! Where the agent can attach in this kernel, and whether it enforces there.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::agent::Hook;
+use harness::station::{HOST, VIM};
 use harness::{Agent, Policy};
 
 use crate::report::{Found, Report};
@@ -113,6 +114,10 @@ pub fn look(report: &mut Report, quick: bool) -> Result<()> {
     if quick {
         return Ok(());
     }
+    report.row("explain asks the kernel", || sentry.explained(&VIRTIO))?;
+    let mut row = |capability: &str, place: Place<'_>, bulk: bool| {
+        report.row(capability, || sentry.enforced(&place, bulk))
+    };
     row("bond, 802.3ad", LACP, false)?;
     row("VLAN device on a bond", VLAN_ON_BOND, false)?;
     row("bridge", BRIDGE, false)?;
@@ -214,6 +219,21 @@ impl<'a> Sentry<'a> {
         Ok(match why {
             Some(why) => Found::limited(format!("{told}: {why}")),
             None => Found::yes(told),
+        })
+    }
+
+    /// An explanation has the kernel's opinion, too.
+    fn explained(&mut self, place: &Place<'_>) -> Result<Found> {
+        let agent = self.attach(place)?;
+        let (from, to) = (VIM.v4.to_string(), HOST.v4.to_string());
+        let told = agent.ask(&["explain", "--from", &from, "--to", &to, "--port", "22"])?;
+        let opinion = told
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("kernel "))
+            .with_context(|| format!("no word of the kernel: {told}"))?;
+        Ok(match opinion.trim() {
+            "agrees" => Found::yes("the kernel agrees"),
+            opinion => Found::limited(format!("the kernel {opinion}")),
         })
     }
 
