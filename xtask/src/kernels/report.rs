@@ -133,10 +133,12 @@ const HEAD: &str = "\
 What manoward was seen doing in Debian's kernels. `cargo xtask kernels --write-docs` boots each of
 them in an emulated machine and writes this page; nothing here is written by hand.
 
-A machine has two processors and two NICs of the type virtio and one e1000e for each of two network
-namespaces, the host and its peer, which has the addresses of the VIM and of an intruder. Where the
-agent is attached, `yes` means that the VIM logged in and the intruder did not, and that the host
-reached the VIM and not the intruder.
+A machine has one processor and two network namespaces, the host and its peer, each with two NICs of
+the type virtio and an e1000e. The peer has the addresses of the VIM and of an intruder. Where the
+agent is attached, `yes` means that the VIM gets in and the intruder does not, and that the host
+reaches the VIM and not the intruder; the intruder does get in as long as the policy only audits.
+Before Linux 5.16 the kernel does not tell how many instructions its verifier followed; it gives up
+at a million.
 
 `yes`: seen working. `limited`: seen working, at a cost that `manoward status` tells of. `no`: the
 kernel or the NIC cannot, and manoward says so. `FAILED`: it should work, and does not.
