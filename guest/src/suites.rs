@@ -9,6 +9,9 @@ use crate::report::{Found, Report};
 /// What of the tests runs where seconds count.
 const SUBSET: &str = "vlan::";
 
+/// Frames that are compared under each policy: emulated, a run takes a hundred times as long.
+const FRAMES: &str = "3000";
+
 /// Runs the tests.
 pub fn look(report: &mut Report, quick: bool) -> Result<()> {
     let filter = if quick { &[SUBSET][..] } else { &[] };
@@ -24,6 +27,7 @@ fn run(name: &str, filter: &[&str]) -> Result<Found> {
         .args(filter)
         // Tests that run at once load programs for each of them.
         .arg("--test-threads=1")
+        .env("MANOWARD_FRAMES", FRAMES)
         .env("RUST_LIB_BACKTRACE", "0")
         .output()
         .with_context(|| format!("starting the tests {name}"))?;

@@ -96,14 +96,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut columns = Vec::new();
     for release in chosen {
         columns.push(look(release, &binaries, args)?);
+        if args.write_docs {
+            // Each time, as a run takes long.
+            let page = workspace::root().join(PAGE);
+            fs::write(&page, report::page(&columns)).with_context(|| format!("writing {PAGE}"))?;
+        }
     }
     match args.output {
         Output::Table => print!("{}", report::table(&columns)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&columns)?),
     }
     if args.write_docs {
-        let page = workspace::root().join(PAGE);
-        fs::write(&page, report::page(&columns)).with_context(|| format!("writing {PAGE}"))?;
         eprintln!("{PAGE} was written.");
     }
     let hold = columns.iter().all(Column::holds);

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The kernel object that was built with this agent.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT"));
 
 /// Name of the section of the XDP program, by which aya tells the kernel that it is ready for frames
 /// of several buffers; and the same where the kernel does not know them, and refuses who says so.
@@ -342,7 +342,8 @@ impl Settings {
 }
 
 /// The kernel object, as a kernel with these features takes it.
-pub(super) fn object(features: Features) -> Cow<'static, [u8]> {
+#[must_use]
+pub fn object(features: Features) -> Cow<'static, [u8]> {
     if features.multi_buffer {
         return OBJECT.into();
     }

@@ -31,4 +31,4 @@ pub use pins::{PinError, Pins};
 pub use publish::PublishError;
 
 #[doc(hidden)]
-pub use load::OBJECT;
+pub use load::object;
