@@ -1,12 +1,12 @@
 //! Where the agent can attach in this kernel, and whether it enforces there.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::agent::Hook;
+use harness::station::{HOST, VIM};
 use harness::{Agent, Policy};
-use manoward::datapath::HookMode;
 
 use crate::report::{Found, Report};
-use crate::scene::{Scene, modes};
+use crate::scene::Scene;
 
 /// What is sent in frames of jumbo size.
 const BULK_BYTES: usize = 1 << 20;
@@ -72,7 +72,7 @@ const VLAN_OFFLOADED: Place<'_> = Place {
             link set nic3.17 up\n",
     device: "nic3.17",
     vlan: "vlan: 17,",
-    hook: Hook::Tcx,
+    ..Place::NONE
 };
 const JUMBO: Place<'_> = Place {
     lines: "link set nic1 mtu 9000\nlink set nic1 up\n",
@@ -105,88 +105,142 @@ impl Place<'_> {
 /// Attaches everywhere.
 pub fn look(report: &mut Report, quick: bool) -> Result<()> {
     let scene = Scene::new()?;
-    let mut row = |capability: &str, place: Place<'_>| {
-        report.row(capability, || enforced(&scene, &place, false))
+    let mut sentry = Sentry::new(&scene);
+    let mut row = |capability: &str, place: Place<'_>, bulk: bool| {
+        report.row(capability, || sentry.enforced(&place, bulk))
     };
-    row("virtio_net", VIRTIO)?;
-    row("bond, active-backup", ACTIVE_BACKUP)?;
+    row("virtio_net", VIRTIO, false)?;
+    row("bond, active-backup", ACTIVE_BACKUP, false)?;
     if quick {
         return Ok(());
     }
-    row("bond, 802.3ad", LACP)?;
-    row("VLAN device on a bond", VLAN_ON_BOND)?;
-    row("bridge", BRIDGE)?;
-    row("VLAN tag in the frame", VLAN_IN_FRAME)?;
-    row("VLAN tag removed by the NIC, hook tcx", VLAN_OFFLOADED)?;
-    report.row("VLAN tag removed by the NIC, hook xdp", || told(&scene))?;
-    report.row("jumbo frames", || enforced(&scene, &JUMBO, true))?;
-    report.row("jumbo frames, hook tcx", || {
-        let place = Place {
-            hook: Hook::Tcx,
-            ..JUMBO
-        };
-        enforced(&scene, &place, true)
+    report.row("explain asks the kernel", || sentry.explained(&VIRTIO))?;
+    let mut row = |capability: &str, place: Place<'_>, bulk: bool| {
+        report.row(capability, || sentry.enforced(&place, bulk))
+    };
+    row("bond, 802.3ad", LACP, false)?;
+    row("VLAN device on a bond", VLAN_ON_BOND, false)?;
+    row("bridge", BRIDGE, false)?;
+    row("VLAN tag in the frame", VLAN_IN_FRAME, false)?;
+    row("jumbo frames", JUMBO, true)?;
+    let behind = |place| Place {
+        hook: Hook::Tcx,
+        ..place
+    };
+    row("jumbo frames, hook tcx", behind(JUMBO), true)?;
+    let behind = behind(VLAN_OFFLOADED);
+    row("VLAN tag removed by the NIC, hook tcx", behind, false)?;
+    report.row("VLAN tag removed by the NIC, hook xdp", || {
+        sentry.told(&VLAN_OFFLOADED, "rxvlan")
     })
 }
 
-fn start<'a>(scene: &'a Scene, place: &Place<'_>) -> Result<Agent<'a>> {
-    scene.clear()?;
-    scene.build(place.lines, place.device)?;
-    scene.await_link()?;
-    let interfaces = format!("[{}]", place.device);
-    let endpoints = format!(
-        "{{ vim-1: {{ role: vim, {} addresses: [192.0.2.10] }} }}",
-        place.vlan
-    );
-    let policy = Policy {
-        interfaces: &interfaces,
-        endpoints: &endpoints,
-        reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
-                             Nf-Vi-out: { to: [vim], services: [amqps] } }",
-        services: "{}",
-        more: "outbound: enforce",
-        ..Policy::default()
-    };
-    Agent::start_with(&scene.host, &policy.to_string(), place.hook, "")
+/// The agent on the host. It goes from place to place by a change of its policy, as loading its
+/// programs takes an emulated verifier most of the time.
+struct Sentry<'a> {
+    scene: &'a Scene,
+    agent: Option<(Hook, Agent<'a>)>,
+    /// Of the policy that was applied last.
+    serial: u64,
 }
 
-/// Enforces at a place, with frames of its MTU if there is to be `bulk`.
-fn enforced(scene: &Scene, place: &Place<'_>, bulk: bool) -> Result<Found> {
-    let agent = start(scene, place)?;
-    scene.expect_enforced()?;
-    if bulk {
-        let received = scene.transfer(BULK_BYTES)?;
-        ensure!(
-            received == BULK_BYTES,
-            "{received} of {BULK_BYTES} bytes arrived"
-        );
+impl<'a> Sentry<'a> {
+    const fn new(scene: &'a Scene) -> Self {
+        Self {
+            scene,
+            agent: None,
+            serial: 0,
+        }
     }
-    let attachments = agent.status()?.attachments;
-    let mut told = modes(&agent)?;
-    told.extend(
-        attachments
-            .iter()
-            .filter(|it| it.mode.is_egress())
-            .map(|it| format!("{} on {}", it.mode.name(), it.interface)),
-    );
-    let why = attachments.iter().find_map(|it| it.degraded.clone());
-    let generic = attachments.iter().any(|it| it.mode == HookMode::XdpGeneric);
-    let told = told.join(", ");
-    Ok(match why {
-        Some(why) => Found::limited(format!("{told}: {why}")),
-        None if generic => Found::limited(told),
-        None => Found::yes(told),
-    })
-}
 
-/// A binding to a VLAN cannot be kept where the NIC removes tags before XDP: the agent says so.
-fn told(scene: &Scene) -> Result<Found> {
-    let place = Place {
-        hook: Hook::Xdp,
-        ..VLAN_OFFLOADED
-    };
-    let agent = start(scene, &place)?;
-    let problems = agent.status()?.problems.join("; ");
-    ensure!(problems.contains("rxvlan"), "nothing is told: {problems}");
-    Ok(Found::no(problems))
+    /// Builds a place, and attaches there with a policy in this mode.
+    fn attach(&mut self, place: &Place<'_>) -> Result<&Agent<'a>> {
+        self.scene.clear()?;
+        self.scene.build(place.lines, place.device)?;
+        self.apply(place, "audit")?;
+        // What the policy forbids gets through only where there is a way.
+        self.scene.await_link()?;
+        self.apply(place, "enforce")
+    }
+
+    /// Has the agent, a new one if need be, follow a policy for the place.
+    fn apply(&mut self, place: &Place<'_>, mode: &str) -> Result<&Agent<'a>> {
+        self.serial += 1;
+        let interfaces = format!("[{}]", place.device);
+        let endpoints = format!(
+            "{{ vim-1: {{ role: vim, {} addresses: [192.0.2.10] }} }}",
+            place.vlan
+        );
+        let outbound = format!("outbound: {mode}");
+        let policy = Policy {
+            serial: self.serial,
+            interfaces: &interfaces,
+            mode,
+            endpoints: &endpoints,
+            reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
+                                 Nf-Vi-out: { to: [vim], services: [amqps] } }",
+            services: "{}",
+            more: &outbound,
+            ..Policy::default()
+        };
+        let agent = match self.agent.take() {
+            Some((hook, agent)) if hook == place.hook => {
+                let output = agent.apply(policy)?;
+                ensure!(output.status.success(), "{}", output.stderr);
+                agent
+            }
+            other => {
+                drop(other);
+                Agent::start_with(&self.scene.host, &policy.to_string(), place.hook, "")?
+            }
+        };
+        Ok(&self.agent.insert((place.hook, agent)).1)
+    }
+
+    /// Enforces at a place, with frames of its MTU if there is to be `bulk`.
+    fn enforced(&mut self, place: &Place<'_>, bulk: bool) -> Result<Found> {
+        let scene = self.scene;
+        let agent = self.attach(place)?;
+        scene.expect_enforced()?;
+        if bulk {
+            let received = scene.transfer(BULK_BYTES)?;
+            ensure!(
+                received == BULK_BYTES,
+                "{received} of {BULK_BYTES} bytes arrived"
+            );
+        }
+        let attachments = agent.status()?.attachments;
+        let told: Vec<_> = attachments
+            .iter()
+            .map(|it| format!("{} on {}", it.mode.name(), it.interface))
+            .collect();
+        let told = told.join(", ");
+        let why = attachments.iter().find_map(|it| it.degraded.as_ref());
+        Ok(match why {
+            Some(why) => Found::limited(format!("{told}: {why}")),
+            None => Found::yes(told),
+        })
+    }
+
+    /// An explanation has the kernel's opinion, too.
+    fn explained(&mut self, place: &Place<'_>) -> Result<Found> {
+        let agent = self.attach(place)?;
+        let (from, to) = (VIM.v4.to_string(), HOST.v4.to_string());
+        let told = agent.ask(&["explain", "--from", &from, "--to", &to, "--port", "22"])?;
+        let opinion = told
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("kernel "))
+            .with_context(|| format!("no word of the kernel: {told}"))?;
+        Ok(match opinion.trim() {
+            "agrees" => Found::yes("the kernel agrees"),
+            opinion => Found::limited(format!("the kernel {opinion}")),
+        })
+    }
+
+    /// What cannot be kept at a place is among the problems that the agent tells of.
+    fn told(&mut self, place: &Place<'_>, remedy: &str) -> Result<Found> {
+        let problems = self.attach(place)?.status()?.problems.join("; ");
+        ensure!(problems.contains(remedy), "nothing is told: {problems}");
+        Ok(Found::no(problems))
+    }
 }

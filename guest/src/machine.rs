@@ -39,10 +39,11 @@ pub fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// Whether a word stands on the kernel's command line.
-pub fn told(word: &str) -> bool {
-    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    line.split_whitespace().any(|told| told == word)
+/// What stands behind `name` on the kernel's command line.
+pub fn told(name: &str) -> Option<String> {
+    let line = fs::read_to_string("/proc/cmdline").ok()?;
+    line.split_whitespace()
+        .find_map(|word| word.strip_prefix(name).map(str::to_owned))
 }
 
 /// Ends the machine. The emulator ends with it, as it is told not to start it again.

@@ -14,6 +14,8 @@ use report::Report;
 
 /// On the kernel's command line: only what takes seconds.
 const QUICK: &str = "manoward.quick";
+/// On the kernel's command line, with a word behind it: only capabilities with it in their names.
+const ROW: &str = "manoward.row=";
 
 fn main() {
     if let Err(error) = look() {
@@ -24,8 +26,8 @@ fn main() {
 
 fn look() -> Result<()> {
     machine::prepare()?;
-    let quick = machine::told(QUICK);
-    let mut report = Report::open()?;
+    let quick = machine::told(QUICK).is_some();
+    let mut report = Report::open(machine::told(ROW).unwrap_or_default())?;
     programs::look(&mut report)?;
     attach::look(&mut report, quick)?;
     suites::look(&mut report, quick)?;

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use aya::programs::loaded_programs;
+use anyhow::Result;
 use harness::Namespace;
 use manoward::datapath::{Datapath, Hook, Pins, Program, check_kernel};
 
@@ -15,20 +14,12 @@ const FLOWS: u32 = 1024;
 /// Loads every program.
 pub fn look(report: &mut Report) -> Result<()> {
     report.row("kernel's features", features)?;
-    for (capability, hook, program) in [
-        ("XDP program is accepted", Hook::Xdp, Program::Xdp),
-        (
-            "classifier for packets in is accepted",
-            Hook::Tcx,
-            Program::In,
-        ),
-        (
-            "classifier for packets out is accepted",
-            Hook::Tcx,
-            Program::Out,
-        ),
+    for (capability, program) in [
+        ("XDP program is accepted", Program::Xdp),
+        ("classifier for packets in is accepted", Program::In),
+        ("classifier for packets out is accepted", Program::Out),
     ] {
-        report.row(capability, || accepted(hook, program))?;
+        report.row(capability, || accepted(program))?;
     }
     Ok(())
 }
@@ -51,17 +42,15 @@ fn features() -> Result<Found> {
     Ok(Found::yes(told.join(", ")))
 }
 
-fn accepted(hook: Hook, program: Program) -> Result<Found> {
+fn accepted(program: Program) -> Result<Found> {
     let namespace = Namespace::new("programs")?;
     namespace.enter(|| {
         let pins = Pins::new(Path::new("/sys/fs/bpf/manoward"));
-        let _datapath = Datapath::load(pins, hook, check_kernel()?, FLOWS)
+        let mut datapath = Datapath::open(pins, Hook::Xdp, check_kernel()?, FLOWS)?;
+        datapath
+            .load_program(program)
             .inspect_err(|error| eprintln!("{error:?}"))?;
-        let info = loaded_programs()
-            .flatten()
-            .find(|info| info.name_as_str() == Some(program.name()))
-            .with_context(|| format!("{} is not among the kernel's programs", program.name()))?;
-        Ok(Found::yes(match info.verified_instruction_count() {
+        Ok(Found::yes(match datapath.instructions_of(program) {
             Some(count @ 1..) => format!("{count} instructions"),
             _ => "the kernel does not tell how many instructions".to_owned(),
         }))

@@ -1,28 +1,14 @@
-//! What is told to the outside: a line of JSON for each capability.
+//! Telling the outside what was found.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use manoward_guest_report::{Finding, Line, Row};
 
 /// The serial line that reports are written to; the other one is the console.
 const LINE: &str = "/dev/ttyS1";
-
-/// How a capability was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Finding {
-    /// It was seen working.
-    Yes,
-    /// It was seen working, at a cost that the product tells of.
-    Limited,
-    /// The kernel cannot, and the product says so.
-    No,
-    /// It should work, and does not.
-    Failed,
-}
 
 /// A finding, and what was seen.
 #[derive(Debug)]
@@ -36,71 +22,67 @@ pub struct Found {
 impl Found {
     /// Seen working.
     pub fn yes(detail: impl Into<String>) -> Self {
-        Self {
-            finding: Finding::Yes,
-            detail: detail.into(),
-        }
+        Self::new(Finding::Yes, detail)
     }
 
     /// Seen working at a cost.
     pub fn limited(detail: impl Into<String>) -> Self {
-        Self {
-            finding: Finding::Limited,
-            detail: detail.into(),
-        }
+        Self::new(Finding::Limited, detail)
     }
 
     /// Not possible in this kernel.
     pub fn no(detail: impl Into<String>) -> Self {
+        Self::new(Finding::No, detail)
+    }
+
+    fn new(finding: Finding, detail: impl Into<String>) -> Self {
         Self {
-            finding: Finding::No,
+            finding,
             detail: detail.into(),
         }
     }
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    capability: &'a str,
-    finding: Finding,
-    detail: &'a str,
-    seconds: f64,
+/// The serial line, and what is to be told there.
+pub struct Report {
+    line: File,
+    /// What the names of the capabilities that are looked at contain.
+    only: String,
 }
 
-/// The serial line.
-pub struct Report(File);
-
 impl Report {
-    /// Opens it.
-    pub fn open() -> Result<Self> {
+    /// Opens it, for capabilities with `only` in their names.
+    pub fn open(only: String) -> Result<Self> {
         let file = OpenOptions::new().write(true).open(LINE);
-        Ok(Self(file.with_context(|| format!("opening {LINE}"))?))
+        let line = file.with_context(|| format!("opening {LINE}"))?;
+        Ok(Self { line, only })
     }
 
-    /// Looks for a capability, and tells how it was found.
+    /// Looks for a capability, if it is wanted, and tells how it was found.
     pub fn row(&mut self, capability: &str, look: impl FnOnce() -> Result<Found>) -> Result<()> {
+        if !capability.contains(&self.only) {
+            return Ok(());
+        }
         let started = Instant::now();
         eprintln!("==> {capability}");
-        let found = look().unwrap_or_else(|error| Found {
-            finding: Finding::Failed,
-            detail: format!("{error:#}"),
-        });
+        let found =
+            look().unwrap_or_else(|error| Found::new(Finding::Failed, format!("{error:#}")));
         eprintln!("    {:?}: {}", found.finding, found.detail);
-        self.tell(&Row {
-            capability,
+        self.tell(&Line::Row(Row {
+            capability: capability.to_owned(),
             finding: found.finding,
-            detail: &found.detail,
+            detail: found.detail,
             seconds: started.elapsed().as_secs_f64(),
-        })
+        }))
     }
 
     /// Tells that everything was looked at.
     pub fn conclude(&mut self) -> Result<()> {
-        self.tell(&serde_json::json!({ "done": true }))
+        self.tell(&Line::Done)
     }
 
-    fn tell(&mut self, row: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(row).context("writing a row")?;
-        writeln!(self.0, "{line}").with_context(|| format!("writing to {LINE}"))
+    fn tell(&mut self, line: &Line) -> Result<()> {
+        let line = line.write().context("writing a row")?;
+        writeln!(self.line, "{line}").with_context(|| format!("writing to {LINE}"))
     }
 }

@@ -1,5 +1,6 @@
 //! A host and a peer, each a network namespace, with real drivers at both ends of three cables.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use harness::station::{HOST, INTRUDER, VIM};
-use harness::{Agent, Namespace, Outcome};
+use harness::{Namespace, Outcome};
 
 /// Number of cables. The emulator gives both ends of the cable N a MAC address that ends in N.
 const CABLES: u8 = 3;
@@ -63,24 +64,27 @@ impl Scene {
 
     /// Undoes what [`Self::build`] did, as far as it was done.
     pub fn clear(&self) -> Result<()> {
+        let mut lines = String::new();
+        for device in ["bond0.17", "nic1.17", "nic3.17", "bond0", "br-mgmt"] {
+            let _ = writeln!(lines, "link delete {device}");
+        }
+        for number in 1..=CABLES {
+            let _ = writeln!(
+                lines,
+                "link set nic{number} down\n\
+                 link set nic{number} mtu 1500\n\
+                 address flush dev nic{number}"
+            );
+        }
         for machine in [&self.host, &self.peer] {
-            for device in ["bond0.17", "nic1.17", "nic3.17", "bond0", "br-mgmt"] {
-                // Most are not there.
-                let command = harness::namespace::argv(&["ip", "link", "delete", device])?;
-                machine.output(&command)?;
-            }
-            for number in 1..=CABLES {
-                let nic = format!("nic{number}");
-                let lines = format!(
-                    "link set {nic} down\nlink set {nic} mtu 1500\naddress flush dev {nic}\n"
-                );
-                machine.feed(&["ip", "-batch", "-"], &lines)?;
-            }
+            // Most of it is not there.
+            let ip = harness::namespace::argv(&["ip", "-force", "-batch", "-"])?;
+            machine.spawn_fed(&ip, &lines)?.finish(PATIENCE)?;
         }
         Ok(())
     }
 
-    /// Waits until the intruder gets through, as long as nothing is enforced.
+    /// Waits until the intruder gets through, as nothing is enforced yet.
     pub fn await_link(&self) -> Result<()> {
         let _ssh = self.host.tcp_listener((HOST.v4, SSH))?;
         let deadline = Instant::now() + LINK_PATIENCE;
@@ -137,14 +141,6 @@ impl Scene {
         let _ = sending.join();
         Ok(text.len())
     }
-}
-
-/// What the agent says about how it looks at packets in.
-pub fn modes(agent: &Agent<'_>) -> Result<Vec<String>> {
-    let attachments = agent.ingress()?.into_iter();
-    Ok(attachments
-        .map(|it| format!("{} on {}", it.mode.name(), it.interface))
-        .collect())
 }
 
 /// Gives an interface of the emulator's to a machine, as `nicN`.

@@ -6,11 +6,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::report::{Found, Report};
 
-/// Frames that are compared: emulated, a run takes a hundred times as long.
-const FRAMES: &str = "2000";
-
 /// What of the tests runs where seconds count.
 const SUBSET: &str = "vlan::";
+
+/// Frames that are compared under each policy: emulated, a run takes a hundred times as long.
+const FRAMES: &str = "3000";
 
 /// Runs the tests.
 pub fn look(report: &mut Report, quick: bool) -> Result<()> {
@@ -25,6 +25,7 @@ pub fn look(report: &mut Report, quick: bool) -> Result<()> {
 fn run(name: &str, filter: &[&str]) -> Result<Found> {
     let output = Command::new(format!("/tests/{name}"))
         .args(filter)
+        // Tests that run at once load programs for each of them.
         .arg("--test-threads=1")
         .env("MANOWARD_FRAMES", FRAMES)
         .env("RUST_LIB_BACKTRACE", "0")

@@ -10,7 +10,7 @@ use harness::station::{HOST, INTRUDER, Mac, VIM};
 use harness::topology::NIC;
 use harness::wire::Wire;
 use harness::{Agent, Namespace, Policy, Topology};
-use manoward::control::api::{Explanation, Fate};
+use manoward::control::api::{Explanation, Fate, Kernel};
 
 const PASSES: Option<i32> = Some(0);
 const DROPPED: Option<i32> = Some(10);
@@ -131,7 +131,7 @@ fn a_packet_that_is_described_gets_a_verdict_with_its_reason() -> Result<()> {
         let (ended, found) = explain(&agent, words)?;
         assert_eq!((ended, found.fate), (*code, *fate), "{words:?}: {found:?}");
         assert_eq!(found.reason, *reason, "{words:?}");
-        assert!(found.kernel_agrees, "{words:?}");
+        assert_eq!(found.kernel, Kernel::Agrees, "{words:?}");
     }
     let (_, found) = explain(&agent, cases[0].0)?;
     assert_eq!(found.reference_point.as_deref(), Some("Nf-Vi"));
@@ -193,7 +193,7 @@ fn a_frame_in_hexadecimal_is_judged_as_it_is() -> Result<()> {
                 PASSES
             }
         );
-        assert!(found.kernel_agrees, "{reason}");
+        assert_eq!(found.kernel, Kernel::Agrees, "{reason}");
         assert_eq!(found.frame, hex(&frame));
     }
     let output = agent.cli(&["explain", "--frame", "no frame"])?;

@@ -192,6 +192,30 @@ fn a_bridge_is_enforced_on_its_ports() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_a_policy_no_longer_names_is_not_enforced_any_more() -> Result<()> {
+    let (host, peer) = pair("port0")?;
+    host.run(&["ip", "address", "add", "192.0.2.17/24", "dev", "port0"])?;
+    let _ssh = host.tcp_listener((HOST.v4, openssh::PORT))?;
+    for hook in [Hook::Xdp, Hook::Tcx] {
+        let policy = |serial, interfaces| Policy {
+            serial,
+            interfaces,
+            ..Policy::default()
+        };
+        let agent = Agent::start_with(&host, &policy(1, "[port0]").to_string(), hook, "")?;
+        // The second policy takes over what the first one attached, and the third one lets it go.
+        for (serial, interfaces, enforced) in [(2, "[port0]", true), (3, "[lo]", false)] {
+            let output = agent.apply(policy(serial, interfaces))?;
+            assert!(output.status.success(), "{}", output.stderr);
+            let patience = if enforced { SHORT } else { PATIENCE };
+            let enters = reaches(&peer, INTRUDER.v4, patience)?;
+            assert_eq!(enters, !enforced, "{hook:?}, {interfaces}");
+        }
+    }
+    Ok(())
+}
+
 /// Filters of the clsact qdisc, which kernels before 6.6 have instead of TCX.
 fn filters(host: &Namespace) -> Result<usize> {
     let mut count = 0;

@@ -6,13 +6,14 @@ mod machine;
 mod report;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use console::style;
+use manoward_guest_report::Row;
 
 use crate::progress::seconds;
 use crate::setup::{self, Part};
@@ -46,13 +47,36 @@ pub struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Write what was found into docs/kernels.md. Takes all kernels.
-    #[arg(long, conflicts_with = "only")]
+    /// Only the rows whose name contains this word.
+    #[arg(long, value_name = "WORD", value_parser = word)]
+    row: Option<String>,
+
+    /// Write what was found into docs/kernels.md. Takes all of it.
+    #[arg(long, conflicts_with_all = ["only", "quick", "row"])]
     write_docs: bool,
 
     /// How to show what was found.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+}
+
+/// A word, as the kernel's command line takes it.
+fn word(text: &str) -> Result<String, &'static str> {
+    let whole = !text.is_empty() && !text.contains(|it: char| it.is_whitespace() || it == '"');
+    whole.then(|| text.to_owned()).ok_or("one word is wanted")
+}
+
+impl Args {
+    /// What is asked of the first process, as words on the kernel's command line.
+    fn words(&self) -> String {
+        let quick = self.quick.then(|| "manoward.quick".to_owned());
+        let row = self.row.as_ref().map(|row| format!("manoward.row={row}"));
+        quick.into_iter().chain(row).collect::<Vec<_>>().join(" ")
+    }
+
+    const fn patience(&self) -> Duration {
+        if self.quick { PATIENCE_QUICK } else { PATIENCE }
+    }
 }
 
 /// How results are shown.
@@ -71,15 +95,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let binaries = binaries(args.quick)?;
     let mut columns = Vec::new();
     for release in chosen {
-        columns.push(look(release, &binaries, args.quick)?);
+        columns.push(look(release, &binaries, args)?);
+        if args.write_docs {
+            // Each time, as a run takes long.
+            let page = workspace::root().join(PAGE);
+            fs::write(&page, report::page(&columns)).with_context(|| format!("writing {PAGE}"))?;
+        }
     }
     match args.output {
         Output::Table => print!("{}", report::table(&columns)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&columns)?),
     }
     if args.write_docs {
-        let page = workspace::root().join(PAGE);
-        fs::write(&page, report::page(&columns)).with_context(|| format!("writing {PAGE}"))?;
         eprintln!("{PAGE} was written.");
     }
     let hold = columns.iter().all(Column::holds);
@@ -145,7 +172,7 @@ fn executable(line: &str, name: &str) -> Option<PathBuf> {
     of_test.then(|| PathBuf::from(path))
 }
 
-fn look(release: Release, binaries: &Binaries, quick: bool) -> Result<Column> {
+fn look(release: Release, binaries: &Binaries, args: &Args) -> Result<Column> {
     let version = release.version;
     eprintln!(
         "\n{} Linux {version}",
@@ -156,7 +183,21 @@ fn look(release: Release, binaries: &Binaries, quick: bool) -> Result<Column> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let kernel = download::provide(release, &folder)?;
     let image = initramfs::pack(&kernel, binaries, &folder)?;
-    let column = boot(&kernel, &image, &folder, quick, version, started)?;
+    let show = |row: &Row| eprintln!("{}", report::line(row));
+    let boot = machine::Boot {
+        image: &kernel.image,
+        initramfs: &image,
+        folder: &folder,
+        words: &args.words(),
+    };
+    let ending = machine::run(&boot, args.patience(), show)?;
+    let column = Column {
+        version: version.to_owned(),
+        release: kernel.release,
+        rows: ending.rows,
+        cut: ending.cut,
+        seconds: started.elapsed().as_secs_f64(),
+    };
     let elapsed = seconds(started.elapsed());
     if !column.holds() {
         let log = folder.join("console.log");
@@ -169,26 +210,6 @@ fn look(release: Release, binaries: &Binaries, quick: bool) -> Result<Column> {
     }
     eprintln!("Linux {version} took {elapsed}");
     Ok(column)
-}
-
-fn boot(
-    kernel: &download::Kernel,
-    image: &Path,
-    folder: &Path,
-    quick: bool,
-    version: &str,
-    started: Instant,
-) -> Result<Column> {
-    let patience = if quick { PATIENCE_QUICK } else { PATIENCE };
-    let show = |row: &report::Row| eprintln!("{}", row.show());
-    let ending = machine::run(&kernel.image, image, folder, quick, patience, show)?;
-    Ok(Column {
-        version: version.to_owned(),
-        release: kernel.release.clone(),
-        rows: ending.rows,
-        cut: ending.cut,
-        seconds: started.elapsed().as_secs_f64(),
-    })
 }
 
 #[cfg(test)]

@@ -499,9 +499,23 @@ pub struct Explanation {
     pub frame: String,
     /// Name of the interface that it was judged on.
     pub interface: Option<String>,
-    /// Whether the program in the kernel was asked too, and agrees; a disagreement is a
-    /// [`Failure`]. `false` for frames that the kernel runs no program on.
-    pub kernel_agrees: bool,
+    /// What the program in the kernel says.
+    pub kernel: Kernel,
+}
+
+/// What the program in the kernel says about a packet that is explained; a disagreement is a
+/// [`Failure`].
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kernel {
+    /// The same.
+    Agrees,
+    /// The same as the host about this frame on the loopback interface: the kernel cannot be told
+    /// of another one (before Linux 5.15).
+    AgreesOnLoopback,
+    /// Nothing: it runs no program on a frame of this length.
+    #[default]
+    NotAsked,
 }
 
 /// What was detached.

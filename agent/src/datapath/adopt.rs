@@ -16,7 +16,7 @@ use verdict::{
     transport::IpProtocol,
 };
 
-use super::{ExplainError, Explainer, Features, LoadError, Pins, Program, load::Purpose};
+use super::{ExplainError, Explainer, Features, LOOPBACK, LoadError, Pins, Program, load::Purpose};
 use crate::frame::{ether_type, ip_header};
 
 const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
@@ -68,7 +68,7 @@ pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
         let Some(frame) = frame(connection) else {
             continue;
         };
-        let outcome = twin.outcome(&frame, 0)?;
+        let outcome = twin.outcome(&frame, LOOPBACK)?;
         match (outcome.reason(), outcome.verdict()) {
             (Reason::Unprotected | Reason::Reply, _) => {}
             (_, Verdict::Pass) => adopted.flows += 1,

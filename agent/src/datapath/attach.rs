@@ -196,18 +196,41 @@ impl Datapath {
         Ok(())
     }
 
-    /// Attaches to `carrier`, or to each of its members where it does not take programs itself.
+    /// Attaches to `carrier`, or to each of its members where it takes no native XDP itself.
     fn attach_carrier(
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
         pinned: &[LinkPin],
     ) -> Result<Vec<Attachment>, AttachError> {
-        let whole = self.attach_one(carrier, interfaces, pinned)?;
-        let degraded = whole[0].mode == HookMode::XdpGeneric;
-        if !degraded || carrier.members.is_empty() {
-            return Ok(whole.to_vec());
+        if carrier.members.is_empty() || self.hook == Hook::Tcx {
+            return Ok(self.attach_one(carrier, interfaces, pinned)?.to_vec());
         }
+        let out = self.attach_egress(carrier, interfaces, pinned)?;
+        if let Some(into) = self.attach_native(carrier, interfaces, pinned)? {
+            return Ok(vec![into, out]);
+        }
+        let generic = LinkPin {
+            mode: HookMode::XdpGeneric,
+            ifindex: carrier.index,
+        };
+        match self.attach_members(carrier, interfaces, pinned) {
+            // From Linux 5.15, no member may have a program while the bond has one. This one has had
+            // it since before it had members.
+            Err(AttachError::Taken { .. }) if pinned.contains(&generic) => {
+                Ok(self.attach_one(carrier, interfaces, pinned)?.to_vec())
+            }
+            members => members,
+        }
+    }
+
+    /// Attaches to each member of `carrier`.
+    fn attach_members(
+        &mut self,
+        carrier: &Carrier,
+        interfaces: &Interfaces,
+        pinned: &[LinkPin],
+    ) -> Result<Vec<Attachment>, AttachError> {
         let mut attachments = Vec::new();
         for (index, name) in &carrier.members {
             let member = Carrier {
@@ -229,8 +252,7 @@ impl Datapath {
         pinned: &[LinkPin],
     ) -> Result<[Attachment; 2], AttachError> {
         // Out first: a connection whose opening was not seen would have no answer.
-        let egress = self.classifier_mode(true);
-        let out = self.attach_mode(carrier, egress, interfaces, pinned)?;
+        let out = self.attach_egress(carrier, interfaces, pinned)?;
         let into = match self.hook {
             Hook::Xdp => self.attach_ingress_xdp(carrier, interfaces, pinned)?,
             Hook::Tcx => {
@@ -239,6 +261,15 @@ impl Datapath {
             }
         };
         Ok([into, out])
+    }
+
+    fn attach_egress(
+        &mut self,
+        carrier: &Carrier,
+        interfaces: &Interfaces,
+        pinned: &[LinkPin],
+    ) -> Result<Attachment, AttachError> {
+        self.attach_mode(carrier, self.classifier_mode(true), interfaces, pinned)
     }
 
     /// How classifiers are attached in this kernel.
@@ -262,7 +293,10 @@ impl Datapath {
         let there = |pin: &&LinkPin| pin.ifindex == carrier.index && modes.contains(&pin.mode);
         let pin = *pinned.iter().find(there)?;
         match self.renew(pin, carrier) {
-            Ok(()) => Some(attachment(carrier, pin.mode, None)),
+            Ok(()) => {
+                let why = self.generic.get(&carrier.index).cloned();
+                Some(attachment(carrier, pin.mode, why))
+            }
             Err(refusal) => {
                 let reason = refusal.reason;
                 warn!(
@@ -305,9 +339,41 @@ impl Datapath {
         pinned: &[LinkPin],
     ) -> Result<Attachment, AttachError> {
         let modes = [HookMode::XdpNative, HookMode::XdpGeneric];
-        match self.renewed(carrier, &modes, interfaces, pinned) {
-            Some(attachment) => Ok(attachment),
-            None => self.attach_xdp(carrier, interfaces),
+        if let Some(attachment) = self.renewed(carrier, &modes, interfaces, pinned) {
+            return Ok(attachment);
+        }
+        let refusal = match self.try_xdp(carrier, HookMode::XdpNative, XdpMode::Driver) {
+            Ok(()) => return Ok(attached(carrier, HookMode::XdpNative, None)),
+            Err(refusal) if refusal.is_taken() => return Err(refusal.of(carrier, interfaces)),
+            Err(refusal) => refusal,
+        };
+        self.try_xdp(carrier, HookMode::XdpGeneric, XdpMode::Skb)
+            .map_err(|refusal| refusal.of(carrier, interfaces))?;
+        let why = format!("the driver takes no native XDP ({})", refusal.reason);
+        warn!(interface = carrier.name, why, "attached in generic mode");
+        self.generic.insert(carrier.index, why.clone());
+        Ok(attached(carrier, HookMode::XdpGeneric, Some(why)))
+    }
+
+    /// Attaches in the driver; `None` if that does not take programs.
+    fn attach_native(
+        &mut self,
+        carrier: &Carrier,
+        interfaces: &Interfaces,
+        pinned: &[LinkPin],
+    ) -> Result<Option<Attachment>, AttachError> {
+        let native = HookMode::XdpNative;
+        if let Some(attachment) = self.renewed(carrier, &[native], interfaces, pinned) {
+            return Ok(Some(attachment));
+        }
+        match self.try_xdp(carrier, native, XdpMode::Driver) {
+            Ok(()) => Ok(Some(attached(carrier, native, None))),
+            Err(refusal) if refusal.is_taken() => Err(refusal.of(carrier, interfaces)),
+            Err(refusal) => {
+                let (interface, reason) = (&carrier.name, refusal.reason);
+                info!(interface, reason, "no native XDP, attaching to the members");
+                Ok(None)
+            }
         }
     }
 
@@ -332,37 +398,6 @@ impl Datapath {
             reason: refusal.reason,
         })?;
         Ok(attached(carrier, mode, None))
-    }
-
-    fn attach_xdp(
-        &mut self,
-        carrier: &Carrier,
-        interfaces: &Interfaces,
-    ) -> Result<Attachment, AttachError> {
-        let refused = |refusal: Refusal| {
-            let interface = carrier.name.clone();
-            if refusal.is_taken() {
-                let program = interfaces.get(carrier.index).and_then(|i| i.xdp_program);
-                let owner = program.map_or_else(|| "another program".to_owned(), owner::describe);
-                return AttachError::Taken { interface, owner };
-            }
-            AttachError::Refused {
-                interface,
-                reason: refusal.reason,
-            }
-        };
-        let (mode, degraded) = match self.try_xdp(carrier, HookMode::XdpNative, XdpMode::Driver) {
-            Ok(()) => (HookMode::XdpNative, None),
-            Err(refusal) if refusal.is_taken() => return Err(refused(refusal)),
-            Err(refusal) => {
-                self.try_xdp(carrier, HookMode::XdpGeneric, XdpMode::Skb)
-                    .map_err(refused)?;
-                let why = format!("the driver takes no native XDP ({})", refusal.reason);
-                warn!(interface = carrier.name, why, "attached in generic mode");
-                (HookMode::XdpGeneric, Some(why))
-            }
-        };
-        Ok(attached(carrier, mode, degraded))
     }
 
     /// Attaches the XDP program and pins the link.
@@ -437,15 +472,16 @@ fn attached(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Atta
     attachment(carrier, mode, degraded)
 }
 
-fn attachment(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Attachment {
-    let generic =
-        || "generic mode: the driver took no native XDP when this was attached".to_owned();
+/// The attachment of a program; `why` it is in generic mode, if it is and that is known.
+fn attachment(carrier: &Carrier, mode: HookMode, why: Option<String>) -> Attachment {
+    let before = || "the driver took no native XDP when this was attached".to_owned();
+    let generic = mode == HookMode::XdpGeneric;
     Attachment {
         interface: carrier.name.clone(),
         ifindex: carrier.index,
         mode,
         via: carrier.via.clone(),
-        degraded: degraded.or_else(|| (mode == HookMode::XdpGeneric).then(generic)),
+        degraded: generic.then(|| why.unwrap_or_else(before)),
     }
 }
 
@@ -462,6 +498,20 @@ impl Refusal {
         [Errno::EBUSY, Errno::EEXIST]
             .iter()
             .any(|&taken| self.errno == Some(taken as i32))
+    }
+
+    /// The error that it is for the XDP slot of `carrier`.
+    fn of(self, carrier: &Carrier, interfaces: &Interfaces) -> AttachError {
+        let interface = carrier.name.clone();
+        if self.is_taken() {
+            let program = interfaces.get(carrier.index).and_then(|i| i.xdp_program);
+            let owner = program.map_or_else(|| "another program".to_owned(), owner::describe);
+            return AttachError::Taken { interface, owner };
+        }
+        AttachError::Refused {
+            interface,
+            reason: self.reason,
+        }
     }
 }
 

@@ -29,6 +29,10 @@ pub enum ExplainError {
     /// The frame is not one that a program can be run on.
     #[error("the kernel runs programs on frames of 14 to {MAX_FRAME} bytes, and this one has {0}")]
     Length(usize),
+    /// The kernel runs XDP programs only on frames that arrive on the loopback interface (before
+    /// Linux 5.15).
+    #[error("the kernel cannot be asked about frames that arrive on another interface than lo")]
+    Interface,
     /// The kernel takes no program run on such a frame, for example one without an IP header behind
     /// the type that says so, at the TCX hook.
     #[error("the kernel runs no program on this frame")]
@@ -46,6 +50,9 @@ pub enum ExplainError {
 
 /// Longest frame that a program is run on: one buffer, with the room the kernel needs in it.
 const MAX_FRAME: usize = 3520;
+
+/// Index of the loopback interface, in every network namespace.
+pub const LOOPBACK: u32 = 1;
 
 /// The twin of a program in force.
 #[derive(Debug)]
@@ -102,33 +109,49 @@ impl Explainer {
         if !(14..=MAX_FRAME).contains(&frame.len()) {
             return Err(ExplainError::Length(frame.len()));
         }
-        let options = |context| TestRunOptions {
-            data_in: Some(frame),
-            ctx_in: context,
-            ..TestRunOptions::default()
+        let code = match self.run(frame, ifindex) {
+            // Either the frame is refused or the interface: a run without one tells.
+            Err(ExplainError::Refused) if ifindex > LOOPBACK => {
+                self.run(frame, LOOPBACK)?;
+                return Err(ExplainError::Interface);
+            }
+            code => code?,
         };
-        let result = match self.program {
-            Program::Xdp => {
-                let context = xdp_context(frame.len() as u32, ifindex);
-                load::xdp(&mut self.ebpf)?.test_run(options(Some(&context)))
-            }
-            Program::In | Program::Out => {
-                let context = skb_context(ifindex);
-                load::classifier(&mut self.ebpf, self.program)?.test_run(options(Some(&context)))
-            }
-        }
-        .map_err(refusal)?;
         let trace = self
             .ebpf
             .map(name::TRACE)
             .ok_or(LoadError::Missing(name::TRACE))?;
         let trace: Array<_, u64> = trace.try_into()?;
         let outcome = Outcome::from_word(trace.get(&0, 0)?).ok_or(ExplainError::NoOutcome)?;
-        if self.program.verdict(result.return_value) == Some(outcome.verdict()) {
+        if self.program.verdict(code) == Some(outcome.verdict()) {
             Ok(outcome)
         } else {
             Err(ExplainError::NoOutcome)
         }
+    }
+
+    /// Runs the program; its return code.
+    fn run(&mut self, frame: &[u8], ifindex: u32) -> Result<u32, ExplainError> {
+        let (xdp, skb);
+        let context: &[u8] = if self.program == Program::Xdp {
+            xdp = xdp_context(frame.len() as u32, ifindex);
+            &xdp
+        } else {
+            skb = skb_context(ifindex);
+            &skb
+        };
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            // Without a context, a frame arrives on the loopback interface in every kernel.
+            ctx_in: (ifindex > LOOPBACK).then_some(context),
+            ..TestRunOptions::default()
+        };
+        match self.program {
+            Program::Xdp => load::xdp(&mut self.ebpf)?.test_run(options),
+            program => load::classifier(&mut self.ebpf, program)?.test_run(options),
+        }
+        .map(|result| result.return_value)
+        .map_err(refusal)
     }
 }
 

@@ -2,18 +2,16 @@
 
 use std::{fs, path::Path};
 
+use aya::{
+    programs::{ProgramError, ProgramType, SchedClassifier, TcAttachType},
+    sys::{BpfHelper, is_helper_supported},
+};
 use thiserror::Error;
 
 use super::clock;
 
-/// Oldest kernel that has everything the programs use, major and minor.
+/// Oldest kernel that has everything the programs cannot do without, major and minor.
 const OLDEST: (u32, u32) = (5, 10);
-/// The kernel that has a clock which is cheap to read.
-const COARSE_CLOCK: (u32, u32) = (5, 11);
-/// The kernel that knows frames of several buffers.
-const MULTI_BUFFER: (u32, u32) = (5, 18);
-/// The kernel that has TCX.
-const TCX: (u32, u32) = (6, 6);
 
 /// Capabilities that loading and attaching need (capability.h), with their bits.
 const CAPABILITIES: [(&str, u32); 3] =
@@ -41,6 +39,14 @@ pub enum KernelError {
         "this kernel has no BTF (/sys/kernel/btf/vmlinux does not exist). Use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are"
     )]
     NoBtf,
+    /// The kernel did not tell whether it has something.
+    #[error("cannot find out whether the kernel has {feature}: {source}")]
+    Probe {
+        /// What was asked for.
+        feature: &'static str,
+        /// Why there is no answer.
+        source: ProgramError,
+    },
     /// A file of the kernel's could not be read.
     #[error("cannot read {path}: {source}")]
     Read {
@@ -51,16 +57,17 @@ pub enum KernelError {
     },
 }
 
-/// What the running kernel can do.
+/// What the running kernel can do, as it shows when it is asked: distributions add to the kernels
+/// that they keep, and leave things out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Features {
     /// Jiffies in a second, where the kernel tells: the clock that is cheapest to read.
     pub jiffies_per_second: Option<u32>,
-    /// The next cheapest clock.
+    /// The next cheapest clock (Linux 5.11).
     pub coarse_clock: bool,
-    /// Frames of several buffers.
+    /// Frames of several buffers (Linux 5.18).
     pub multi_buffer: bool,
-    /// TCX: classifiers with links of their own.
+    /// TCX: classifiers with links of their own (Linux 6.6).
     pub tcx: bool,
 }
 
@@ -84,10 +91,18 @@ pub fn check_kernel() -> Result<Features, KernelError> {
     }
     Ok(Features {
         jiffies_per_second: clock::jiffies_per_second(),
-        coarse_clock: version >= COARSE_CLOCK,
-        multi_buffer: version >= MULTI_BUFFER,
-        tcx: version >= TCX,
+        coarse_clock: has(BpfHelper::BPF_FUNC_ktime_get_coarse_ns, "a coarse clock")?,
+        // The helper came with the frames that it measures.
+        multi_buffer: has(BpfHelper::BPF_FUNC_xdp_get_buff_len, "buffer lengths")?,
+        // A kernel without TCX does not know what it is asked.
+        tcx: SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok(),
     })
+}
+
+/// Whether XDP programs may call `helper`.
+fn has(helper: BpfHelper, feature: &'static str) -> Result<bool, KernelError> {
+    is_helper_supported(ProgramType::Xdp, helper)
+        .map_err(|source| KernelError::Probe { feature, source })
 }
 
 fn read(path: &'static str) -> Result<String, KernelError> {

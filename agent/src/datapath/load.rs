@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The kernel object that was built with this agent.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT"));
 
 /// Name of the section of the XDP program, by which aya tells the kernel that it is ready for frames
 /// of several buffers; and the same where the kernel does not know them, and refuses who says so.
@@ -176,42 +176,61 @@ pub struct Datapath {
     pub(super) features: Features,
     /// What is attached, held beside the pins: who removes a pin ends nothing.
     pub(super) links: BTreeMap<LinkPin, FdLink>,
+    /// Why XDP is generic, by the index of the interface, as far as this process attached it.
+    pub(super) generic: BTreeMap<u32, String>,
 }
 
 impl Datapath {
-    /// Loads the programs for `hook` and for packets out, with the maps pinned under `pins` where
-    /// there are some; otherwise with a table that surely holds so many `flows`.
+    /// Loads the programs for `hook` and for packets out into [`Self::open`]ed maps.
     ///
     /// Nothing that is attached changes yet.
     pub fn load(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
+        let mut datapath = Self::open(pins, hook, features, flows)?;
+        for program in [hook.program(), Program::Out] {
+            datapath.load_program(program)?;
+        }
+        Ok(datapath)
+    }
+
+    /// Makes the maps, or takes those that are pinned under `pins`, and loads no program yet. A new
+    /// table of flows surely holds so many `flows`.
+    pub fn open(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
         pins.prepare()?;
         let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
-        let mut ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
-        for program in [hook.program(), Program::Out] {
-            load_program(&mut ebpf, program)?;
-        }
+        let ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
         let mut datapath = Self {
             ebpf,
             pins,
             hook,
             features,
             links: BTreeMap::new(),
+            generic: BTreeMap::new(),
         };
         datapath.prepare_flows(settings.flow_seed)?;
         Ok(datapath)
+    }
+
+    /// Loads `program` into the kernel.
+    pub fn load_program(&mut self, program: Program) -> Result<(), LoadError> {
+        load_program(&mut self.ebpf, program)
     }
 
     /// How many instructions of its most expensive program the verifier followed; it gives up at a
     /// million.
     #[must_use]
     pub fn verified_instructions(&self) -> Option<u32> {
-        let programs = [self.hook.program(), Program::Out].into_iter();
-        programs
-            .filter_map(|program| {
-                let info = self.ebpf.program(program.name())?.info().ok()?;
-                info.verified_instruction_count()
-            })
+        [self.hook.program(), Program::Out]
+            .into_iter()
+            .filter_map(|program| self.instructions_of(program))
             .max()
+    }
+
+    /// How many instructions of `program`, which is loaded, the verifier followed; `None` where the
+    /// kernel does not tell (before Linux 5.16).
+    #[must_use]
+    pub fn instructions_of(&self, program: Program) -> Option<u32> {
+        let info = self.ebpf.program(program.name())?.info().ok()?;
+        info.verified_instruction_count()
     }
 
     /// Where everything is pinned.
@@ -365,7 +384,8 @@ impl Settings {
 }
 
 /// The kernel object, as a kernel with these features takes it.
-pub(super) fn object(features: Features) -> Cow<'static, [u8]> {
+#[must_use]
+pub fn object(features: Features) -> Cow<'static, [u8]> {
     if features.multi_buffer {
         return OBJECT.into();
     }

@@ -24,11 +24,11 @@ mod publish;
 pub use adopt::{AdoptError, Adopted, adopt};
 pub use attach::{AttachError, Attachment, HookMode};
 pub use counters::{CounterError, Counters, EndpointCounter, VerdictCounter};
-pub use explain::{ExplainError, Explainer};
+pub use explain::{ExplainError, Explainer, LOOPBACK};
 pub use kernel::{Features, KernelError, check_kernel};
 pub use load::{Datapath, Hook, LoadError, Program, flow_sets};
 pub use pins::{PinError, Pins};
 pub use publish::PublishError;
 
 #[doc(hidden)]
-pub use load::OBJECT;
+pub use load::object;

@@ -11,9 +11,9 @@ use verdict::{
 
 use super::{Current, Enforcer};
 use crate::{
-    control::api::{Explanation, Question, Way},
+    control::api::{Explanation, Kernel, Question, Way},
     datapath::{
-        ExplainError, Explainer, LoadError, Program,
+        ExplainError, Explainer, LOOPBACK, LoadError, Program,
         flows::{FlowError, Snapshot},
     },
     explain::{
@@ -71,36 +71,56 @@ impl Enforcer {
         let (bytes, interface) = frame(question, &current.validated.policy)?;
         let ifindex = self.ifindex(interface.as_deref())?;
         let direction = direction(question);
-        let frame = Frame {
-            bytes: &bytes,
-            ifindex,
-            vlan: None,
-        };
         let flows = Snapshot::open(self.datapath.pins())?;
         let flows = flows.by(&current.image);
-        let host = match direction {
-            Direction::In => inbound::judge(&frame, &current.image, &flows),
-            Direction::Out => outbound::judge(&frame, &current.image, &flows),
-        };
-        let hex = to_hex(&bytes);
-        let kernel_agrees = match self.ask_kernel(&bytes, ifindex, direction) {
-            Ok(kernel) if kernel == host => true,
-            Ok(kernel) => {
-                return Err(AnswerError::Disagreement {
-                    host,
-                    kernel,
-                    frame: hex,
-                });
+        let judge = |ifindex| {
+            let frame = Frame {
+                bytes: &bytes,
+                ifindex,
+                vlan: None,
+            };
+            match direction {
+                Direction::In => inbound::judge(&frame, &current.image, &flows),
+                Direction::Out => outbound::judge(&frame, &current.image, &flows),
             }
-            Err(AnswerError::Explain(ExplainError::Length(_) | ExplainError::Refused)) => false,
+        };
+        let (host, on_loopback) = (judge(ifindex), judge(LOOPBACK));
+        let kernel = match self.compare(&bytes, ifindex, direction, host) {
+            Ok(()) => Kernel::Agrees,
+            Err(AnswerError::Explain(ExplainError::Interface)) => {
+                self.compare(&bytes, LOOPBACK, direction, on_loopback)?;
+                Kernel::AgreesOnLoopback
+            }
+            Err(AnswerError::Explain(ExplainError::Length(_) | ExplainError::Refused)) => {
+                Kernel::NotAsked
+            }
             Err(error) => return Err(error),
         };
         let current = self.current.as_ref().ok_or(AnswerError::NoPolicy)?;
         let mut explanation = explanation(host, direction, question, &bytes, current);
-        explanation.frame = hex;
+        explanation.frame = to_hex(&bytes);
         explanation.interface = self.interfaces.get(ifindex).map(|found| found.name.clone());
-        explanation.kernel_agrees = kernel_agrees;
+        explanation.kernel = kernel;
         Ok(explanation)
+    }
+
+    /// Fails unless the program in the kernel says the same as the `host`.
+    fn compare(
+        &mut self,
+        frame: &[u8],
+        ifindex: u32,
+        direction: Direction,
+        host: Outcome,
+    ) -> Result<(), AnswerError> {
+        let kernel = self.ask_kernel(frame, ifindex, direction)?;
+        if kernel == host {
+            return Ok(());
+        }
+        Err(AnswerError::Disagreement {
+            host,
+            kernel,
+            frame: to_hex(frame),
+        })
     }
 
     /// The question, with what it leaves open taken from the lease of the sender, if it holds one.
@@ -201,6 +221,6 @@ fn explanation(
         because: because(outcome, direction, policy, numbers),
         frame: String::new(),
         interface: None,
-        kernel_agrees: false,
+        kernel: Kernel::default(),
     }
 }

@@ -10,7 +10,7 @@ use harness::Packet;
 use harness::kernel::{Judges, facts, read};
 use harness::packet::{Arp, Icmpv6, Tcp, Udp, Vlan};
 use harness::station::{BASTION, GUEST, HOST, INTRUDER, VIM};
-use manoward::datapath::{Counters, Hook, OBJECT, Pins};
+use manoward::datapath::{Counters, Hook, Pins, check_kernel, object};
 use verdict::counters::{Count, EndpointCount, RULES};
 use verdict::reason::{Outcome, Verdict};
 
@@ -124,14 +124,16 @@ fn pinned(pins: &Pins) -> Result<Vec<String>> {
 /// The programs as they are attached, over the maps of `judges`.
 fn programs(judges: &mut Judges) -> Result<Ebpf> {
     let pins = judges.pins();
+    let features = check_kernel()?;
     let load = || -> Result<Ebpf> {
         let names = pinned(&pins)?;
         let mut loader = EbpfLoader::new();
-        loader.override_global("MULTI_BUFFER", &1_u8, true);
+        let multi_buffer = u8::from(features.multi_buffer);
+        loader.override_global("MULTI_BUFFER", &multi_buffer, true);
         for name in &names {
             loader.map_pin_path(name, pins.map(name));
         }
-        let mut ebpf = loader.load(OBJECT)?;
+        let mut ebpf = loader.load(&object(features))?;
         let missing = "the object lacks a program";
         let xdp: &mut Xdp = ebpf
             .program_mut(Hook::Xdp.program().name())

@@ -81,12 +81,14 @@ fn fetch(release: Release, folder: &Path, root: &Path) -> Result<Kernel> {
     );
     fs::write(folder.join("sources.list"), sources).context("writing sources.list")?;
     let label = format!("lists of Debian {}", release.suite);
-    progress::run(&label, apt("apt-get", folder).arg("update"))
-        .context("are Debian's servers reachable?")?;
+    let mut update = apt("apt-get", folder);
+    update.args(["update", "-o", "APT::Update::Error-Mode=any"]);
+    progress::run(&label, &mut update).with_context(|| unreachable(release))?;
     let package = package(folder)?;
     let mut download = apt("apt-get", folder);
     download.args(["download", &package]).current_dir(folder);
-    progress::run(&format!("download {package}"), &mut download)?;
+    progress::run(&format!("download {package}"), &mut download)
+        .with_context(|| unreachable(release))?;
     let archive = fs::read_dir(folder)
         .context("listing what was downloaded")?
         .flatten()
@@ -98,6 +100,13 @@ fn fetch(release: Release, folder: &Path, root: &Path) -> Result<Kernel> {
     progress::run(&format!("unpack {package}"), &mut unpack)?;
     fs::remove_file(archive).context("removing the package")?;
     find(root)
+}
+
+fn unreachable(release: Release) -> String {
+    format!(
+        "Linux {} has to be downloaded once, and {ARCHIVE} cannot be reached",
+        release.version
+    )
 }
 
 /// apt with sources, lists and cache under `folder`.

@@ -3,80 +3,37 @@
 use std::fmt::Write as _;
 
 use console::{Style, style};
-use serde::{Deserialize, Serialize};
+use manoward_guest_report::{Finding, Row};
+use serde::Serialize;
 
-/// How a capability was found.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Finding {
-    /// It was seen working.
-    Yes,
-    /// It was seen working, at a cost that the product tells of.
-    Limited,
-    /// The kernel cannot, and the product says so.
-    No,
-    /// It should work, and does not.
-    Failed,
-}
-
-impl Finding {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Yes => "yes",
-            Self::Limited => "limited",
-            Self::No => "no",
-            Self::Failed => "FAILED",
-        }
-    }
-
-    const fn style(self) -> Style {
-        match self {
-            Self::Yes => Style::new().green(),
-            Self::Limited | Self::No => Style::new().yellow(),
-            Self::Failed => Style::new().red().bold(),
-        }
+/// A finding as people read it.
+const fn word(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Yes => "yes",
+        Finding::Limited => "limited",
+        Finding::No => "no",
+        Finding::Failed => "FAILED",
     }
 }
 
-/// A capability of a kernel's.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Row {
-    /// Which.
-    pub capability: String,
-    /// How it was found.
-    pub finding: Finding,
-    /// What was seen.
-    pub detail: String,
-    /// How long that took.
-    pub seconds: f64,
+const fn colour(finding: Finding) -> Style {
+    match finding {
+        Finding::Yes => Style::new().green(),
+        Finding::Limited | Finding::No => Style::new().yellow(),
+        Finding::Failed => Style::new().red().bold(),
+    }
 }
 
-impl Row {
-    /// The rows of a report, as far as it was written.
-    pub fn read(text: &str) -> Vec<Self> {
-        let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
-        complete
-            .lines()
-            .filter_map(|line| serde_json::from_str(line.trim()).ok())
-            .collect()
-    }
-
-    /// Whether a report says that everything was looked at.
-    pub fn is_done(text: &str) -> bool {
-        text.lines().any(|line| line.trim() == r#"{"done":true}"#)
-    }
-
-    /// The row as a line on the terminal.
-    pub fn show(&self) -> String {
-        let word = style(self.finding.word()).for_stderr();
-        let Self {
-            capability,
-            detail,
-            seconds,
-            ..
-        } = self;
-        format!("    {word:8} {capability} ({seconds:.0} s): {detail}")
-    }
+/// A row as a line on the terminal.
+pub fn line(row: &Row) -> String {
+    let word = style(word(row.finding)).for_stderr();
+    let Row {
+        capability,
+        detail,
+        seconds,
+        ..
+    } = row;
+    format!("    {word:8} {capability} ({seconds:.0} s): {detail}")
 }
 
 /// Everything about one kernel.
@@ -134,10 +91,10 @@ pub fn table(columns: &[Column]) -> String {
     for name in names {
         let _ = write!(text, "{name:width$}");
         for column in columns {
-            let (word, colour) = column.row(name).map_or(("-", Style::new()), |row| {
-                (row.finding.word(), row.finding.style())
+            let (found, style) = column.row(name).map_or(("-", Style::new()), |row| {
+                (word(row.finding), colour(row.finding))
             });
-            let _ = write!(text, "  {}", colour.apply_to(format!("{word:8}")));
+            let _ = write!(text, "  {}", style.apply_to(format!("{found:8}")));
         }
         text.push('\n');
     }
@@ -146,13 +103,7 @@ pub fn table(columns: &[Column]) -> String {
 
 /// The page of the documentation.
 pub fn page(columns: &[Column]) -> String {
-    let mut text = String::from(
-        "# Kernels\n\n\
-         What manoward was seen doing in Debian's kernels. `cargo xtask kernels --write-docs` boots\n\
-         each of them in an emulated machine and writes this page; nothing here is written by hand.\n\n\
-         `yes`: seen working. `limited`: seen working, at a cost that `manoward status` tells of. `no`:\n\
-         the kernel or the NIC cannot, and manoward says so. `FAILED`: it should work, and does not.\n\n",
-    );
+    let mut text = String::from(HEAD);
     text.push_str("| |");
     for column in columns {
         let _ = write!(text, " {} |", column.release);
@@ -160,69 +111,112 @@ pub fn page(columns: &[Column]) -> String {
     text.push_str("\n| --- |");
     text.push_str(&" --- |".repeat(columns.len()));
     text.push('\n');
+    let mut notes = Notes::default();
     for name in capabilities(columns) {
         let _ = write!(text, "| {name} |");
         for column in columns {
-            let cell = column.row(name).map_or("not looked at".to_owned(), |row| {
-                format!("{}: {}", row.finding.word(), brief(&row.detail))
-            });
-            let _ = write!(text, " {cell} |");
+            let cell = column.row(name).map(|row| cell(row, &mut notes));
+            let _ = write!(text, " {} |", cell.unwrap_or("not looked at".to_owned()));
         }
         text.push('\n');
     }
+    for (number, note) in (1..).zip(notes.0) {
+        let _ = write!(text, "\n{number}. {note}");
+    }
+    text.push('\n');
     text
 }
 
-/// What fits into a cell.
-fn brief(detail: &str) -> String {
-    let line = detail.lines().next().unwrap_or_default();
-    line.replace('|', "/")
+const HEAD: &str = "\
+# Kernels
+
+What manoward was seen doing in Debian's kernels. `cargo xtask kernels --write-docs` boots each of
+them in an emulated machine and writes this page; nothing here is written by hand.
+
+A machine has one processor and two network namespaces, the host and its peer, each with two NICs of
+the type virtio and an e1000e. The peer has the addresses of the VIM and of an intruder. Where the
+agent is attached, `yes` means that the VIM gets in and the intruder does not, and that the host
+reaches the VIM and not the intruder; the intruder does get in as long as the policy only audits.
+Before Linux 5.16 the kernel does not tell how many instructions its verifier followed; it gives up
+at a million.
+
+`yes`: seen working. `limited`: seen working, at a cost that `manoward status` tells of. `no`: the
+kernel or the NIC cannot, and manoward says so. `FAILED`: it should work, and does not.
+
+";
+
+/// Footnotes, each once.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    /// The number of the footnote with this text.
+    fn number(&mut self, text: String) -> usize {
+        if let Some(there) = self.0.iter().position(|note| *note == text) {
+            return there + 1;
+        }
+        self.0.push(text);
+        self.0.len()
+    }
+}
+
+/// What works is said in the cell, what does not below the table.
+fn cell(row: &Row, notes: &mut Notes) -> String {
+    let word = word(row.finding);
+    let detail = row.detail.split_whitespace().collect::<Vec<_>>().join(" ");
+    if row.finding == Finding::Yes {
+        format!("{word}: {}", detail.replace('|', "/"))
+    } else {
+        format!("{word}<sup>{}</sup>", notes.number(detail))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const REPORT: &str = "{\"capability\":\"bridge\",\"finding\":\"yes\",\"detail\":\"a|b\",\"seconds\":1.5}\r\n\
-        {\"capability\":\"bond\",\"finding\":\"fai";
+    fn row(finding: Finding, detail: &str) -> Row {
+        Row {
+            capability: "bridge".to_owned(),
+            finding,
+            detail: detail.to_owned(),
+            seconds: 1.5,
+        }
+    }
 
-    fn column(version: &str, text: &str) -> Column {
+    fn column(rows: Vec<Row>) -> Column {
         Column {
-            version: version.to_owned(),
-            release: version.to_owned(),
-            rows: Row::read(text),
+            version: "6.1".to_owned(),
+            release: "6.1".to_owned(),
+            rows,
             cut: None,
             seconds: 1.0,
         }
     }
 
     #[test]
-    fn half_a_line_is_not_read() {
-        let rows = Row::read(REPORT);
-        assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].finding, Finding::Yes);
-        assert!(!Row::is_done(REPORT));
-        assert!(Row::is_done("{\"done\":true}\r\n"));
-    }
-
-    #[test]
     fn a_kernel_holds_if_nothing_failed_and_everything_was_seen() {
-        assert!(column("6.1", REPORT).holds());
-        assert!(!column("6.1", "").holds(), "nothing was seen");
-        assert!(!column("6.1", &REPORT.replace("yes", "failed")).holds());
+        assert!(column(vec![row(Finding::No, "")]).holds());
+        assert!(!column(Vec::new()).holds(), "nothing was seen");
+        assert!(!column(vec![row(Finding::Failed, "")]).holds());
         let cut = Column {
             cut: Some("hung".to_owned()),
-            ..column("6.1", REPORT)
+            ..column(vec![row(Finding::Yes, "")])
         };
         assert!(!cut.holds());
     }
 
     #[test]
-    fn the_page_has_a_column_for_each_kernel() {
-        let page = page(&[column("5.10", ""), column("6.1", REPORT)]);
-        assert!(
-            page.contains("| bridge | not looked at | yes: a/b |"),
-            "{page}"
-        );
+    fn the_page_has_a_column_for_each_kernel_and_every_reason_once() {
+        let limited = || column(vec![row(Finding::Limited, "no\nnative XDP")]);
+        let page = page(&[
+            column(Vec::new()),
+            column(vec![row(Finding::Yes, "a|b")]),
+            limited(),
+            limited(),
+        ]);
+        let expected = "| bridge | not looked at | yes: a/b | limited<sup>1</sup> | limited<sup>1</sup> |\n\
+            \n1. no native XDP\n";
+        assert!(page.ends_with(expected), "{page}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use manoward::control::api::{Explanation, Fate, Way};
+use manoward::control::api::{Explanation, Fate, Kernel, Way};
 
 use crate::cli::{prose, tone::Tone};
 
@@ -39,10 +39,12 @@ pub fn one(
         };
         fact(out, name, interface)?;
     }
-    let kernel = if found.kernel_agrees {
-        "agrees"
-    } else {
-        "was not asked, as it runs no program on a frame of this length"
+    let kernel = match found.kernel {
+        Kernel::Agrees => "agrees",
+        Kernel::AgreesOnLoopback => {
+            "agrees about this frame on the loopback interface; it cannot be asked about another"
+        }
+        Kernel::NotAsked => "was not asked, as it runs no program on a frame of this length",
     };
     fact(out, "kernel", kernel)
 }
@@ -83,7 +85,7 @@ pub mod tests {
             "fate": fate, "reason": reason, "reference_point": "Nf-Vi", "service": "ssh",
             "endpoint": "vim-1", "role": "vim", "prefix": "192.0.2.10/32",
             "because": "endpoint `vim-1` has the role `vim`", "frame": "00",
-            "interface": "eth0", "kernel_agrees": true,
+            "interface": "eth0", "kernel": "agrees",
         }))
         .unwrap()
     }
@@ -112,7 +114,7 @@ pub mod tests {
         found.reference_point = None;
         found.service = None;
         found.endpoint = None;
-        found.kernel_agrees = false;
+        found.kernel = Kernel::NotAsked;
         let text = shown(&found, Way::Out);
         assert!(text.starts_with("dropped (no-service)\n"), "{text}");
         assert!(

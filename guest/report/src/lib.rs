@@ -1,0 +1,93 @@
+//! What the first process of an emulated machine tells `cargo xtask kernels`: lines of JSON, one
+//! for each capability, and one when all were looked at.
+//!
+//! A crate of its own, as both ends share it: the guest embeds what xtask builds, so xtask cannot
+//! depend on the guest.
+
+use serde::{Deserialize, Serialize};
+
+/// How a capability was found.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finding {
+    /// It was seen working.
+    Yes,
+    /// It was seen working, at a cost that the product tells of.
+    Limited,
+    /// The kernel cannot, and the product says so.
+    No,
+    /// It should work, and does not.
+    Failed,
+}
+
+/// A capability of a kernel's.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Row {
+    /// Which.
+    pub capability: String,
+    /// How it was found.
+    pub finding: Finding,
+    /// What was seen.
+    pub detail: String,
+    /// How long that took.
+    pub seconds: f64,
+}
+
+/// A line.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Line {
+    /// A capability was looked at.
+    Row(Row),
+    /// All were.
+    Done,
+}
+
+impl Line {
+    /// The line as it is sent, without its end.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written as JSON.
+    pub fn write(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
+    /// The lines of a report, as far as they are complete. What is no line of ours is left out.
+    pub fn read(text: &str) -> impl Iterator<Item = Self> {
+        let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
+        // A serial line ends its lines with a carriage return, too.
+        complete
+            .lines()
+            .filter_map(|line| serde_json::from_str(line.trim()).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Line {
+        Line::Row(Row {
+            capability: "bridge".to_owned(),
+            finding: Finding::Limited,
+            detail: "a|b\nc".to_owned(),
+            seconds: 1.5,
+        })
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let lines = [row(), Line::Done];
+        let text: Vec<String> = lines.iter().map(|line| line.write().unwrap()).collect();
+        let text = text.join("\r\n") + "\r\n";
+        assert_eq!(Line::read(&text).collect::<Vec<_>>(), lines);
+    }
+
+    #[test]
+    fn half_a_line_is_not_read() {
+        let text = row().write().unwrap();
+        assert_eq!(Line::read(&text).count(), 0);
+        assert_eq!(Line::read(&format!("{text}\n{text}")).count(), 1);
+    }
+}
