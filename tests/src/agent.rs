@@ -237,11 +237,7 @@ impl<'a> Agent<'a> {
     pub fn processor_time(&self) -> Result<Duration> {
         /// Ticks in a second, which the kernel's interface fixes.
         const USER_HZ: u64 = 100;
-<<<<<<< HEAD
         let path = format!("/proc/{}/stat", self.pid()?);
-=======
-        let path = format!("/proc/{}/stat", self.pid()?);
->>>>>>> oracle
         let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         // The name, in parentheses, may have spaces; utime and stime are the 14th and 15th fields.
         let (_, fields) = stat.rsplit_once(") ").context("no fields")?;
