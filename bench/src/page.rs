@@ -209,8 +209,8 @@ fn live_traffic(page: &mut String, live: &Live) {
         }
     }
     page.push_str(
-        "\nConnections through real sockets: a request and its answer of one byte each, and iperf3.\n\
-         Any XDP program on a veth turns off its segmentation offload, which \"bare XDP_PASS\" shows\n\
+        "\nConnections through real sockets: a request and its answer of one byte each, both ends on one\n\
+         core, and iperf3. Any XDP program on a veth turns off its segmentation offload, which \"bare XDP_PASS\" shows\n\
          alone.\n\n",
     );
     header(

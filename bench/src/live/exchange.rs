@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use harness::iperf;
 use harness::namespace::argv;
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::scene::{RECEIVER_V4, ROUND_TRIP_PORT, Scene};
+use crate::machine::{last_core, pin};
 
 /// Requests, one after the other.
 const REQUESTS: u32 = 10_000;
@@ -19,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long iperf3 sends, seconds.
 const SECONDS: &str = "1";
 
-/// Microseconds from a request of one byte to its answer, over one TCP connection: the mean.
+/// Microseconds from a request of one byte to its answer, over one TCP connection: the mean. Both
+/// ends are on one core, as what it takes to wake another would hide all else.
 pub fn round_trip(scene: &Scene) -> Result<f64> {
     let listen = || TcpListener::bind((RECEIVER_V4, ROUND_TRIP_PORT));
     let listener = scene.receiver.enter(listen)?.context("listening")?;
@@ -32,14 +35,21 @@ pub fn round_trip(scene: &Scene) -> Result<f64> {
     }
     thread::scope(|scope| {
         let answering = scope.spawn(|| answer(server));
-        let elapsed = ask(client)?;
-        let answered = answering.join();
-        answered.map_err(|_| anyhow!("the server panicked"))??;
+        let asking = scope.spawn(|| ask(client));
+        let panicked = |_| anyhow!("a thread panicked");
+        let elapsed = asking.join().map_err(panicked)??;
+        answering.join().map_err(panicked)??;
         Ok(elapsed.as_secs_f64() * 1e6 / f64::from(REQUESTS))
     })
 }
 
+/// Keeps this thread on the core that both ends share.
+fn stay() -> Result<()> {
+    pin(Pid::from_raw(0), last_core()?)
+}
+
 fn ask(mut stream: TcpStream) -> Result<Duration> {
+    stay()?;
     let start = Instant::now();
     for _ in 0..REQUESTS {
         stream.write_all(&[1])?;
@@ -49,6 +59,7 @@ fn ask(mut stream: TcpStream) -> Result<Duration> {
 }
 
 fn answer(mut stream: TcpStream) -> Result<()> {
+    stay()?;
     for _ in 0..REQUESTS {
         stream.read_exact(&mut [0]).context("no request")?;
         stream.write_all(&[1])?;
