@@ -39,9 +39,10 @@ Values are low quartiles, less that of a program that only returns `XDP_DROP`.
 const LIVE_METHOD: &str = "\
 Two network namespaces and a veth for everyone who takes part. The kernel makes packets on one core
 (`BPF_PROG_TEST_RUN` with live frames, as xdp-trafficgen does) and receives them on another, in a
-thread of its own; what counts is what the receiving core takes. In every flood the source changes
-from packet to packet. All are told to allow the same addresses; before a flood counts, all of it or
-nothing of it has met a UDP socket, as it should. Everyone takes a turn in each round, and ratios are
+thread of its own; what counts is how many that thread takes in a second of its running. In every
+flood the source changes from packet to packet. All are told to allow the same addresses; before a flood counts, all of it or
+nothing of it has met a UDP socket, as it should. A bare program never looks at a packet, which
+another core has written; what fetching its headers takes, everyone else pays, too. Everyone takes a turn in each round, and ratios are
 of the same round.
 ";
 
@@ -210,8 +211,8 @@ fn live_traffic(page: &mut String, live: &Live) {
     }
     page.push_str(
         "\nConnections through real sockets: a request and its answer of one byte each, both ends on one\n\
-         core, and iperf3. Any XDP program on a veth turns off its segmentation offload, which \"bare XDP_PASS\" shows\n\
-         alone.\n\n",
+         core, and iperf3. Any XDP program on a veth turns off its segmentation offload, which \"bare\n\
+         XDP_PASS\" shows alone.\n\n",
     );
     header(
         page,

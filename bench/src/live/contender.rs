@@ -20,6 +20,8 @@ pub enum Contender {
     Unfiltered,
     /// A program that only returns `XDP_DROP`.
     BareDrop,
+    /// A program that reads the headers, and drops.
+    ParseOnly,
     /// A program that only returns `XDP_PASS`.
     BarePass,
     /// The agent, with a policy.
@@ -38,6 +40,7 @@ impl Contender {
         let mut all = vec![
             Self::Unfiltered,
             Self::BareDrop,
+            Self::ParseOnly,
             Self::BarePass,
             Self::Manoward,
         ];
@@ -52,6 +55,7 @@ impl Contender {
         match self {
             Self::Unfiltered => "no filter",
             Self::BareDrop => "bare XDP_DROP",
+            Self::ParseOnly => "headers read, XDP_DROP",
             Self::BarePass => "bare XDP_PASS",
             Self::Manoward => "manoward",
             Self::XdpFilter => "xdp-filter",
@@ -64,26 +68,29 @@ impl Contender {
     pub const fn fates(self) -> &'static [Fate] {
         match self {
             Self::Unfiltered | Self::BarePass => &[Fate::Passed],
-            Self::BareDrop => &[Fate::Dropped],
+            Self::BareDrop | Self::ParseOnly => &[Fate::Dropped],
             _ => &[Fate::Dropped, Fate::Passed],
         }
     }
 
     /// Whether it is there to be compared with.
     pub const fn is_floor(self) -> bool {
-        matches!(self, Self::Unfiltered | Self::BareDrop | Self::BarePass)
+        matches!(
+            self,
+            Self::Unfiltered | Self::BareDrop | Self::ParseOnly | Self::BarePass
+        )
     }
 
     /// Whether connections get through.
     pub const fn connects(self) -> bool {
-        !matches!(self, Self::BareDrop)
+        !matches!(self, Self::BareDrop | Self::ParseOnly)
     }
 
     /// Whether XDP is in use.
     pub const fn is_xdp(self) -> bool {
         matches!(
             self,
-            Self::BareDrop | Self::BarePass | Self::Manoward | Self::XdpFilter
+            Self::BareDrop | Self::ParseOnly | Self::BarePass | Self::Manoward | Self::XdpFilter
         )
     }
 }
@@ -104,6 +111,7 @@ impl<'a> Guard<'a> {
         match scene.contender {
             Contender::Unfiltered => {}
             Contender::BareDrop => return attach(scene, driver, "bare_single"),
+            Contender::ParseOnly => return attach(scene, driver, "parse_frags"),
             Contender::BarePass => return attach(scene, driver, "bare_pass"),
             Contender::Manoward => {
                 let agent = Agent::start(&scene.receiver, &policy(scene.interface))?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::Array;
@@ -43,8 +43,9 @@ impl Flood {
         Ok(Self { ebpf })
     }
 
-    /// Sends so many packets, and tells how many millions a second the receiver has taken. All of
-    /// those, or none, have to meet a socket.
+    /// Sends so many packets, and tells how many millions the receiver takes in a second of its
+    /// core's time, which is less than all there is where the sender is slower. All of those, or
+    /// none, have to meet a socket.
     pub fn run(&mut self, scene: &Scene, fate: Fate, packets: u32) -> Result<f64> {
         let passed = fate == Fate::Passed;
         self.aim(scene, passed)?;
@@ -53,16 +54,18 @@ impl Flood {
             .enter(|| UdpSocket::bind((RECEIVER_V4, FLOOD_PORT)))??;
         scene.receive_in_thread(true)?;
         thread::sleep(MOMENT);
-        pin(receiving_thread(scene.interface)?, last_core()?)?;
+        let receiving = receiving_thread(scene.interface)?;
+        pin(receiving, last_core()?)?;
         self.send(scene, packets / 20)?;
         thread::sleep(MOMENT);
 
         let (taken, delivered) = (scene.taken()?, scene.delivered()?);
-        let elapsed = self.send(scene, packets)?;
-        let taken_meanwhile = u32::try_from(scene.taken()? - taken).context("a count")?;
-        let rate = f64::from(taken_meanwhile) / elapsed.as_secs_f64() / 1e6;
+        let before = run_time(receiving)?;
+        self.send(scene, packets)?;
         thread::sleep(MOMENT);
+        let busy = run_time(receiving)?.saturating_sub(before);
         let (taken, delivered) = (scene.taken()? - taken, scene.delivered()? - delivered);
+        let rate = f64::from(u32::try_from(taken).context("a count")?) / busy.as_secs_f64() / 1e6;
         scene.receive_in_thread(false)?;
         ensure!(
             taken > u64::from(packets / 100),
@@ -95,14 +98,14 @@ impl Flood {
         Ok(())
     }
 
-    fn send(&mut self, scene: &Scene, packets: u32) -> Result<Duration> {
+    fn send(&mut self, scene: &Scene, packets: u32) -> Result<()> {
         let frame = frame();
         let program: &mut Xdp = self
             .ebpf
             .program_mut("flood")
             .context("no flood")?
             .try_into()?;
-        let send = || -> Result<Duration> {
+        let send = || -> Result<()> {
             pin(Pid::from_raw(0), first_core()?)?;
             let options = TestRunOptions {
                 data_in: Some(&frame),
@@ -110,9 +113,8 @@ impl Flood {
                 attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
                 ..TestRunOptions::default()
             };
-            let start = Instant::now();
             program.test_run(options).context("sending live frames")?;
-            Ok(start.elapsed())
+            Ok(())
         };
         scene.sender.enter(send)?
     }
@@ -151,6 +153,14 @@ fn header_sum(frame: &[u8]) -> u32 {
         .filter(|(at, _)| ![5, 6, 7].contains(at))
         .map(|(_, word)| u32::from(word[0]) << 8 | u32::from(word[1]))
         .sum()
+}
+
+/// How long a thread has run (`schedstat` of `proc_pid(5)`).
+fn run_time(thread: Pid) -> Result<Duration> {
+    let path = format!("/proc/{thread}/schedstat");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let nanoseconds = text.split(' ').next().context("no time")?;
+    Ok(Duration::from_nanos(nanoseconds.parse().context("a time")?))
 }
 
 /// The kernel's thread that receives on an interface.

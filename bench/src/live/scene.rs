@@ -60,6 +60,7 @@ impl Scene {
         let interface = match contender {
             Contender::Unfiltered => "open0",
             Contender::BareDrop => "drop0",
+            Contender::ParseOnly => "parse0",
             Contender::BarePass => "pass0",
             Contender::Manoward => "mw0",
             Contender::XdpFilter => "xdpf0",
