@@ -11,6 +11,7 @@ use crate::charts;
 use crate::live::{Fate, Live, Measure};
 use crate::packets::{Case, Costs, Family, Floor, Kind, NAME, Sources, Variant};
 use crate::report::Report;
+use crate::statistics::Spread;
 use crate::words::grouped;
 
 const PAGE: &str = "performance.md";
@@ -40,10 +41,10 @@ const LIVE_METHOD: &str = "\
 Two network namespaces and a veth for everyone who takes part. The kernel makes packets on one core
 (`BPF_PROG_TEST_RUN` with live frames, as xdp-trafficgen does) and receives them on another, in a
 thread of its own; what counts is how many that thread takes in a second of its running. In every
-flood the source changes from packet to packet. All are told to allow the same addresses; before a flood counts, all of it or
-nothing of it has met a UDP socket, as it should. A bare program never looks at a packet, which
-another core has written; what fetching its headers takes, everyone else pays, too. Everyone takes a turn in each round, and ratios are
-of the same round.
+flood the source changes from packet to packet. All are told to allow the same addresses; before a
+flood counts, all of it or nothing of it has met a UDP socket, as it should. A bare program never
+looks at a packet, which another core has written; what fetching its headers takes, everyone else
+pays, too. Everyone takes a turn in each round, and ratios are of the same round.
 ";
 
 /// Writes the page and its pictures into a folder.
@@ -184,7 +185,8 @@ fn live_traffic(page: &mut String, live: &Live) {
     let _ = write!(
         page,
         "\n## Live traffic\n\n{LIVE_METHOD}\n![Packets a second]({FLOODS})\n\n\
-         Rounds: {}; allowed addresses: {}; IPv4. Medians:\n\n",
+         Rounds: {}; allowed addresses: {}; IPv4. Medians, and between\n\
+         which values half of the rounds lie:\n\n",
         live.rounds,
         grouped(live.addresses)
     );
@@ -202,10 +204,7 @@ fn live_traffic(page: &mut String, live: &Live) {
             row(
                 page,
                 &format!("{label}: {}", rate.contender.name()),
-                &[
-                    format!("{:.2}", rate.mpps.median),
-                    format!("{:.0} %", rate.of_bare * 100.0),
-                ],
+                &[spread(rate.mpps), format!("{:.0} %", rate.of_bare * 100.0)],
             );
         }
     }
@@ -232,12 +231,22 @@ fn live_traffic(page: &mut String, live: &Live) {
         };
         let cells = [trip, throughput].map(|measure| {
             [
-                format!("{:.2}", measure.value.median),
+                spread(measure.value),
                 format!("{:.0} %", measure.of_unfiltered * 100.0),
             ]
         });
         row(page, trip.contender.name(), &cells.concat());
     }
+}
+
+/// The median, and between which values half of the rounds lie.
+fn spread(value: Spread) -> String {
+    let Spread {
+        low_quartile,
+        median,
+        high_quartile,
+    } = value;
+    format!("{median:.2} ({low_quartile:.2} to {high_quartile:.2})")
 }
 
 fn agent_costs(page: &mut String, agent: &AgentCosts) {
