@@ -14,7 +14,8 @@ use crate::{
     image::{Header, Missing, Modes, Tables},
     judge::{
         self, Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
-        TO_GROUP, Way, as_first_fragment, destination, first_fragment, pass, quotation, ungoverned,
+        Quotation, TO_GROUP, Way, as_first_fragment, destination, first_fragment, pass, quotation,
+        ungoverned,
     },
     lease::{self, Origin},
     packet::Packet,
@@ -93,8 +94,16 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             Conversation::of_fragment(self.address, datagram.source, datagram)
         } else {
             datagram.check_length()?;
-            let mut quoted = None;
-            let ends = if protocol == A::ICMP {
+            let plain = |ends| {
+                let about = if destination == Destination::Group {
+                    TO_GROUP
+                } else {
+                    PLAIN
+                };
+                let (remote, protocol) = (datagram.source, datagram.protocol);
+                Conversation::received(about, self.address, remote, protocol, ends)
+            };
+            if protocol == A::ICMP {
                 let message = icmp::Message::read(self.packet, datagram.transport)?;
                 match A::icmp_class(message.kind) {
                     Class::REDIRECT => return Err(Reason::IcmpRedirect),
@@ -104,33 +113,18 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                     }
                     // It comes from anywhere on the path; what counts is the packet it quotes.
                     Class::ERROR => {
-                        quoted = Some(quotation(self.packet, datagram, self.address)?);
+                        let Quotation {
+                            source,
+                            destination,
+                            protocol,
+                            ends,
+                        } = quotation(self.packet, datagram, self.address)?;
+                        Conversation::sent(QUOTED, source, destination, protocol, ends)
                     }
-                    _ => {}
+                    _ => plain(Ends::of_icmp::<A>(message)),
                 }
-                Ends::of_icmp::<A>(message)
             } else {
-                Ends::read(self.packet, protocol, datagram.transport)?
-            };
-            match quoted {
-                Some(quoted) => Conversation::sent(
-                    QUOTED,
-                    quoted.source,
-                    quoted.destination,
-                    quoted.protocol,
-                    quoted.ends,
-                ),
-                None => Conversation::received(
-                    if destination == Destination::Group {
-                        TO_GROUP
-                    } else {
-                        PLAIN
-                    },
-                    self.address,
-                    datagram.source,
-                    datagram.protocol,
-                    ends,
-                ),
+                plain(Ends::read(self.packet, protocol, datagram.transport)?)
             }
         };
         let outcome = self.decide(&about.at(datagram.transport).forget())?;

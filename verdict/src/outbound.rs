@@ -12,7 +12,8 @@ use crate::{
     image::{Header, Modes, Tables},
     judge::{
         self, Conversation, Datagram, Destination, Ends, LATER_FRAGMENT, Network, PLAIN, QUOTED,
-        TO_GROUP, Way, as_first_fragment, destination, first_fragment, pass, quotation, ungoverned,
+        Quotation, TO_GROUP, Way, as_first_fragment, destination, first_fragment, pass, quotation,
+        ungoverned,
     },
     packet::Packet,
     reason::{Outcome, Reason, Verdict},
@@ -87,39 +88,32 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
         } else {
             datagram.check_length()?;
             let to_group = destination(self.tables, self.address)? == Destination::Group;
-            let mut quoted = None;
-            let ends = if protocol == A::ICMP {
+            let plain = |ends| {
+                let about = if to_group { TO_GROUP } else { PLAIN };
+                let (local, protocol) = (datagram.source, datagram.protocol);
+                Conversation::sent(about, local, self.address, protocol, ends)
+            };
+            if protocol == A::ICMP {
                 let message = icmp::Message::read(self.packet, datagram.transport)?;
                 match A::icmp_class(message.kind) {
                     Class::REDIRECT => return Err(Reason::IcmpRedirect),
                     Class::DISCOVERY => return Ok(pass(Reason::NeighbourDiscovery, 0)),
                     Class::MEMBERSHIP => return Ok(pass(Reason::GroupMembership, 0)),
                     Class::ERROR => {
-                        quoted = Some(quotation(self.packet, datagram, self.address)?);
+                        let Quotation {
+                            source,
+                            destination,
+                            protocol,
+                            ends,
+                        } = quotation(self.packet, datagram, self.address)?;
+                        Conversation::received(QUOTED, destination, source, protocol, ends)
                     }
-                    _ => {}
+                    _ => plain(Ends::of_icmp::<A>(message)),
                 }
-                Ends::of_icmp::<A>(message)
             } else if protocol == IpProtocol::IGMP && to_group {
                 return Ok(pass(Reason::GroupMembership, 0));
             } else {
-                Ends::read(self.packet, protocol, datagram.transport)?
-            };
-            match quoted {
-                Some(quoted) => Conversation::received(
-                    QUOTED,
-                    quoted.destination,
-                    quoted.source,
-                    quoted.protocol,
-                    quoted.ends,
-                ),
-                None => Conversation::sent(
-                    if to_group { TO_GROUP } else { PLAIN },
-                    datagram.source,
-                    self.address,
-                    datagram.protocol,
-                    ends,
-                ),
+                plain(Ends::read(self.packet, protocol, datagram.transport)?)
             }
         };
         let outcome = self.decide(&about.at(datagram.transport).forget())?;
