@@ -17,7 +17,7 @@ use anyhow::{Result, ensure};
 use nix::unistd::Pid;
 
 pub use case::{Kind, Sources};
-pub use driver::Floor;
+pub use driver::{Floor, open};
 pub use family::Family;
 pub use ours::NAME;
 pub use rounds::Case;

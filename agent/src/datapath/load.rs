@@ -259,18 +259,16 @@ impl Datapath {
                 pinned += 1;
             }
         }
-        for (pin, link) in std::mem::take(&mut self.links) {
+        let missing = |pin: &LinkPin| !self.pins.link(*pin).exists();
+        let missing: Vec<_> = self.links.keys().copied().filter(missing).collect();
+        for pin in missing {
             let path = self.pins.link(pin);
-            let link = if path.exists() {
-                link
-            } else {
+            if let Some(link) = self.links.remove(&pin) {
+                let link = link.pin(&path);
+                let link = link.map_err(|source| LoadError::Pin { path, source })?;
+                self.links.insert(pin, link.into());
                 pinned += 1;
-                let pinned = link.pin(&path);
-                pinned
-                    .map_err(|source| LoadError::Pin { path, source })?
-                    .into()
-            };
-            self.links.insert(pin, link);
+            }
         }
         Ok(pinned)
     }

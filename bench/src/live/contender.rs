@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
-use aya::{Ebpf, EbpfLoader};
 use harness::agent::Agent;
 use serde::{Deserialize, Serialize};
 
 use super::scene::{FLOOD_PORT, IPERF_PORT, RECEIVER_V4, ROUND_TRIP_PORT, Scene, source};
 use super::{ADDRESSES, Fate};
+use crate::packets::open;
 
 /// Who filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,9 +128,7 @@ impl<'a> Guard<'a> {
 
 fn attach<'a>(scene: &Scene, driver: &Path, name: &str) -> Result<Guard<'a>> {
     let load = || -> Result<Ebpf> {
-        let mut ebpf = EbpfLoader::new()
-            .load_file(driver)
-            .with_context(|| format!("loading {}", driver.display()))?;
+        let mut ebpf = open(driver)?;
         let program = ebpf.program_mut(name);
         let program: &mut Xdp = program.context("no such program")?.try_into()?;
         program.load()?;

@@ -9,14 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aya::maps::Array;
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfLoader, Pod};
+use aya::{Ebpf, Pod};
 use harness::packet::{Ethernet, Ipv4, Packet, Udp};
 use nix::unistd::Pid;
 
 use super::scene::{FLOOD_PORT, RECEIVER_V4, Scene, first_source, source};
 use super::{ADDRESSES, Fate};
 use crate::machine::{first_core, last_core, pin};
-use crate::packets::{Field, Walk};
+use crate::packets::{Field, Walk, open};
 
 /// Frames that the kernel makes at once.
 const BATCH: u32 = 64;
@@ -35,9 +35,7 @@ pub struct Flood {
 impl Flood {
     /// Loads it.
     pub fn load(object: &Path) -> Result<Self> {
-        let mut ebpf = EbpfLoader::new()
-            .load_file(object)
-            .with_context(|| format!("loading {}", object.display()))?;
+        let mut ebpf = open(object)?;
         let program: &mut Xdp = ebpf.program_mut("flood").context("no flood")?.try_into()?;
         program.load()?;
         Ok(Self { ebpf })

@@ -103,9 +103,7 @@ impl Driver {
 
     /// Loads a driver and its floors.
     pub fn load(object: &Path, kind: Kind) -> Result<Self> {
-        let mut ebpf = EbpfLoader::new()
-            .load_file(object)
-            .with_context(|| format!("loading {}", object.display()))?;
+        let mut ebpf = open(object)?;
         load(&mut ebpf, kind, kind.drive())?;
         let floors = kind.floors().iter().map(|&floor| {
             let program = load(&mut ebpf, kind, kind.floor(floor))?;
@@ -160,6 +158,13 @@ impl Driver {
             Kind::Out => Code::of_classifier(run.returned),
         }
     }
+}
+
+/// Reads the object with the programs that drive a measurement.
+pub fn open(object: &Path) -> Result<Ebpf> {
+    EbpfLoader::new()
+        .load_file(object)
+        .with_context(|| format!("loading {}", object.display()))
 }
 
 fn load(ebpf: &mut Ebpf, kind: Kind, name: &str) -> Result<ProgramFd> {
