@@ -4,6 +4,8 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    future::poll_fn,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,15 +13,15 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use futures_util::StreamExt as _;
-use rtnetlink::MulticastGroup;
+use bytes::BytesMut;
+use rtnetlink::{
+    MulticastGroup,
+    sys::{AsyncSocket as _, TokioSocket, protocols::NETLINK_ROUTE},
+};
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{
-        Mutex, Notify,
-        mpsc::{self, error::TrySendError},
-    },
+    sync::{Mutex, Notify, mpsc},
     task::JoinHandle,
     time::MissedTickBehavior,
 };
@@ -238,50 +240,57 @@ impl Endings {
     }
 }
 
-/// News of interfaces and addresses: that there are some, however many.
-struct Changes(mpsc::Receiver<()>);
+/// News of interfaces and addresses: that there are some, however many. What they say is asked for
+/// anew, so none of them is kept, and those that the kernel has no room for are not missed.
+struct Changes(TokioSocket);
 
 impl Changes {
     /// Subscribes; nothing that happens from now on is missed.
     fn watch() -> anyhow::Result<Self> {
-        let groups = [
-            MulticastGroup::Link,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-        ];
-        let (connection, _, mut messages) = rtnetlink::new_multicast_connection(&groups)
-            .context("cannot watch the host's interfaces")?;
-        tokio::spawn(connection);
-        let (tell, told) = mpsc::channel(1);
-        // Taken at once: an interface that flaps says more in a second than is followed in one.
-        tokio::spawn(async move {
-            while messages.next().await.is_some() {
-                match tell.try_send(()) {
-                    Ok(()) | Err(TrySendError::Full(())) => {}
-                    Err(TrySendError::Closed(())) => return,
-                }
+        let subscribe = || {
+            let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+            socket.socket_mut().bind_auto()?;
+            for group in [
+                MulticastGroup::Link,
+                MulticastGroup::Ipv4Ifaddr,
+                MulticastGroup::Ipv6Ifaddr,
+            ] {
+                socket.socket_mut().add_membership(group as u32)?;
             }
-        });
-        Ok(Self(told))
+            io::Result::Ok(socket)
+        };
+        let socket = subscribe().context("cannot watch the host's interfaces")?;
+        Ok(Self(socket))
+    }
+
+    /// Waits for one. An error is one, too: the kernel had no room for some (ENOBUFS).
+    async fn next(&self) {
+        let mut message = BytesMut::with_capacity(1);
+        let _ = poll_fn(|context| self.0.poll_recv(context, &mut message)).await;
+    }
+
+    /// Leaves out those that are there.
+    fn skip(&self) {
+        let mut message = BytesMut::with_capacity(1);
+        while self.0.socket_ref().recv(&mut message, 0).is_ok() {
+            message.clear();
+        }
     }
 
     /// Adapts what is enforced to every change, and keeps it pinned.
-    async fn follow(mut self, enforcer: Arc<Mutex<Enforcer>>) {
+    async fn follow(self, enforcer: Arc<Mutex<Enforcer>>) {
         let mut looking = tokio::time::interval(LOOK);
         looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut missed = false;
         loop {
             let changed = tokio::select! {
-                message = self.0.recv() => match message {
-                    Some(()) => true,
-                    None => break,
-                },
+                () = self.next() => true,
                 _ = looking.tick() => false,
             };
             if changed {
                 tokio::time::sleep(SETTLE).await;
                 // What was told of until now is read now.
-                let _ = self.0.try_recv();
+                self.skip();
             }
             let interfaces = if changed || missed {
                 let read = Interfaces::read().await;
@@ -304,6 +313,5 @@ impl Changes {
                 warn!(%error, "following the host ended in a panic");
             }
         }
-        warn!("the kernel no longer tells of interfaces");
     }
 }
