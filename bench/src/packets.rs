@@ -58,8 +58,9 @@ fn subjects(counts: &[u32], peers: bool) -> Result<Vec<Box<dyn Subject>>> {
         subjects.push(Box::new(Ours::load(Known::Addresses, count)?));
         subjects.push(Box::new(Ours::load(Known::Prefixes, count)?));
         if count <= ENDPOINTS {
-            subjects.push(Box::new(Ours::load(Known::Leases, count)?));
-            subjects.push(Box::new(Ours::load(Known::Macs, count)?));
+            for known in [Known::Singles, Known::Macs, Known::Leases] {
+                subjects.push(Box::new(Ours::load(known, count)?));
+            }
         }
         if count == PEERS {
             subjects.push(Box::new(Ours::load(Known::Peers, count)?));

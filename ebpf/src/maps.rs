@@ -222,6 +222,11 @@ impl Leases for OpenFlows {
     }
 
     #[inline(always)]
+    fn clock(&self) -> u64 {
+        settings::lease_clock()
+    }
+
+    #[inline(always)]
     fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
         search_lease_ipv4(address.0)
     }

@@ -86,6 +86,18 @@ pub fn adopt() -> bool {
     unsafe { read_volatile(&raw const ADOPT) != 0 }
 }
 
+/// The time by the clock of leases.
+#[inline(always)]
+pub fn lease_clock() -> u64 {
+    // SAFETY: as above; the helper only reads a clock.
+    unsafe {
+        if read_volatile(&raw const TICKS_PER_JIFFY) != 0 {
+            return bpf_jiffies64();
+        }
+    }
+    tick().into()
+}
+
 /// The tick of now.
 ///
 /// The kernel puts a load where jiffies are asked for, and a call of 18 ns where another clock is.

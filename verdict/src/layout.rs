@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that pinned maps hold. A datapath of another version is
 /// never opened, only replaced.
-pub const LAYOUT_VERSION: u16 = 4;
+pub const LAYOUT_VERSION: u16 = 5;
 
 /// Places for images.
 pub const SLOTS: u32 = 4;
@@ -25,8 +25,8 @@ pub struct FlowControl {
     pub seed: u64,
     /// Tick until which TCP connections of guests are taken over in their midst.
     pub adopting_until: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Jiffies in a second by the clock of leases; 0 where they end by ticks.
+    pub jiffies_per_second: u32,
 }
 
 /// Most chunks of an image: 256 MiB.

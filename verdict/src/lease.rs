@@ -96,8 +96,8 @@ impl Origin {
 /// A place for a lease: one cache line.
 ///
 /// Words 0 and 1: source address (two words of IPv6, or IPv4 in the second). Word 2: number of the
-/// endpoint (lower half), tick at which the lease ends (upper half). Word 3: MAC address in bits 0 to
-/// 47, IPv6 in bit 48, given in bit 49. Word 4: VLAN tags (lower half) and the interface that the
+/// endpoint in bits 0 to 15, time at which the lease ends by [`Leases::clock`] in bits 16 to 63.
+/// Word 3: MAC address in bits 0 to 47, IPv6 in bit 48, given in bit 49. Word 4: VLAN tags (lower half) and the interface that the
 /// proof came in on. Words 5 to 7: the other interfaces of that link, two in each, and zeros. All
 /// zeros is an empty place.
 ///
@@ -108,6 +108,11 @@ impl Origin {
 pub struct Lease([Cell<u64>; 8]);
 
 const _: () = assert!(size_of::<Lease>() == 64);
+
+/// Bits of word 2 below the end of the lease.
+const ID_BITS: u32 = 16;
+
+const _: () = assert!(ENDPOINTS <= 1 << ID_BITS);
 
 const MAC: u64 = (1 << 48) - 1;
 const IPV6: u64 = 1 << 48;
@@ -120,7 +125,7 @@ const fn marks<A: Family>() -> u64 {
 }
 
 impl Lease {
-    /// The lease of endpoint `id` at `address`, from `origin`, until the tick `until`, as words. It
+    /// The lease of endpoint `id` at `address`, from `origin`, until the time `until`, as words. It
     /// holds on the interfaces `beside` that of the origin, too, [`PORTS`] in all.
     #[must_use]
     pub fn words<A: Family>(
@@ -128,10 +133,10 @@ impl Lease {
         id: u32,
         origin: Origin,
         beside: &[u32],
-        until: u32,
+        until: u64,
     ) -> [u64; 8] {
         let [high, low] = address.to_words();
-        let term = u64::from(until) << 32 | u64::from(id);
+        let term = until << ID_BITS | u64::from(id);
         let place = origin.mac & MAC | marks::<A>();
         let mut words = [high, low, term, place, origin.link, 0, 0, 0];
         for (at, &port) in beside.iter().take(PORTS - 1).enumerate() {
@@ -183,21 +188,21 @@ impl Lease {
     #[inline(always)]
     #[must_use]
     pub fn endpoint(&self) -> u32 {
-        self.get(2) as u32
+        self.get(2) as u32 & ((1 << ID_BITS) - 1)
     }
 
-    /// The tick at which it ends.
+    /// The time at which it ends.
     #[inline(always)]
     #[must_use]
-    pub fn until(&self) -> u32 {
-        (self.get(2) >> 32) as u32
+    pub fn until(&self) -> u64 {
+        self.get(2) >> ID_BITS
     }
 
-    /// Whether it has ended by the tick `now`.
+    /// Whether it has ended by the time `now`.
     #[inline(always)]
     #[must_use]
-    pub fn is_over(&self, now: u32) -> bool {
-        (self.until().wrapping_sub(now) as i32) <= 0
+    pub fn is_over(&self, now: u64) -> bool {
+        self.until() <= now
     }
 
     /// Where the endpoint proved itself from.
@@ -243,6 +248,12 @@ impl Lease {
 pub trait Leases {
     /// The place `index`; `None` past the end of the table.
     fn lease(&self, index: u32) -> Option<&Lease>;
+
+    /// The time by the clock that leases end by, which starts at boot and has no more than 48 bits:
+    /// jiffies, or [ticks](crate::flow::entry::tick) where those are not known. Nothing is cheaper
+    /// to read than jiffies as they are, and nothing that wraps around sooner may end a lease, which
+    /// would begin anew.
+    fn clock(&self) -> u64;
 
     /// [`search`] for an IPv4 address; the kernel verifies it once instead of at every use.
     fn search_lease_ipv4(&self, address: Ipv4) -> u32;
@@ -318,8 +329,8 @@ pub fn holds<A: Family, P: Packet, F: Flows>(
         other
     };
     // One branch for all of it.
-    let left = lease.until().wrapping_sub(flows.now()).wrapping_sub(1);
-    let other = other | u64::from(lease.endpoint() ^ id) | u64::from(left >> 31);
+    let left = lease.until().wrapping_sub(flows.clock()).wrapping_sub(1);
+    let other = other | u64::from(lease.endpoint() ^ id) | left >> 63;
     other == 0
 }
 
@@ -344,7 +355,7 @@ pub fn check<A: Family, P: Packet, F: Flows>(
             _ => return Err(Reason::NoLease),
         },
     };
-    if lease.is_over(flows.now()) {
+    if lease.is_over(flows.clock()) {
         return Err(Reason::LeaseExpired);
     }
     lease.check(Origin::of(packet, frame))

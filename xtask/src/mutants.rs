@@ -30,7 +30,14 @@ pub struct Args {
 /// Runs the command. A change that goes unnoticed is no error of the command's, but its ending.
 pub fn run(args: &Args) -> Result<ExitCode> {
     setup::provide(Part::Mutants)?;
-    let mut command = process::cargo(&["mutants", "--package", PACKAGE, "--no-shuffle"]);
+    let mut command = process::cargo(&[
+        "mutants",
+        "--package",
+        PACKAGE,
+        "--no-shuffle",
+        "--profile",
+        "mutants",
+    ]);
     // Beside the target folder's other contents, not among the sources.
     command.arg("--output").arg(workspace::target_dir());
     for file in &args.file {

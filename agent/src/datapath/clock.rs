@@ -1,9 +1,13 @@
-//! How fast the kernel counts jiffies, the clock that a program reads without a call.
+//! How fast the kernel counts jiffies, the clock that a program reads without a call, and what the
+//! clock shows that leases end by.
 
 use std::{
     fs::File,
     io::{BufRead, BufReader},
+    time::Duration,
 };
+
+use verdict::{flow::entry::TICK_SHIFT, layout::FlowControl};
 
 /// Jiffies in a second, as kernels are configured (`kernel/Kconfig.hz`).
 const RATES: [u32; 9] = [100, 128, 200, 250, 256, 300, 500, 1000, 1024];
@@ -25,6 +29,57 @@ pub fn jiffies_per_second() -> Option<u32> {
 #[must_use]
 pub const fn initial_jiffies(per_second: u32) -> u64 {
     WRAP as u64 - 300 * per_second as u64
+}
+
+/// Nanoseconds of a jiffy, as the kernel rounds them (`TICK_NSEC`, linux/jiffies.h).
+#[must_use]
+pub const fn jiffy_nanoseconds(per_second: u32) -> u64 {
+    let per_second = per_second as u64;
+    (1_000_000_000 + per_second / 2) / per_second
+}
+
+/// The clock that leases end by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LeaseClock {
+    /// What it shows when the monotonic clock starts.
+    start: u64,
+    /// Nanoseconds until it shows one more.
+    step: u64,
+}
+
+impl LeaseClock {
+    /// The one that the programs read which were told `control`.
+    #[must_use]
+    pub const fn of(control: &FlowControl) -> Self {
+        match control.jiffies_per_second {
+            0 => Self {
+                start: 0,
+                step: 1 << TICK_SHIFT,
+            },
+            rate => Self {
+                start: initial_jiffies(rate),
+                step: jiffy_nanoseconds(rate),
+            },
+        }
+    }
+
+    /// What it shows at the time `monotonic` of the monotonic clock.
+    #[must_use]
+    pub const fn at(self, monotonic: Duration) -> u64 {
+        self.start + monotonic.as_nanos() as u64 / self.step
+    }
+
+    /// Steps in which at least `term` passes.
+    #[must_use]
+    pub const fn steps(self, term: Duration) -> u64 {
+        term.as_nanos() as u64 / self.step + 1
+    }
+
+    /// The time that so many steps take.
+    #[must_use]
+    pub const fn duration(self, steps: u64) -> Duration {
+        Duration::from_nanos(steps.saturating_mul(self.step))
+    }
 }
 
 /// Finds the rate by the time and the jiffies that `list`, the text of `/proc/timer_list`, tells.
@@ -80,6 +135,28 @@ mod tests {
             }
         }
         assert_eq!(rate(300 * 1_000_000_000, WRAP), None, "all are alike then");
+    }
+
+    #[test]
+    fn leases_end_when_their_term_is_over() {
+        for jiffies_per_second in [0, 100, 250, 300, 1000] {
+            let clock = LeaseClock::of(&FlowControl {
+                jiffies_per_second,
+                ..FlowControl::default()
+            });
+            let now = Duration::from_secs(86_400 * 1000);
+            let term = Duration::from_secs(60);
+            let until = clock.at(now) + clock.steps(term);
+            assert!(until > clock.at(now + term), "{clock:?}: not before");
+            let late = Duration::from_millis(600);
+            assert!(
+                until <= clock.at(now + term + late),
+                "{clock:?}: soon after"
+            );
+            let left = clock.duration(until - clock.at(now));
+            assert!(left >= term && left < term + late, "{clock:?}: {left:?}");
+            assert!(until < 1 << 48);
+        }
     }
 
     #[test]

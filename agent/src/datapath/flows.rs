@@ -23,7 +23,8 @@ use verdict::{
 };
 
 use super::{
-    Datapath, LoadError, Pins,
+    Datapath, Features, LoadError, Pins,
+    clock::LeaseClock,
     load::{map_failed, pinned_map},
     maps::{FlowControlValue, LineValue, name},
 };
@@ -39,11 +40,16 @@ pub enum FlowError {
     Clock(io::Error),
 }
 
+/// The time of the monotonic clock, by which the kernel counts jiffies.
+pub(super) fn monotonic() -> Result<Duration, FlowError> {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC);
+    let time = time.map_err(|error| FlowError::Clock(error.into()))?;
+    Ok(time.into())
+}
+
 /// The tick of now.
 pub fn now() -> Result<u32, FlowError> {
-    let time =
-        clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|error| FlowError::Clock(error.into()))?;
-    Ok(tick(Duration::from(time).as_nanos() as u64))
+    Ok(tick(monotonic()?.as_nanos() as u64))
 }
 
 /// The time that so many ticks take.
@@ -145,6 +151,8 @@ pub struct Snapshot<P = InMemory> {
     places: P,
     control: FlowControl,
     now: u32,
+    /// By the clock of leases.
+    lease_now: u64,
     writable: bool,
 }
 
@@ -159,6 +167,7 @@ impl Snapshot {
             },
             control,
             now,
+            lease_now: 0,
             writable: true,
         }
     }
@@ -178,6 +187,7 @@ impl Snapshot {
             },
             control: control(pins)?,
             now: now()?,
+            lease_now: 0,
             writable: false,
         })
     }
@@ -224,19 +234,22 @@ impl Snapshot<OnDemand> {
         self.places.leases.read.as_mut().clear();
         self.places.limits.read.as_mut().clear();
         self.now = now()?;
+        self.lease_now = LeaseClock::of(&self.control).at(monotonic()?);
         Ok(())
     }
 
     /// What is pinned under `pins`, of which no more is read than is asked for.
     pub fn open(pins: &Pins) -> Result<Self, FlowError> {
+        let control = control(pins)?;
         Ok(Self {
             places: OnDemand {
                 flows: Read::open(pins, name::FLOWS)?,
                 leases: Read::open(pins, name::LEASES)?,
                 limits: Read::open(pins, name::LIMITS)?,
             },
-            control: control(pins)?,
+            control,
             now: now()?,
+            lease_now: LeaseClock::of(&control).at(monotonic()?),
             writable: false,
         })
     }
@@ -262,6 +275,10 @@ pub struct ByImage<'a, P, T> {
 impl<P: Places, T: Tables> Leases for ByImage<'_, P, T> {
     fn lease(&self, index: u32) -> Option<&Lease> {
         self.snapshot.places.lease(index)
+    }
+
+    fn clock(&self) -> u64 {
+        self.snapshot.lease_now
     }
 
     fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
@@ -340,20 +357,25 @@ pub fn control(pins: &Pins) -> Result<FlowControl, LoadError> {
     Ok(value.map_err(map_failed(name::FLOW_CONTROL))?.0)
 }
 
-/// Seed of the flows pinned under `pins`; a new one if there are none.
-pub(super) fn seed(pins: &Pins) -> Result<u64, LoadError> {
+/// What the programs were told about the flows pinned under `pins`, or are to be if there are none.
+/// Leases that are there keep the clock that they were given by.
+pub(super) fn control_for(pins: &Pins, features: Features) -> Result<FlowControl, LoadError> {
     if pins.map(name::FLOW_CONTROL).exists() {
-        let seed = control(pins)?.seed;
-        if seed != 0 {
-            return Ok(seed);
+        let control = control(pins)?;
+        if control.seed != 0 {
+            return Ok(control);
         }
     }
     let mut seed = [0; 8];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut seed))
         .map_err(LoadError::Seed)?;
-    // 0 stands for none.
-    Ok(u64::from_ne_bytes(seed) | 1)
+    Ok(FlowControl {
+        // 0 stands for none.
+        seed: u64::from_ne_bytes(seed) | 1,
+        adopting_until: 0,
+        jiffies_per_second: features.jiffies_per_second.unwrap_or(0),
+    })
 }
 
 fn set_control(pins: &Pins, control: FlowControl) -> Result<(), LoadError> {
@@ -363,12 +385,10 @@ fn set_control(pins: &Pins, control: FlowControl) -> Result<(), LoadError> {
 }
 
 impl Datapath {
-    /// Remembers the seed of a new table.
-    pub(super) fn prepare_flows(&mut self, seed: u64) -> Result<(), LoadError> {
-        let mut control = control(&self.pins)?;
-        if control.seed == 0 {
-            control.seed = seed;
-            set_control(&self.pins, control)?;
+    /// Remembers what the programs are told about a new table.
+    pub(super) fn prepare_flows(&mut self, told: FlowControl) -> Result<(), LoadError> {
+        if control(&self.pins)?.seed == 0 {
+            set_control(&self.pins, told)?;
         }
         Ok(())
     }

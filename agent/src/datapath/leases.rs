@@ -10,7 +10,6 @@ use verdict::{
     address::{Family, Ipv4},
     flow::{
         Entry, Flows as _, Key,
-        entry::ticks,
         key::ENROLMENT,
         table::{self, WAYS},
     },
@@ -20,6 +19,7 @@ use verdict::{
 
 use super::{
     Pins,
+    clock::LeaseClock,
     flows::{self, FlowError, OnDemand, Snapshot, array},
     load::{LoadError, map_failed},
     maps::{LineValue, name},
@@ -30,6 +30,7 @@ use crate::image::{Image, ipv6};
 pub struct LeaseTable {
     map: Array<MapData, LineValue>,
     seed: u64,
+    clock: LeaseClock,
     proofs: Snapshot<OnDemand>,
 }
 
@@ -62,17 +63,19 @@ pub struct Found {
 impl LeaseTable {
     /// Opens the table pinned under `pins`.
     pub fn open(pins: &Pins) -> Result<Self, FlowError> {
+        let control = flows::control(pins)?;
         Ok(Self {
             map: array(pins, name::LEASES)?,
-            seed: flows::control(pins)?.seed,
+            seed: control.seed,
+            clock: LeaseClock::of(&control),
             proofs: Snapshot::open(pins)?,
         })
     }
 
     /// Gives `holder` a lease for `term` from now on, or renews it. `false` if there is no room.
     pub fn give(&mut self, holder: &Holder, term: Duration) -> Result<bool, FlowError> {
-        let now = flows::now()?;
-        let until = now.wrapping_add(ticks(term.as_secs() as u32));
+        let now = self.clock.at(flows::monotonic()?);
+        let until = now + self.clock.steps(term);
         let words = words(holder, until);
         let mut free = None;
         for index in self.places(holder.id, holder.address) {
@@ -111,18 +114,14 @@ impl LeaseTable {
 
     /// All leases. To be asked seldom: it looks at every place.
     pub fn list(&self) -> Result<Vec<Found>, FlowError> {
-        let now = flows::now()?;
+        let now = self.clock.at(flows::monotonic()?);
         let mut found = Vec::new();
         for value in self.map.iter() {
             let lease = Lease::from_words(value.map_err(map_failed(name::LEASES))?.0);
             if lease.is_empty() {
                 continue;
             }
-            let left = if lease.is_over(now) {
-                Duration::ZERO
-            } else {
-                flows::duration(lease.until().wrapping_sub(now))
-            };
+            let left = self.clock.duration(lease.until().saturating_sub(now));
             found.push(Found {
                 id: lease.endpoint(),
                 address: address(&lease),
@@ -189,7 +188,7 @@ fn places_of<A: Family>(address: A, id: u32, seed: u64) -> (u32, u64) {
 }
 
 /// [`Lease::words`] for an address of either family.
-fn words(holder: &Holder, until: u32) -> [u64; 8] {
+fn words(holder: &Holder, until: u64) -> [u64; 8] {
     let Holder {
         id, origin, beside, ..
     } = holder;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use verdict::{
     flow::{entry::ticks_per_jiffy, table::WAYS},
-    layout::{Control, MAX_FLOW_SETS},
+    layout::{Control, FlowControl, MAX_FLOW_SETS},
     reason::Verdict,
 };
 
@@ -206,7 +206,7 @@ impl Datapath {
             links: BTreeMap::new(),
             generic: BTreeMap::new(),
         };
-        datapath.prepare_flows(settings.flow_seed)?;
+        datapath.prepare_flows(settings.flow_control)?;
         Ok(datapath)
     }
 
@@ -312,7 +312,7 @@ pub(super) struct Settings {
     adopt: u8,
     flow_sets: u32,
     flow_sets_mask: u32,
-    flow_seed: u64,
+    flow_control: FlowControl,
     initial_jiffies: u64,
     ticks_per_jiffy: u64,
     control: u64,
@@ -344,7 +344,11 @@ impl Settings {
         } else {
             Control::NONE.0
         };
-        let rate = features.jiffies_per_second;
+        let flow_control = flows::control_for(pins, features)?;
+        let rate = match flow_control.jiffies_per_second {
+            0 => None,
+            rate => Some(rate),
+        };
         Ok(Self {
             multi_buffer: features.multi_buffer.into(),
             coarse_clock: features.coarse_clock.into(),
@@ -353,9 +357,9 @@ impl Settings {
             adopt: (purpose == Purpose::Adopt).into(),
             flow_sets,
             flow_sets_mask: flow_sets.saturating_sub(1),
-            flow_seed: flows::seed(pins)?,
+            flow_control,
             initial_jiffies: rate.map_or(0, clock::initial_jiffies),
-            ticks_per_jiffy: rate.map_or(0, ticks_per_jiffy),
+            ticks_per_jiffy: rate.map_or(0, |rate| ticks_per_jiffy(clock::jiffy_nanoseconds(rate))),
             control,
         })
     }
@@ -369,7 +373,7 @@ impl Settings {
         loader.override_global("OBSERVE", &self.observe, true);
         loader.override_global("ADOPT", &self.adopt, true);
         loader.override_global("FLOW_SETS_MASK", &self.flow_sets_mask, true);
-        loader.override_global("FLOW_SEED", &self.flow_seed, true);
+        loader.override_global("FLOW_SEED", &self.flow_control.seed, true);
         loader.override_global("INITIAL_JIFFIES", &self.initial_jiffies, true);
         loader.override_global("TICKS_PER_JIFFY", &self.ticks_per_jiffy, true);
         loader.override_global("CONTROL", &self.control, true);

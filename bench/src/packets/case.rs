@@ -32,10 +32,12 @@ pub enum Kind {
     Unknown,
     /// To the protected address, from an allowed source.
     Allowed,
-    /// The same, from a source that has to hold a lease, and does.
-    Proven,
-    /// The same, from a source that is bound to a MAC address, and has it.
+    /// The same, from a source that is an endpoint of its own.
+    Single,
+    /// The same, if it is bound to a MAC address, and has it.
     Bound,
+    /// The same, if it has to hold a lease, and does.
+    Proven,
     /// From an allowed source, to a service that is for another role.
     WrongRole,
     /// From a source that is bound to another MAC address.
@@ -59,8 +61,9 @@ impl Kind {
             Self::Unprotected => "unprotected",
             Self::Unknown => "unknown source",
             Self::Allowed => "allowed",
-            Self::Proven => "by lease",
+            Self::Single => "by address",
             Self::Bound => "by MAC address",
+            Self::Proven => "by lease",
             Self::WrongRole => "wrong role",
             Self::WrongBinding => "wrong MAC address",
             Self::Established => "established flow",

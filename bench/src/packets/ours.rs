@@ -63,10 +63,12 @@ pub enum Known {
     Addresses,
     /// By prefixes of different lengths, likewise.
     Prefixes,
-    /// Each by an address and a lease.
-    Leases,
+    /// Each by an address.
+    Singles,
     /// Each by an address and a MAC address.
     Macs,
+    /// Each by an address and a lease.
+    Leases,
     /// As [`Addresses`](Self::Addresses), of a host that opens connections.
     Peers,
 }
@@ -76,8 +78,9 @@ impl Known {
         match self {
             Self::Addresses => "addresses",
             Self::Prefixes => "prefixes",
-            Self::Leases => "leases",
+            Self::Singles => "singles",
             Self::Macs => "macs",
+            Self::Leases => "leases",
             Self::Peers => "peers",
         }
     }
@@ -96,11 +99,12 @@ impl Known {
                 (Kind::Neighbour, Sources::Changing),
             ],
             Self::Prefixes => &[(Kind::Allowed, Sources::Prefixes)],
-            Self::Leases => &[(Kind::Proven, Sources::Changing)],
+            Self::Singles => &[(Kind::Single, Sources::Changing)],
             Self::Macs => &[
                 (Kind::Bound, Sources::Changing),
                 (Kind::WrongBinding, Sources::Changing),
             ],
+            Self::Leases => &[(Kind::Proven, Sources::Changing)],
             Self::Peers => &[
                 (Kind::Opening, Sources::Changing),
                 (Kind::Sent, Sources::Changing),
@@ -274,8 +278,9 @@ fn endpoints(known: Known, count: u32) -> Result<Vec<Endpoint>> {
     match known {
         Known::Addresses | Known::Peers => Ok(shared.map(|numbers| addressed(&numbers)).collect()),
         Known::Prefixes => shared.map(|numbers| prefixed(&numbers)).collect(),
-        Known::Leases => each.map(proving).collect(),
+        Known::Singles => Ok(each.map(|numbers| addressed(&numbers)).collect()),
         Known::Macs => Ok(each.map(bound).collect()),
+        Known::Leases => each.map(proving).collect(),
     }
 }
 

@@ -71,7 +71,7 @@ impl<'a> Table<'a> {
     }
 
     fn give<A: Family>(&mut self, address: A, id: u32, origin: Origin) {
-        let until = self.now.wrapping_add(ticks(LASTS));
+        let until = u64::from(self.now) + u64::from(ticks(LASTS));
         let hash = lease::hash(address, SEED);
         let shared = (0..2 * WAYS).map(|step| lease::shared_place(hash, step));
         let mut places = [lease::own_place::<A>(id)].into_iter().chain(shared);
@@ -87,6 +87,10 @@ impl Leases for Table<'_> {
     fn lease(&self, index: u32) -> Option<&Lease> {
         let taken = self.leases.iter().find(|(place, _)| *place == index);
         Some(taken.map_or(&self.free, |(_, lease)| lease))
+    }
+
+    fn clock(&self) -> u64 {
+        self.now.into()
     }
 
     fn search_lease_ipv4(&self, address: Ipv4) -> u32 {

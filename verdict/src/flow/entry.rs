@@ -23,8 +23,8 @@ pub const fn tick(nanoseconds: u64) -> u32 {
 
 /// Ticks in a jiffy, in units of 2^-32.
 #[must_use]
-pub const fn ticks_per_jiffy(jiffies_per_second: u32) -> u64 {
-    (1_000_000_000 << (32 - TICK_SHIFT)) / jiffies_per_second as u64
+pub const fn ticks_per_jiffy(jiffy_nanoseconds: u64) -> u64 {
+    jiffy_nanoseconds << (32 - TICK_SHIFT)
 }
 
 /// The tick of a time in jiffies since boot.

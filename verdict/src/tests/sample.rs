@@ -144,6 +144,7 @@ pub struct Table {
     pub limits: Vec<Limit>,
     pub image: Image,
     pub now: u32,
+    pub clock: u64,
     pub adopting: bool,
     pub writable: bool,
 }
@@ -158,8 +159,8 @@ impl Table {
         }
     }
 
-    /// Gives the endpoint `id` a lease at `address` from `origin` until the tick `until`.
-    pub fn give<A: Family>(&mut self, address: A, id: u32, origin: Origin, until: u32) {
+    /// Gives the endpoint `id` a lease at `address` from `origin` until the time `until`.
+    pub fn give<A: Family>(&mut self, address: A, id: u32, origin: Origin, until: u64) {
         self.give_on(&[], address, id, origin, until);
     }
 
@@ -170,7 +171,7 @@ impl Table {
         address: A,
         id: u32,
         origin: Origin,
-        until: u32,
+        until: u64,
     ) {
         let hash = lease::hash(address, SEED);
         let shared = (0..2 * WAYS).map(|step| lease::shared_place(hash, step));
@@ -191,6 +192,7 @@ impl Table {
             limits: Vec::new(),
             image,
             now: 1000,
+            clock: 1000,
             adopting: false,
             writable: true,
         }
@@ -200,6 +202,10 @@ impl Table {
 impl Leases for Table {
     fn lease(&self, index: u32) -> Option<&Lease> {
         self.leases.get(index as usize)
+    }
+
+    fn clock(&self) -> u64 {
+        self.clock
     }
 
     fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
