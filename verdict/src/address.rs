@@ -1,7 +1,7 @@
 //! IPv4 and IPv6 addresses as the tables hold them, behind one trait.
 
 use crate::{
-    image::{DIRECT_IPV4, DIRECT_IPV6, FILTER_BITS, Line, Missing, Tables, word},
+    image::{DIRECT_ENTRIES, DIRECT_IPV4, DIRECT_IPV6, Line, Missing, Tables, word},
     lease::Leases,
 };
 
@@ -38,12 +38,16 @@ pub trait Family: Copy + Eq {
     #[must_use]
     fn masked(self, length: u8) -> Self;
 
-    /// The bit of the protected-address filter that this address sets, below 512.
-    fn filter_bit(self) -> u32;
+    /// The direct entry that this address has if it is protected, below [`DIRECT_ENTRIES`].
+    fn direct_entry(self) -> u32;
 
-    /// The value of this address among the protected ones, if it lies where its bit of the filter
-    /// (`bit`) says; 0 if another one does.
-    fn direct<T: Tables>(self, tables: &T, bit: u32) -> Result<u32, Missing>;
+    /// The value of this address among the protected ones, 0 if it is none of them, by its direct
+    /// entry; `None` if another address has that, so that this one has to be looked up among all.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if the image lacks a line.
+    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u32>, Missing>;
 
     /// The address as two words: both halves, or IPv4 in the second.
     #[must_use]
@@ -170,18 +174,20 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn filter_bit(self) -> u32 {
-        self.0.wrapping_mul(MIX[0] as u32) >> (32 - FILTER_BITS.ilog2())
+    fn direct_entry(self) -> u32 {
+        self.0.wrapping_mul(MIX[0] as u32) >> (32 - DIRECT_ENTRIES.ilog2())
     }
 
     /// The address in bits 32 to 63, its value below.
     #[inline(always)]
-    fn direct<T: Tables>(self, tables: &T, bit: u32) -> Result<u32, Missing> {
-        let entry = word(tables, DIRECT_IPV4, bit)?;
+    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u32>, Missing> {
+        let entry = word(tables, DIRECT_IPV4, self.direct_entry())?;
         Ok(if entry >> 32 == u64::from(self.0) {
-            entry as u32
+            Some(entry as u32)
+        } else if entry == 0 {
+            Some(0)
         } else {
-            0
+            None
         })
     }
 
@@ -272,16 +278,24 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn filter_bit(self) -> u32 {
-        (self.high.wrapping_add(self.low).wrapping_mul(MIX[0]) >> (64 - FILTER_BITS.ilog2())) as u32
+    fn direct_entry(self) -> u32 {
+        let sum = self.high.wrapping_add(self.low);
+        (sum.wrapping_mul(MIX[0]) >> (64 - DIRECT_ENTRIES.ilog2())) as u32
     }
 
     /// The two halves of the address. IPv6 has no broadcast, so there is only one value.
     #[inline(always)]
-    fn direct<T: Tables>(self, tables: &T, bit: u32) -> Result<u32, Missing> {
-        let different = (word(tables, DIRECT_IPV6, 2 * bit)? ^ self.high)
-            | (word(tables, DIRECT_IPV6, 2 * bit + 1)? ^ self.low);
-        Ok(if different == 0 { PROTECTED_UNICAST } else { 0 })
+    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u32>, Missing> {
+        let first = 2 * self.direct_entry();
+        let high = word(tables, DIRECT_IPV6, first)?;
+        let low = word(tables, DIRECT_IPV6, first + 1)?;
+        Ok(if (high ^ self.high) | (low ^ self.low) == 0 {
+            Some(PROTECTED_UNICAST)
+        } else if high | low == 0 {
+            Some(0)
+        } else {
+            None
+        })
     }
 
     #[inline(always)]

@@ -4,10 +4,9 @@
 //!
 //! | line | holds |
 //! | --- | --- |
-//! | 0 | filter: bit set for every protected address ([`Family::filter_bit`](crate::address::Family::filter_bit)) |
-//! | 1 | header: the words below |
-//! | 2, 3 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
-//! | 4.. | protected IPv4, then IPv6 addresses, each where its bit of the filter says |
+//! | 0 | header: the words below |
+//! | 1, 2 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
+//! | 3.. | direct entries of protected addresses ([`Family::direct`]): IPv4, then IPv6 |
 //! | then | how long each state of a flow lasts, 16 x 32 bits ([ticks](crate::flow::entry::ticks)) |
 //! | then | service of each TCP, UDP, SCTP port, and of each IP protocol ([`service`](crate::service)) |
 //!
@@ -76,18 +75,16 @@ pub trait Tables {
     fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing>;
 }
 
-/// Line of the filter.
-pub const FILTER: u32 = 0;
 /// Line of the header.
-pub const HEADER: u32 = 1;
+pub const HEADER: u32 = 0;
 /// Line of the prefix lengths of IPv4; IPv6 has the next.
-pub const LENGTHS: u32 = 2;
-/// First line of the protected IPv4 addresses by their bit of the filter: one word each.
-pub const DIRECT_IPV4: u32 = 4;
-/// First line of the protected IPv6 addresses by their bit of the filter: two words each.
-pub const DIRECT_IPV6: u32 = DIRECT_IPV4 + FILTER_BITS / PER_LINE_64;
+pub const LENGTHS: u32 = 1;
+/// First line of the direct entries of protected IPv4 addresses: one word each.
+pub const DIRECT_IPV4: u32 = LENGTHS + 2;
+/// First line of the direct entries of protected IPv6 addresses: two words each.
+pub const DIRECT_IPV6: u32 = DIRECT_IPV4 + DIRECT_ENTRIES / PER_LINE_64;
 /// Line of the times that states of flows last.
-pub const TIMEOUTS: u32 = DIRECT_IPV6 + 2 * FILTER_BITS / PER_LINE_64;
+pub const TIMEOUTS: u32 = DIRECT_IPV6 + 2 * DIRECT_ENTRIES / PER_LINE_64;
 /// First line of the services: 16 bits for each [`Place`](crate::service::Place).
 pub const SERVICES: u32 = TIMEOUTS + 1;
 /// First line behind the fixed part.
@@ -101,8 +98,9 @@ pub const PER_LINE_64: u32 = 8;
 /// 16-bit values in a line.
 pub const PER_LINE_16: u32 = 32;
 
-/// Bits of the filter, which fills one line.
-pub const FILTER_BITS: u32 = 512;
+/// Direct entries of one family. One that is empty, as most are, tells that an address is not
+/// protected; one that is not, that one of those it stands for is.
+pub const DIRECT_ENTRIES: u32 = 512;
 
 /// Words of the header line.
 pub mod header {
@@ -208,13 +206,6 @@ pub fn value16<T: Tables>(tables: &T, base: u32, index: u32) -> Result<u16, Miss
     let line = tables.line(base.wrapping_add(index / PER_LINE_16))?;
     let word = line[(index / 4 % 8) as usize];
     Ok((word >> (16 * (index % 4))) as u16)
-}
-
-/// The bit `index` of the bitmap that starts at line `base`.
-#[inline(always)]
-pub fn bit<T: Tables>(tables: &T, base: u32, index: u32) -> Result<bool, Missing> {
-    let line = tables.line(base.wrapping_add(index / 512))?;
-    Ok(line[(index / 64 % 8) as usize] >> (index % 64) & 1 != 0)
 }
 
 /// The part of the header that every packet to a protected address needs.

@@ -1,7 +1,7 @@
 //! What the decisions about packets [in](crate::inbound) and [out](crate::outbound) share.
 //!
 //! Cheapest check first: most packets are not of a protected address and leave after one look
-//! at the filter. Every failure is a [`Reason`] of its own; what governs a packet (a rule, or
+//! at an array. Every failure is a [`Reason`] of its own; what governs a packet (a rule, or
 //! nothing) decides whether a drop is enforced or audited.
 
 pub use crate::address::{PROTECTED_BROADCAST, PROTECTED_UNICAST};
@@ -12,7 +12,7 @@ use crate::{
     ethernet::{self, EtherType, Frame},
     flow::{Flows, Half, Key},
     icmp,
-    image::{FILTER, Header, Missing, Modes, Tables, bit},
+    image::{Header, Missing, Modes, Tables},
     packet::Packet,
     reason::{Outcome, Reason, Verdict},
     service::Place,
@@ -164,21 +164,18 @@ pub enum Destination {
 
 /// Finds what kind of address `address` is.
 ///
-/// One line tells of most unprotected addresses, and a second one of most protected ones; only
-/// where two share their bit of the filter is one of them looked up among all.
+/// One word tells of nearly all of them; only an address whose direct entry another one has is
+/// looked up among all.
 #[inline(always)]
 pub fn destination<A: Family, T: Tables>(tables: &T, address: A) -> Result<Destination, Missing> {
-    let filter_bit = address.filter_bit();
-    if bit(tables, FILTER, filter_bit)? {
-        let mut value = address.direct(tables, filter_bit)?;
-        if value == 0 {
-            value = address.protected(tables)?;
-        }
-        match value {
-            0 => {}
-            PROTECTED_BROADCAST => return Ok(Destination::Group),
-            _ => return Ok(Destination::Protected),
-        }
+    let value = match address.direct(tables)? {
+        Some(value) => value,
+        None => address.protected(tables)?,
+    };
+    match value {
+        0 => {}
+        PROTECTED_BROADCAST => return Ok(Destination::Group),
+        _ => return Ok(Destination::Protected),
     }
     Ok(if address.is_group() {
         Destination::Group
@@ -231,13 +228,14 @@ impl Ends {
                 ports: 0,
             });
         };
-        let Some(&[a, b, c, d]) = packet.view::<4>(at) else {
+        let Some(&ports) = packet.view::<4>(at) else {
             return Err(Reason::TransportTruncated);
         };
+        let ports = u32::from_be_bytes(ports);
         Ok(Self {
-            source: Place::port(table, u16::from_be_bytes([a, b])),
-            destination: Place::port(table, u16::from_be_bytes([c, d])),
-            ports: u32::from_be_bytes([a, b, c, d]),
+            source: Place::port(table, (ports >> 16) as u16),
+            destination: Place::port(table, ports as u16),
+            ports,
         })
     }
 

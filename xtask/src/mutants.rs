@@ -38,6 +38,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "--profile",
         "mutants",
     ]);
+    // A failure is enough; nobody reads where, or the least that makes it fail.
+    command.env("RUST_BACKTRACE", "0");
+    command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
     // Beside the target folder's other contents, not among the sources.
     command.arg("--output").arg(workspace::target_dir());
     for file in &args.file {

@@ -8,9 +8,7 @@ use std::{
 use ipnet::IpNet;
 use verdict::{
     address::{Family, Ipv4, Ipv6, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
-    image::{
-        self, DIRECT_IPV4, DIRECT_IPV6, FILTER, Flags, LENGTHS, Line, Modes, PER_LINE_64, header,
-    },
+    image::{self, DIRECT_IPV4, DIRECT_IPV6, Flags, LENGTHS, Line, Modes, PER_LINE_64, header},
     layout::LAYOUT_VERSION,
     table::Region,
 };
@@ -31,7 +29,7 @@ const MAX_GROWTH: u32 = 16;
 /// Every protected address with its value in the region.
 pub type Protected = BTreeMap<IpAddr, u32>;
 
-/// Writes the filter, the four regions, and what the header says about them.
+/// Writes the direct entries, the four regions, and what the header says about them.
 pub fn write(
     lines: &mut Lines,
     policy: &Policy,
@@ -39,7 +37,7 @@ pub fn write(
     numbers: &Numbers,
 ) -> Result<(), CompileError> {
     for (&address, &value) in protected {
-        filter(lines, address, value);
+        direct(lines, address, value);
     }
     let (hosts4, hosts6) = hosts(protected);
     let (peers4, peers6) = peers(policy, numbers);
@@ -76,31 +74,29 @@ fn modes(policy: &Policy) -> Modes {
     modes
 }
 
-/// Marks a protected address in the filter, and writes it to where its bit says, unless another
-/// is there already.
-fn filter(lines: &mut Lines, address: IpAddr, value: u32) {
-    let (bit, first, words) = match address {
+/// Writes a protected address to its direct entry, unless another is there already.
+fn direct(lines: &mut Lines, address: IpAddr, value: u32) {
+    let (entry, first, words) = match address {
         IpAddr::V4(address) => {
             let word = u64::from(address.to_bits()) << 32 | u64::from(value);
-            (ipv4(address).filter_bit(), DIRECT_IPV4, vec![word])
+            (ipv4(address).direct_entry(), DIRECT_IPV4, vec![word])
         }
         IpAddr::V6(address) => {
             let address = ipv6(address.to_bits());
             (
-                address.filter_bit(),
+                address.direct_entry(),
                 DIRECT_IPV6,
                 vec![address.high, address.low],
             )
         }
     };
-    let at = bit as usize * words.len();
+    let at = entry as usize * words.len();
     let per_line = PER_LINE_64 as usize;
     let line = lines.line(first + (at / per_line) as u32);
     let entry = &mut line[at % per_line..at % per_line + words.len()];
     if entry.iter().all(|&word| word == 0) {
         entry.copy_from_slice(&words);
     }
-    lines.set_bit(FILTER, bit);
 }
 
 /// Finds what `policy` protects on a host with `facts`.

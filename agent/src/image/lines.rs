@@ -50,9 +50,4 @@ impl Lines {
         let line = self.line(base + index / PER_LINE_16);
         line[(index / 4 % 8) as usize] |= u64::from(value) << (16 * (index % 4));
     }
-
-    /// Sets the bit `index` of the bitmap that starts at line `base`.
-    pub fn set_bit(&mut self, base: u32, index: u32) {
-        self.line(base + index / 512)[(index / 64 % 8) as usize] |= 1 << (index % 64);
-    }
 }

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::{image::FIXED_LINES, tests::sample::Image};
 
 const V6: Ipv6 = Ipv6 {
     high: 0x2001_0db8_ffff_ffff,
@@ -55,20 +56,20 @@ fn all_loopback_addresses_are_known() {
 }
 
 #[test]
-fn filter_bits_and_preferred_entries_are_in_range_and_spread() {
-    let (mut filter, mut four, mut six) = (HashSet::new(), HashSet::new(), HashSet::new());
+fn direct_and_preferred_entries_are_in_range_and_spread() {
+    let (mut direct, mut four, mut six) = (HashSet::new(), HashSet::new(), HashSet::new());
     for n in 0..100_000_u32 {
         let v4 = Ipv4(n.wrapping_mul(0x1_0003));
         let v6 = Ipv6 {
             high: u64::from(n) << 16,
             low: u64::from(n),
         };
-        assert!(v4.filter_bit() < FILTER_BITS && v6.filter_bit() < FILTER_BITS);
-        filter.insert((v4.filter_bit(), v6.filter_bit()));
+        assert!(v4.direct_entry() < DIRECT_ENTRIES && v6.direct_entry() < DIRECT_ENTRIES);
+        direct.insert((v4.direct_entry(), v6.direct_entry()));
         four.insert(Ipv4::preferred(v4.hash(32, 1)));
         six.insert(Ipv6::preferred(v6.hash(128, 1)));
     }
-    assert!(filter.len() > 50_000);
+    assert!(direct.len() > 50_000);
     assert_eq!(
         (four.len(), six.len()),
         (Ipv4::PER_BUCKET, Ipv6::PER_BUCKET)
@@ -125,5 +126,103 @@ fn neighbours_in_a_bucket_do_not_touch() {
         let entry = Ipv6 { low, ..V6 }.read(128, &bucket, at);
         assert_eq!(entry.value(), Some(MAX_VALUE - at as u32));
         assert_eq!(entry.displaced(), at == 1);
+    }
+}
+
+/// An image where `address` has its direct entry in `region`, as `words`.
+fn directly<A: Family>(address: A, region: u32, words: &[u64]) -> Image {
+    let mut image = Image(std::vec![Line::default(); FIXED_LINES as usize]);
+    for (at, &word) in (0..).zip(words) {
+        let at = region * 8 + address.direct_entry() * words.len() as u32 + at;
+        image.0[at as usize / 8][at as usize % 8] = word;
+    }
+    image
+}
+
+/// What the direct entries tell of `address`, of an empty one, and of one that shares its entry.
+fn told<A: Family>(image: &Image, address: A, others: impl Iterator<Item = A> + Clone) {
+    let entry = address.direct_entry();
+    assert_eq!(address.direct(image), Ok(Some(PROTECTED_UNICAST)));
+    let elsewhere = others.clone().find(|other| other.direct_entry() != entry);
+    let elsewhere = elsewhere.expect("an address with another entry");
+    assert_eq!(elsewhere.direct(image), Ok(Some(0)));
+    let mut beside = others.filter(|&other| other != address && other.direct_entry() == entry);
+    for _ in 0..10 {
+        let beside = beside.next().expect("an address with the same entry");
+        assert_eq!(beside.direct(image), Ok(None));
+    }
+}
+
+#[test]
+fn a_direct_entry_tells_of_its_address_of_none_or_of_nothing() {
+    let address = Ipv4(0xc000_0211);
+    let word = u64::from(address.0) << 32 | u64::from(PROTECTED_UNICAST);
+    let image = directly(address, DIRECT_IPV4, &[word]);
+    told(
+        &image,
+        address,
+        (0..100_000).map(|low| Ipv4(0xc000_0000 + low)),
+    );
+
+    let Ipv6 { high, low } = V6;
+    let image = directly(V6, DIRECT_IPV6, &[high, low]);
+    let numbers = 0..100_000;
+    told(
+        &image,
+        V6,
+        numbers.clone().map(|number| Ipv6 {
+            high,
+            low: low - number,
+        }),
+    );
+    told(
+        &image,
+        V6,
+        numbers.map(|number| Ipv6 {
+            high: high - number,
+            low,
+        }),
+    );
+    // An address of which one half is zeros is no empty entry.
+    for (high, low) in [(0, 1), (1, 0)] {
+        let image = directly(Ipv6 { high, low }, DIRECT_IPV6, &[high, low]);
+        let entry = Ipv6 { high, low }.direct_entry();
+        let mut others = numbers_of(entry);
+        let other = others.next().expect("an address with the same entry");
+        assert_eq!(other.direct(&image), Ok(None));
+    }
+}
+
+/// IPv6 addresses that have this direct entry.
+fn numbers_of(entry: u32) -> impl Iterator<Item = Ipv6> {
+    let all = (2..).map(|low| Ipv6 { high: 7, low });
+    all.filter(move |address| address.direct_entry() == entry)
+}
+
+#[test]
+fn only_the_unspecified_address_is_it() {
+    assert!(Ipv4(0).is_unspecified() && Ipv6 { high: 0, low: 0 }.is_unspecified());
+    for bit in 0..64 {
+        let one = 1 << bit;
+        assert!(bit >= 32 || !Ipv4(one as u32).is_unspecified());
+        assert!(!Ipv6 { high: one, low: 0 }.is_unspecified());
+        assert!(!Ipv6 { high: 0, low: one }.is_unspecified());
+    }
+}
+
+/// Any one bit of what is mixed changes about half of the upper 40 bits of the result.
+#[test]
+fn mixing_spreads_every_bit() {
+    const SAMPLES: u64 = 300;
+    for flipped in 0..64 {
+        let changed: u32 = (1..=SAMPLES)
+            .map(|sample| {
+                let product = sample.wrapping_mul(MIX[0]).rotate_left(17);
+                let changed = finish(product) ^ finish(product ^ 1 << flipped);
+                (changed >> 24).count_ones()
+            })
+            .sum();
+        let share = f64::from(changed) / (40.0 * SAMPLES as f64);
+        assert!((0.35..0.65).contains(&share), "bit {flipped}: {share}");
     }
 }

@@ -25,6 +25,40 @@ fn a_source_is_found_under_its_longest_prefix() {
     assert_eq!(found(&image, Ipv6 { low: 0x12, ..VIM6 }), Ok(0));
 }
 
+/// The number of the endpoint of `source`, looked for in either order.
+fn number(image: &Image, source: Ipv4) -> u32 {
+    let found = found(image, source);
+    assert_eq!(find_longest_first(image, source), found);
+    found.expect("all lines")
+}
+
+#[test]
+fn a_single_length_may_be_any() {
+    for length in [1, 8, 24, 31, 32] {
+        let prefix = OTHER.masked(length);
+        let image = image(false).with_endpoints(&[(prefix, length, 5)]);
+        let beyond = Ipv4(OTHER.0 ^ 1 << (32 - length));
+        assert_eq!((number(&image, OTHER), number(&image, beyond)), (5, 0));
+    }
+}
+
+#[test]
+fn of_many_lengths_the_longest_that_covers_wins() {
+    // A bucket holds eight prefixes, and the ninth length has none.
+    let lengths = [31, 28, 27, 24, 20, 16, 12, 8];
+    let prefix = |&length: &u8| (OTHER.masked(length), length, u32::from(length));
+    let peers: Vec<_> = lengths.iter().map(prefix).collect();
+    let all = lengths.into_iter().chain([30]).collect();
+    let image = image(false).with_endpoints(&peers).with_lengths(all);
+    for common in 0..32 {
+        // The first bit that differs from the prefixes' address.
+        let source = Ipv4(OTHER.0 ^ 1 << (31 - common));
+        let covering = lengths.into_iter().find(|&length| length <= common);
+        let expected = covering.map_or(0, u32::from);
+        assert_eq!(number(&image, source), expected, "{common} bits in common");
+    }
+}
+
 #[test]
 fn a_missing_region_is_no_answer() {
     let mut broken = image(false);

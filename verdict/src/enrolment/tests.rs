@@ -2,7 +2,10 @@ use std::vec::Vec;
 
 use crate::{
     address::Ipv4,
-    enrolment::{DATAGRAMS_IN_ALL, DATAGRAMS_OF_SESSION, NEW_IN_ALL, NEW_OF_SOURCE},
+    enrolment::{
+        DATAGRAMS, DATAGRAMS_IN_ALL, DATAGRAMS_OF_SESSION, LIMITS, NEW_IN_ALL, NEW_OF_SOURCE,
+        SESSIONS, SOURCES, SOURCES_MASK,
+    },
     ethernet::mac_word,
     inbound,
     lease::Origin,
@@ -137,4 +140,14 @@ fn whoever_holds_a_lease_is_heard_in_a_flood() {
     assert!(admitted < DATAGRAMS_IN_ALL, "{admitted}");
     assert_eq!(reason(&table, session(0), 1000), Reason::RateLimited);
     assert_eq!(reason(&table, PROVER, 1000), Reason::Permitted);
+}
+
+#[test]
+fn every_source_has_a_limit() {
+    assert!(SOURCES_MASK.trailing_ones() == SOURCES_MASK.count_ones());
+    assert_eq!(
+        LIMITS,
+        [DATAGRAMS, SESSIONS].len() as u32 + SOURCES_MASK + 1
+    );
+    assert!(DATAGRAMS < SOURCES && SESSIONS < SOURCES && DATAGRAMS != SESSIONS);
 }

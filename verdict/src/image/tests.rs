@@ -7,21 +7,17 @@ use crate::{
 };
 
 #[test]
-fn values_and_bits_lie_where_their_index_says() {
+fn values_lie_where_their_index_says() {
     let mut image = Image(vec![Line::default(); 4]);
     image.0[2][5] = 0xabcd_0000_0000;
     assert_eq!(value16(&image, 1, 32 + 5 * 4 + 2), Ok(0xabcd));
     assert_eq!(value16(&image, 1, 32 + 5 * 4 + 1), Ok(0));
-    image.0[3][7] = 1 << 63;
-    assert_eq!(bit(&image, 2, 512 + 511), Ok(true));
-    assert_eq!(bit(&image, 2, 512 + 510), Ok(false));
 }
 
 #[test]
 fn what_lies_beyond_is_missing() {
     let image = Image(vec![Line::default(); 4]);
     assert_eq!(value16(&image, 4, 0), Err(Missing));
-    assert_eq!(bit(&image, 3, 512), Err(Missing));
     assert_eq!(value16(&image, u32::MAX, 63), Ok(0), "wraps to line 0");
     assert_eq!(value16(&image, u32::MAX, 0), Err(Missing));
     assert!(Header::of(&Image(Vec::new())).is_err());
@@ -53,11 +49,10 @@ fn flags_keep_their_parts() {
 #[test]
 fn the_fixed_part_does_not_overlap() {
     let parts = [
-        (FILTER, 1),
         (HEADER, 1),
         (LENGTHS, 2),
-        (DIRECT_IPV4, FILTER_BITS / PER_LINE_64),
-        (DIRECT_IPV6, 2 * FILTER_BITS / PER_LINE_64),
+        (DIRECT_IPV4, DIRECT_ENTRIES / PER_LINE_64),
+        (DIRECT_IPV6, 2 * DIRECT_ENTRIES / PER_LINE_64),
         (TIMEOUTS, 1),
         (SERVICES, Place::COUNT / PER_LINE_16),
     ];

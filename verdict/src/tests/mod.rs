@@ -2,4 +2,5 @@
 
 pub mod sample;
 
+mod conversations;
 mod properties;

@@ -1,9 +1,9 @@
 //! A frame in memory, and a small image placed by hand.
 
-use std::{vec, vec::Vec};
+use std::{collections::BTreeSet, vec, vec::Vec};
 
 use crate::{
-    address::{Family, Ipv4, Ipv6},
+    address::{Family, Ipv4, Ipv6, PROTECTED_GUEST},
     endpoint::{self, BOUND_INTERFACE, BOUND_LEASE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
     enrolment::{self, Limit},
     ethernet::{VlanTags, mac_word},
@@ -12,8 +12,8 @@ use crate::{
         table::{self, WAYS},
     },
     image::{
-        FILTER, FIXED_LINES, Flags, HEADER, LENGTHS, Line, Missing, Modes, PER_LINE_16, SERVICES,
-        TIMEOUTS, Tables, header,
+        DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, Flags, HEADER, Header, LENGTHS, Line, Missing,
+        Modes, PER_LINE_16, SERVICES, TIMEOUTS, Tables, header,
     },
     judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST, protected},
     layout::LAYOUT_VERSION,
@@ -67,6 +67,8 @@ pub const HOST: Ipv4 = Ipv4(0xc000_0211);
 pub const HOST6: Ipv6 = v6(0x11);
 /// A broadcast address of the host's.
 pub const BROADCAST: Ipv4 = Ipv4(0xc000_02ff);
+/// Protected, that of a guest.
+pub const GUEST: Ipv4 = Ipv4(0xc000_0230);
 /// Endpoint 1, of role 1, bound to nothing.
 pub const VIM: Ipv4 = Ipv4(0xc000_020a);
 /// Endpoint 1, too.
@@ -274,9 +276,15 @@ pub fn image(audit: bool) -> Image {
 /// The same in these modes.
 pub fn image_in(modes: Modes) -> Image {
     let mut image = Image(vec![Line::default(); FIXED_LINES as usize]);
-    image.filter(HOST);
-    image.filter(HOST6);
-    image.filter(BROADCAST);
+    image.direct(
+        HOST,
+        DIRECT_IPV4,
+        &[u64::from(HOST.0) << 32 | u64::from(PROTECTED_UNICAST)],
+    );
+    image.direct(HOST6, DIRECT_IPV6, &HOST6.to_words());
+    // Taken by another address, so that these are looked up among all.
+    image.direct(BROADCAST, DIRECT_IPV4, &[u64::MAX]);
+    image.direct(GUEST, DIRECT_IPV4, &[u64::MAX]);
     image.serve(Place::port(0, SSH), Service::new(1, true, false));
     image.serve(Place::port(1, WATCHED), Service::new(2, true, false));
     image.serve(
@@ -329,6 +337,7 @@ pub fn image_in(modes: Modes) -> Image {
     let hosts = [
         (HOST, 32, PROTECTED_UNICAST),
         (BROADCAST, 32, PROTECTED_BROADCAST),
+        (GUEST, 32, PROTECTED_GUEST),
     ];
     let peers = [
         (VIM, 32, 1),
@@ -354,12 +363,26 @@ pub fn image_in(modes: Modes) -> Image {
 }
 
 impl Image {
-    /// The same with other IPv4 endpoints: prefixes, their lengths (32 and one more) and numbers.
+    /// The same with other IPv4 endpoints: prefixes, their lengths and numbers.
     pub fn with_endpoints(mut self, peers: &[(Ipv4, u8, u32)]) -> Self {
         let region = self.region(peers);
         self.0[HEADER as usize][header::ENDPOINTS] = region;
-        let shorter = peers.iter().map(|&(_, length, _)| length).min();
-        self.0[LENGTHS as usize][0] = u64::from(shorter.unwrap_or(0)) << 8 | 32;
+        let lengths: BTreeSet<u8> = peers.iter().map(|&(_, length, _)| length).collect();
+        self.with_lengths(lengths)
+    }
+
+    /// The same with these lengths of IPv4 prefixes.
+    pub fn with_lengths(mut self, lengths: BTreeSet<u8>) -> Self {
+        let modes = Header::of(&self).expect("a header").flags().modes();
+        let counts = [lengths.len() as u8, 1];
+        let longest = lengths.last().copied().unwrap_or(0);
+        let flags = Flags::new(LAYOUT_VERSION, modes, counts, [longest, 128]);
+        self.0[HEADER as usize][header::FLAGS] = flags.0;
+        let line = &mut self.0[LENGTHS as usize];
+        *line = Line::default();
+        for (at, length) in lengths.into_iter().rev().enumerate() {
+            line[at / 8] |= u64::from(length) << (8 * (at % 8));
+        }
         self
     }
 
@@ -378,9 +401,10 @@ impl Image {
             u64::from(value) << (16 * (index % 4));
     }
 
-    fn filter<A: Family>(&mut self, address: A) {
-        let bit = address.filter_bit();
-        self.0[FILTER as usize][(bit / 64) as usize] |= 1 << (bit % 64);
+    fn direct<A: Family>(&mut self, address: A, region: u32, words: &[u64]) {
+        let first = address.direct_entry() as usize * words.len();
+        let line = &mut self.0[region as usize + first / 8];
+        line[first % 8..first % 8 + words.len()].copy_from_slice(words);
     }
 
     /// Appends a region of one bucket and returns the header's word for it.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use verdict::{
     address::PROTECTED_GUEST,
     address::{Family, Ipv4, Ipv6},
-    image::{FILTER, Header, bit},
+    image::Header,
     judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST},
     table,
 };
@@ -80,22 +80,24 @@ fn a_hundred_thousand_addresses_of_each_family() {
     }
 }
 
-/// The value of `address` among the protected ones, and whether the filter lets it through. Where
-/// the filter's bit has its own place for the address, that has to say the same.
-fn protected<A: Family>(image: &Image, address: A) -> (u32, bool) {
+/// The value of `address` among the protected ones. Its direct entry has to say the same, or to leave
+/// it open.
+fn protected<A: Family>(image: &Image, address: A) -> u32 {
     let header = Header::of(image).expect("a header");
     let (region, seed) = (header.protected::<A>(), header.seed());
     let value = table::find(image, region, seed, address, A::BITS).expect("all lines");
-    let filter_bit = address.filter_bit();
-    let direct = address.direct(image, filter_bit).expect("all lines");
+    let direct = address.direct(image).expect("all lines");
     // Of an IPv6 address it only tells that it is protected.
-    let says = if A::BITS == 128 {
+    let says = if A::BITS == 128 && value != 0 {
         PROTECTED_UNICAST
     } else {
         value
     };
-    assert!(direct == 0 || direct == says, "{direct} and {value}");
-    (value, bit(image, FILTER, filter_bit).expect("a filter"))
+    assert!(
+        direct.is_none_or(|direct| direct == says),
+        "{direct:?} and {value}"
+    );
+    value
 }
 
 #[test]
@@ -126,16 +128,13 @@ fn protected_addresses_are_those_of_policy_and_interfaces() {
     };
     assert_eq!(
         v4("192.0.2.17"),
-        (PROTECTED_GUEST, true),
+        PROTECTED_GUEST,
         "also where it is a broadcast"
     );
-    assert_eq!(v4("203.0.113.5"), (PROTECTED_UNICAST, true));
-    assert_eq!(v4("203.0.113.255"), (PROTECTED_BROADCAST, true));
-    assert_eq!(
-        (v6(0x17), v6(5)),
-        ((PROTECTED_GUEST, true), (PROTECTED_UNICAST, true))
-    );
-    assert_eq!((v4("203.0.113.6").0, v6(6).0), (0, 0));
+    assert_eq!(v4("203.0.113.5"), PROTECTED_UNICAST);
+    assert_eq!(v4("203.0.113.255"), PROTECTED_BROADCAST);
+    assert_eq!((v6(0x17), v6(5)), (PROTECTED_GUEST, PROTECTED_UNICAST));
+    assert_eq!((v4("203.0.113.6"), v6(6)), (0, 0));
 }
 
 #[test]
@@ -153,19 +152,20 @@ fn four_thousand_protected_addresses_are_found() {
                 protected(&image, Ipv6 { high, low })
             }
         };
-        assert_eq!(found, (PROTECTED_GUEST, true), "{address}");
+        assert_eq!(found, PROTECTED_GUEST, "{address}");
     }
     for n in 0..2048 {
-        assert_eq!(protected(&image, Ipv4(0x0a00_0001 + n * 3)).0, 0);
+        assert_eq!(protected(&image, Ipv4(0x0a00_0001 + n * 3)), 0);
     }
 }
 
 #[test]
-fn few_addresses_leave_nearly_everything_to_the_filter() {
+fn few_addresses_leave_nearly_everything_to_direct_entries() {
     let (image, _) = compiled(&read("endpoints: {}\nreference_points: {}"));
-    let suspects = (0..100_000_u32)
-        .filter(|n| protected(&image, Ipv4(n.wrapping_mul(0x9e37_79b1))).1)
+    let shared = (0..100_000_u32)
+        .map(|n| Ipv4(n.wrapping_mul(0x9e37_79b1)))
+        .filter(|address| address.direct(&image) == Ok(None))
         .count();
-    // Two bits of 512 are set: one address in 256 passes the filter.
-    assert!(suspects < 1_000, "{suspects}");
+    // One entry of 512 is taken, which about 200 of them share.
+    assert!((100..1_000).contains(&shared), "{shared}");
 }

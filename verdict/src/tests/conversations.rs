@@ -1,0 +1,380 @@
+//! Connections that the host opens, with their answers, errors and fragments, in both directions.
+
+use std::vec::Vec;
+
+use super::sample::{
+    self, HOST, HOST6, Image, MAC, NTP, OTHER, SSH, STRANGER, Table, VIM, VIM6, WATCHED, ethernet,
+    icmp, image, image_in, ipv4, ipv6, tcp, udp,
+};
+use crate::{
+    address::{Ipv4, Ipv6},
+    image::Modes,
+    inbound, outbound,
+    reason::{Outcome, Reason, Verdict},
+    shortcut,
+    tests::sample::{BROADCAST, GUEST},
+    transport::{ACK, SYN},
+};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// A port of the host's own choice.
+const OWN: u16 = 40_000;
+
+/// The table of a host, by an image.
+struct Host(Table);
+
+impl Host {
+    fn new(image: Image) -> Self {
+        Self(Table::new(64, image))
+    }
+
+    fn enforcing() -> Self {
+        Self::new(image(false))
+    }
+
+    /// The outcome of a frame that comes in; by the shortcut, too, where that decides.
+    fn takes(&self, frame: &[u8]) -> Outcome {
+        let frame = sample::bytes(frame);
+        let short = shortcut::inbound(&frame, &self.0.image, &self.0);
+        let long = inbound::judge(&frame, &self.0.image, &self.0);
+        assert!(
+            short.is_none_or(|short| short == long),
+            "{short:?} {long:?}"
+        );
+        long
+    }
+
+    /// The same of one that goes out.
+    fn sends(&self, frame: &[u8]) -> Outcome {
+        let frame = sample::bytes(frame);
+        let short = shortcut::outbound(&frame, &self.0.image, &self.0);
+        let long = outbound::judge(&frame, &self.0.image, &self.0);
+        assert!(
+            short.is_none_or(|short| short == long),
+            "{short:?} {long:?}"
+        );
+        long
+    }
+
+    /// Sends a frame that passes.
+    fn lets(&self, frame: &[u8]) {
+        assert_eq!(self.sends(frame).verdict(), Verdict::Pass);
+    }
+}
+
+fn v4(source: Ipv4, destination: Ipv4, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    ethernet(MAC, 0x0800, &ipv4(source, destination, protocol, payload))
+}
+
+fn v6(source: Ipv6, destination: Ipv6, next: u8, payload: &[u8]) -> Vec<u8> {
+    ethernet(MAC, 0x86dd, &ipv6(source, destination, next, payload))
+}
+
+/// A TCP segment between these ports.
+fn segment(source: u16, destination: u16, flags: u8) -> Vec<u8> {
+    let mut segment = tcp(destination, flags);
+    segment[..2].copy_from_slice(&source.to_be_bytes());
+    segment
+}
+
+/// An ICMP message of this type, with this identifier.
+fn echo(kind: u8, identifier: u16) -> Vec<u8> {
+    let mut message = icmp(kind);
+    message[4..6].copy_from_slice(&identifier.to_be_bytes());
+    message
+}
+
+/// An ICMP error that quotes `packet`.
+fn error(kind: u8, packet: &[u8]) -> Vec<u8> {
+    [&icmp(kind), packet].concat()
+}
+
+fn under(reason: Reason, rule: u16, endpoint: u32) -> Outcome {
+    Outcome::new(reason, false, rule, endpoint)
+}
+
+fn ungoverned(reason: Reason, endpoint: u32) -> Outcome {
+    under(reason, 0, endpoint)
+}
+
+#[test]
+fn what_the_host_asks_is_answered() {
+    let outbound = under(Reason::Outbound, 4, 1);
+    let established = under(Reason::Established, 4, 1);
+    let host = Host::enforcing();
+    assert_eq!(host.sends(&v4(HOST, VIM, UDP, &udp(OWN, NTP))), outbound);
+    assert_eq!(host.takes(&v4(VIM, HOST, UDP, &udp(NTP, OWN))), established);
+    let no_flow = under(Reason::NoFlow, 4, 1);
+    assert_eq!(host.takes(&v4(VIM, HOST, UDP, &udp(NTP, OWN + 1))), no_flow);
+    assert_eq!(host.takes(&v6(VIM6, HOST6, UDP, &udp(NTP, OWN))), no_flow);
+
+    let syn = v6(HOST6, VIM6, TCP, &segment(OWN, NTP, SYN));
+    assert_eq!(host.sends(&syn), outbound);
+    let answer = v6(VIM6, HOST6, TCP, &segment(NTP, OWN, SYN | ACK));
+    assert_eq!(host.takes(&answer), established);
+    let other = v6(VIM6, HOST6, TCP, &segment(NTP, OWN + 1, SYN | ACK));
+    assert_eq!(host.takes(&other), no_flow);
+    // A peer that may be used does not use the host.
+    let opening = v4(VIM, HOST, TCP, &segment(NTP, OWN, SYN));
+    assert_eq!(host.takes(&opening), no_flow);
+}
+
+#[test]
+fn what_the_host_may_not_ask_opens_nothing() {
+    let host = Host::enforcing();
+    let unknown = under(Reason::UnknownDestination, 4, 0);
+    let wrong = under(Reason::WrongRole, 4, 3);
+    let no_service = ungoverned(Reason::NoService, 1);
+    assert_eq!(
+        host.sends(&v4(HOST, STRANGER, UDP, &udp(OWN, NTP))),
+        unknown
+    );
+    assert_eq!(host.sends(&v4(HOST, OTHER, UDP, &udp(OWN, NTP))), wrong);
+    assert_eq!(host.sends(&v4(HOST, VIM, UDP, &udp(OWN, 9))), no_service);
+    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+    // Nor does an answer to whom the host would not have answered.
+    let reply = v4(HOST, OTHER, TCP, &segment(SSH, OWN, ACK));
+    assert_eq!(host.sends(&reply), under(Reason::WrongRole, 1, 3));
+    let reply = v4(HOST, STRANGER, TCP, &segment(SSH, OWN, ACK));
+    assert_eq!(host.sends(&reply), under(Reason::UnknownDestination, 1, 0));
+    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+}
+
+#[test]
+fn replies_of_services_take_no_flow() {
+    let host = Host::enforcing();
+    let reply = under(Reason::Reply, 1, 1);
+    assert_eq!(
+        host.sends(&v4(HOST, VIM, TCP, &segment(SSH, OWN, ACK))),
+        reply
+    );
+    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+    // A connection that the host opens from a service's port is none.
+    let opening = v4(HOST, VIM, TCP, &segment(SSH, OWN, SYN));
+    assert_eq!(host.sends(&opening), ungoverned(Reason::NoService, 1));
+}
+
+#[test]
+fn pings_are_answered_to_whoever_asked() {
+    let host = Host::enforcing();
+    let established = under(Reason::Established, 4, 1);
+    let outbound = under(Reason::Outbound, 4, 1);
+    assert_eq!(host.sends(&v4(HOST, VIM, ICMP, &echo(8, 5))), outbound);
+    assert_eq!(host.takes(&v4(VIM, HOST, ICMP, &echo(0, 5))), established);
+    assert_eq!(
+        host.takes(&v4(VIM, HOST, ICMP, &echo(0, 6))).reason(),
+        Reason::NoFlow
+    );
+    assert_eq!(
+        host.sends(&v6(HOST6, VIM6, ICMPV6, &echo(128, 7))),
+        outbound
+    );
+    assert_eq!(
+        host.takes(&v6(VIM6, HOST6, ICMPV6, &echo(129, 7))),
+        established
+    );
+}
+
+#[test]
+fn an_error_is_about_the_packet_that_it_quotes() {
+    let host = Host::enforcing();
+    let asked = ipv4(HOST, VIM, UDP, &udp(OWN, NTP));
+    let unrelated = ungoverned(Reason::IcmpUnrelated, 0);
+    let about = |quoted: &[u8]| host.takes(&v4(STRANGER, HOST, ICMP, &error(3, quoted)));
+    assert_eq!(about(&asked), unrelated);
+    host.lets(&ethernet(MAC, 0x0800, &asked));
+    // It comes from any router.
+    assert_eq!(about(&asked), under(Reason::IcmpError, 4, 1));
+    assert_eq!(about(&ipv4(HOST, VIM, UDP, &udp(OWN + 1, NTP))), unrelated);
+    assert_eq!(
+        about(&ipv4(HOST, STRANGER, UDP, &udp(OWN, NTP))).reason(),
+        Reason::IcmpUnrelated
+    );
+    // Of a service of the host's, no flow is asked for.
+    let reply = ipv4(HOST, VIM, TCP, &segment(SSH, OWN, ACK));
+    assert_eq!(about(&reply), under(Reason::IcmpError, 1, 1));
+    let reply = ipv4(HOST, OTHER, TCP, &segment(SSH, OWN, ACK));
+    assert_eq!(about(&reply).reason(), Reason::IcmpUnrelated);
+
+    let asked = ipv6(HOST6, VIM6, UDP, &udp(OWN, NTP));
+    host.lets(&ethernet(MAC, 0x86dd, &asked));
+    let about = |quoted: &[u8]| host.takes(&v6(sample::v6(0x99), HOST6, ICMPV6, &error(2, quoted)));
+    assert_eq!(about(&asked), under(Reason::IcmpError, 4, 1));
+    assert_eq!(
+        about(&ipv6(HOST6, VIM6, UDP, &udp(OWN, NTP + 1))),
+        unrelated
+    );
+}
+
+#[test]
+fn an_error_that_the_host_sends_is_about_what_it_took() {
+    let host = Host::enforcing();
+    let about = |quoted: &[u8]| host.sends(&v4(HOST, VIM, ICMP, &error(3, quoted)));
+    let asking = ipv4(VIM, HOST, TCP, &segment(OWN, SSH, SYN));
+    assert_eq!(about(&asking), under(Reason::IcmpError, 1, 1));
+    let answer = ipv4(VIM, HOST, UDP, &udp(NTP, OWN));
+    assert_eq!(about(&answer), ungoverned(Reason::IcmpUnrelated, 1));
+    host.lets(&v4(HOST, VIM, UDP, &udp(OWN, NTP)));
+    assert_eq!(about(&answer), under(Reason::IcmpError, 4, 1));
+    let nothing = ipv4(VIM, HOST, UDP, &udp(1, 2));
+    assert_eq!(about(&nothing), ungoverned(Reason::IcmpUnrelated, 1));
+}
+
+#[test]
+fn whoever_may_answers_what_a_group_was_asked() {
+    let host = Host::enforcing();
+    let question = v4(HOST, BROADCAST, UDP, &udp(OWN, NTP));
+    assert_eq!(host.sends(&question), under(Reason::Outbound, 4, 0));
+    let answer = |source| host.takes(&v4(source, HOST, UDP, &udp(NTP, OWN)));
+    assert_eq!(answer(VIM), under(Reason::Established, 4, 1));
+    assert_eq!(answer(OTHER), under(Reason::WrongRole, 4, 3));
+    assert_eq!(answer(STRANGER), under(Reason::UnknownSource, 4, 0));
+    // Nobody opens a connection of TCP with a group.
+    host.lets(&v4(HOST, BROADCAST, TCP, &segment(OWN, NTP, SYN)));
+    let answer = host.takes(&v4(VIM, HOST, TCP, &segment(NTP, OWN, SYN | ACK)));
+    assert_eq!(answer, under(Reason::NoFlow, 4, 1));
+}
+
+#[test]
+fn a_host_without_an_address_is_answered() {
+    let host = Host::enforcing();
+    let answer = |port| host.takes(&v4(VIM, HOST, UDP, &udp(NTP, port)));
+    let nobody = Ipv4(0);
+    let question = v4(nobody, Ipv4(u32::MAX), UDP, &udp(OWN, NTP));
+    assert_eq!(host.sends(&question), ungoverned(Reason::Unprotected, 0));
+    assert_eq!(answer(OWN), under(Reason::Established, 4, 1));
+    assert_eq!(answer(OWN + 1), under(Reason::NoFlow, 4, 1));
+}
+
+/// A fragment of a datagram with this identification, at this offset in units of 8 bytes.
+fn fragment(
+    source: Ipv4,
+    destination: Ipv4,
+    identification: u16,
+    offset: u16,
+    payload: &[u8],
+) -> Vec<u8> {
+    const MORE: u16 = 0x2000;
+    let mut packet = ipv4(source, destination, UDP, payload);
+    packet[4..6].copy_from_slice(&identification.to_be_bytes());
+    let position = if offset == 0 { MORE } else { offset };
+    packet[6..8].copy_from_slice(&position.to_be_bytes());
+    ethernet(MAC, 0x0800, &packet)
+}
+
+#[test]
+fn later_fragments_follow_the_first_one_in() {
+    let host = Host::enforcing();
+    let first = |source, identification, port| {
+        let payload = [udp(1, port), [0; 24].to_vec()].concat();
+        host.takes(&fragment(source, HOST, identification, 0, &payload))
+    };
+    let later =
+        |source, identification| host.takes(&fragment(source, HOST, identification, 4, &[0; 32]));
+    // Of OTHER's role, who has a permission; rule 2 audits, and no rule is there for the others.
+    let watched = first(OTHER, 1, WATCHED);
+    assert_eq!(watched, under(Reason::Permitted, 2, 3));
+    assert_eq!(later(OTHER, 1), under(Reason::Fragment, 2, 3));
+    let refused = first(OTHER, 2, NTP + 1);
+    assert_eq!(refused, ungoverned(Reason::NoService, 0));
+    let early = ungoverned(Reason::Fragment, 3);
+    assert_eq!(
+        later(OTHER, 2),
+        early,
+        "its first one is remembered of nobody"
+    );
+    assert_eq!(later(OTHER, 3), early);
+    let violation = first(VIM, 4, WATCHED);
+    assert_eq!(violation, Outcome::new(Reason::WrongRole, true, 2, 1));
+    assert_eq!(later(VIM, 4), Outcome::new(Reason::Fragment, true, 2, 1));
+    assert_eq!(
+        later(STRANGER, 5),
+        ungoverned(Reason::FragmentUnpermitted, 0)
+    );
+}
+
+#[test]
+fn a_whole_packet_is_no_first_fragment() {
+    let host = Host::enforcing();
+    let whole = host.takes(&v4(OTHER, HOST, UDP, &udp(1, WATCHED)));
+    assert_eq!(whole.reason(), Reason::Permitted);
+    let sent = host.sends(&v4(HOST, VIM, TCP, &segment(SSH, OWN, ACK)));
+    assert_eq!(sent.reason(), Reason::Reply);
+    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+    let later = host.takes(&fragment(OTHER, HOST, 0, 4, &[0; 32]));
+    assert_eq!(later.reason(), Reason::Fragment);
+}
+
+#[test]
+fn later_fragments_follow_the_first_one_out() {
+    let host = Host::enforcing();
+    let payload = [udp(OWN, NTP), [0; 24].to_vec()].concat();
+    let later = |identification| host.sends(&fragment(HOST, VIM, identification, 4, &[0; 32]));
+    assert_eq!(later(1), ungoverned(Reason::FragmentUnpermitted, 1));
+    let outbound = under(Reason::Outbound, 4, 1);
+    assert_eq!(host.sends(&fragment(HOST, VIM, 1, 0, &payload)), outbound);
+    assert_eq!(later(1), under(Reason::Fragment, 4, 1));
+    assert_eq!(later(2), ungoverned(Reason::FragmentUnpermitted, 1));
+}
+
+#[test]
+fn connections_of_guests_are_taken_over_in_their_midst() {
+    let mut host = Host::enforcing();
+    let midst =
+        |host: &Host, local, flags| host.takes(&v4(VIM, local, TCP, &segment(NTP, OWN, flags)));
+    let no_flow = under(Reason::NoFlow, 4, 1);
+    assert_eq!(midst(&host, GUEST, ACK), no_flow);
+    host.0.adopting = true;
+    assert_eq!(midst(&host, HOST, ACK), no_flow, "of those the agent knows");
+    assert_eq!(midst(&host, GUEST, SYN), no_flow);
+    assert_eq!(midst(&host, GUEST, SYN | ACK), no_flow);
+    let datagram = host.takes(&v4(VIM, GUEST, UDP, &udp(NTP, OWN)));
+    assert_eq!(datagram, no_flow);
+    let established = under(Reason::Established, 4, 1);
+    assert_eq!(midst(&host, GUEST, ACK), established);
+    host.0.adopting = false;
+    assert_eq!(midst(&host, GUEST, ACK), established);
+    let other = host.takes(&v4(OTHER, GUEST, TCP, &segment(NTP, OWN, ACK)));
+    assert_eq!(other, under(Reason::WrongRole, 4, 3));
+}
+
+#[test]
+fn an_audit_lets_the_host_ask_and_be_answered() {
+    let modes = Modes::AUDIT_OUTBOUND.with(Modes::UNRULED_FLOWS);
+    let host = Host::new(image_in(modes));
+    let asked = host.sends(&v4(HOST, STRANGER, UDP, &udp(OWN, 9)));
+    assert_eq!(asked, Outcome::new(Reason::NoService, true, 0, 0));
+    let answer = |port| host.takes(&v4(STRANGER, HOST, UDP, &udp(port, OWN)));
+    assert_eq!(answer(9), ungoverned(Reason::Established, 0));
+    assert_eq!(answer(10).verdict(), Verdict::Drop);
+    assert_eq!(answer(10), ungoverned(Reason::NoService, 0));
+    let quoted = ipv4(HOST, STRANGER, UDP, &udp(OWN, 9));
+    let error = host.takes(&v4(VIM, HOST, ICMP, &error(3, &quoted)));
+    assert_eq!(error, ungoverned(Reason::IcmpError, 0));
+    // An answer to nobody who may ask opens nothing, though it passes.
+    let opened = || {
+        host.0
+            .places
+            .iter()
+            .filter(|entry| entry.read().is_some())
+            .count()
+    };
+    let before = opened();
+    let reply = host.sends(&v4(HOST, OTHER, TCP, &segment(SSH, OWN, ACK)));
+    assert_eq!(reply.reason(), Reason::WrongRole);
+    assert_eq!(opened(), before);
+}
+
+#[test]
+fn a_host_that_may_ask_anyone_is_answered_by_whom_it_asked() {
+    let host = Host::new(image_in(Modes::ANY_OUTBOUND.with(Modes::UNRULED_FLOWS)));
+    let asked = host.sends(&v4(HOST, STRANGER, TCP, &segment(OWN, 443, SYN)));
+    assert_eq!(asked, ungoverned(Reason::Outbound, 0));
+    let answer = |port| host.takes(&v4(STRANGER, HOST, TCP, &segment(443, port, SYN | ACK)));
+    assert_eq!(answer(OWN), ungoverned(Reason::Established, 0));
+    assert_eq!(answer(OWN + 1), ungoverned(Reason::NoService, 0));
+}
