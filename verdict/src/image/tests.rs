@@ -79,3 +79,13 @@ fn a_role_that_holds_a_permission_has_its_bit() {
     let entering: Vec<u8> = (0..64).filter(|&role| header.knows(role)).collect();
     assert_eq!(entering, vec![5, 63]);
 }
+
+#[test]
+fn words_lie_where_their_index_says() {
+    let mut image = Image(vec![Line::default(); 4]);
+    for (index, expected) in (8..32).zip(1..) {
+        image.0[index as usize / 8][index as usize % 8] = expected;
+        assert_eq!(word(&image, 1, index - 8), Ok(expected));
+    }
+    assert_eq!(word(&image, 1, 24), Err(Missing));
+}

@@ -96,3 +96,48 @@ fn the_position_leaves_out_the_other_flags() {
     let last = position(0x1fff);
     assert!(!last.is_whole() && last.offset() == 0x1fff);
 }
+
+#[test]
+fn only_the_first_of_several_fragments_is_one() {
+    let position = |field: u16| Position::from_ipv4(field);
+    assert!(position(0x2000).is_first());
+    for field in [0, 0x4000, 0x2001, 0x3fff, 1] {
+        assert!(!position(field).is_first(), "{field:#x}");
+    }
+}
+
+#[test]
+fn plain_is_whole_without_options_and_not_icmp() {
+    let plain = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut packet = ipv4(VIM, HOST, 6, &[0; 20]);
+        change(&mut packet);
+        let packet = bytes(&packet);
+        Ipv4::plain(Ipv4::header(&packet, 0).expect("a whole header"))
+    };
+    assert_eq!(plain(&|_| ()), Some(IpProtocol::TCP));
+    assert_eq!(
+        plain(&|p| p[6] = 0x40),
+        Some(IpProtocol::TCP),
+        "unfragmented"
+    );
+    assert_eq!(plain(&|p| p[9] = 47), Some(IpProtocol(47)));
+    assert_eq!(plain(&|p| p[0] = 0x46), None);
+    assert_eq!(plain(&|p| p[0] = 0x65), None);
+    assert_eq!(plain(&|p| p[6] = 0x20), None);
+    assert_eq!(plain(&|p| p[7] = 1), None);
+    assert_eq!(plain(&|p| p[9] = 1), None);
+    for (protocol, least) in [(6, 40), (17, 28), (132, 32), (47, 20)] {
+        for (len, holds) in [
+            (least, true),
+            (least - 1, false),
+            (0, false),
+            (65_535, true),
+        ] {
+            let change = |p: &mut Vec<u8>| {
+                p[2..4].copy_from_slice(&u16::to_be_bytes(len));
+                p[9] = protocol;
+            };
+            assert_eq!(plain(&change).is_some(), holds, "{protocol}: {len}");
+        }
+    }
+}

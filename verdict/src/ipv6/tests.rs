@@ -148,3 +148,46 @@ fn headers_behind_a_first_fragment_are_followed() {
     let reason = parsed(&chain(&segments, TCP, &[0; 20])).err();
     assert_eq!(reason, Some(Reason::RoutingHeader));
 }
+
+#[test]
+fn plain_has_no_extension_headers_and_is_not_icmp() {
+    let plain = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut packet = ipv6(VIM6, HOST6, TCP, &[0; 20]);
+        change(&mut packet);
+        let packet = bytes(&packet);
+        Ipv6::plain(Ipv6::header(&packet, 0).expect("a whole header"))
+    };
+    assert_eq!(plain(&|_| ()), Some(IpProtocol::TCP));
+    assert_eq!(plain(&|p| p[0] = 0x6f), Some(IpProtocol::TCP));
+    assert_eq!(plain(&|p| p[6] = 47), Some(IpProtocol(47)));
+    assert_eq!(plain(&|p| p[0] = 0x46), None);
+    for next in [0, 43, 44, 58, 60] {
+        assert_eq!(plain(&|p| p[6] = next), None, "{next}");
+    }
+    for (protocol, least) in [(6, 20), (17, 8), (132, 12), (47, 0)] {
+        let long_enough = |len: u16| {
+            let change = |p: &mut Vec<u8>| {
+                p[4..6].copy_from_slice(&len.to_be_bytes());
+                p[6] = protocol;
+            };
+            plain(&change).is_some()
+        };
+        assert!(long_enough(least) && long_enough(65_535), "{protocol}");
+        assert!(least == 0 || !long_enough(least - 1), "{protocol}");
+    }
+}
+
+#[test]
+fn every_byte_of_the_addresses_is_read() {
+    let bits = |address: Ipv6| u128::from(address.high) << 64 | u128::from(address.low);
+    let mut packet = ipv6(VIM6, HOST6, TCP, &[]);
+    for (at, byte) in (0x80..).zip(&mut packet[8..40]) {
+        *byte = at;
+    }
+    let packet = bytes(&packet);
+    let header = Ipv6::header(&packet, 0).expect("a whole header");
+    let source = 0x8081_8283_8485_8687_8889_8a8b_8c8d_8e8f;
+    let destination = 0x9091_9293_9495_9697_9899_9a9b_9c9d_9e9f;
+    assert_eq!(bits(Ipv6::source(header)), source);
+    assert_eq!(bits(Ipv6::destination(header)), destination);
+}
