@@ -194,3 +194,161 @@ fn an_origin_is_read_from_the_frame() {
         (frame.ifindex(), parsed.tags)
     );
 }
+
+#[test]
+fn a_place_tells_what_it_was_given() {
+    let ports = [8, 9, 10];
+    let until = 77;
+    let v4 = Lease::from_words(Lease::words(PROVER, ID, origin(), &ports, until));
+    assert_eq!(v4.address(), (PROVER.to_words(), false));
+    let v6 = Lease::from_words(Lease::words(PROVER6, ID, origin(), &ports, until));
+    assert_eq!(v6.address(), (PROVER6.to_words(), true));
+    for lease in [&v4, &v6] {
+        assert_eq!((lease.endpoint(), lease.until()), (ID, until));
+        assert_eq!(lease.origin(), origin());
+        assert!(!lease.is_empty());
+    }
+    // The same words are those of another address in the other family.
+    let low = |low| Ipv6 { high: 0, low };
+    assert!(v4.is_at(PROVER) && !v4.is_at(low(u64::from(PROVER.0))));
+    let small = Lease::from_words(Lease::words(low(7), ID, origin(), &[], until));
+    assert!(small.is_at(low(7)) && !small.is_at(Ipv4(7)));
+    assert!(!v6.is_at(Ipv6 {
+        high: PROVER6.high ^ 1,
+        low: PROVER6.low ^ 1
+    }));
+    // A MAC address of zeros is one, too.
+    let nameless = Lease::words(Ipv4(0), 0, Origin::new(0, 0, 0), &[], 0);
+    assert!(!Lease::from_words(nameless).is_empty());
+    assert!(Lease::default().is_empty());
+}
+
+/// Whether the endpoint holds a lease at `source`, by its own place, for a frame with this MAC
+/// address and VLAN that came in on this interface.
+fn held<A: Family>(table: &Table, source: A, mac: u64, vlan: u16, ifindex: u32) -> bool {
+    let mut address = [0; 6];
+    address.copy_from_slice(&mac.to_be_bytes()[2..]);
+    let frame = Bytes {
+        bytes: &ethernet(address, 0x0800, &[]),
+        vlan: (vlan != 0).then_some(vlan),
+        ifindex,
+    };
+    let parsed = ethernet::parse(&frame).expect("a frame");
+    holds(table, ID, source, &frame, &parsed)
+}
+
+/// Every difference counts, and none makes up for another.
+fn holds_for_one_origin_alone<A: Family>(source: A, other: impl Fn(u64) -> Vec<A>) {
+    const SOME_VLAN: u16 = 9;
+    let mac = ethernet::mac_word(MAC);
+    let mut table = table(image(false));
+    assert!(!held(&table, source, mac, 0, IFINDEX));
+    table.give(source, ID, origin(), 1001);
+    assert!(held(&table, source, mac, 0, IFINDEX));
+    assert!(!held(&table, source, mac, SOME_VLAN, IFINDEX));
+    assert!(!held(&table, source, mac, 0, IFINDEX + 1));
+    assert!(!held(&table, source, mac, 0, 0));
+    for bit in 0..48 {
+        assert!(!held(&table, source, mac ^ 1 << bit, 0, IFINDEX));
+    }
+    for bit in 0..64 {
+        for other in other(1 << bit) {
+            assert!(!held(&table, other, mac, 0, IFINDEX), "{bit}");
+            assert!(!held(
+                &table,
+                other,
+                mac ^ (1 << bit & super::MAC),
+                0,
+                IFINDEX
+            ));
+        }
+    }
+    let tags = u64::from(ethernet::VlanTags::single(SOME_VLAN).0);
+    for other in other(tags) {
+        assert!(!held(&table, other, mac, SOME_VLAN, IFINDEX));
+    }
+    assert!(!held(&table, source, mac ^ tags, SOME_VLAN, IFINDEX));
+    table.clock = 1001;
+    assert!(!held(&table, source, mac, 0, IFINDEX));
+    for other in other(1) {
+        assert!(!held(&table, other, mac, 0, IFINDEX));
+    }
+    table.clock = 1000;
+    assert!(held(&table, source, mac, 0, IFINDEX));
+}
+
+#[test]
+fn an_own_place_holds_for_one_origin_alone() {
+    holds_for_one_origin_alone(PROVER, |flip| {
+        let flipped = Ipv4(PROVER.0 ^ flip as u32);
+        Vec::from_iter((flipped != PROVER).then_some(flipped))
+    });
+    let Ipv6 { high, low } = PROVER6;
+    holds_for_one_origin_alone(PROVER6, |flip| {
+        let halves = [
+            (high ^ flip, low),
+            (high, low ^ flip),
+            (high ^ flip, low ^ flip),
+        ];
+        halves.map(|(high, low)| Ipv6 { high, low }).to_vec()
+    });
+}
+
+#[test]
+fn the_shortcut_knows_leases_in_their_own_places() {
+    let mut table = table(image(false));
+    table.give(PROVER, ID, origin(), 1001);
+    let bytes = frame_v4(MAC);
+    let frame = Bytes {
+        bytes: &bytes,
+        vlan: None,
+        ifindex: IFINDEX,
+    };
+    let decided = shortcut::inbound(&frame, &table.image, &table);
+    assert_eq!(decided.map(Outcome::reason), Some(Reason::Permitted));
+}
+
+#[test]
+fn a_lease_is_found_in_every_shared_place() {
+    let seed = table(image(false)).seed();
+    for step in 0..2 * WAYS {
+        let mut table = table(image(false));
+        let at = shared_place(hash(PROVER6, seed), step);
+        let words = Lease::words(PROVER6, ID, origin(), &[], 1001);
+        table.leases[at as usize] = Lease::from_words(words);
+        assert_eq!(search(&table, PROVER6), at);
+    }
+}
+
+#[test]
+fn shared_places_are_spread() {
+    let mut places = std::collections::BTreeSet::new();
+    for number in 0..1000_u32 {
+        let addresses = [
+            hash(Ipv4(0x0a00_0000 + number), 1),
+            hash(
+                Ipv6 {
+                    high: u64::from(number) << 16,
+                    low: 1,
+                },
+                1,
+            ),
+            hash(
+                Ipv6 {
+                    high: 1 << 61,
+                    low: number.into(),
+                },
+                1,
+            ),
+        ];
+        for hash in addresses {
+            let place = shared_place(hash, 0);
+            assert!((OWN..PLACES).contains(&place));
+            places.insert(place);
+        }
+    }
+    // Of 4096 places, 3000 draws hit 2127 different ones on average.
+    assert!(places.len() > 2000, "{}", places.len());
+    let seeds: std::collections::BTreeSet<u64> = (0..100).map(|seed| hash(PROVER6, seed)).collect();
+    assert_eq!(seeds.len(), 100);
+}
