@@ -224,6 +224,42 @@ mod tests {
     }
 
     #[test]
+    fn every_place_is_another() {
+        let ports =
+            (0..3).flat_map(|table| [0, 1, 255, u16::MAX].map(|port| Place::port(table, port)));
+        let protocols = (0..=u8::MAX).map(|protocol| Place::protocol(IpProtocol(protocol)));
+        let places: std::vec::Vec<u32> = ports
+            .chain(protocols)
+            .chain([Place::NONE])
+            .map(|place| {
+                assert_eq!(place.forget(), place);
+                place.index()
+            })
+            .collect();
+        assert!(places.is_sorted_by(|a, b| a < b));
+        // The table of services ends with a whole line, in which the last one is.
+        assert_eq!(Place::COUNT % PER_LINE_16, 0);
+        let last = Place::NONE.index();
+        assert!(last < Place::COUNT && Place::COUNT <= last + PER_LINE_16);
+    }
+
+    #[test]
+    fn an_enrolment_is_a_service_for_peers() {
+        for outbound in [false, true] {
+            let service = Service::enrolment(7, outbound);
+            assert!(service.is_enrolment() && service.is_inbound());
+            assert_eq!((service.number(), service.is_outbound()), (7, outbound));
+            assert!(!Service::new(7, true, outbound).is_enrolment());
+        }
+    }
+
+    #[test]
+    fn rules_of_all_roles_fill_their_lines() {
+        assert_eq!(LINES * PER_LINE_16, 64);
+        assert_eq!(LINES_PER_SERVICE, LINES + LINES);
+    }
+
+    #[test]
     fn a_rule_belongs_to_service_direction_and_role() {
         let image = image(false);
         let header = Header::of(&image).expect("a header");

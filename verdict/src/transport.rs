@@ -95,6 +95,43 @@ pub fn segment<P: Packet>(packet: &P, protocol: IpProtocol, at: usize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::sample;
+
+    #[test]
+    fn a_segment_says_what_its_header_does() {
+        let mut header = [0; 20];
+        for (byte, value) in header.iter_mut().zip(0x80..) {
+            *byte = value;
+        }
+        let read = |protocol, len: usize| {
+            let bytes = [&[0; 3], &header[..len]].concat();
+            segment(&sample::bytes(&bytes), protocol, 3)
+        };
+        let tcp = Segment {
+            flags: 0x8d,
+            sequence: 0x8485_8687,
+            acknowledgement: 0x8889_8a8b,
+        };
+        assert_eq!(read(IpProtocol::TCP, 14), Ok(tcp));
+        let truncated = Err(Reason::TransportTruncated);
+        assert_eq!(read(IpProtocol::TCP, 13), truncated);
+        assert_eq!(read(IpProtocol::UDP, 0), Ok(Segment::default()));
+    }
+
+    #[test]
+    fn an_association_ends_with_its_first_chunk() {
+        let flags = |chunk, len: usize| {
+            let mut header = [0; 16];
+            header[12] = chunk;
+            let read = segment(&sample::bytes(&header[..len]), IpProtocol::SCTP, 0);
+            read.expect("what is short says nothing").flags
+        };
+        for chunk in 0..=u8::MAX {
+            let expected = if chunk == 6 || chunk == 14 { RST } else { 0 };
+            assert_eq!(flags(chunk, 16), expected, "{chunk}");
+        }
+        assert_eq!((flags(6, 14), flags(6, 13)), (RST, 0));
+    }
 
     #[test]
     fn three_transports_have_tables_by_port() {

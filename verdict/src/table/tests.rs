@@ -119,3 +119,15 @@ fn a_region_is_one_word() {
         assert_eq!(Region::from_word(region.to_word()), region);
     }
 }
+
+#[test]
+fn the_choices_are_different_bits_of_the_hash() {
+    let all = Region {
+        base: 0,
+        mask: Region::MAX_BUCKETS - 1,
+    };
+    assert_eq!(Region::MAX_BUCKETS, 0x10_0000);
+    let hash = 0xabcde_12345_67890;
+    assert_eq!((all.first(hash), all.second(hash)), (0xabcde, 0x12345));
+    assert_eq!((REGION.first(hash), REGION.second(hash)), (0, 1));
+}

@@ -8,11 +8,12 @@ use super::sample::{
 };
 use crate::{
     address::{Ipv4, Ipv6},
-    image::Modes,
+    flow::entry::ticks,
+    image::{Modes, TIMEOUTS},
     inbound, outbound,
     reason::{Outcome, Reason, Verdict},
     shortcut,
-    tests::sample::{BROADCAST, GUEST},
+    tests::sample::{BROADCAST, GUEST, LASTS},
     transport::{ACK, SYN},
 };
 
@@ -377,4 +378,112 @@ fn a_host_that_may_ask_anyone_is_answered_by_whom_it_asked() {
     let answer = |port| host.takes(&v4(STRANGER, HOST, TCP, &segment(443, port, SYN | ACK)));
     assert_eq!(answer(OWN), ungoverned(Reason::Established, 0));
     assert_eq!(answer(OWN + 1), ungoverned(Reason::NoService, 0));
+}
+
+/// The outcome of what the shortcut decides by itself.
+fn at_once(short: Option<Outcome>) -> Reason {
+    short.expect("a decision").reason()
+}
+
+#[test]
+fn plain_packets_are_decided_at_once() {
+    let host = Host::enforcing();
+    let takes = |frame: &[u8]| {
+        let frame = sample::bytes(frame);
+        at_once(shortcut::inbound(&frame, &host.0.image, &host.0))
+    };
+    let sends = |frame: &[u8]| {
+        let frame = sample::bytes(frame);
+        at_once(shortcut::outbound(&frame, &host.0.image, &host.0))
+    };
+    let ssh = segment(OWN, SSH, SYN);
+    assert_eq!(takes(&v4(VIM, HOST, TCP, &ssh)), Reason::Permitted);
+    assert_eq!(takes(&v6(VIM6, HOST6, TCP, &ssh)), Reason::Permitted);
+    assert_eq!(takes(&v4(STRANGER, HOST, TCP, &ssh)), Reason::UnknownSource);
+    assert_eq!(takes(&v4(OTHER, HOST, TCP, &ssh)), Reason::WrongRole);
+    let unserved = udp(OWN, 9);
+    assert_eq!(takes(&v4(VIM, HOST, UDP, &unserved)), Reason::NoService);
+    assert_eq!(
+        takes(&v4(VIM, BROADCAST, UDP, &unserved)),
+        Reason::Unprotected
+    );
+    assert_eq!(
+        takes(&v4(STRANGER, VIM, UDP, &unserved)),
+        Reason::Unprotected
+    );
+    assert_eq!(takes(&ethernet(MAC, 0x0806, &[0; 28])), Reason::NotIp);
+
+    let reply = segment(SSH, OWN, ACK);
+    assert_eq!(sends(&v4(HOST, VIM, TCP, &reply)), Reason::Reply);
+    assert_eq!(sends(&v6(HOST6, VIM6, TCP, &reply)), Reason::Reply);
+    assert_eq!(
+        sends(&v4(STRANGER, VIM, UDP, &unserved)),
+        Reason::Unprotected
+    );
+    assert_eq!(sends(&ethernet(MAC, 0x0806, &[0; 28])), Reason::NotIp);
+    host.lets(&v4(HOST, VIM, UDP, &udp(OWN, NTP)));
+    assert_eq!(sends(&v4(HOST, VIM, UDP, &udp(OWN, NTP))), Reason::Outbound);
+    assert_eq!(
+        takes(&v4(VIM, HOST, UDP, &udp(NTP, OWN))),
+        Reason::Established
+    );
+}
+
+#[test]
+fn a_host_without_rules_follows_its_flows_at_once() {
+    let host = Host::new(image_in(Modes::ANY_OUTBOUND.with(Modes::UNRULED_FLOWS)));
+    let table = &host.0;
+    // Both peers hold no permission here; one is no endpoint at all.
+    host.lets(&v4(HOST, OTHER, UDP, &udp(OWN, 9)));
+    let again = v4(HOST, OTHER, UDP, &udp(OWN, 9));
+    let sent = shortcut::outbound(&sample::bytes(&again), &table.image, table);
+    assert_eq!(sent, Some(ungoverned(Reason::Outbound, 3)));
+    let answer = v4(OTHER, HOST, UDP, &udp(9, OWN));
+    let taken = shortcut::inbound(&sample::bytes(&answer), &table.image, table);
+    assert_eq!(taken, Some(ungoverned(Reason::Established, 3)));
+    host.lets(&v4(HOST, STRANGER, UDP, &udp(OWN, 9)));
+    let answer = v4(STRANGER, HOST, UDP, &udp(9, OWN));
+    assert_eq!(host.takes(&answer), ungoverned(Reason::Established, 0));
+    // Nor does it matter that the peer might be asked for something else.
+    let served = v4(VIM, HOST, TCP, &segment(OWN, SSH, SYN));
+    assert_eq!(host.takes(&served), under(Reason::Permitted, 1, 1));
+    let wrong = v4(OTHER, HOST, TCP, &segment(OWN, SSH, SYN));
+    assert_eq!(host.takes(&wrong), under(Reason::WrongRole, 1, 3));
+}
+
+#[test]
+fn a_flow_ends_after_its_time_in_either_way() {
+    for lasts in [ticks(1), LASTS] {
+        let mut image = image(false);
+        for word in &mut image.0[TIMEOUTS as usize] {
+            *word = u64::from(lasts) << 32 | u64::from(lasts);
+        }
+        let mut host = Host::new(image);
+        let question = v4(HOST, VIM, UDP, &udp(OWN, NTP));
+        let answer = v4(VIM, HOST, UDP, &udp(NTP, OWN));
+        for later in [1, lasts - 1, lasts] {
+            host.lets(&question);
+            host.0.now += later;
+            assert_eq!(host.takes(&answer), under(Reason::Established, 4, 1));
+        }
+        host.0.now += lasts + 1;
+        assert_eq!(host.takes(&answer), under(Reason::NoFlow, 4, 1));
+        // What is sent opens another.
+        assert_eq!(host.sends(&question), under(Reason::Outbound, 4, 1));
+        let flows = host.0.places.iter().filter_map(|entry| entry.read());
+        let opened = flows.map(|flow| flow.opened).max();
+        assert_eq!(opened, Some(host.0.now));
+    }
+}
+
+#[test]
+fn a_wrong_role_may_still_answer() {
+    let host = Host::enforcing();
+    // A service is asked for from the port of a service that the host uses: it may be an answer.
+    let bytes = v4(OTHER, HOST, UDP, &udp(NTP, WATCHED));
+    assert_eq!(host.takes(&bytes).reason(), Reason::Permitted);
+    let bytes = v4(VIM, HOST, UDP, &udp(NTP, WATCHED));
+    assert_eq!(host.takes(&bytes).reason(), Reason::NoFlow);
+    host.lets(&v4(HOST, VIM, UDP, &udp(WATCHED, NTP)));
+    assert_eq!(host.takes(&bytes), under(Reason::Established, 4, 1));
 }
