@@ -1,9 +1,9 @@
 use std::{vec, vec::Vec};
 
 use super::{
-    entry::{Entry, Half, TICK_SHIFT, tick, ticks},
+    entry::{Entry, Half, TICK_SHIFT, tick, tick_of_jiffies, ticks, ticks_per_jiffy},
     follow::{Segment, receive, send_or_open},
-    key::{CONNECTION, FRAGMENTS_IN, Key},
+    key::{CONNECTION, ENROLMENT, FRAGMENTS_IN, FRAGMENTS_OUT, Key},
     table::{NOWHERE, WAYS, find, open, search},
 };
 use crate::{
@@ -269,4 +269,136 @@ fn who_only_looks_changes_nothing() {
     table.writable = false;
     assert!(sent(&table, &key(1), segment(SYN, 1, 0)));
     assert!(found(&table, &key(1)).is_none());
+}
+
+#[test]
+fn ticks_are_told_by_any_clock() {
+    assert_eq!(
+        (tick(0), tick((3 << TICK_SHIFT) - 1), tick(3 << TICK_SHIFT)),
+        (0, 2, 3)
+    );
+    for rate in [100, 250, 300, 1000] {
+        let jiffy = 1_000_000_000 / rate;
+        for seconds in [1, 60, 86_400, 1_000_000] {
+            let by_jiffies = tick_of_jiffies(seconds * rate, ticks_per_jiffy(jiffy));
+            let by_nanoseconds = tick(seconds * rate * jiffy);
+            assert!(by_nanoseconds.abs_diff(by_jiffies) <= 1, "{rate} Hz");
+        }
+    }
+    // The greatest number of seconds that is still told exactly, and one more.
+    let last = (u64::from(i32::MAX.cast_unsigned()) << TICK_SHIFT) / 1_000_000_000;
+    assert!(ticks(last as u32 - 1) < i32::MAX.cast_unsigned());
+    assert_eq!(ticks(last as u32 + 1), i32::MAX.cast_unsigned());
+}
+
+#[test]
+fn a_packet_that_another_cpu_noted_later_is_no_wait() {
+    let entry = Entry::default();
+    let key = key(1);
+    let now = u32::MAX - 5;
+    entry.place(&key, key.hash(1), now, Half(0), Half(0));
+    assert_eq!((entry.idle(now), entry.idle(now - 1)), (0, 0));
+    assert_eq!(entry.idle(now.wrapping_add(10)), 10);
+    let half = i32::MAX.cast_unsigned();
+    assert_eq!(entry.idle(now.wrapping_add(half)), half);
+    assert_eq!(entry.idle(now.wrapping_add(half + 1)), 0);
+    entry.touch(now.wrapping_add(10));
+    assert_eq!(entry.idle(now.wrapping_add(11)), 1);
+    let flow = entry.read().expect("a flow");
+    assert_eq!((flow.opened, flow.last), (now, 4));
+}
+
+#[test]
+fn a_state_is_told_by_protocol_and_by_what_was_sent() {
+    let state = |protocol, sent, received| {
+        let key = Key::new(CONNECTION, HOST, VIM, protocol, 1);
+        let entry = Entry::default();
+        entry.place(&key, key.hash(1), 1, Half(sent), Half(received));
+        assert!(entry.is_connection() && !entry.is_empty());
+        entry.read().expect("a flow").state.name()
+    };
+    let (seen, fin, ended) = (Half::SEEN, Half::FIN, Half::ENDED);
+    for (protocol, sent, received, expected) in [
+        (TCP, seen, 0, "tcp-opening"),
+        (TCP, seen, seen, "tcp-established"),
+        (TCP, seen | fin, seen, "tcp-closing"),
+        (TCP, seen, seen | fin, "tcp-closing"),
+        (TCP, seen | fin, seen | ended, "tcp-closed"),
+        (TCP, seen | ended, fin, "tcp-closed"),
+        (UDP, seen, 0, "udp-opening"),
+        (UDP, fin | ended, seen, "udp-established"),
+        (132, seen, 0, "sctp-opening"),
+        (132, seen | fin, seen, "sctp-established"),
+        (132, ended, seen, "sctp-closed"),
+        (132, seen, ended, "sctp-closed"),
+        (1, seen, 0, "echo"),
+        (58, seen, seen, "echo"),
+        (47, seen, 0, "other-opening"),
+        (47, ended, seen, "other-established"),
+    ] {
+        assert_eq!(state(protocol, sent, received), expected, "{protocol}");
+    }
+    for (kind, expected) in [
+        (FRAGMENTS_IN, "fragments"),
+        (FRAGMENTS_OUT, "fragments"),
+        (ENROLMENT, "enrolment"),
+    ] {
+        let key = Key::new(kind, HOST, VIM, TCP, 1);
+        let entry = Entry::default();
+        assert!(entry.is_empty() && entry.read().is_none());
+        entry.place(&key, key.hash(1), 1, Half(0), Half(0));
+        let flow = entry.read().expect("a flow");
+        assert_eq!((flow.state.name(), flow.key), (expected, key));
+        assert!(!flow.is_connection() && !entry.is_connection());
+    }
+}
+
+#[test]
+fn an_entry_is_that_of_its_key_alone() {
+    let (mine, hash) = (key(1), 0x1234_5678_9abc_def0);
+    let entry = Entry::default();
+    entry.place(&mine, hash, 1, Half(0), Half(0));
+    assert!(entry.is(&mine, hash) && !entry.is(&mine, !hash));
+    let words = mine.to_words();
+    for word in 0..5 {
+        // Above the key's own bits lie some of the hash.
+        for bit in 0..if word == 4 { 48 } else { 64 } {
+            let mut other = words;
+            other[word] ^= 1 << bit;
+            assert!(!entry.is(&Key::from_words(other), hash), "{word}: {bit}");
+            // Equal differences do not make up for each other.
+            for second in word + 1..4 {
+                let mut both = other;
+                both[second] ^= 1 << bit;
+                assert!(!entry.is(&Key::from_words(both), hash), "{word}: {bit}");
+            }
+        }
+    }
+}
+
+/// Any one bit in these words changes about half of the hash's upper bits.
+fn depends_on(key: Key, bits: [core::ops::Range<u32>; 5]) {
+    const SEEDS: u64 = 50;
+    for (word, bits) in bits.into_iter().enumerate() {
+        for bit in bits {
+            let mut other = key.to_words();
+            other[word] ^= 1 << bit;
+            let other = Key::from_words(other);
+            let changed: u32 = (0..SEEDS)
+                .map(|seed| ((key.hash(seed) ^ other.hash(seed)) >> 24).count_ones())
+                .sum();
+            let share = f64::from(changed) / (40 * SEEDS) as f64;
+            assert!((0.25..0.75).contains(&share), "{word}, {bit}: {share}");
+        }
+    }
+}
+
+#[test]
+fn the_hash_of_a_key_depends_on_all_of_it() {
+    depends_on(key(1), [0..0, 0..32, 0..0, 0..32, 0..47]);
+    let ipv6 = Key::new(CONNECTION, HOST6, VIM6, UDP, 7);
+    depends_on(ipv6, [0..64, 0..64, 0..64, 0..64, 0..47]);
+    let seeds: std::collections::BTreeSet<u64> = (0..100).map(|seed| ipv6.hash(seed)).collect();
+    assert_eq!(seeds.len(), 100);
+    assert!(ipv6.is_ipv6() && !key(1).is_ipv6());
 }
