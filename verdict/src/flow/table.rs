@@ -80,7 +80,7 @@ pub(crate) fn place(hash: u64, mask: u32, step: u32) -> u32 {
     (set as u32 & mask) * WAYS + way
 }
 
-/// The flow with `key`, alive or not, where its hash names; `None` if it is not there.
+/// The flow with `key`, alive or not; `None` if there is none. Most lie right where the hash names.
 #[inline(always)]
 pub fn at_home<'a, F: Flows>(flows: &'a F, key: &Key) -> Option<&'a Entry> {
     let hash = key.hash(flows.seed());

@@ -1,13 +1,16 @@
 use std::{vec, vec::Vec};
 
 use super::{
+    State,
     entry::{Entry, Half, TICK_SHIFT, tick, tick_of_jiffies, ticks, ticks_per_jiffy},
     follow::{Segment, receive, send_or_open},
     key::{CONNECTION, ENROLMENT, FRAGMENTS_IN, FRAGMENTS_OUT, Key},
-    table::{NOWHERE, WAYS, find, open, search},
+    table::{NOWHERE, WAYS, at_home, find, open, place, search, timeout},
 };
 use crate::{
     address::{Ipv4, Ipv6},
+    flow::Flows as _,
+    image::TIMEOUTS,
     reason::Reason,
     tests::sample::{HOST, HOST6, LASTS, Table, VIM, VIM6, image},
     transport::{ACK, FIN, RST, SYN},
@@ -401,4 +404,285 @@ fn the_hash_of_a_key_depends_on_all_of_it() {
     let seeds: std::collections::BTreeSet<u64> = (0..100).map(|seed| ipv6.hash(seed)).collect();
     assert_eq!(seeds.len(), 100);
     assert!(ipv6.is_ipv6() && !key(1).is_ipv6());
+}
+
+#[test]
+fn flags_tell_what_opens_and_what_continues() {
+    for flags in 0..=u8::MAX {
+        let segment = segment(flags, 0, 0);
+        let (syn, ack, rst) = (flags & SYN != 0, flags & ACK != 0, flags & RST != 0);
+        assert_eq!(segment.opens(), syn && !ack && !rst, "{flags:#x}");
+        assert_eq!(segment.continues(), ack && !syn && !rst, "{flags:#x}");
+    }
+}
+
+const ISN: u32 = 0x1000_ffff;
+const NEXT: u32 = 0x5000_0000;
+
+/// A table with a connection that the host has opened.
+fn opening() -> Table {
+    let table = table(4);
+    assert!(sent(&table, &key(1), segment(SYN, ISN, 0)));
+    table
+}
+
+/// The same, answered and acknowledged: the host expects [`NEXT`].
+fn established() -> Table {
+    let table = opening();
+    let answer = segment(SYN | ACK, NEXT - 1, ISN + 1);
+    assert_eq!(received(&table, &key(1), answer), Ok(()));
+    assert!(sent(&table, &key(1), segment(ACK, ISN + 1, NEXT)));
+    table
+}
+
+#[test]
+fn what_comes_before_the_answer() {
+    let outcome = |flags, acknowledgement| {
+        let table = opening();
+        let received = received(&table, &key(1), segment(flags, 7, acknowledgement));
+        received.map(|()| state(&table, &key(1)).expect("a flow"))
+    };
+    let (right, wrong) = (ISN + 1, ISN + 0x2_0001);
+    assert_eq!(outcome(SYN | ACK, right), Ok("tcp-established"));
+    // Data that went with the SYN may be acknowledged.
+    assert_eq!(outcome(SYN | ACK, right + 0x1_0000), Ok("tcp-established"));
+    assert_eq!(outcome(SYN | ACK, wrong), Err(Reason::OutOfWindow));
+    assert_eq!(
+        outcome(SYN | ACK, right - 0x1_0000),
+        Err(Reason::OutOfWindow)
+    );
+    assert_eq!(outcome(SYN, 0), Ok("tcp-opening"), "both open at once");
+    assert_eq!(outcome(RST | ACK, right), Ok("tcp-closed"));
+    assert_eq!(outcome(RST | ACK, wrong), Err(Reason::OutOfWindow));
+    assert_eq!(outcome(RST, right), Err(Reason::OutOfWindow));
+    assert_eq!(
+        outcome(ACK, wrong),
+        Ok("tcp-opening"),
+        "of an older connection"
+    );
+    for flags in [
+        0,
+        FIN,
+        0x20,
+        SYN | FIN,
+        SYN | RST,
+        SYN | ACK | RST,
+        SYN | ACK | FIN,
+    ] {
+        assert_eq!(outcome(flags, right), Err(Reason::TcpFlags), "{flags:#x}");
+    }
+}
+
+#[test]
+fn what_comes_in_a_connection() {
+    let outcome = |flags, sequence| {
+        let table = established();
+        let received = received(&table, &key(1), segment(flags, sequence, 0));
+        received.map(|()| state(&table, &key(1)).expect("a flow"))
+    };
+    let window = 2048 << 16;
+    for sequence in [NEXT, NEXT + window, NEXT - window] {
+        assert_eq!(outcome(ACK, sequence), Ok("tcp-established"));
+        assert_eq!(outcome(SYN | ACK, sequence), Ok("tcp-established"));
+        assert_eq!(outcome(ACK | FIN, sequence), Ok("tcp-closing"));
+        assert_eq!(outcome(RST, sequence), Ok("tcp-closed"));
+    }
+    for sequence in [NEXT + window + 0x1_0000, NEXT - window - 0x1_0000, !NEXT] {
+        for flags in [ACK, SYN | ACK, ACK | FIN, RST, RST | ACK] {
+            assert_eq!(outcome(flags, sequence), Err(Reason::OutOfWindow));
+        }
+    }
+    assert_eq!(outcome(SYN, NEXT), Err(Reason::NoFlow));
+    for flags in [0, FIN, SYN | FIN, SYN | RST] {
+        assert_eq!(outcome(flags, NEXT), Err(Reason::TcpFlags), "{flags:#x}");
+    }
+}
+
+#[test]
+fn what_the_host_says_is_noted() {
+    let table = established();
+    let key = key(1);
+    // A reset alone acknowledges nothing: what is expected next stays.
+    assert!(sent(&table, &key, segment(RST, ISN, 0)));
+    assert_eq!(state(&table, &key), Some("tcp-closed"));
+    assert_eq!(received(&table, &key, segment(ACK, NEXT, 0)), Ok(()));
+    let table = established();
+    assert!(sent(&table, &key, segment(FIN | ACK, ISN, NEXT)));
+    assert_eq!(state(&table, &key), Some("tcp-closing"));
+    let table = established();
+    let later = NEXT + 0x4000_0000;
+    assert!(sent(&table, &key, segment(ACK, ISN, later)));
+    assert_eq!(received(&table, &key, segment(ACK, later, 0)), Ok(()));
+    let old = received(&table, &key, segment(ACK, NEXT, 0));
+    assert_eq!(old, Err(Reason::OutOfWindow));
+}
+
+#[test]
+fn opening_again_is_the_same_until_it_was_answered() {
+    let opened = |table: &Table| {
+        let flow = found(table, &key(1)).and_then(Entry::read).expect("a flow");
+        (flow.opened, flow.received.bytes())
+    };
+    let mut table = opening();
+    table.now += 5;
+    assert!(sent(&table, &key(1), segment(SYN, ISN, 0)));
+    assert_eq!(opened(&table), (table.now - 5, 0));
+    let mut table = established();
+    table.now += 5;
+    assert_eq!(opened(&table), (table.now - 5, 60));
+    assert!(sent(&table, &key(1), segment(SYN, ISN, 0)));
+    assert_eq!(opened(&table), (table.now, 0));
+    assert_eq!(state(&table, &key(1)), Some("tcp-opening"));
+}
+
+#[test]
+fn what_begins_nothing_opens_nothing() {
+    let table = table(4);
+    for flags in [RST, RST | ACK, SYN | ACK, SYN | RST, FIN, 0] {
+        assert!(sent(&table, &key(1), segment(flags, 1, 1)));
+        assert_eq!(state(&table, &key(1)), None, "{flags:#x}");
+    }
+    assert!(sent(&table, &key(1), segment(ACK, 1, NEXT)));
+    assert_eq!(state(&table, &key(1)), Some("tcp-established"));
+    let old = received(&table, &key(1), segment(ACK, !NEXT, 0));
+    assert_eq!(old, Err(Reason::OutOfWindow));
+}
+
+#[test]
+fn what_is_taken_over_is_trusted_until_the_host_speaks() {
+    let mut table = table(4);
+    table.adopting = true;
+    assert!(sent(&table, &key(1), segment(ACK, 1, NEXT)));
+    assert_eq!(received(&table, &key(1), segment(ACK, !NEXT, 0)), Ok(()));
+    assert!(sent(&table, &key(1), segment(ACK, 1, NEXT)));
+    let old = received(&table, &key(1), segment(ACK, !NEXT, 0));
+    assert_eq!(old, Err(Reason::OutOfWindow));
+    // A SYN is the beginning, and of a datagram nothing is known.
+    assert!(sent(&table, &key(2), segment(SYN, 1, 0)));
+    assert_eq!(state(&table, &key(2)), Some("tcp-opening"));
+    let udp = Key::new(CONNECTION, HOST, VIM, UDP, 5);
+    assert!(sent(&table, &udp, segment(0, 0, 0)));
+    assert_eq!(state(&table, &udp), Some("udp-opening"));
+}
+
+#[test]
+fn an_association_is_ended_by_either_side() {
+    const SCTP: u8 = 132;
+    let key = Key::new(CONNECTION, HOST, VIM, SCTP, 5);
+    let table = table(4);
+    assert!(sent(&table, &key, segment(0, 0, 0)));
+    assert_eq!(state(&table, &key), Some("sctp-opening"));
+    assert_eq!(received(&table, &key, segment(0, 0, 0)), Ok(()));
+    assert_eq!(state(&table, &key), Some("sctp-established"));
+    assert_eq!(received(&table, &key, segment(RST, 0, 0)), Ok(()));
+    assert_eq!(state(&table, &key), Some("sctp-closed"));
+    let other = Key::new(CONNECTION, HOST, VIM, SCTP, 6);
+    assert!(sent(&table, &other, segment(RST, 0, 0)));
+    assert_eq!(state(&table, &other), Some("sctp-closed"));
+    // An end is an answer, too.
+    assert_eq!(received(&table, &other, segment(RST, 0, 0)), Ok(()));
+    let flow = found(&table, &other).and_then(Entry::read).expect("a flow");
+    assert!(flow.received.has(Half::SEEN));
+}
+
+#[test]
+fn a_flow_tells_its_ends_and_how_long_it_is_idle() {
+    let table = opening();
+    let flow = found(&table, &key(1))
+        .and_then(Entry::read)
+        .expect("a flow");
+    assert_eq!(flow.key.local(), [0, u64::from(HOST.0)]);
+    assert_eq!(flow.key.remote(), [0, u64::from(VIM.0)]);
+    assert_eq!((flow.key.local_port(), flow.key.remote_port()), (1, 5671));
+    assert_eq!((flow.idle(table.now), flow.idle(table.now + 7)), (0, 7));
+    let again = Entry::from_words(core::array::from_fn(|at| at as u64 + 1));
+    assert_eq!((again.sent(), again.received()), (Half(7), Half(8)));
+}
+
+#[test]
+fn states_last_as_long_as_is_written() {
+    let seconds: Vec<u32> = State::ALL
+        .iter()
+        .map(|state| state.default_seconds())
+        .collect();
+    let day = 86_400;
+    assert_eq!(
+        seconds,
+        [
+            60,
+            5 * day,
+            120,
+            10,
+            30,
+            300,
+            60,
+            3600,
+            10,
+            30,
+            60,
+            600,
+            30,
+            60
+        ]
+    );
+}
+
+#[test]
+fn every_state_has_a_time_of_its_own() {
+    let mut image = image(false);
+    for code in 0..State::SPACE {
+        let word = &mut image.0[TIMEOUTS as usize][code / 2];
+        *word &= !(0xffff_ffff << (32 * (code % 2)));
+        *word |= (1000 + code as u64) << (32 * (code % 2));
+    }
+    for &state in State::ALL {
+        let expected = 1000 + u32::from(state.code());
+        assert_eq!(timeout(&image, state.code()), Ok(expected));
+    }
+}
+
+#[test]
+fn the_places_of_a_flow_are_two_whole_sets() {
+    let mask = 0xff;
+    let mut seconds = std::collections::BTreeSet::new();
+    let mut homes = std::collections::BTreeSet::new();
+    for number in 0..1000_u16 {
+        let hash = key(number).hash(5);
+        let places: Vec<u32> = (0..2 * WAYS).map(|step| place(hash, mask, step)).collect();
+        let (first, second) = places.split_at(WAYS as usize);
+        let set = |places: &[u32]| {
+            let mut sorted = places.to_vec();
+            sorted.sort_unstable();
+            assert!(sorted[0].is_multiple_of(WAYS) && sorted[0] / WAYS <= mask);
+            let whole: Vec<u32> = (sorted[0]..sorted[0] + WAYS).collect();
+            assert_eq!(sorted, whole);
+            sorted[0] / WAYS
+        };
+        let (first_set, second_set) = (set(first), set(second));
+        seconds.insert(first_set.wrapping_sub(second_set) & mask);
+        homes.insert(first[0] % WAYS);
+    }
+    // The second set does not follow from the first, and every place is somebody's first.
+    assert!(seconds.len() > 200, "{}", seconds.len());
+    assert_eq!(homes.len(), WAYS as usize);
+}
+
+#[test]
+fn a_flow_lies_at_home_or_is_looked_for() {
+    let table = table(1);
+    let there = |key: &Key| {
+        at_home(&table, key)
+            .and_then(Entry::read)
+            .map(|flow| flow.key)
+    };
+    let home = |key: &Key| place(key.hash(table.seed()), table.mask(), 0);
+    let mut keys = (1..).map(key).filter(|other| home(other) == home(&key(1)));
+    let mut next = || keys.next().expect("a key with the same place");
+    let (first, second, third) = (next(), next(), next());
+    assert_eq!(there(&first), None);
+    for key in [first, second] {
+        assert!(sent(&table, &key, segment(SYN, 1, 0)));
+    }
+    assert_eq!((there(&first), there(&second)), (Some(first), Some(second)));
+    assert_eq!(there(&third), None);
 }
