@@ -149,5 +149,5 @@ fn every_source_has_a_limit() {
         LIMITS,
         [DATAGRAMS, SESSIONS].len() as u32 + SOURCES_MASK + 1
     );
-    assert!(DATAGRAMS < SOURCES && SESSIONS < SOURCES && DATAGRAMS != SESSIONS);
+    const { assert!(DATAGRAMS < SOURCES && SESSIONS < SOURCES && DATAGRAMS != SESSIONS) };
 }
