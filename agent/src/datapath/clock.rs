@@ -144,8 +144,8 @@ mod tests {
                 jiffies_per_second,
                 ..FlowControl::default()
             });
-            let now = Duration::from_secs(86_400 * 1000);
-            let term = Duration::from_secs(60);
+            let now = Duration::from_hours(24_000);
+            let term = Duration::from_mins(1);
             let until = clock.at(now) + clock.steps(term);
             assert!(until > clock.at(now + term), "{clock:?}: not before");
             let late = Duration::from_millis(600);
