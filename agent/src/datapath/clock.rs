@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader},
+    thread,
     time::Duration,
 };
 
@@ -16,13 +17,25 @@ const RATES: [u32; 9] = [100, 128, 200, 250, 256, 300, 500, 1000, 1024];
 /// soon (`INITIAL_JIFFIES`, linux/jiffies.h).
 const WRAP: i128 = 1 << 32;
 
+/// Time in which rates tell themselves apart.
+const APART: Duration = Duration::from_secs(1);
+
 /// How far jiffies and the monotonic clock may lie apart, ns: they do not start at once.
 const TOLERANCE: i128 = 1_000_000_000;
 
 /// Jiffies in a second; `None` if the kernel does not tell.
 #[must_use]
 pub fn jiffies_per_second() -> Option<u32> {
-    read(BufReader::new(File::open("/proc/timer_list").ok()?))
+    let first = Reading::take()?;
+    match first.rates()[..] {
+        [] => None,
+        [rate] => Some(rate),
+        // About 300 seconds after the start: a second tells them apart.
+        ref rates => {
+            thread::sleep(APART);
+            Reading::take()?.rate_since(first, rates)
+        }
+    }
 }
 
 /// Jiffies at the start of the monotonic clock.
@@ -69,10 +82,10 @@ impl LeaseClock {
         self.start + monotonic.as_nanos() as u64 / self.step
     }
 
-    /// Steps in which at least `term` passes.
+    /// Steps in which at least `term` passes, as the one of now has begun already.
     #[must_use]
     pub const fn steps(self, term: Duration) -> u64 {
-        term.as_nanos() as u64 / self.step + 1
+        (term.as_nanos() as u64).div_ceil(self.step) + 1
     }
 
     /// The time that so many steps take.
@@ -82,31 +95,55 @@ impl LeaseClock {
     }
 }
 
-/// Finds the rate by the time and the jiffies that `list`, the text of `/proc/timer_list`, tells.
-fn read(list: impl BufRead) -> Option<u32> {
-    let mut now: Option<i128> = None;
-    for line in list.lines() {
-        let line = line.ok()?;
-        if let Some(rest) = line.strip_prefix("now at ") {
-            now = rest.split(' ').next()?.parse().ok();
-        } else if let Some(jiffies) = line.strip_prefix("jiffies: ") {
-            return rate(now?, jiffies.parse().ok()?);
-        }
-    }
-    None
+/// What two clocks showed at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Reading {
+    /// The monotonic clock, ns.
+    now: i128,
+    jiffies: i128,
 }
 
-/// The one rate at which the kernel has counted so many `jiffies` at `now`, ns; `None` if there are
-/// several, as there are 300 seconds after the start.
-fn rate(now: i128, jiffies: i128) -> Option<u32> {
-    let fits = |&rate: &u32| {
-        let rate = i128::from(rate);
-        let then = (jiffies - WRAP) * 1_000_000_000 / rate + 300 * 1_000_000_000;
-        (then - now).abs() < TOLERANCE
-    };
-    let mut fitting = RATES.into_iter().filter(fits);
-    let first = fitting.next();
-    first.filter(|_| fitting.next().is_none())
+impl Reading {
+    fn take() -> Option<Self> {
+        Self::parse(BufReader::new(File::open("/proc/timer_list").ok()?))
+    }
+
+    /// Reads `list`, the text of `/proc/timer_list`.
+    fn parse(list: impl BufRead) -> Option<Self> {
+        let mut now = None;
+        for line in list.lines() {
+            let line = line.ok()?;
+            if let Some(rest) = line.strip_prefix("now at ") {
+                now = rest.split(' ').next()?.parse().ok();
+            } else if let Some(jiffies) = line.strip_prefix("jiffies: ") {
+                let jiffies = jiffies.parse().ok()?;
+                return Some(Self { now: now?, jiffies });
+            }
+        }
+        None
+    }
+
+    /// The rates at which the kernel may have counted so many.
+    fn rates(self) -> Vec<u32> {
+        let fits = |&rate: &u32| {
+            let rate = i128::from(rate);
+            let then = (self.jiffies - WRAP) * 1_000_000_000 / rate + 300 * 1_000_000_000;
+            (then - self.now).abs() < TOLERANCE
+        };
+        RATES.into_iter().filter(fits).collect()
+    }
+
+    /// The one of these `rates` at which the kernel has counted since the reading `before`.
+    fn rate_since(self, before: Self, rates: &[u32]) -> Option<u32> {
+        let time = self.now - before.now;
+        let count = (self.jiffies - before.jiffies) * 1_000_000_000;
+        // No two rates are nearer than two percent.
+        let fits = |&rate: &u32| {
+            let expected = i128::from(rate) * time;
+            (count - expected).abs() * 100 < expected
+        };
+        rates.iter().copied().find(fits)
+    }
 }
 
 #[cfg(test)]
@@ -118,23 +155,58 @@ mod tests {
         jiffies: 4302412904\n";
 
     #[test]
-    fn the_rate_is_found_in_the_list_of_timers() {
-        assert_eq!(read(LIST.as_bytes()), Some(250));
-        assert_eq!(read(&LIST.as_bytes()[..80]), None);
-        assert_eq!(read("jiffies: 1\n".as_bytes()), None);
+    fn the_list_of_timers_is_read() {
+        let reading = Reading::parse(LIST.as_bytes()).expect("both clocks");
+        assert_eq!(reading.rates(), [250]);
+        assert_eq!(Reading::parse(&LIST.as_bytes()[..80]), None);
+        assert_eq!(Reading::parse("jiffies: 1\n".as_bytes()), None);
+    }
+
+    /// What is read so many seconds after the start.
+    fn reading(rate: u32, seconds: i128) -> Reading {
+        Reading {
+            now: seconds * 1_000_000_000 + 144_000_000,
+            jiffies: i128::from(initial_jiffies(rate)) + seconds * i128::from(rate),
+        }
     }
 
     #[test]
-    fn every_rate_is_found_whenever_it_can_be() {
+    fn every_rate_is_found_whenever_that_is() {
         for wanted in RATES {
-            for seconds in [1, 100, 200, 400, 1000, 1_000_000, 100_000_000] {
-                let jiffies = i128::from(initial_jiffies(wanted)) + seconds * i128::from(wanted);
-                let now = seconds * 1_000_000_000 + 144_000_000;
-                let expected = Some(wanted);
-                assert_eq!(rate(now, jiffies), expected, "{wanted} after {seconds} s");
+            for seconds in [
+                1,
+                100,
+                200,
+                280,
+                299,
+                300,
+                301,
+                400,
+                1000,
+                1_000_000,
+                100_000_000,
+            ] {
+                let first = reading(wanted, seconds);
+                let mut rates = first.rates();
+                if (290..310).contains(&seconds) {
+                    assert!(rates.len() > 1, "they are alike then");
+                }
+                if rates.len() > 1 {
+                    let mut second = reading(wanted, seconds + 1);
+                    // The clocks are not read at quite the same time.
+                    second.now += 3_000_000;
+                    rates = Vec::from_iter(second.rate_since(first, &rates));
+                }
+                assert_eq!(rates, [wanted], "after {seconds} s");
             }
         }
-        assert_eq!(rate(300 * 1_000_000_000, WRAP), None, "all are alike then");
+    }
+
+    #[test]
+    fn a_clock_that_counts_otherwise_is_not_known() {
+        let (first, second) = (reading(250, 300), reading(250, 301));
+        assert_eq!(second.rate_since(first, &[100, 300, 1000]), None);
+        assert_eq!(first.rate_since(first, &RATES), None);
     }
 
     #[test]
