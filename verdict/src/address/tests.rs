@@ -226,3 +226,28 @@ fn mixing_spreads_every_bit() {
         assert!((0.35..0.65).contains(&share), "bit {flipped}: {share}");
     }
 }
+
+#[test]
+fn addresses_of_one_link_are_known() {
+    for (address, expected) in [
+        (0xa9fd_ffff, false),
+        (0xa9fe_0000, true),
+        (0xa9fe_ffff, true),
+        (0xa9ff_0000, false),
+    ] {
+        assert_eq!(Ipv4(address).is_link_local(), expected, "{address:#x}");
+    }
+    for (prefix, expected) in [
+        (0xfe7f_ffff_u64, false),
+        (0xfe80_0000, true),
+        (0xfebf_ffff, true),
+        (0xfec0_0000, false),
+    ] {
+        let high = prefix << 32;
+        assert_eq!(
+            Ipv6 { high, low: 1 }.is_link_local(),
+            expected,
+            "{prefix:#x}"
+        );
+    }
+}
