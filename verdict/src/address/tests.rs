@@ -1,7 +1,10 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::{image::FIXED_LINES, tests::sample::Image};
+use crate::{
+    image::FIXED_LINES,
+    tests::sample::{self, Image},
+};
 
 const V6: Ipv6 = Ipv6 {
     high: 0x2001_0db8_ffff_ffff,
@@ -250,4 +253,82 @@ fn addresses_of_one_link_are_known() {
             "{prefix:#x}"
         );
     }
+}
+
+/// The share of the upper 40 bits in which two hashes differ, over many seeds.
+fn difference<A: Family>(one: (A, u8), other: (A, u8)) -> f64 {
+    const SEEDS: u64 = 50;
+    let hash = |(address, length): (A, u8), seed| address.hash(length, seed);
+    // Seeds as the kernel gives them: any bits.
+    let seeds = (1..=SEEDS).map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let changed: u32 = seeds
+        .map(|seed| ((hash(one, seed) ^ hash(other, seed)) >> 24).count_ones())
+        .sum();
+    f64::from(changed) / (40 * SEEDS) as f64
+}
+
+#[test]
+fn a_hash_depends_on_address_length_and_seed() {
+    let spread = 0.25..0.75;
+    let v4 = Ipv4(0xc0a8_7711);
+    for bit in 0..32 {
+        let share = difference((v4, 32), (Ipv4(v4.0 ^ 1 << bit), 32));
+        assert!(spread.contains(&share), "{bit}: {share}");
+    }
+    let Ipv6 { high, low } = V6;
+    for bit in 0..64 {
+        for other in [
+            Ipv6 {
+                high: high ^ 1 << bit,
+                low,
+            },
+            Ipv6 {
+                high,
+                low: low ^ 1 << bit,
+            },
+        ] {
+            let share = difference((V6, 128), (other, 128));
+            assert!(spread.contains(&share), "{bit}: {share}");
+        }
+    }
+    for (one, other) in [(24, 25), (31, 32), (8, 16)] {
+        let share = difference((Ipv4(0), one), (Ipv4(0), other));
+        assert!(spread.contains(&share), "/{one} and /{other}: {share}");
+        let zero = Ipv6 { high: 0, low: 0 };
+        let share = difference((zero, one), (zero, other));
+        assert!(spread.contains(&share), "/{one} and /{other}: {share}");
+    }
+    let seeds: HashSet<u64> = (0..1000)
+        .map(|seed| v4.hash(32, seed) ^ V6.hash(128, seed))
+        .collect();
+    assert_eq!(seeds.len(), 1000);
+}
+
+#[test]
+fn halves_of_a_direct_entry_do_not_make_up_for_each_other() {
+    let Ipv6 { high, low } = V6;
+    let image = directly(V6, DIRECT_IPV6, &[high, low]);
+    let both = (1..).map(|flip| Ipv6 {
+        high: high ^ flip,
+        low: low ^ flip,
+    });
+    let mut beside = both.filter(|other| other.direct_entry() == V6.direct_entry());
+    let other = beside.next().expect("an address with the same entry");
+    assert_eq!(other.direct(&image), Ok(None));
+
+    let twin = Ipv6 { high: 5, low: 5 };
+    let image = directly(twin, DIRECT_IPV6, &[5, 5]);
+    let other = numbers_of(twin.direct_entry()).next();
+    let other = other.expect("an address with the same entry");
+    assert_eq!(other.direct(&image), Ok(None));
+}
+
+#[test]
+fn what_is_protected_is_looked_up_among_all() {
+    let image = sample::image(false);
+    assert_eq!(sample::HOST.protected(&image), Ok(PROTECTED_UNICAST));
+    assert_eq!(sample::STRANGER.protected(&image), Ok(0));
+    assert_eq!(sample::HOST6.protected(&image), Ok(PROTECTED_UNICAST));
+    assert_eq!(sample::VIM6.protected(&image), Ok(0));
+    assert!(!V6.is_loopback());
 }

@@ -317,6 +317,8 @@ fn a_lease_is_found_in_every_shared_place() {
         let words = Lease::words(PROVER6, ID, origin(), &[], 1001);
         table.leases[at as usize] = Lease::from_words(words);
         assert_eq!(search(&table, PROVER6), at);
+        assert_eq!(PROVER6.search_lease(&table), at);
+        assert_eq!(PROVER.search_lease(&table), NOWHERE);
     }
 }
 

@@ -411,6 +411,8 @@ fn plain_packets_are_decided_at_once() {
         takes(&v4(STRANGER, VIM, UDP, &unserved)),
         Reason::Unprotected
     );
+    let elsewhere = takes(&v6(HOST6, VIM6, UDP, &unserved));
+    assert_eq!(elsewhere, Reason::Unprotected);
     assert_eq!(takes(&ethernet(MAC, 0x0806, &[0; 28])), Reason::NotIp);
 
     let reply = segment(SSH, OWN, ACK);
