@@ -332,3 +332,25 @@ fn what_is_protected_is_looked_up_among_all() {
     assert_eq!(sample::VIM6.protected(&image), Ok(0));
     assert!(!V6.is_loopback());
 }
+
+#[test]
+fn an_entry_is_that_of_its_prefix_alone() {
+    let mut bucket = Line::default();
+    V6.place(128, 3, &mut bucket, 1);
+    let read = |high, low, length| Ipv6 { high, low }.read(length, &bucket, 1).value();
+    let Ipv6 { high, low } = V6;
+    assert_eq!(read(high, low, 128), Some(3));
+    for bit in 0..64 {
+        let flip = 1 << bit;
+        assert_eq!(read(high ^ flip, low, 128), None);
+        assert_eq!(read(high, low ^ flip, 128), None);
+        // Nor do equal differences make up for each other.
+        assert_eq!(read(high ^ flip, low ^ flip, 128), None);
+        if bit < 7 {
+            let length = (129 ^ 1 << bit) - 1;
+            assert_eq!(read(high, low, length), None);
+            assert_eq!(read(high ^ flip, low, length), None);
+            assert_eq!(read(high, low ^ flip, length), None);
+        }
+    }
+}
