@@ -212,6 +212,51 @@ fn an_error_is_about_the_packet_that_it_quotes() {
 }
 
 #[test]
+fn an_error_quotes_ports_at_least() {
+    let host = Host::enforcing();
+    let asked = ipv4(HOST, VIM, UDP, &udp(OWN, NTP));
+    host.lets(&ethernet(MAC, 0x0800, &asked));
+    let about = |quoted: &[u8]| {
+        let mut frame = v4(STRANGER, HOST, ICMP, &error(3, quoted));
+        // What follows the datagram is no part of it.
+        frame.extend(&asked[quoted.len()..]);
+        host.takes(&frame)
+    };
+    assert_eq!(about(&asked[..24]), under(Reason::IcmpError, 4, 1));
+    assert_eq!(about(&asked[..23]), ungoverned(Reason::IcmpUnrelated, 0));
+    let asked = ipv6(HOST6, VIM6, UDP, &udp(OWN, NTP));
+    host.lets(&ethernet(MAC, 0x86dd, &asked));
+    let about = |quoted: &[u8]| {
+        let mut frame = v6(VIM6, HOST6, ICMPV6, &error(1, quoted));
+        frame.extend(&asked[quoted.len()..]);
+        host.takes(&frame)
+    };
+    assert_eq!(about(&asked[..44]), under(Reason::IcmpError, 4, 1));
+    assert_eq!(about(&asked[..43]), ungoverned(Reason::IcmpUnrelated, 0));
+}
+
+#[test]
+fn what_is_no_part_of_a_connection_is_refused_under_its_rule() {
+    let opened = |host: &Host, peer, port| {
+        host.lets(&v4(HOST, peer, TCP, &segment(OWN, port, SYN)));
+        let mut answer = segment(port, OWN, SYN | ACK);
+        answer[8..12].copy_from_slice(&0x7000_0000_u32.to_be_bytes());
+        host.takes(&v4(peer, HOST, TCP, &answer))
+    };
+    let host = Host::enforcing();
+    assert_eq!(opened(&host, VIM, NTP), under(Reason::OutOfWindow, 4, 1));
+    let host = Host::new(image_in(Modes::ANY_OUTBOUND.with(Modes::UNRULED_FLOWS)));
+    assert_eq!(
+        opened(&host, STRANGER, 9),
+        ungoverned(Reason::OutOfWindow, 0)
+    );
+    let modes = Modes::AUDIT.with(Modes::ANY_OUTBOUND);
+    let host = Host::new(image_in(modes.with(Modes::UNRULED_FLOWS)));
+    let audited = Outcome::new(Reason::OutOfWindow, true, 0, 0);
+    assert_eq!(opened(&host, STRANGER, 9), audited);
+}
+
+#[test]
 fn an_error_that_the_host_sends_is_about_what_it_took() {
     let host = Host::enforcing();
     let about = |quoted: &[u8]| host.sends(&v4(HOST, VIM, ICMP, &error(3, quoted)));
