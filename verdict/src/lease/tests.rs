@@ -274,8 +274,18 @@ fn holds_for_one_origin_alone<A: Family>(source: A, other: impl Fn(u64) -> Vec<A
     for other in other(1) {
         assert!(!held(&table, other, mac, 0, IFINDEX));
     }
-    table.clock = 1000;
-    assert!(held(&table, source, mac, 0, IFINDEX));
+    for (clock, holds) in [
+        (1, true),
+        (998, true),
+        (999, true),
+        (1000, true),
+        (1001, false),
+        (1002, false),
+        (5000, false),
+    ] {
+        table.clock = clock;
+        assert_eq!(held(&table, source, mac, 0, IFINDEX), holds, "{clock}");
+    }
 }
 
 #[test]
@@ -354,4 +364,40 @@ fn shared_places_are_spread() {
     assert!(places.len() > 2000, "{}", places.len());
     let seeds: std::collections::BTreeSet<u64> = (0..100).map(|seed| hash(PROVER6, seed)).collect();
     assert_eq!(seeds.len(), 100);
+}
+
+#[test]
+fn a_lease_of_another_endpoint_is_none_among_the_shared_ones() {
+    let mut table = table(image(false));
+    let shared = shared_place(hash(PROVER, table.seed()), 0) as usize;
+    for (id, expected) in [(ID + 1, Reason::NoLease), (ID, Reason::Permitted)] {
+        let words = Lease::words(PROVER, id, origin(), &[], 1001);
+        table.leases[shared] = Lease::from_words(words);
+        assert_eq!(reason(&table, &frame_v4(MAC), None, IFINDEX), expected);
+    }
+}
+
+#[test]
+fn the_hash_depends_on_all_of_the_address() {
+    const SEEDS: u64 = 50;
+    let Ipv6 { high, low } = PROVER6;
+    for bit in 0..64 {
+        for other in [
+            Ipv6 {
+                high: high ^ 1 << bit,
+                low,
+            },
+            Ipv6 {
+                high,
+                low: low ^ 1 << bit,
+            },
+        ] {
+            let changed: u32 = (1..=SEEDS)
+                .map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .map(|seed| ((hash(PROVER6, seed) ^ hash(other, seed)) >> 24).count_ones())
+                .sum();
+            let share = f64::from(changed) / (40 * SEEDS) as f64;
+            assert!((0.35..0.65).contains(&share), "{bit}: {share}");
+        }
+    }
 }

@@ -534,3 +534,33 @@ fn a_wrong_role_may_still_answer() {
     host.lets(&v4(HOST, VIM, UDP, &udp(WATCHED, NTP)));
     assert_eq!(host.takes(&bytes), under(Reason::Established, 4, 1));
 }
+
+#[test]
+fn what_keeps_a_link_together_goes_out() {
+    let host = Host::enforcing();
+    let sends = |kind| host.sends(&v6(HOST6, VIM6, ICMPV6, &icmp(kind)));
+    for kind in [133, 134, 135, 136] {
+        assert_eq!(sends(kind), ungoverned(Reason::NeighbourDiscovery, 0));
+    }
+    for kind in [130, 131, 132, 143] {
+        assert_eq!(sends(kind), ungoverned(Reason::GroupMembership, 0));
+    }
+    assert_eq!(sends(137), ungoverned(Reason::IcmpRedirect, 0));
+    let redirect = host.sends(&v4(HOST, VIM, ICMP, &icmp(5)));
+    assert_eq!(redirect, ungoverned(Reason::IcmpRedirect, 0));
+    const IGMP: u8 = 2;
+    let report = |to| host.sends(&v4(HOST, to, IGMP, &[0; 8]));
+    assert_eq!(
+        report(Ipv4(0xe000_0016)),
+        ungoverned(Reason::GroupMembership, 0)
+    );
+    assert_eq!(report(VIM), ungoverned(Reason::NoService, 1));
+}
+
+#[test]
+fn an_answer_that_only_an_audit_lets_pass_opens_nothing() {
+    let host = Host::enforcing();
+    let answer = host.sends(&v4(HOST, VIM, UDP, &udp(WATCHED, OWN)));
+    assert_eq!(answer, Outcome::new(Reason::WrongRole, true, 2, 1));
+    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+}
