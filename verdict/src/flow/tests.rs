@@ -318,7 +318,9 @@ fn a_state_is_told_by_protocol_and_by_what_was_sent() {
         let entry = Entry::default();
         entry.place(&key, key.hash(1), 1, Half(sent), Half(received));
         assert!(entry.is_connection() && !entry.is_empty());
-        entry.read().expect("a flow").state.name()
+        let flow = entry.read().expect("a flow");
+        assert!(flow.is_connection());
+        flow.state.name()
     };
     let (seen, fin, ended) = (Half::SEEN, Half::FIN, Half::ENDED);
     for (protocol, sent, received, expected) in [
@@ -328,6 +330,9 @@ fn a_state_is_told_by_protocol_and_by_what_was_sent() {
         (TCP, seen, seen | fin, "tcp-closing"),
         (TCP, seen | fin, seen | ended, "tcp-closed"),
         (TCP, seen | ended, fin, "tcp-closed"),
+        (TCP, seen | fin, seen | fin, "tcp-closing"),
+        (TCP, seen | ended, seen | ended, "tcp-closed"),
+        (132, ended, ended, "sctp-closed"),
         (UDP, seen, 0, "udp-opening"),
         (UDP, fin | ended, seen, "udp-established"),
         (132, seen, 0, "sctp-opening"),

@@ -13,7 +13,7 @@ use crate::{
     inbound, outbound,
     reason::{Outcome, Reason, Verdict},
     shortcut,
-    tests::sample::{BROADCAST, GUEST, LASTS},
+    tests::sample::{BOUND, BROADCAST, Bytes, GUEST, INTERFACES, LASTS, VLAN},
     transport::{ACK, SYN},
 };
 
@@ -491,6 +491,11 @@ fn a_host_without_rules_follows_its_flows_at_once() {
     host.lets(&v4(HOST, STRANGER, UDP, &udp(OWN, 9)));
     let answer = v4(STRANGER, HOST, UDP, &udp(9, OWN));
     assert_eq!(host.takes(&answer), ungoverned(Reason::Established, 0));
+    // Whom no role makes a peer of a service is asked under no rule.
+    for _ in 0..2 {
+        let asked = host.sends(&v4(HOST, STRANGER, UDP, &udp(OWN, NTP)));
+        assert_eq!(asked, ungoverned(Reason::Outbound, 0));
+    }
     // Nor does it matter that the peer might be asked for something else.
     let served = v4(VIM, HOST, TCP, &segment(OWN, SSH, SYN));
     assert_eq!(host.takes(&served), under(Reason::Permitted, 1, 1));
@@ -563,4 +568,32 @@ fn an_answer_that_only_an_audit_lets_pass_opens_nothing() {
     let answer = host.sends(&v4(HOST, VIM, UDP, &udp(WATCHED, OWN)));
     assert_eq!(answer, Outcome::new(Reason::WrongRole, true, 2, 1));
     assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+}
+
+#[test]
+fn an_answer_comes_from_where_the_peer_is_bound() {
+    let host = Host::enforcing();
+    host.lets(&v4(HOST, BOUND, UDP, &udp(OWN, NTP)));
+    let bytes = v4(BOUND, HOST, UDP, &udp(NTP, OWN));
+    let takes = |vlan, ifindex| {
+        let frame = Bytes {
+            bytes: &bytes,
+            vlan,
+            ifindex,
+        };
+        let short = shortcut::inbound(&frame, &host.0.image, &host.0);
+        let long = inbound::judge(&frame, &host.0.image, &host.0);
+        assert!(
+            short.is_none_or(|short| short == long),
+            "{short:?} {long:?}"
+        );
+        long
+    };
+    let [interface, _] = INTERFACES;
+    assert_eq!(takes(None, interface), under(Reason::WrongVlan, 4, 2));
+    assert_eq!(takes(Some(VLAN), 1), under(Reason::WrongInterface, 4, 2));
+    assert_eq!(
+        takes(Some(VLAN), interface),
+        under(Reason::Established, 4, 2)
+    );
 }
