@@ -562,6 +562,12 @@ fn what_is_taken_over_is_trusted_until_the_host_speaks() {
     assert!(sent(&table, &key(1), segment(ACK, 1, NEXT)));
     let old = received(&table, &key(1), segment(ACK, !NEXT, 0));
     assert_eq!(old, Err(Reason::OutOfWindow));
+    assert!(sent(&table, &key(3), segment(ACK, 1, NEXT)));
+    assert_eq!(
+        received(&table, &key(3), segment(ACK | FIN, !NEXT, 0)),
+        Ok(())
+    );
+    assert_eq!(state(&table, &key(3)), Some("tcp-closing"));
     // A SYN is the beginning, and of a datagram nothing is known.
     assert!(sent(&table, &key(2), segment(SYN, 1, 0)));
     assert_eq!(state(&table, &key(2)), Some("tcp-opening"));
