@@ -144,7 +144,8 @@ fn cost<T: Tables>(entry: &Entry, tables: &T, kind: u8, now: u32) -> u64 {
     if entry.is_empty() || timeout(tables, state).is_ok_and(|lasts| entry.idle(now) > lasts) {
         return 0;
     }
-    let fresh = u64::from(u32::MAX - entry.idle(now)) + 1;
+    // Never 0, as no wait is longer than half of the ticks there are.
+    let fresh = u64::from(u32::MAX - entry.idle(now));
     if entry.kind() == ENROLMENT {
         return HELD;
     }

@@ -734,3 +734,23 @@ fn every_place_of_a_flow_is_looked_at() {
         assert_eq!(search(&table, &mine), free, "{step}");
     }
 }
+
+#[test]
+fn an_answered_flow_is_given_up_after_its_time_and_not_before() {
+    let mut table = table(1);
+    for (entry, port) in table.places.iter().zip(1000..) {
+        let key = key(port);
+        entry.place(
+            &key,
+            key.hash(table.seed()),
+            table.now,
+            Half(0),
+            Half(Half::SEEN),
+        );
+    }
+    let hash = key(1).hash(table.seed());
+    table.now += LASTS;
+    assert_eq!(choose(&table, &table.image, hash, CONNECTION), NOWHERE);
+    table.now += 1;
+    assert_ne!(choose(&table, &table.image, hash, CONNECTION), NOWHERE);
+}
