@@ -95,4 +95,24 @@ mod tests {
         let control = Control::enforce(3, digest);
         assert_eq!((control.enforced(), control.digest()), (Some(3), digest));
     }
+
+    #[test]
+    fn every_chunk_has_an_index_of_its_own() {
+        let mut indexes = std::collections::BTreeSet::new();
+        for slot in 0..SLOTS {
+            for chunk in 0..CHUNKS {
+                let index = chunk_index(slot, chunk);
+                assert!(index < SLOTS * CHUNKS && indexes.insert(index));
+            }
+        }
+        // An image that names a chunk past the last one reads one of its own.
+        assert_eq!(chunk_index(1, CHUNKS), chunk_index(1, 0));
+    }
+
+    #[test]
+    fn the_largest_table_of_flows_has_256_mebibytes() {
+        let bytes =
+            MAX_FLOW_SETS * crate::flow::table::WAYS * size_of::<crate::flow::Entry>() as u32;
+        assert_eq!(bytes, 256 << 20);
+    }
 }

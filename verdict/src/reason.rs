@@ -297,6 +297,25 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_drops_or_passes() {
+        let of = |verdict| {
+            Reason::ALL
+                .iter()
+                .filter(move |reason| reason.verdict() == verdict)
+        };
+        let last = of(Verdict::Pass).map(|reason| reason.code()).max();
+        assert!(last.is_some_and(|last| last < Reason::UnknownSource.code()));
+        let first = of(Verdict::Drop).map(|reason| reason.code()).min();
+        assert_eq!(first, Some(Reason::UnknownSource.code()));
+        for &reason in Reason::ALL {
+            let outcome = Outcome::new(reason, false, 1, 1);
+            assert_eq!(outcome.verdict(), reason.verdict());
+            assert_eq!(Outcome::new(reason, true, 1, 1).verdict(), Verdict::Pass);
+            assert_eq!(outcome.forget(), outcome);
+        }
+    }
+
+    #[test]
     fn an_audited_drop_passes() {
         assert_eq!(
             Outcome::new(Reason::WrongRole, true, 1, 1).verdict(),
