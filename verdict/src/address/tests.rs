@@ -1,9 +1,12 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, format};
 
 use super::*;
 use crate::{
     image::FIXED_LINES,
-    tests::sample::{self, Image},
+    tests::{
+        sample::{self, Image},
+        spread::{assert_spread, neighbours, seeds},
+    },
 };
 
 const V6: Ipv6 = Ipv6 {
@@ -213,20 +216,14 @@ fn only_the_unspecified_address_is_it() {
     }
 }
 
-/// Any one bit of what is mixed changes about half of the upper 40 bits of the result.
 #[test]
 fn mixing_spreads_every_bit() {
-    const SAMPLES: u64 = 300;
     for flipped in 0..64 {
-        let changed: u32 = (1..=SAMPLES)
-            .map(|sample| {
-                let product = sample.wrapping_mul(MIX[0]).rotate_left(17);
-                let changed = finish(product) ^ finish(product ^ 1 << flipped);
-                (changed >> 24).count_ones()
-            })
-            .sum();
-        let share = f64::from(changed) / (40.0 * SAMPLES as f64);
-        assert!((0.35..0.65).contains(&share), "bit {flipped}: {share}");
+        let changed = (1..301_u32).map(|sample| {
+            let product = u64::from(sample).wrapping_mul(MIX[0]).rotate_left(17);
+            finish(product) ^ finish(product ^ 1 << flipped)
+        });
+        assert_spread(changed, &format!("bit {flipped}"));
     }
 }
 
@@ -255,48 +252,26 @@ fn addresses_of_one_link_are_known() {
     }
 }
 
-/// The share of the upper 40 bits in which two hashes differ, over many seeds.
-fn difference<A: Family>(one: (A, u8), other: (A, u8)) -> f64 {
-    const SEEDS: u64 = 50;
+/// Two prefixes have hashes that differ, whatever the seed.
+fn told_apart<A: Family + core::fmt::Debug>(one: (A, u8), other: (A, u8)) {
     let hash = |(address, length): (A, u8), seed| address.hash(length, seed);
-    // Seeds as the kernel gives them: any bits.
-    let seeds = (1..=SEEDS).map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let changed: u32 = seeds
-        .map(|seed| ((hash(one, seed) ^ hash(other, seed)) >> 24).count_ones())
-        .sum();
-    f64::from(changed) / (40 * SEEDS) as f64
+    let changed = seeds().map(|seed| hash(one, seed) ^ hash(other, seed));
+    assert_spread(changed, &format!("{one:?}, {other:?}"));
 }
 
 #[test]
 fn a_hash_depends_on_address_length_and_seed() {
-    let spread = 0.35..0.65;
     let v4 = Ipv4(0xc0a8_7711);
     for bit in 0..32 {
-        let share = difference((v4, 32), (Ipv4(v4.0 ^ 1 << bit), 32));
-        assert!(spread.contains(&share), "{bit}: {share}");
+        told_apart((v4, 32), (Ipv4(v4.0 ^ 1 << bit), 32));
     }
-    let Ipv6 { high, low } = V6;
-    for bit in 0..64 {
-        for other in [
-            Ipv6 {
-                high: high ^ 1 << bit,
-                low,
-            },
-            Ipv6 {
-                high,
-                low: low ^ 1 << bit,
-            },
-        ] {
-            let share = difference((V6, 128), (other, 128));
-            assert!(spread.contains(&share), "{bit}: {share}");
-        }
+    for other in neighbours(V6) {
+        told_apart((V6, 128), (other, 128));
     }
     for (one, other) in [(24, 25), (31, 32), (8, 16)] {
-        let share = difference((Ipv4(0), one), (Ipv4(0), other));
-        assert!(spread.contains(&share), "/{one} and /{other}: {share}");
+        told_apart((Ipv4(0), one), (Ipv4(0), other));
         let zero = Ipv6 { high: 0, low: 0 };
-        let share = difference((zero, one), (zero, other));
-        assert!(spread.contains(&share), "/{one} and /{other}: {share}");
+        told_apart((zero, one), (zero, other));
     }
     let seeds: HashSet<u64> = (0..1000)
         .map(|seed| v4.hash(32, seed) ^ V6.hash(128, seed))

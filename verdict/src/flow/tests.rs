@@ -1,4 +1,4 @@
-use std::{vec, vec::Vec};
+use std::{format, vec, vec::Vec};
 
 use super::{
     State,
@@ -12,7 +12,10 @@ use crate::{
     flow::Flows as _,
     image::TIMEOUTS,
     reason::Reason,
-    tests::sample::{HOST, HOST6, LASTS, Table, VIM, VIM6, image},
+    tests::{
+        sample::{HOST, HOST6, LASTS, Table, VIM, VIM6, image},
+        spread::{assert_spread, seeds},
+    },
     transport::{ACK, FIN, RST, SYN},
 };
 
@@ -387,17 +390,13 @@ fn an_entry_is_that_of_its_key_alone() {
 
 /// Any one bit in these words changes about half of the hash's upper bits.
 fn depends_on(key: Key, bits: [core::ops::Range<u32>; 5]) {
-    const SEEDS: u64 = 50;
     for (word, bits) in bits.into_iter().enumerate() {
         for bit in bits {
             let mut other = key.to_words();
             other[word] ^= 1 << bit;
             let other = Key::from_words(other);
-            let changed: u32 = (0..SEEDS)
-                .map(|seed| ((key.hash(seed) ^ other.hash(seed)) >> 24).count_ones())
-                .sum();
-            let share = f64::from(changed) / (40 * SEEDS) as f64;
-            assert!((0.35..0.65).contains(&share), "{word}, {bit}: {share}");
+            let changed = seeds().map(|seed| key.hash(seed) ^ other.hash(seed));
+            assert_spread(changed, &format!("{word}, {bit}"));
         }
     }
 }
@@ -702,6 +701,12 @@ fn a_flow_lies_at_home_or_is_looked_for() {
     assert_eq!(there(&third), None);
 }
 
+/// Puts a connection that was answered into this place.
+fn answered(table: &Table, entry: &Entry, key: &Key) {
+    let hash = key.hash(table.seed());
+    entry.place(key, hash, table.now, Half(0), Half(Half::SEEN));
+}
+
 #[test]
 fn every_place_of_a_flow_is_looked_at() {
     let mine = key(1);
@@ -715,13 +720,7 @@ fn every_place_of_a_flow_is_looked_at() {
             let entry = &table.places[at(other) as usize];
             let key = key(port);
             if other != step {
-                entry.place(
-                    &key,
-                    key.hash(table.seed()),
-                    table.now,
-                    Half(0),
-                    Half(Half::SEEN),
-                );
+                answered(&table, entry, &key);
             }
         }
         assert_eq!(search(&table, &mine), NOWHERE);
@@ -740,13 +739,7 @@ fn an_answered_flow_is_given_up_after_its_time_and_not_before() {
     let mut table = table(1);
     for (entry, port) in table.places.iter().zip(1000..) {
         let key = key(port);
-        entry.place(
-            &key,
-            key.hash(table.seed()),
-            table.now,
-            Half(0),
-            Half(Half::SEEN),
-        );
+        answered(&table, entry, &key);
     }
     let hash = key(1).hash(table.seed());
     table.now += LASTS;

@@ -1,15 +1,17 @@
-use std::vec::Vec;
+use std::{format, vec::Vec};
 
 use super::*;
 use crate::{
     image::Modes,
-    inbound,
     packet::Packet,
     reason::Outcome,
     shortcut,
-    tests::sample::{
-        Bytes, HOST, HOST6, Image, MAC, NTP, PROVER, PROVER6, SSH, Table, ethernet, image,
-        image_in, ipv4, ipv6, tcp,
+    tests::{
+        sample::{
+            Bytes, HOST, HOST6, Image, MAC, NTP, PROVER, PROVER6, SSH, Table, ethernet, image,
+            image_in, ipv4, ipv6, tcp,
+        },
+        spread::{assert_spread, neighbours, seeds},
     },
 };
 
@@ -24,15 +26,6 @@ fn table(image: Image) -> Table {
     Table::new(1, image).enrolling()
 }
 
-/// The outcome of `frame`, the short way and the long.
-fn judged(table: &Table, frame: &Bytes<'_>) -> Outcome {
-    let long = inbound::judge(frame, &table.image, table);
-    if let Some(short) = shortcut::inbound(frame, &table.image, table) {
-        assert_eq!(short, long);
-    }
-    long
-}
-
 fn frame_v4(mac: [u8; 6]) -> Vec<u8> {
     ethernet(mac, 0x0800, &ipv4(PROVER, HOST, 6, &tcp(SSH, 2)))
 }
@@ -43,7 +36,7 @@ fn reason(table: &Table, bytes: &[u8], vlan: Option<u16>, ifindex: u32) -> Reaso
         vlan,
         ifindex,
     };
-    judged(table, &frame).reason()
+    table.takes(&frame).reason()
 }
 
 #[test]
@@ -379,25 +372,8 @@ fn a_lease_of_another_endpoint_is_none_among_the_shared_ones() {
 
 #[test]
 fn the_hash_depends_on_all_of_the_address() {
-    const SEEDS: u64 = 50;
-    let Ipv6 { high, low } = PROVER6;
-    for bit in 0..64 {
-        for other in [
-            Ipv6 {
-                high: high ^ 1 << bit,
-                low,
-            },
-            Ipv6 {
-                high,
-                low: low ^ 1 << bit,
-            },
-        ] {
-            let changed: u32 = (1..=SEEDS)
-                .map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-                .map(|seed| ((hash(PROVER6, seed) ^ hash(other, seed)) >> 24).count_ones())
-                .sum();
-            let share = f64::from(changed) / (40 * SEEDS) as f64;
-            assert!((0.35..0.65).contains(&share), "{bit}: {share}");
-        }
+    for other in neighbours(PROVER6) {
+        let changed = seeds().map(|seed| hash(PROVER6, seed) ^ hash(other, seed));
+        assert_spread(changed, &format!("{other:?}"));
     }
 }

@@ -3,17 +3,16 @@
 use std::vec::Vec;
 
 use super::sample::{
-    self, HOST, HOST6, Image, MAC, NTP, OTHER, SSH, STRANGER, Table, VIM, VIM6, WATCHED, ethernet,
-    icmp, image, image_in, ipv4, ipv6, tcp, udp,
+    self, BOUND, BROADCAST, Bytes, GUEST, HOST, HOST6, INTERFACES, Image, LASTS, MAC, NTP, OTHER,
+    SSH, STRANGER, Table, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, image_in, ipv4, ipv6,
+    tcp, udp,
 };
 use crate::{
     address::{Ipv4, Ipv6},
     flow::entry::ticks,
     image::{Modes, TIMEOUTS},
-    inbound, outbound,
     reason::{Outcome, Reason, Verdict},
     shortcut,
-    tests::sample::{BOUND, BROADCAST, Bytes, GUEST, INTERFACES, LASTS, VLAN},
     transport::{ACK, SYN},
 };
 
@@ -37,28 +36,14 @@ impl Host {
         Self::new(image(false))
     }
 
-    /// The outcome of a frame that comes in; by the shortcut, too, where that decides.
+    /// The outcome of a frame that comes in.
     fn takes(&self, frame: &[u8]) -> Outcome {
-        let frame = sample::bytes(frame);
-        let short = shortcut::inbound(&frame, &self.0.image, &self.0);
-        let long = inbound::judge(&frame, &self.0.image, &self.0);
-        assert!(
-            short.is_none_or(|short| short == long),
-            "{short:?} {long:?}"
-        );
-        long
+        self.0.takes(&sample::bytes(frame))
     }
 
     /// The same of one that goes out.
     fn sends(&self, frame: &[u8]) -> Outcome {
-        let frame = sample::bytes(frame);
-        let short = shortcut::outbound(&frame, &self.0.image, &self.0);
-        let long = outbound::judge(&frame, &self.0.image, &self.0);
-        assert!(
-            short.is_none_or(|short| short == long),
-            "{short:?} {long:?}"
-        );
-        long
+        self.0.sends(&sample::bytes(frame))
     }
 
     /// Sends a frame that passes.
@@ -581,13 +566,7 @@ fn an_answer_comes_from_where_the_peer_is_bound() {
             vlan,
             ifindex,
         };
-        let short = shortcut::inbound(&frame, &host.0.image, &host.0);
-        let long = inbound::judge(&frame, &host.0.image, &host.0);
-        assert!(
-            short.is_none_or(|short| short == long),
-            "{short:?} {long:?}"
-        );
-        long
+        host.0.takes(&frame)
     };
     let [interface, _] = INTERFACES;
     assert_eq!(takes(None, interface), under(Reason::WrongVlan, 4, 2));

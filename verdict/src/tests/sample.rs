@@ -15,11 +15,15 @@ use crate::{
         DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, Flags, HEADER, Header, LENGTHS, Line, Missing,
         Modes, PER_LINE_16, SERVICES, TIMEOUTS, Tables, header,
     },
+    inbound,
     judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST, protected},
     layout::LAYOUT_VERSION,
     lease::{self, Lease, Leases, Origin},
+    outbound,
     packet::Packet,
+    reason::Outcome,
     service::{GOVERNING, LINES, LINES_PER_SERVICE, Place, Rule, Service},
+    shortcut,
     table::Region,
     transport::IpProtocol,
 };
@@ -182,6 +186,23 @@ impl Table {
         let free = free.expect("room for a lease");
         let words = Lease::words(address, id, origin, beside, until);
         self.leases[free as usize] = Lease::from_words(words);
+    }
+
+    /// The outcome of a frame that comes in. Where the shortcut decides, it has to decide the same.
+    pub fn takes(&self, frame: &Bytes<'_>) -> Outcome {
+        let short = shortcut::inbound(frame, &self.image, self);
+        Self::same(short, inbound::judge(frame, &self.image, self))
+    }
+
+    /// The same of one that goes out.
+    pub fn sends(&self, frame: &Bytes<'_>) -> Outcome {
+        let short = shortcut::outbound(frame, &self.image, self);
+        Self::same(short, outbound::judge(frame, &self.image, self))
+    }
+
+    fn same(short: Option<Outcome>, long: Outcome) -> Outcome {
+        assert_eq!(short.unwrap_or(long), long);
+        long
     }
 
     /// An empty table of `sets` sets, by `image`.
