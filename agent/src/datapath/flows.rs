@@ -52,6 +52,13 @@ pub fn now() -> Result<u32, FlowError> {
     Ok(tick(monotonic()?.as_nanos() as u64))
 }
 
+/// One moment as a tick, and by the clock of leases.
+fn both_clocks(control: &FlowControl) -> Result<(u32, u64), FlowError> {
+    let time = monotonic()?;
+    let tick = tick(time.as_nanos() as u64);
+    Ok((tick, LeaseClock::of(control).at(time)))
+}
+
 /// The time that so many ticks take.
 #[must_use]
 pub fn duration(ticks: u32) -> Duration {
@@ -233,14 +240,14 @@ impl Snapshot<OnDemand> {
         self.places.flows.read.as_mut().clear();
         self.places.leases.read.as_mut().clear();
         self.places.limits.read.as_mut().clear();
-        self.now = now()?;
-        self.lease_now = LeaseClock::of(&self.control).at(monotonic()?);
+        (self.now, self.lease_now) = both_clocks(&self.control)?;
         Ok(())
     }
 
     /// What is pinned under `pins`, of which no more is read than is asked for.
     pub fn open(pins: &Pins) -> Result<Self, FlowError> {
         let control = control(pins)?;
+        let (now, lease_now) = both_clocks(&control)?;
         Ok(Self {
             places: OnDemand {
                 flows: Read::open(pins, name::FLOWS)?,
@@ -248,8 +255,8 @@ impl Snapshot<OnDemand> {
                 limits: Read::open(pins, name::LIMITS)?,
             },
             control,
-            now: now()?,
-            lease_now: LeaseClock::of(&control).at(monotonic()?),
+            now,
+            lease_now,
             writable: false,
         })
     }
