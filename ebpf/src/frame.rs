@@ -57,11 +57,11 @@ impl Packet for XdpFrame<'_> {
     #[inline(always)]
     fn frame_len(&self) -> u64 {
         let first_buffer = (self.context.data_end() - self.context.data()) as u64;
-        if first_buffer > ONE_BUFFER_LEN && settings::multi_buffer() {
-            // SAFETY: the context is the one this program was called with.
-            return unsafe { bpf_xdp_get_buff_len(self.context.ctx) };
+        if first_buffer <= ONE_BUFFER_LEN || !settings::multi_buffer() {
+            return first_buffer;
         }
-        first_buffer
+        // SAFETY: the context is the one this program was called with.
+        unsafe { bpf_xdp_get_buff_len(self.context.ctx) }
     }
 
     #[inline(always)]

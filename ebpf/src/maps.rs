@@ -2,7 +2,7 @@
 //!
 //! User space creates, pins and fills them; the programs read images and write counters.
 
-use core::ptr::read_volatile;
+use core::ptr::{from_ref, read_volatile};
 
 use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, PerCpuArray},
@@ -14,7 +14,7 @@ use verdict::{
     endpoint,
     enrolment::{self, Limit},
     flow::{Entry, Flows, Key, table},
-    image::{Line, Missing, Tables},
+    image::{Line, Missing, PER_LINE_64, Tables},
     judge::protected,
     layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
     lease::{self, Lease, Leases},
@@ -41,6 +41,9 @@ pub struct ChunkLine(Line);
 /// information, from those that the agent makes without any, and do not take these into a map of
 /// maps.
 pub type Chunk = [ChunkLine; CHUNK_LINES as usize];
+
+/// 64-bit words of a chunk.
+const CHUNK_WORDS: usize = (CHUNK_LINES * PER_LINE_64) as usize;
 
 type ChunkMap = Array<Chunk, 1, MMAPABLE>;
 
@@ -121,13 +124,31 @@ fn chunk(slot: u32, chunk: u32) -> Option<&'static Chunk> {
 
 impl Tables for Image {
     #[inline(always)]
-    fn line(&self, index: u32) -> Result<&Line, Missing> {
-        let chunk = if index < CHUNK_LINES {
+    fn line(&self, index: u64) -> Result<&Line, Missing> {
+        let chunk = if index < CHUNK_LINES.into() {
             self.first
         } else {
-            chunk(self.slot, index / CHUNK_LINES).ok_or(Missing)?
+            chunk(self.slot, (index / u64::from(CHUNK_LINES)) as u32).ok_or(Missing)?
         };
-        Ok(&chunk[(index % CHUNK_LINES) as usize].0)
+        Ok(&chunk[(index % u64::from(CHUNK_LINES)) as usize].0)
+    }
+
+    // Found by one addition, where a line and a place within it would take two. The remainder is for
+    // the verifier alone, where it cannot tell that a word lies in the fixed part.
+
+    #[inline(always)]
+    fn fixed64(&self, index: u32) -> Result<u64, Missing> {
+        // SAFETY: a chunk is this many words.
+        let words = unsafe { &*from_ref(self.first).cast::<[u64; CHUNK_WORDS]>() };
+        Ok(words[index as usize % CHUNK_WORDS])
+    }
+
+    #[inline(always)]
+    fn fixed32(&self, index: u32) -> Result<u32, Missing> {
+        // SAFETY: a chunk is twice as many halves of words; the lower one is the first where the
+        // kernel runs this program.
+        let halves = unsafe { &*from_ref(self.first).cast::<[u32; 2 * CHUNK_WORDS]>() };
+        Ok(halves[index as usize % (2 * CHUNK_WORDS)])
     }
 
     #[inline(always)]

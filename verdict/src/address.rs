@@ -1,7 +1,7 @@
 //! IPv4 and IPv6 addresses as the tables hold them, behind one trait.
 
 use crate::{
-    image::{DIRECT_ENTRIES, DIRECT_IPV4, DIRECT_IPV6, Line, Missing, Tables, word},
+    image::{DIRECT_ENTRIES, DIRECT_IPV4, DIRECT_IPV6, Line, Missing, PER_LINE_64, Tables},
     lease::Leases,
 };
 
@@ -47,7 +47,7 @@ pub trait Family: Copy + Eq {
     /// # Errors
     ///
     /// [`Missing`] if the image lacks a line.
-    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u32>, Missing>;
+    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u8>, Missing>;
 
     /// The address as two words: both halves, or IPv4 in the second.
     #[must_use]
@@ -180,10 +180,10 @@ impl Family for Ipv4 {
 
     /// The address in bits 32 to 63, its value below.
     #[inline(always)]
-    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u32>, Missing> {
-        let entry = word(tables, DIRECT_IPV4, self.direct_entry())?;
+    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u8>, Missing> {
+        let entry = tables.fixed64(DIRECT_IPV4 * PER_LINE_64 + self.direct_entry())?;
         Ok(if entry >> 32 == u64::from(self.0) {
-            Some(entry as u32)
+            Some(entry as u8)
         } else if entry == 0 {
             Some(0)
         } else {
@@ -285,12 +285,12 @@ impl Family for Ipv6 {
 
     /// The two halves of the address. IPv6 has no broadcast, so there is only one value.
     #[inline(always)]
-    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u32>, Missing> {
-        let first = 2 * self.direct_entry();
-        let high = word(tables, DIRECT_IPV6, first)?;
-        let low = word(tables, DIRECT_IPV6, first + 1)?;
+    fn direct<T: Tables>(self, tables: &T) -> Result<Option<u8>, Missing> {
+        let first = DIRECT_IPV6 * PER_LINE_64 + 2 * self.direct_entry();
+        let high = tables.fixed64(first)?;
+        let low = tables.fixed64(first + 1)?;
         Ok(if (high ^ self.high) | (low ^ self.low) == 0 {
-            Some(PROTECTED_UNICAST)
+            Some(PROTECTED_UNICAST as u8)
         } else if high | low == 0 {
             Some(0)
         } else {

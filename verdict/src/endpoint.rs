@@ -54,7 +54,7 @@ impl Record {
     /// The record of the endpoint `id`.
     #[inline(always)]
     pub fn read<T: Tables>(tables: &T, header: Header<'_>, id: u32) -> Result<Self, Missing> {
-        let line = tables.line(header.records().wrapping_add(id / PER_LINE))?;
+        let line = tables.line(header.records() + u64::from(id / PER_LINE))?;
         let at = (id % PER_LINE * 2) as usize;
         Ok(Self {
             identity: line[at & 7],
@@ -114,7 +114,7 @@ pub const INTERFACES_PER_SET: usize = 16;
 /// Whether the set of interfaces that `place` points at holds `ifindex`.
 #[inline(always)]
 fn contains<T: Tables>(tables: &T, place: u64, ifindex: u32) -> Result<bool, Missing> {
-    let set = tables.line((place >> 32) as u32)?;
+    let set = tables.line(place >> 32)?;
     let mut at = 0;
     while at < INTERFACES_PER_SET {
         if (set[(at / 2) & 7] >> (32 * (at % 2))) as u32 == ifindex {
@@ -129,16 +129,17 @@ fn contains<T: Tables>(tables: &T, place: u64, ifindex: u32) -> Result<bool, Mis
 #[inline(always)]
 pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
     let header = Header::of(tables)?;
-    let region = header.endpoints::<A>();
     let count = header.flags().lengths::<A>();
-    let lengths = tables.line(LENGTHS + family::<A>() as u32)?;
+    let lengths = tables.line(LENGTHS as u64 + family::<A>() as u64)?;
     let mut at = 0;
     while at < MAX_LENGTHS {
         if at >= count {
             break;
         }
         let length = (lengths[((at / 8) & 7) as usize] >> (8 * (at % 8))) as u8;
-        let id = table::find(tables, region, header.seed(), source.masked(length), length)?;
+        // Read anew each time: the fewer of it has to be kept, the smaller the stack.
+        let (region, seed) = (header.endpoints::<A>(), header.seed());
+        let id = table::find(tables, region, seed, source.masked(length), length)?;
         if id != 0 {
             return Ok(id);
         }
@@ -147,22 +148,31 @@ pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing>
     Ok(0)
 }
 
-/// The same, where the longest prefixes of the policy, which nearly always are single addresses,
-/// are looked for without a call.
+/// The endpoint with a prefix that covers `source` and is as long as the longest ones of the policy,
+/// which nearly always are single addresses; 0 if there is none, until [`find_shorter`] is asked.
 #[inline(always)]
-pub fn find_longest_first<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
+pub fn find_longest<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
     let header = Header::of(tables)?;
-    let flags = header.flags();
-    let longest = flags.longest::<A>();
+    let longest = header.flags().longest::<A>();
     let prefix = if longest == A::BITS {
         source
     } else {
         source.masked(longest)
     };
-    let region = header.endpoints::<A>();
-    let id = table::find(tables, region, header.seed(), prefix, longest)?;
-    if id != 0 || flags.lengths::<A>() < 2 {
-        return Ok(id);
+    table::find(
+        tables,
+        header.endpoints::<A>(),
+        header.seed(),
+        prefix,
+        longest,
+    )
+}
+
+/// The endpoint whose longest prefix covers `source`, for which [`find_longest`] has found none.
+#[inline(always)]
+pub fn find_shorter<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
+    if Header::of(tables)?.flags().lengths::<A>() < 2 {
+        return Ok(0);
     }
     source.endpoint(tables)
 }

@@ -78,6 +78,21 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The same, if it has no tags: what is constant then is one to the compiler.
+    #[inline(always)]
+    #[must_use]
+    pub const fn untagged(&self) -> Option<Self> {
+        if self.payload == HEADER_LEN && self.tags.0 == VlanTags::NONE.0 {
+            Some(Self {
+                ether_type: self.ether_type,
+                payload: HEADER_LEN,
+                tags: VlanTags::NONE,
+            })
+        } else {
+            None
+        }
+    }
+
     /// The offset of the payload, of which the kernel's verifier no longer knows how it came about.
     ///
     /// Otherwise it would follow what comes next anew for every number of tags.

@@ -8,7 +8,7 @@
 //! | 1, 2 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
 //! | 3.. | direct entries of protected addresses ([`Family::direct`]): IPv4, then IPv6 |
 //! | then | how long each state of a flow lasts, 16 x 32 bits ([ticks](crate::flow::entry::ticks)) |
-//! | then | service of each TCP, UDP, SCTP port, and of each IP protocol ([`service`](crate::service)) |
+//! | then | service of each TCP, UDP, SCTP port, and of each IP protocol: 32 bits ([`service`](crate::service)) |
 //!
 //! Behind it lie, where the header says: rules of services (four lines each), endpoint records
 //! (four in a line), sets of interfaces (one line each), and the regions of buckets.
@@ -43,7 +43,28 @@ pub trait Tables {
     /// # Errors
     ///
     /// [`Missing`] if the image has no such line.
-    fn line(&self, index: u32) -> Result<&Line, Missing>;
+    fn line(&self, index: u64) -> Result<&Line, Missing>;
+
+    /// The 64-bit word `index` of the image, which belongs to the fixed part.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if the image has no such word there.
+    #[inline(always)]
+    fn fixed64(&self, index: u32) -> Result<u64, Missing> {
+        let line = self.line((index / PER_LINE_64).into())?;
+        Ok(line[(index % PER_LINE_64) as usize])
+    }
+
+    /// The 32-bit word `index`, likewise.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if the image has no such word there.
+    #[inline(always)]
+    fn fixed32(&self, index: u32) -> Result<u32, Missing> {
+        Ok((self.fixed64(index / 2)? >> (32 * (index % 2))) as u32)
+    }
 
     /// [`protected`](crate::judge::protected) for an IPv4 address; the kernel verifies it once
     /// instead of at every use.
@@ -85,16 +106,18 @@ pub const DIRECT_IPV4: u32 = LENGTHS + 2;
 pub const DIRECT_IPV6: u32 = DIRECT_IPV4 + DIRECT_ENTRIES / PER_LINE_64;
 /// Line of the times that states of flows last.
 pub const TIMEOUTS: u32 = DIRECT_IPV6 + 2 * DIRECT_ENTRIES / PER_LINE_64;
-/// First line of the services: 16 bits for each [`Place`](crate::service::Place).
+/// First line of the services: 32 bits for each [`Place`](crate::service::Place).
 pub const SERVICES: u32 = TIMEOUTS + 1;
 /// First line behind the fixed part.
-pub const FIXED_LINES: u32 = SERVICES + Place::COUNT / PER_LINE_16;
+pub const FIXED_LINES: u32 = SERVICES + Place::LINES;
 
 /// Most prefix lengths of one family that a lookup probes.
 pub const MAX_LENGTHS: u32 = 16;
 
 /// 64-bit words in a line.
 pub const PER_LINE_64: u32 = 8;
+/// 32-bit words in a line.
+pub const PER_LINE_32: u32 = 16;
 /// 16-bit values in a line.
 pub const PER_LINE_16: u32 = 32;
 
@@ -120,8 +143,8 @@ pub mod header {
 
 /// The first word of the header.
 ///
-/// Bits 0 to 3: [`Modes`]. Bits 8 to 15: number of IPv4 prefix lengths; 16 to 23: of IPv6. Bits 24
-/// to 31: longest IPv4 prefix length; 32 to 39: of IPv6. Bits 48 to 63: layout version.
+/// Bits 0 to 3: [`Modes`]. Bits 8 to 15: longest IPv4 prefix length; 16 to 23: of IPv6. Bits 24 to
+/// 31: number of IPv4 prefix lengths; 32 to 39: of IPv6. Bits 48 to 63: layout version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Flags(pub u64);
 
@@ -132,7 +155,7 @@ impl Flags {
     pub const fn new(version: u16, modes: Modes, counts: [u8; 2], longest: [u8; 2]) -> Self {
         let [count4, count6] = counts;
         let [longest4, longest6] = longest;
-        let bytes = [modes.0, count4, count6, longest4, longest6, 0, 0, 0];
+        let bytes = [modes.0, longest4, longest6, count4, count6, 0, 0, 0];
         Self(u64::from_le_bytes(bytes) | (version as u64) << 48)
     }
 
@@ -147,14 +170,14 @@ impl Flags {
     #[inline(always)]
     #[must_use]
     pub const fn lengths<A: Family>(self) -> u32 {
-        (self.0 >> (8 + 8 * family::<A>())) as u32 & 0xff
+        (self.0 >> (24 + 8 * family::<A>())) as u32 & 0x1f
     }
 
     /// The longest prefix length of `A`.
     #[inline(always)]
     #[must_use]
     pub const fn longest<A: Family>(self) -> u8 {
-        (self.0 >> (24 + 8 * family::<A>())) as u8
+        (self.0 >> (8 + 8 * family::<A>())) as u8
     }
 }
 
@@ -193,17 +216,10 @@ pub const fn family<A: Family>() -> usize {
     (A::BITS == 128) as usize
 }
 
-/// The word `index` of the array that starts at line `base`.
-#[inline(always)]
-pub fn word<T: Tables>(tables: &T, base: u32, index: u32) -> Result<u64, Missing> {
-    let line = tables.line(base + index / PER_LINE_64)?;
-    Ok(line[(index % PER_LINE_64) as usize])
-}
-
 /// The 16-bit value `index` of the array that starts at line `base`.
 #[inline(always)]
-pub fn value16<T: Tables>(tables: &T, base: u32, index: u32) -> Result<u16, Missing> {
-    let line = tables.line(base.wrapping_add(index / PER_LINE_16))?;
+pub fn value16<T: Tables>(tables: &T, base: u64, index: u32) -> Result<u16, Missing> {
+    let line = tables.line(base.wrapping_add((index / PER_LINE_16).into()))?;
     let word = line[(index / 4 % 8) as usize];
     Ok((word >> (16 * (index % 4))) as u16)
 }
@@ -219,7 +235,7 @@ impl<'a> Header<'a> {
     #[inline(always)]
     pub fn of<T: Tables>(tables: &'a T) -> Result<Self, Missing> {
         Ok(Self {
-            words: tables.line(HEADER)?,
+            words: tables.line(HEADER.into())?,
         })
     }
 
@@ -254,15 +270,15 @@ impl<'a> Header<'a> {
     /// First line of the service rules.
     #[inline(always)]
     #[must_use]
-    pub const fn rules(self) -> u32 {
-        (self.words[header::RECORDS] >> 32) as u32
+    pub const fn rules(self) -> u64 {
+        self.words[header::RECORDS] >> 32
     }
 
     /// First line of the endpoint records.
     #[inline(always)]
     #[must_use]
-    pub const fn records(self) -> u32 {
-        self.words[header::RECORDS] as u32
+    pub const fn records(self) -> u64 {
+        self.words[header::RECORDS] as u32 as u64
     }
 
     /// Whether `role` holds some permission.

@@ -294,7 +294,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             return Ok(ungoverned(tables, Modes::AUDIT, Reason::IcmpUnrelated, id));
         }
         let governing = if asked.is_inbound() {
-            asked.inbound(tables, policy, GOVERNING)?
+            asked.governing()
         } else if answered.is_outbound() {
             answered.outbound(tables, policy, GOVERNING)?
         } else {

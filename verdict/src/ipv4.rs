@@ -3,7 +3,7 @@
 use crate::{
     address::Ipv4,
     icmp::Class,
-    judge::{Datagram, Network, Position},
+    judge::{Datagram, Network, PORTS_LEN, Position},
     packet::Packet,
     reason::Reason,
     transport::IpProtocol,
@@ -12,6 +12,13 @@ use crate::{
 const HEADER_LEN: usize = 20;
 /// First byte of a header without options: version 4, five words.
 const PLAIN: u8 = 0x45;
+
+/// The 16 bits at offset `AT`, read at once.
+#[inline(always)]
+fn field<const AT: usize>(header: &[u8; HEADER_LEN]) -> [u8; 2] {
+    let (_, rest) = header.split_at(AT);
+    rest.first_chunk().copied().unwrap_or_default()
+}
 
 impl Network for Ipv4 {
     type Header = [u8; HEADER_LEN];
@@ -30,18 +37,27 @@ impl Network for Ipv4 {
     #[inline(always)]
     fn plain(header: &Self::Header) -> Option<IpProtocol> {
         let protocol = IpProtocol(header[9]);
-        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let position = Position::from_ipv4(u16::from_be_bytes([header[6], header[7]]));
-        (header[0] == PLAIN
-            && position.is_whole()
-            && protocol != Self::ICMP
-            && total_len >= HEADER_LEN + protocol.header_len())
-        .then_some(protocol)
+        let position = Position::from_ipv4(u16::from_be_bytes(field::<6>(header)));
+        (header[0] == PLAIN && position.is_whole() && protocol != Self::ICMP).then_some(protocol)
+    }
+
+    #[inline(always)]
+    fn holds(header: &Self::Header, len: usize) -> bool {
+        usize::from(u16::from_be_bytes(field::<2>(header))) >= HEADER_LEN + len
     }
 
     #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)
+    }
+
+    #[inline(always)]
+    fn header_and_ports<P: Packet>(
+        packet: &P,
+        at: usize,
+    ) -> Option<(&Self::Header, &[u8; PORTS_LEN])> {
+        let bytes = packet.view::<{ HEADER_LEN + PORTS_LEN }>(at)?;
+        Some((bytes.first_chunk()?, bytes.last_chunk()?))
     }
 
     #[inline(always)]

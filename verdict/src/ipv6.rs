@@ -3,7 +3,7 @@
 use crate::{
     address::Ipv6,
     icmp::Class,
-    judge::{Datagram, Network, Position},
+    judge::{Datagram, Network, PORTS_LEN, Position},
     packet::Packet,
     reason::Reason,
     transport::IpProtocol,
@@ -50,17 +50,27 @@ impl Network for Ipv6 {
     #[inline(always)]
     fn plain(header: &Self::Header) -> Option<IpProtocol> {
         let protocol = IpProtocol(header[6]);
-        let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-        (header[0] >> 4 == 6
-            && !is_extension(protocol.0)
-            && protocol != Self::ICMP
-            && payload_len >= protocol.header_len())
-        .then_some(protocol)
+        (header[0] >> 4 == 6 && !is_extension(protocol.0) && protocol != Self::ICMP)
+            .then_some(protocol)
+    }
+
+    #[inline(always)]
+    fn holds(header: &Self::Header, len: usize) -> bool {
+        usize::from(u16::from_be_bytes([header[4], header[5]])) >= len
     }
 
     #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)
+    }
+
+    #[inline(always)]
+    fn header_and_ports<P: Packet>(
+        packet: &P,
+        at: usize,
+    ) -> Option<(&Self::Header, &[u8; PORTS_LEN])> {
+        let bytes = packet.view::<{ HEADER_LEN + PORTS_LEN }>(at)?;
+        Some((bytes.first_chunk()?, bytes.last_chunk()?))
     }
 
     #[inline(always)]

@@ -125,12 +125,18 @@ pub trait Network: Family {
     /// Length of the header without options or extensions, bytes.
     const HEADER_LEN: usize;
 
-    /// The protocol of a whole packet, other than ICMP, that has neither options nor extensions and
-    /// room for the transport header; `None` for all others.
+    /// The protocol of a whole packet, other than ICMP, that has neither options nor extensions;
+    /// `None` for all others.
     fn plain(header: &Self::Header) -> Option<IpProtocol>;
+
+    /// Whether such a packet has `len` bytes behind this header, as that says itself.
+    fn holds(header: &Self::Header, len: usize) -> bool;
 
     /// Reads the header at offset `at`.
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header>;
+
+    /// Reads the header at offset `at`, and what lies behind it: the ports of a plain packet.
+    fn header_and_ports<P: Packet>(packet: &P, at: usize) -> Option<(&Self::Header, &[u8; PORTS_LEN])>;
 
     /// The source address.
     fn source(header: &Self::Header) -> Self;
@@ -170,9 +176,9 @@ pub enum Destination {
 pub fn destination<A: Family, T: Tables>(tables: &T, address: A) -> Result<Destination, Missing> {
     let value = match address.direct(tables)? {
         Some(value) => value,
-        None => address.protected(tables)?,
+        None => address.protected(tables)? as u8,
     };
-    match value {
+    match u32::from(value) {
         0 => {}
         PROTECTED_BROADCAST => return Ok(Destination::Group),
         _ => return Ok(Destination::Protected),
@@ -220,23 +226,31 @@ impl Ends {
     /// [`Reason::TransportTruncated`] if the frame ends too early.
     #[inline(always)]
     pub fn read<P: Packet>(packet: &P, protocol: IpProtocol, at: usize) -> Result<Self, Reason> {
+        let ports = match protocol.port_table() {
+            Some(_) => *packet.view(at).ok_or(Reason::TransportTruncated)?,
+            None => [0; PORTS_LEN],
+        };
+        Ok(Self::of(protocol, ports))
+    }
+
+    /// The ends of a packet of `protocol`, which is not ICMP; `ports` are what its transport header
+    /// starts with.
+    #[inline(always)]
+    pub const fn of(protocol: IpProtocol, ports: [u8; PORTS_LEN]) -> Self {
         let Some(table) = protocol.port_table() else {
             let place = Place::protocol(protocol);
-            return Ok(Self {
+            return Self {
                 source: place,
                 destination: place,
                 ports: 0,
-            });
-        };
-        let Some(&ports) = packet.view::<4>(at) else {
-            return Err(Reason::TransportTruncated);
+            };
         };
         let ports = u32::from_be_bytes(ports);
-        Ok(Self {
+        Self {
             source: Place::port(table, (ports >> 16) as u16),
             destination: Place::port(table, ports as u16),
             ports,
-        })
+        }
     }
 
     /// The ends of an ICMP message.
@@ -388,8 +402,8 @@ pub struct Quotation<A> {
     pub ends: Ends,
 }
 
-/// What has to be quoted of a transport header: its ports.
-const PORTS_LEN: usize = 4;
+/// Length of both ports, bytes.
+pub const PORTS_LEN: usize = 4;
 
 /// Reads the packet that the ICMP error `about` quotes; it is told to `sender`, who sent that.
 ///

@@ -187,7 +187,7 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
             let governing = if offered.is_outbound() {
                 offered.outbound(tables, policy, GOVERNING)?
             } else if answers {
-                asked.inbound(tables, policy, GOVERNING)?
+                asked.governing()
             } else {
                 Rule::NONE
             };

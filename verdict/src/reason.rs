@@ -262,10 +262,12 @@ impl Outcome {
     /// The verdict in force.
     #[inline(always)]
     pub const fn verdict(self) -> Verdict {
-        if self.code() < FIRST_DROP || self.audited() {
-            Verdict::Pass
-        } else {
+        // Reasons to pass, and whatever is audited, are outside of these codes.
+        let code = self.0 & (Reason::SPACE as u64 - 1 | Self::AUDITED as u64);
+        if code.wrapping_sub(FIRST_DROP as u64) < (Reason::SPACE - FIRST_DROP as u32) as u64 {
             Verdict::Drop
+        } else {
+            Verdict::Pass
         }
     }
 }

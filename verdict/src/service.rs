@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use crate::{
-    image::{Header, Missing, PER_LINE_16, SERVICES, Tables, value16},
+    image::{Header, Missing, PER_LINE_16, PER_LINE_32, SERVICES, Tables, value16},
     reason::{Outcome, Reason},
     transport::IpProtocol,
 };
@@ -17,25 +17,30 @@ pub const LINES: u32 = 64 / PER_LINE_16;
 /// Lines that all rules of one service take: inbound, then outbound.
 pub const LINES_PER_SERVICE: u32 = 2 * LINES;
 
-/// Where services are listed: a port of TCP, UDP or SCTP, or an IP protocol.
+/// Where services are listed: a port of TCP, UDP or SCTP, or an IP protocol. It is the 32-bit word
+/// of the image that tells the [`Service`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Place(u32);
 
 impl Place {
+    const FIRST: u32 = SERVICES * PER_LINE_32;
     const PORTS: u32 = 65_536;
-    const PROTOCOLS: u32 = 3 * Self::PORTS;
+    const PROTOCOLS: u32 = Self::FIRST + 3 * Self::PORTS;
 
-    /// Number of places.
-    pub const COUNT: u32 = Self::NONE.0 + PER_LINE_16;
+    /// Lines that all places take.
+    pub const LINES: u32 = (Self::NONE.0 - Self::FIRST) / PER_LINE_32 + 1;
 
     /// A place without a service.
     pub const NONE: Self = Self(Self::PROTOCOLS + 256);
 
     /// A port of the transport with [`IpProtocol::port_table`] `table`.
+    ///
+    /// Ports lie in the order of their bytes on the wire, so that those of packets need not be
+    /// turned around; kernels would forget, too, how large they can be.
     #[inline(always)]
     #[must_use]
     pub const fn port(table: u32, port: u16) -> Self {
-        Self(table * Self::PORTS + port as u32)
+        Self(Self::FIRST + table * Self::PORTS + port.to_be() as u32)
     }
 
     /// A protocol without ports.
@@ -48,15 +53,13 @@ impl Place {
     /// The same, of which the kernel's verifier no longer knows how it came about.
     #[inline(always)]
     pub fn forget(self) -> Self {
-        let [a, b, c, _] = self.0.to_le_bytes();
-        let lower = black_box(u16::from_le_bytes([a, b]));
-        Self(u32::from(black_box(c)) << 16 | u32::from(lower))
+        Self(black_box(self.0))
     }
 
-    /// The index, below [`Place::COUNT`].
+    /// The number of the word, counted from the start of the image.
     #[inline(always)]
     #[must_use]
-    pub const fn index(self) -> u32 {
+    pub const fn word(self) -> u32 {
         self.0
     }
 }
@@ -64,30 +67,40 @@ impl Place {
 /// What is served at a place: number of the service in bits 0 to 9, and in which directions.
 ///
 /// The service that a port belongs to inbound may be another than outbound; each pair that occurs
-/// has a number.
+/// has a number. Bits 16 to 31 are the rule that governs those who may not use the service inbound,
+/// so that a packet of a stranger asks no further line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Service(pub u16);
+pub struct Service(pub u32);
 
 impl Service {
-    const ENROLMENT: u16 = 1 << 13;
-    const OUTBOUND: u16 = 1 << 14;
-    const INBOUND: u16 = 1 << 15;
+    const ENROLMENT: u32 = 1 << 12;
+    const OUTBOUND: u32 = 1 << 13;
+    const INBOUND: u32 = 1 << 14;
+    const GOVERNING_SHIFT: u32 = 16;
 
     /// None.
     pub const NONE: Self = Self(0);
 
-    /// Composes a service.
+    /// Composes a service that roles may use under rules of which `inbound` governs all others, if
+    /// any may, and that the host may use of roles if `outbound`.
     #[must_use]
-    pub const fn new(number: u16, inbound: bool, outbound: bool) -> Self {
-        let inbound = if inbound { Self::INBOUND } else { 0 };
-        let outbound = if outbound { Self::OUTBOUND } else { 0 };
-        Self(number | inbound | outbound)
+    pub const fn new(number: u16, inbound: Option<Rule>, outbound: bool) -> Self {
+        match inbound {
+            Some(governing) => Self::composed(number, Self::INBOUND, governing, outbound),
+            None => Self::composed(number, 0, Rule::NONE, outbound),
+        }
     }
 
     /// The service with which endpoints prove who they are.
     #[must_use]
-    pub const fn enrolment(number: u16, outbound: bool) -> Self {
-        Self(Self::new(number, true, outbound).0 | Self::ENROLMENT)
+    pub const fn enrolment(number: u16, inbound: Rule, outbound: bool) -> Self {
+        Self::composed(number, Self::ENROLMENT, inbound, outbound)
+    }
+
+    const fn composed(number: u16, kind: u32, governing: Rule, outbound: bool) -> Self {
+        let outbound = if outbound { Self::OUTBOUND } else { 0 };
+        let governing = (governing.0 as u32) << Self::GOVERNING_SHIFT;
+        Self(number as u32 | kind | outbound | governing)
     }
 
     /// Whether endpoints prove with it who they are.
@@ -100,20 +113,34 @@ impl Service {
     /// The service at `place`.
     #[inline(always)]
     pub fn at<T: Tables>(tables: &T, place: Place) -> Result<Self, Missing> {
-        Ok(Self(value16(tables, SERVICES, place.0)?))
+        Ok(Self(tables.fixed32(place.0)?))
     }
 
     /// Number, below [`MAX_SERVICES`].
     #[inline(always)]
     #[must_use]
     pub const fn number(self) -> u16 {
-        self.0 & (MAX_SERVICES as u16 - 1)
+        (self.0 & (MAX_SERVICES - 1)) as u16
+    }
+
+    /// The rule that governs those who may not use this inbound.
+    #[inline(always)]
+    #[must_use]
+    pub const fn governing(self) -> Rule {
+        Rule((self.0 >> Self::GOVERNING_SHIFT) as u16)
     }
 
     /// Whether roles may connect to the host.
     #[inline(always)]
     #[must_use]
     pub const fn is_inbound(self) -> bool {
+        self.0 & (Self::INBOUND | Self::ENROLMENT) != 0
+    }
+
+    /// Whether roles may connect to the host for anything else than to prove who they are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_offered(self) -> bool {
         self.0 & Self::INBOUND != 0
     }
 
@@ -143,12 +170,12 @@ impl Service {
         header: Header<'_>,
         role: u8,
     ) -> Result<Rule, Missing> {
-        self.rule(tables, header.rules().wrapping_add(LINES), role)
+        self.rule(tables, header.rules() + u64::from(LINES), role)
     }
 
     #[inline(always)]
-    fn rule<T: Tables>(self, tables: &T, first: u32, role: u8) -> Result<Rule, Missing> {
-        let base = first.wrapping_add(u32::from(self.number()) * LINES_PER_SERVICE);
+    fn rule<T: Tables>(self, tables: &T, first: u64, role: u8) -> Result<Rule, Missing> {
+        let base = first + u64::from(u32::from(self.number()) * LINES_PER_SERVICE);
         Ok(Rule(value16(tables, base, u32::from(role & 63))?))
     }
 }
@@ -188,21 +215,22 @@ impl Rule {
     }
 }
 
-/// The role number under which a service keeps the rule that governs those who have none.
+/// The role number under which a service keeps the rule that governs those of whom the host may not
+/// use it; for the other direction there is [`Service::governing`].
 pub const GOVERNING: u8 = 0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::sample::{GRE, NTP, SSH, WATCHED, image};
+    use crate::tests::sample::{GRE, NTP, OUTBOUND, SSH, WATCHED, image, served};
 
     #[test]
     fn a_service_is_found_by_its_own_transport_and_port() {
         let image = image(false);
         let at = |place| Service::at(&image, place).expect("all lines");
-        assert_eq!(at(Place::port(0, SSH)), Service::new(1, true, false));
-        assert_eq!(at(Place::port(1, WATCHED)), Service::new(2, true, false));
-        assert_eq!(at(Place::port(1, NTP)), Service::new(4, false, true));
+        assert_eq!(at(Place::port(0, SSH)), served(1, false));
+        assert_eq!(at(Place::port(1, WATCHED)), served(2, true));
+        assert_eq!(at(Place::port(1, NTP)), OUTBOUND);
         for (table, port) in [
             (1, SSH),
             (2, SSH),
@@ -214,8 +242,8 @@ mod tests {
         }
         for protocol in 0..=u8::MAX {
             let expected = match protocol {
-                GRE => Service::new(3, true, false),
-                1 | 58 => Service::new(4, false, true),
+                GRE => served(3, false),
+                1 | 58 => OUTBOUND,
                 _ => Service::NONE,
             };
             assert_eq!(at(Place::protocol(IpProtocol(protocol))), expected);
@@ -226,30 +254,31 @@ mod tests {
     #[test]
     fn every_place_is_another() {
         let ports =
-            (0..3).flat_map(|table| [0, 1, 255, u16::MAX].map(|port| Place::port(table, port)));
+            (0..3).flat_map(|table| [0, 256, 1, u16::MAX].map(|port| Place::port(table, port)));
         let protocols = (0..=u8::MAX).map(|protocol| Place::protocol(IpProtocol(protocol)));
         let places: std::vec::Vec<u32> = ports
             .chain(protocols)
             .chain([Place::NONE])
             .map(|place| {
                 assert_eq!(place.forget(), place);
-                place.index()
+                place.word()
             })
             .collect();
         assert!(places.is_sorted_by(|a, b| a < b));
-        // The table of services ends with a whole line, in which the last one is.
-        assert_eq!(Place::COUNT % PER_LINE_16, 0);
-        let last = Place::NONE.index();
-        assert!(last < Place::COUNT && Place::COUNT <= last + PER_LINE_16);
+        let line = |place: Place| place.word() / PER_LINE_32;
+        assert_eq!(line(Place::port(0, 0)), SERVICES);
+        assert_eq!(line(Place::NONE), SERVICES + Place::LINES - 1);
     }
 
     #[test]
     fn an_enrolment_is_a_service_for_peers() {
         for outbound in [false, true] {
-            let service = Service::enrolment(7, outbound);
+            let rule = Rule::new(511, true);
+            let service = Service::enrolment(7, rule, outbound);
             assert!(service.is_enrolment() && service.is_inbound());
             assert_eq!((service.number(), service.is_outbound()), (7, outbound));
-            assert!(!Service::new(7, true, outbound).is_enrolment());
+            assert_eq!(service.governing(), rule);
+            assert!(!Service::new(7, Some(rule), outbound).is_enrolment());
         }
     }
 
@@ -264,23 +293,23 @@ mod tests {
         let image = image(false);
         let header = Header::of(&image).expect("a header");
         let inbound = |number, role| {
-            let service = Service::new(number, true, true);
+            let service = Service::new(number, Some(Rule::NONE), true);
             service.inbound(&image, header, role).map(Rule::id)
         };
         let outbound = |number, role| {
-            let service = Service::new(number, true, true);
+            let service = Service::new(number, Some(Rule::NONE), true);
             service.outbound(&image, header, role).map(Rule::id)
         };
         assert_eq!(
-            (inbound(1, 1), inbound(1, 2), inbound(1, GOVERNING)),
-            (Ok(1), Ok(0), Ok(1))
+            (inbound(1, 1), inbound(1, 2), outbound(4, GOVERNING)),
+            (Ok(1), Ok(0), Ok(4))
         );
         assert_eq!((inbound(2, 1), inbound(2, 2)), (Ok(0), Ok(2)));
         assert_eq!(inbound(1, 64 + 1), Ok(1), "roles have six bits");
         assert_eq!(inbound(1, 32 + 1), Ok(0), "and not five");
         assert_eq!((outbound(1, 1), outbound(4, 1)), (Ok(0), Ok(4)));
         assert_eq!((inbound(4, 1), outbound(4, 2)), (Ok(0), Ok(0)));
-        let watched = Service::new(2, true, false).inbound(&image, header, 2);
+        let watched = served(2, true).inbound(&image, header, 2);
         assert_eq!(watched, Ok(Rule::new(2, true)));
     }
 

@@ -18,12 +18,12 @@ use crate::{
         key::{CONNECTION, Key},
         table::{at_home, expired},
     },
-    image::{Header, Modes, Tables},
-    judge::{Destination, Ends, Network, destination, pass, ungoverned},
+    image::{Header, Missing, Modes, Tables},
+    judge::{Destination, Ends, Network, PORTS_LEN, destination, pass, ungoverned},
     lease,
     packet::Packet,
     reason::{Outcome, Reason},
-    service::{GOVERNING, Rule, Service},
+    service::{GOVERNING, Place, Rule, Service},
     transport::{IpProtocol, segment},
 };
 
@@ -39,9 +39,22 @@ pub fn inbound<P: Packet, T: Tables, F: Flows>(
     flows: &F,
 ) -> Option<Outcome> {
     let frame = ethernet::parse(packet).ok()?;
+    match frame.untagged() {
+        Some(frame) => inbound_ip(packet, tables, flows, &frame),
+        None => inbound_ip(packet, tables, flows, &frame),
+    }
+}
+
+#[inline(always)]
+fn inbound_ip<P: Packet, T: Tables, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    frame: &Frame,
+) -> Option<Outcome> {
     match frame.ether_type {
-        EtherType::IPV4 => received::<Ipv4, P, T, F>(packet, tables, flows, &frame),
-        EtherType::IPV6 => received::<Ipv6, P, T, F>(packet, tables, flows, &frame),
+        EtherType::IPV4 => received::<Ipv4, P, T, F>(packet, tables, flows, frame),
+        EtherType::IPV6 => received::<Ipv6, P, T, F>(packet, tables, flows, frame),
         _ => Some(pass(Reason::NotIp, 0)),
     }
 }
@@ -62,24 +75,47 @@ pub fn outbound<P: Packet, T: Tables, F: Flows>(
     }
 }
 
-/// Where the transport header of a plain packet lies, and what it asks for.
-struct Plain {
-    protocol: IpProtocol,
-    transport: usize,
-    ends: Ends,
+/// The protocol of a plain packet that has room for its transport header, and where the service would
+/// be listed that it asks for.
+#[inline(always)]
+fn asked<A: Network>(header: &A::Header, ports: &[u8; PORTS_LEN]) -> Option<(IpProtocol, Place)> {
+    let protocol = A::plain(header)?;
+    let (table, header_len) = protocol.transport();
+    let place = match table {
+        Some(table) => Place::port(table, u32::from_be_bytes(*ports) as u16),
+        None => Place::protocol(protocol),
+    };
+    A::holds(header, header_len).then_some((protocol, place))
 }
 
-impl Plain {
-    #[inline(always)]
-    fn read<A: Network, P: Packet>(packet: &P, frame: &Frame, header: &A::Header) -> Option<Self> {
-        let protocol = A::plain(header)?;
-        let transport = frame.forgotten_payload() + A::HEADER_LEN;
-        Some(Self {
-            protocol,
-            transport,
-            ends: Ends::read(packet, protocol, transport).ok()?,
-        })
+/// The endpoint whose longest prefix covers `address`; 0 if none does.
+#[inline(always)]
+fn find<A: Network, T: Tables>(tables: &T, address: A) -> Option<u32> {
+    match endpoint::find_longest(tables, address).ok()? {
+        0 => endpoint::find_shorter(tables, address).ok(),
+        id => Some(id),
     }
+}
+
+/// The role of the endpoint `id` that has sent `packet` from `remote`, and whether that comes from
+/// where the endpoint is bound to.
+#[inline(always)]
+fn vouch<A: Network, P: Packet, T: Tables, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    frame: &Frame,
+    (id, remote): (u32, A),
+) -> Option<(u8, Result<(), Reason>)> {
+    let record = Record::read(tables, Header::of(tables).ok()?, id).ok()?;
+    let role = record.role();
+    if role == GOVERNING {
+        return None;
+    }
+    if record.needs_lease() && !lease::holds(flows, id, remote, packet, frame) {
+        return None;
+    }
+    Some((role, record.check(packet, tables, frame)))
 }
 
 #[inline(always)]
@@ -89,82 +125,70 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
     flows: &F,
     frame: &Frame,
 ) -> Option<Outcome> {
-    let header = A::header(packet, frame.payload)?;
+    let (header, ports) = A::header_and_ports(packet, frame.payload)?;
     let local = A::destination(header);
-    let destination = destination(tables, local).ok()?;
-    if destination == Destination::Unprotected {
-        return Some(pass(Reason::Unprotected, 0));
+    match destination(tables, local) {
+        Ok(Destination::Protected) => {}
+        Ok(Destination::Unprotected) => return Some(pass(Reason::Unprotected, 0)),
+        Ok(Destination::Group) => {
+            let (_, place) = asked::<A>(header, ports)?;
+            let asked = Service::at(tables, place).ok()?;
+            return (!asked.is_inbound()).then_some(pass(Reason::Unprotected, 0));
+        }
+        Err(Missing) => return None,
     }
-    let plain = Plain::read::<A, P>(packet, frame, header)?;
+    let (protocol, place) = asked::<A>(header, ports)?;
+    let asked = Service::at(tables, place).ok()?;
     let remote = A::source(header);
     let policy = Header::of(tables).ok()?;
-    let asked = Service::at(tables, plain.ends.destination).ok()?;
-    if destination == Destination::Group {
-        return if asked.is_inbound() {
-            None
-        } else {
-            Some(pass(Reason::Unprotected, 0))
-        };
-    }
-    if asked.is_enrolment() {
-        return None;
-    }
-    let unruled = policy.flags().modes().has(Modes::UNRULED_FLOWS);
-    let mut answered = Service::NONE;
-    if !asked.is_inbound() {
-        answered = Service::at(tables, plain.ends.source).ok()?;
-        if !answered.is_outbound() && !unruled {
-            return Some(ungoverned(tables, Modes::AUDIT, Reason::NoService, 0));
+    let unruled = || policy.flags().modes().has(Modes::UNRULED_FLOWS);
+    let answered = || Service::at(tables, Ends::of(protocol, *ports).source).ok();
+    if asked.is_offered() {
+        let id = find(tables, remote)?;
+        if id == 0 {
+            let outcome = asked.governing().violated(Reason::UnknownSource, 0);
+            return (!unruled()).then_some(outcome);
         }
-    }
-    let id = endpoint::find_longest_first(tables, remote).ok()?;
-    if id == 0 {
-        if unruled {
-            return None;
-        }
-        let governing = if asked.is_inbound() {
-            asked.inbound(tables, policy, GOVERNING).ok()?
-        } else {
-            answered.outbound(tables, policy, GOVERNING).ok()?
-        };
-        return Some(governing.violated(Reason::UnknownSource, 0));
-    }
-    let record = Record::read(tables, policy, id).ok()?;
-    let role = record.role();
-    if role == GOVERNING {
-        return None;
-    }
-    if record.needs_lease() && !lease::holds(flows, id, remote, packet, frame) {
-        return None;
-    }
-    let bound = record.check(packet, tables, frame);
-    if asked.is_inbound() {
+        let (role, bound) = vouch(packet, tables, flows, frame, (id, remote))?;
         let rule = asked.inbound(tables, policy, role).ok()?;
         if rule.id() == 0 {
             // It may still belong to a connection that the host opened.
-            if unruled || Service::at(tables, plain.ends.source).ok()?.is_outbound() {
-                return None;
-            }
-            let governing = asked.inbound(tables, policy, GOVERNING).ok()?;
-            return Some(governing.violated(Reason::WrongRole, id));
+            let outcome = asked.governing().violated(Reason::WrongRole, id);
+            return (!unruled() && !answered()?.is_outbound()).then_some(outcome);
         }
         return Some(match bound {
             Ok(()) => rule.permit(Reason::Permitted, id),
             Err(reason) => rule.violated(reason, id),
         });
     }
+    if asked.is_enrolment() {
+        return None;
+    }
+    let answered = answered()?;
+    if !answered.is_outbound() && !unruled() {
+        return Some(ungoverned(tables, Modes::AUDIT, Reason::NoService, 0));
+    }
+    let id = find(tables, remote)?;
+    if id == 0 {
+        if unruled() {
+            return None;
+        }
+        let governing = answered.outbound(tables, policy, GOVERNING).ok()?;
+        return Some(governing.violated(Reason::UnknownSource, 0));
+    }
+    let (role, bound) = vouch(packet, tables, flows, frame, (id, remote))?;
     let mut rule = Rule::NONE;
     if answered.is_outbound() {
         rule = answered.outbound(tables, policy, role).ok()?;
     }
-    if bound.is_err() || (rule.id() == 0 && !unruled) {
+    if bound.is_err() || (rule.id() == 0 && !unruled()) {
         return None;
     }
-    let protocol = plain.protocol;
-    let key = key(local, remote, protocol, plain.ends.ports.rotate_left(16));
+    let ports = Ends::of(protocol, *ports).ports.rotate_left(16);
+    let key = key(local, remote, protocol, ports);
     let now = flows.now();
     let entry = alive(flows, tables, &key, now)?;
-    let segment = segment(packet, protocol, plain.transport).ok()?;
+    let segment = segment(packet, protocol, frame.payload + A::HEADER_LEN).ok()?;
     follow::receive(flows, entry, protocol.0, segment, packet.frame_len(), now).ok()?;
     Some(rule.permit(Reason::Established, id))
 }
@@ -176,7 +200,7 @@ fn sent<A: Network, P: Packet, T: Tables, F: Flows>(
     flows: &F,
     frame: &Frame,
 ) -> Option<Outcome> {
-    let header = A::header(packet, frame.payload)?;
+    let (header, ports) = A::header_and_ports(packet, frame.payload)?;
     let local = A::source(header);
     if local.is_unspecified() {
         return None;
@@ -184,26 +208,27 @@ fn sent<A: Network, P: Packet, T: Tables, F: Flows>(
     if destination(tables, local).ok()? != Destination::Protected {
         return Some(pass(Reason::Unprotected, 0));
     }
-    let plain = Plain::read::<A, P>(packet, frame, header)?;
+    let (protocol, offered) = asked::<A>(header, ports)?;
+    let ends = Ends::of(protocol, *ports);
     let remote = A::destination(header);
     if destination(tables, remote).ok()? == Destination::Group {
         return None;
     }
     let policy = Header::of(tables).ok()?;
-    let segment = segment(packet, plain.protocol, plain.transport).ok()?;
-    let id = endpoint::find_longest_first(tables, remote).ok()?;
+    let segment = segment(packet, protocol, frame.payload + A::HEADER_LEN).ok()?;
+    let id = find(tables, remote)?;
     let mut role = GOVERNING;
     if id != 0 {
         role = Record::read(tables, policy, id).ok()?.role();
     }
-    let asked = Service::at(tables, plain.ends.source).ok()?;
+    let asked = Service::at(tables, ends.source).ok()?;
     if id != 0 && asked.is_inbound() && !segment.opens() {
         let rule = asked.inbound(tables, policy, role).ok()?;
         if rule.id() != 0 {
             return Some(rule.permit(Reason::Reply, id));
         }
     }
-    let offered = Service::at(tables, plain.ends.destination).ok()?;
+    let offered = Service::at(tables, offered).ok()?;
     let mut rule = Rule::NONE;
     if id != 0 && offered.is_outbound() {
         rule = offered.outbound(tables, policy, role).ok()?;
@@ -211,8 +236,7 @@ fn sent<A: Network, P: Packet, T: Tables, F: Flows>(
     if rule.id() == 0 && !policy.flags().modes().has(Modes::ANY_OUTBOUND) {
         return None;
     }
-    let protocol = plain.protocol;
-    let key = key(local, remote, protocol, plain.ends.ports);
+    let key = key(local, remote, protocol, ends.ports);
     let now = flows.now();
     let entry = alive(flows, tables, &key, now)?;
     follow::send(flows, entry, protocol.0, segment, packet.frame_len(), now)

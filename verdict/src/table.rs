@@ -64,7 +64,7 @@ pub fn find<A: Family, T: Tables>(
     length: u8,
 ) -> Result<u32, Missing> {
     let hash = address.hash(length, seed);
-    let bucket = tables.line(region.base.wrapping_add(region.first(hash)))?;
+    let bucket = tables.line(u64::from(region.base) + u64::from(region.first(hash)))?;
     let entry = address.read(length, bucket, A::preferred(hash));
     if let Some(value) = entry.value() {
         return Ok(value);
@@ -72,7 +72,7 @@ pub fn find<A: Family, T: Tables>(
     if !entry.displaced() {
         return Ok(0);
     }
-    let second = region.base.wrapping_add(region.second(hash));
+    let second = u64::from(region.base) + u64::from(region.second(hash));
     match scan(address, length, bucket) {
         0 => Ok(scan(address, length, tables.line(second)?)),
         value => Ok(value),

@@ -24,23 +24,26 @@ impl IpProtocol {
     #[inline(always)]
     #[must_use]
     pub const fn port_table(self) -> Option<u32> {
-        match self {
-            Self::TCP => Some(0),
-            Self::UDP => Some(1),
-            Self::SCTP => Some(2),
-            _ => None,
-        }
+        self.transport().0
     }
 
     /// Length of the header without options, bytes; 0 where no header is read.
     #[inline(always)]
     #[must_use]
     pub const fn header_len(self) -> usize {
+        self.transport().1
+    }
+
+    /// [`IpProtocol::port_table`] and [`IpProtocol::header_len`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn transport(self) -> (Option<u32>, usize) {
         match self {
-            Self::TCP => 20,
-            Self::UDP | Self::ICMP | Self::ICMPV6 => 8,
-            Self::SCTP => 12,
-            _ => 0,
+            Self::TCP => (Some(0), 20),
+            Self::UDP => (Some(1), 8),
+            Self::SCTP => (Some(2), 12),
+            Self::ICMP | Self::ICMPV6 => (None, 8),
+            _ => (None, 0),
         }
     }
 }

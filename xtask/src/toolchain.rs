@@ -124,9 +124,11 @@ impl Toolchain {
     }
 }
 
-/// `--btf` needs debug information: the verifier's messages and CO-RE come from it.
+/// `--btf` needs debug information: the verifier's messages and CO-RE come from it. Version 2
+/// of the instructions has all comparisons; version 3 works on 32 bits, too, whose bounds the verifiers
+/// of 6.1 and before lose.
 fn rustflags(compiler: &Compiler) -> Vec<&'static str> {
-    let mut flags = vec!["-Cdebuginfo=2", "-Clink-arg=--btf"];
+    let mut flags = vec!["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v2"];
     if compiler.misaligned {
         flags.push("-Ctarget-feature=+allows-misaligned-mem-access");
     }

@@ -103,7 +103,7 @@ pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Imag
     if served.is_too_much() {
         return Err(CompileError::TooManyNames);
     }
-    served.write(&mut lines);
+    served.write(&mut lines, policy, numbers);
     let first_rule = served.write_rules(&mut lines, policy, &roles, numbers);
     let first_record = records::write(&mut lines, policy, facts, &roles, numbers)?;
     services::timeouts(&mut lines, policy);

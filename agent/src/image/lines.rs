@@ -1,6 +1,6 @@
 //! The lines of an image while it is being compiled.
 
-use verdict::image::{FIXED_LINES, HEADER, Line, PER_LINE_16};
+use verdict::image::{FIXED_LINES, HEADER, Line, PER_LINE_16, PER_LINE_32};
 
 /// Lines that grow: the fixed part, then whatever is appended.
 pub struct Lines(Vec<Line>);
@@ -43,6 +43,12 @@ impl Lines {
     /// The header.
     pub fn header(&mut self) -> &mut Line {
         self.line(HEADER)
+    }
+
+    /// Sets the 32-bit word `index`; it was 0.
+    pub fn set32(&mut self, index: u32, value: u32) {
+        let line = self.line(index / PER_LINE_32);
+        line[(index / 2 % 8) as usize] |= u64::from(value) << (32 * (index % 2));
     }
 
     /// Sets the 16-bit value `index` of the array that starts at line `base`; it was 0.

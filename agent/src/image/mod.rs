@@ -79,7 +79,7 @@ impl Image {
 }
 
 impl Tables for Image {
-    fn line(&self, index: u32) -> Result<&Line, Missing> {
+    fn line(&self, index: u64) -> Result<&Line, Missing> {
         self.lines.get(index as usize).ok_or(Missing)
     }
 

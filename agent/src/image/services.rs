@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use verdict::{
     flow::{State, entry::ticks},
-    image::{SERVICES, TIMEOUTS},
+    image::TIMEOUTS,
     service::{GOVERNING, LINES, LINES_PER_SERVICE, MAX_SERVICES, Place, Rule, Service},
     transport::IpProtocol,
 };
@@ -45,16 +45,23 @@ impl<'a> Served<'a> {
     }
 
     /// Writes which service a port or a protocol belongs to.
-    pub fn write(&self, lines: &mut Lines) {
-        for (&place, pair) in &self.places {
-            let [inbound, outbound] = pair.map(|service| service.is_some());
-            let number = self.numbers[pair];
-            let service = if pair[0] == Some(ENROLMENT) {
-                Service::enrolment(number, outbound)
-            } else {
-                Service::new(number, inbound, outbound)
+    pub fn write(&self, lines: &mut Lines, policy: &Policy, numbers: &Numbers) {
+        let service = |(pair, &number)| {
+            let &[inbound, outbound]: &Pair<'_> = pair;
+            let outbound = outbound.is_some();
+            let governing =
+                inbound.and_then(|name| governing(name, Direction::Inbound, policy, numbers));
+            let service = match governing {
+                Some(rule) if inbound == Some(ENROLMENT) => {
+                    Service::enrolment(number, rule, outbound)
+                }
+                _ => Service::new(number, governing, outbound),
             };
-            lines.set16(SERVICES, place, service.0);
+            (pair, service)
+        };
+        let services: BTreeMap<&Pair<'_>, Service> = self.numbers.iter().map(service).collect();
+        for (&place, pair) in &self.places {
+            lines.set32(place, services[pair].0);
         }
     }
 
@@ -74,7 +81,11 @@ impl<'a> Served<'a> {
                 let Some(service) = pair[side(direction)] else {
                     continue;
                 };
-                let by_role = rules_of(service, direction, policy, roles, numbers);
+                let mut by_role = rules_of(service, direction, policy, roles, numbers);
+                if direction == Direction::Outbound {
+                    by_role
+                        .extend(governing(service, direction, policy, numbers).map(|r| (GOVERNING, r)));
+                }
                 let first = first + side(direction) as u32 * LINES;
                 for (role, rule) in by_role {
                     lines.set16(first, u32::from(role), rule.0);
@@ -93,28 +104,63 @@ const fn side(direction: Direction) -> usize {
 }
 
 /// Where `service` is listed.
-fn places_of<'a>(policy: &'a Policy, service: &str) -> impl Iterator<Item = u32> + use<'a> {
-    policy.services[service]
-        .matches
-        .iter()
-        .flat_map(|matched| match *matched {
+fn places_of(policy: &Policy, service: &str) -> Vec<u32> {
+    let mut places = Vec::new();
+    for matched in &policy.services[service].matches {
+        match *matched {
             ServiceMatch::Ports {
                 transport,
                 first,
                 last,
             } => {
-                let place = move |port| Place::port(table_of(transport), port).index();
-                place(first)..=place(last)
+                let table = table_of(transport);
+                places.extend((first..=last).map(|port| Place::port(table, port).word()));
             }
             ServiceMatch::Protocol(protocol) => {
-                let place = Place::protocol(IpProtocol(protocol)).index();
-                place..=place
+                places.push(Place::protocol(IpProtocol(protocol)).word());
             }
-        })
+        }
+    }
+    places
 }
 
-/// The rule of every role that may use `service` in this direction, and the one that governs all
-/// others: of the first reference point that enforces, else of the first.
+/// The reference points that offer `service` in this direction.
+fn points<'a>(
+    service: &str,
+    direction: Direction,
+    policy: &'a Policy,
+) -> impl Iterator<Item = &'a ReferencePoint> {
+    policy
+        .reference_points
+        .iter()
+        .filter(move |point| point.direction == direction)
+        .filter(move |point| point.services.iter().any(|s| s == service))
+}
+
+/// The rule of `service` at a reference point.
+fn rule(point: &ReferencePoint, service: &str, numbers: &Numbers) -> Rule {
+    let name = RuleName {
+        reference_point: point.name.clone(),
+        service: service.to_owned(),
+    };
+    Rule::new(numbers.rules[&name], point.mode == Mode::Audit)
+}
+
+/// The rule that governs whoever may not use `service` in this direction: of the first reference
+/// point that enforces, else of the first.
+fn governing(
+    service: &str,
+    direction: Direction,
+    policy: &Policy,
+    numbers: &Numbers,
+) -> Option<Rule> {
+    points(service, direction, policy)
+        .find(|point| point.mode == Mode::Enforce)
+        .or_else(|| points(service, direction, policy).next())
+        .map(|point| rule(point, service, numbers))
+}
+
+/// The rule of every role that may use `service` in this direction.
 fn rules_of(
     service: &str,
     direction: Direction,
@@ -122,32 +168,12 @@ fn rules_of(
     roles: &Roles<'_>,
     numbers: &Numbers,
 ) -> BTreeMap<u8, Rule> {
-    let points: Vec<&ReferencePoint> = policy
-        .reference_points
-        .iter()
-        .filter(|point| point.direction == direction)
-        .filter(|point| point.services.iter().any(|s| s == service))
-        .collect();
-    let rule = |point: &ReferencePoint| {
-        let name = RuleName {
-            reference_point: point.name.clone(),
-            service: service.to_owned(),
-        };
-        Rule::new(numbers.rules[&name], point.mode == Mode::Audit)
-    };
-    let governing = points
-        .iter()
-        .find(|point| point.mode == Mode::Enforce)
-        .or(points.first());
     let mut by_role = BTreeMap::new();
-    if let Some(point) = governing {
-        by_role.insert(GOVERNING, rule(point));
-    }
-    for point in &points {
+    for point in points(service, direction, policy) {
         for role in &point.roles {
             by_role
                 .entry(roles.number(role))
-                .or_insert_with(|| rule(point));
+                .or_insert_with(|| rule(point, service, numbers));
         }
     }
     by_role

@@ -148,7 +148,7 @@ fn directly<A: Family>(address: A, region: u32, words: &[u64]) -> Image {
 /// What the direct entries tell of `address`, of an empty one, and of one that shares its entry.
 fn told<A: Family>(image: &Image, address: A, others: impl Iterator<Item = A> + Clone) {
     let entry = address.direct_entry();
-    assert_eq!(address.direct(image), Ok(Some(PROTECTED_UNICAST)));
+    assert_eq!(address.direct(image), Ok(Some(PROTECTED_UNICAST as u8)));
     let elsewhere = others.clone().find(|other| other.direct_entry() != entry);
     let elsewhere = elsewhere.expect("an address with another entry");
     assert_eq!(elsewhere.direct(image), Ok(Some(0)));

@@ -61,7 +61,7 @@ pub const NOWHERE: u32 = u32::MAX;
 /// How long the state with this code lasts, ticks.
 #[inline(always)]
 pub fn timeout<T: Tables>(tables: &T, state: u8) -> Result<u32, Missing> {
-    let line = tables.line(TIMEOUTS)?;
+    let line = tables.line(TIMEOUTS.into())?;
     Ok((line[((state / 2) & 7) as usize] >> (32 * (state % 2) as u32)) as u32)
 }
 

@@ -18,8 +18,8 @@ fn values_lie_where_their_index_says() {
 fn what_lies_beyond_is_missing() {
     let image = Image(vec![Line::default(); 4]);
     assert_eq!(value16(&image, 4, 0), Err(Missing));
-    assert_eq!(value16(&image, u32::MAX, 63), Ok(0), "wraps to line 0");
-    assert_eq!(value16(&image, u32::MAX, 0), Err(Missing));
+    assert_eq!(value16(&image, u64::MAX, 63), Ok(0), "wraps to line 0");
+    assert_eq!(value16(&image, u64::MAX, 0), Err(Missing));
     assert!(Header::of(&Image(Vec::new())).is_err());
 }
 
@@ -54,7 +54,7 @@ fn the_fixed_part_does_not_overlap() {
         (DIRECT_IPV4, DIRECT_ENTRIES / PER_LINE_64),
         (DIRECT_IPV6, 2 * DIRECT_ENTRIES / PER_LINE_64),
         (TIMEOUTS, 1),
-        (SERVICES, Place::COUNT / PER_LINE_16),
+        (SERVICES, Place::LINES),
     ];
     let mut end = 0;
     for (first, count) in parts {
@@ -83,9 +83,12 @@ fn a_role_that_holds_a_permission_has_its_bit() {
 #[test]
 fn words_lie_where_their_index_says() {
     let mut image = Image(vec![Line::default(); 4]);
-    for (index, expected) in (8..32).zip(1..) {
+    for (index, expected) in (8..32).zip(0x1_0000_0002..) {
         image.0[index as usize / 8][index as usize % 8] = expected;
-        assert_eq!(word(&image, 1, index - 8), Ok(expected));
+        assert_eq!(image.fixed64(index), Ok(expected));
+        assert_eq!(image.fixed32(2 * index), Ok(expected as u32));
+        assert_eq!(image.fixed32(2 * index + 1), Ok((expected >> 32) as u32));
     }
-    assert_eq!(word(&image, 1, 24), Err(Missing));
+    assert_eq!(image.fixed64(32), Err(Missing));
+    assert_eq!(image.fixed32(64), Err(Missing));
 }

@@ -2,11 +2,12 @@ use std::{vec, vec::Vec};
 
 use super::*;
 use crate::address::Ipv4;
-use crate::image::{HEADER, SERVICES, header};
+use crate::image::{HEADER, header};
 use crate::reason::Verdict;
+use crate::service::Place;
 use crate::tests::sample::{
     self, BOUND, BROADCAST, Bytes, GRE, HOST, HOST6, INTERFACES, Image, MAC, NTP, OTHER, SSH,
-    STRANGER, Table, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, ipv4, ipv6, tcp, udp,
+    STRANGER, Table, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, ipv4, ipv6, served, tcp, udp,
 };
 
 const TCP: u8 = 6;
@@ -158,10 +159,7 @@ fn without_a_flow_nothing_answers_the_host() {
 fn who_may_ping_decides_nothing_about_errors_and_redirects() {
     let mut image = image(false);
     for protocol in [IpProtocol::ICMP, IpProtocol::ICMPV6] {
-        let place = crate::service::Place::protocol(protocol).index();
-        let word = &mut image.0[(SERVICES + place / 32) as usize][(place / 4 % 8) as usize];
-        *word &= !(0xffff << (16 * (place % 4)));
-        *word |= u64::from(Service::new(3, true, false).0) << (16 * (place % 4));
+        image.serve(Place::protocol(protocol), served(3, false));
     }
     let v4 = |source, kind| {
         let packet = ipv4(source, HOST, ICMP, &icmp(kind));

@@ -164,16 +164,21 @@ fn plain_has_no_extension_headers_and_is_not_icmp() {
     for next in [0, 43, 44, 58, 60] {
         assert_eq!(plain(&|p| p[6] = next), None, "{next}");
     }
-    for (protocol, least) in [(6, 20), (17, 8), (132, 12), (47, 0)] {
-        let long_enough = |len: u16| {
-            let change = |p: &mut Vec<u8>| {
-                p[4..6].copy_from_slice(&len.to_be_bytes());
-                p[6] = protocol;
-            };
-            plain(&change).is_some()
-        };
-        assert!(long_enough(least) && long_enough(65_535), "{protocol}");
-        assert!(least == 0 || !long_enough(least - 1), "{protocol}");
+}
+
+#[test]
+fn what_a_packet_holds_is_what_its_header_says() {
+    let mut packet = ipv6(VIM6, HOST6, TCP, &[0; 20]);
+    for (payload_len, len, holds) in [
+        (20, 20, true),
+        (19, 20, false),
+        (0, 0, true),
+        (65_535, 65_535, true),
+    ] {
+        packet[4..6].copy_from_slice(&u16::to_be_bytes(payload_len));
+        let packet = bytes(&packet);
+        let header = Ipv6::header(&packet, 0).expect("a whole header");
+        assert_eq!(Ipv6::holds(header, len), holds, "{payload_len}: {len}");
     }
 }
 

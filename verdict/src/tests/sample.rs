@@ -13,7 +13,7 @@ use crate::{
     },
     image::{
         DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, Flags, HEADER, Header, LENGTHS, Line, Missing,
-        Modes, PER_LINE_16, SERVICES, TIMEOUTS, Tables, header,
+        Modes, PER_LINE_16, PER_LINE_32, PER_LINE_64, TIMEOUTS, Tables, header,
     },
     inbound,
     judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST, protected},
@@ -106,6 +106,14 @@ pub const NTP: u16 = 123;
 /// UDP port at which endpoints of role 1 prove who they are, service 5, under rule 5.
 pub const ENROLMENT: u16 = 7443;
 
+/// A service whose rule has the number of the service, in mode audit or not.
+pub const fn served(number: u16, audit: bool) -> Service {
+    Service::new(number, Some(Rule::new(number, audit)), false)
+}
+
+/// Service 4.
+pub const OUTBOUND: Service = Service::new(4, None, true);
+
 /// 2001:db8::`interface`
 pub const fn v6(interface: u64) -> Ipv6 {
     Ipv6 {
@@ -119,7 +127,7 @@ pub const fn v6(interface: u64) -> Ipv6 {
 pub struct Image(pub Vec<Line>);
 
 impl Tables for Image {
-    fn line(&self, index: u32) -> Result<&Line, Missing> {
+    fn line(&self, index: u64) -> Result<&Line, Missing> {
         self.0.get(index as usize).ok_or(Missing)
     }
 
@@ -306,24 +314,22 @@ pub fn image_in(modes: Modes) -> Image {
     // Taken by another address, so that these are looked up among all.
     image.direct(BROADCAST, DIRECT_IPV4, &[u64::MAX]);
     image.direct(GUEST, DIRECT_IPV4, &[u64::MAX]);
-    image.serve(Place::port(0, SSH), Service::new(1, true, false));
-    image.serve(Place::port(1, WATCHED), Service::new(2, true, false));
-    image.serve(
-        Place::protocol(IpProtocol(GRE)),
-        Service::new(3, true, false),
-    );
+    image.serve(Place::port(0, SSH), served(1, false));
+    image.serve(Place::port(1, WATCHED), served(2, true));
+    image.serve(Place::protocol(IpProtocol(GRE)), served(3, false));
     for table in [0, 1] {
-        image.serve(Place::port(table, NTP), Service::new(4, false, true));
+        image.serve(Place::port(table, NTP), OUTBOUND);
     }
     for icmp in [IpProtocol::ICMP, IpProtocol::ICMPV6] {
-        image.serve(Place::protocol(icmp), Service::new(4, false, true));
+        image.serve(Place::protocol(icmp), OUTBOUND);
     }
     for state in State::ALL {
         let code = usize::from(state.code());
         image.0[TIMEOUTS as usize][code / 2] |= u64::from(LASTS) << (32 * (code % 2));
     }
 
-    image.serve(Place::port(1, ENROLMENT), Service::enrolment(5, false));
+    let enrolment = Service::enrolment(5, Rule::new(5, false), false);
+    image.serve(Place::port(1, ENROLMENT), enrolment);
 
     let rules = image.append(6 * LINES_PER_SERVICE);
     for (service, direction, role, rule) in [
@@ -335,7 +341,9 @@ pub fn image_in(modes: Modes) -> Image {
     ] {
         let first = rules + service * LINES_PER_SERVICE + direction * LINES;
         image.set16(first, role, rule.0);
-        image.set16(first, u32::from(GOVERNING), rule.0);
+        if direction == 1 {
+            image.set16(first, u32::from(GOVERNING), rule.0);
+        }
     }
     let records = image.append(8 / PER_LINE);
     let interfaces = image.append(1);
@@ -413,8 +421,13 @@ impl Image {
         first as u32
     }
 
-    fn serve(&mut self, place: Place, service: Service) {
-        self.set16(SERVICES, place.index(), service.0);
+    /// Lists `service` at `place`.
+    pub fn serve(&mut self, place: Place, service: Service) {
+        let index = place.word();
+        let line = &mut self.0[(index / PER_LINE_32) as usize];
+        let word = &mut line[(index / 2 % PER_LINE_64) as usize];
+        let shift = 32 * (index % 2);
+        *word = *word & !(0xffff_ffff << shift) | u64::from(service.0) << shift;
     }
 
     fn set16(&mut self, base: u32, index: u32, value: u16) {

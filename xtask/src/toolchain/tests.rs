@@ -92,13 +92,13 @@ fn misaligned_access_is_asked_for_only_where_known() {
         core: true,
         misaligned: false,
     };
-    assert_eq!(rustflags(&old).len(), 2);
+    assert_eq!(rustflags(&old).len(), 3);
     let new = Compiler {
         misaligned: true,
         ..old
     };
     assert_eq!(
-        rustflags(&new)[2],
+        rustflags(&new)[3],
         "-Ctarget-feature=+allows-misaligned-mem-access"
     );
 }

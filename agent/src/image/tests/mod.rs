@@ -69,6 +69,6 @@ fn chunks_are_the_image_in_parts() {
     assert_eq!(lines, image.lines);
     assert_eq!(lines.len(), image.len() as usize);
     assert!(!image.is_empty());
-    assert!(image.line(image.len()).is_err());
+    assert!(image.line(image.len().into()).is_err());
     assert!(Image::empty().line(0).is_err() && Image::empty().is_empty());
 }
