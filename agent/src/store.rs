@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use thiserror::Error;
-use verdict::layout::Control;
 
 use crate::image::{Numbers, RuleName};
 
@@ -91,15 +90,13 @@ pub struct Identity {
     pub digest: u64,
 }
 
-/// The digest of a policy's text: the first bits of its SHA-256, as many as the kernel keeps.
+/// The digest of a policy's text: the first 64 bits of its SHA-256, as many as the kernel keeps.
 #[must_use]
 pub fn digest(text: &str) -> u64 {
     let hash = Sha256::digest(text.as_bytes());
-    let first = hash
-        .iter()
+    hash.iter()
         .take(8)
-        .fold(0, |bits, &byte| bits << 8 | u64::from(byte));
-    first >> (u64::BITS - Control::DIGEST_BITS)
+        .fold(0, |bits, &byte| bits << 8 | u64::from(byte))
 }
 
 /// A policy that is about to be the current one. Dropped, it is forgotten.

@@ -2,10 +2,11 @@
 //!
 //! User space creates, pins and fills them; the programs read images and write counters.
 
-use core::ptr::{from_ref, read_volatile};
+use core::ptr::from_ref;
 
 use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, PerCpuArray},
+    helpers::bpf_map_lookup_elem,
     macros::btf_map,
 };
 use verdict::{
@@ -14,7 +15,7 @@ use verdict::{
     endpoint,
     enrolment::{self, Limit},
     flow::{Entry, Flows, Key, table},
-    image::{Line, Missing, PER_LINE_64, Tables},
+    image::{Flags, HEADER, Line, Missing, PER_LINE_64, Tables, header},
     judge::protected,
     layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
     lease::{self, Lease, Leases},
@@ -26,8 +27,8 @@ use crate::settings;
 /// Values start on a page, so that a line of the image is one cache line.
 const MMAPABLE: usize = 1 << 10;
 
-/// The control record: the only variable of the programs, so that it is read without a lookup. Its
-/// map is called `.bss`. Written by the agent at once, read by every packet.
+/// The control record: the only variable of the programs. Its map is called `.data`. Written by the
+/// agent at once, read by every packet.
 #[unsafe(no_mangle)]
 static mut CONTROL: Control = Control::NONE;
 
@@ -93,26 +94,36 @@ static TRACE: Array<u64, 1> = Array::new();
 
 /// The image in one slot.
 pub struct Image {
-    slot: u32,
     /// The first chunk.
     first: &'static Chunk,
 }
 
 impl Image {
     /// The image in force; `None` if there is none.
+    ///
+    /// The control record itself is the key: a copy of it would be written to the stack and read
+    /// again, before anything else could begin.
     #[inline(always)]
     pub fn enforced() -> Option<Self> {
-        // SAFETY: one aligned word, which the agent replaces at once; volatile, as it does so.
-        Self::in_slot(unsafe { read_volatile(&raw const CONTROL) }.enforced()?)
+        let map = (&raw const FIRST).cast_mut().cast();
+        // SAFETY: the record starts with a key of this map, which the agent replaces at once; a value
+        // of the map is a chunk, and stays where it is.
+        let first =
+            unsafe { bpf_map_lookup_elem(map, (&raw const CONTROL).cast()).cast::<Chunk>() };
+        // SAFETY: as above; the kernel returns null for a slot that does not exist.
+        unsafe { first.as_ref() }.map(|first| Self { first })
     }
 
     /// The image in `slot`.
     #[inline(always)]
     fn in_slot(slot: u32) -> Option<Self> {
-        Some(Self {
-            slot,
-            first: FIRST.get(slot)?,
-        })
+        FIRST.get(slot).map(|first| Self { first })
+    }
+
+    /// The slot that the image lies in. The control record may name another by now.
+    #[inline(always)]
+    fn slot(&self) -> u32 {
+        Flags(self.first[HEADER as usize].0[header::FLAGS]).slot()
     }
 }
 
@@ -128,7 +139,7 @@ impl Tables for Image {
         let chunk = if index < CHUNK_LINES.into() {
             self.first
         } else {
-            chunk(self.slot, (index / u64::from(CHUNK_LINES)) as u32).ok_or(Missing)?
+            chunk(self.slot(), (index / u64::from(CHUNK_LINES)) as u32).ok_or(Missing)?
         };
         Ok(&chunk[(index % u64::from(CHUNK_LINES)) as usize].0)
     }
@@ -153,22 +164,22 @@ impl Tables for Image {
 
     #[inline(always)]
     fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
-        found(protected_ipv4(self.slot, address.0))
+        found(protected_ipv4(self.slot(), address.0))
     }
 
     #[inline(always)]
     fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
-        found(protected_ipv6(self.slot, address.high, address.low))
+        found(protected_ipv6(self.slot(), address.high, address.low))
     }
 
     #[inline(always)]
     fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
-        found(endpoint_ipv4(self.slot, address.0))
+        found(endpoint_ipv4(self.slot(), address.0))
     }
 
     #[inline(always)]
     fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
-        found(endpoint_ipv6(self.slot, address.high, address.low))
+        found(endpoint_ipv6(self.slot(), address.high, address.low))
     }
 }
 

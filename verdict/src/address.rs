@@ -78,8 +78,11 @@ pub trait Family: Copy + Eq {
     /// loopback interface's.
     fn is_loopback(self) -> bool;
 
-    /// A hash of the prefix `self/length`, under the image's seed. Bits 24 to 63 are well mixed.
-    fn hash(self, length: u8, seed: u64) -> u64;
+    /// A hash of the prefix `self/length`. Bits 24 to 63 are well mixed.
+    ///
+    /// It needs no secret: who sends cannot make a lookup read more than two lines, and the agent
+    /// places what the operator lists. So none has to be read before a hash is begun.
+    fn hash(self, length: u8) -> u64;
 
     /// The entry of a bucket that `hash` prefers, below [`Family::PER_BUCKET`].
     fn preferred(hash: u64) -> usize;
@@ -230,8 +233,8 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn hash(self, length: u8, seed: u64) -> u64 {
-        finish((self.key(length) ^ seed).wrapping_mul(MIX[0]))
+    fn hash(self, length: u8) -> u64 {
+        finish(self.key(length).wrapping_mul(MIX[0]))
     }
 
     #[inline(always)]
@@ -335,11 +338,9 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn hash(self, length: u8, seed: u64) -> u64 {
-        let high = (self.high ^ seed).wrapping_mul(MIX[0]);
-        let low = (self.low ^ u64::from(length))
-            .wrapping_add(seed)
-            .wrapping_mul(MIX[1]);
+    fn hash(self, length: u8) -> u64 {
+        let high = self.high.wrapping_mul(MIX[0]);
+        let low = (self.low ^ u64::from(length)).wrapping_mul(MIX[1]);
         finish(high ^ low)
     }
 

@@ -138,8 +138,8 @@ pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing>
         }
         let length = (lengths[((at / 8) & 7) as usize] >> (8 * (at % 8))) as u8;
         // Read anew each time: the fewer of it has to be kept, the smaller the stack.
-        let (region, seed) = (header.endpoints::<A>(), header.seed());
-        let id = table::find(tables, region, seed, source.masked(length), length)?;
+        let region = header.endpoints::<A>();
+        let id = table::find(tables, region, source.masked(length), length)?;
         if id != 0 {
             return Ok(id);
         }
@@ -159,13 +159,7 @@ pub fn find_longest<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, 
     } else {
         source.masked(longest)
     };
-    table::find(
-        tables,
-        header.endpoints::<A>(),
-        header.seed(),
-        prefix,
-        longest,
-    )
+    table::find(tables, header.endpoints::<A>(), prefix, longest)
 }
 
 /// The endpoint whose longest prefix covers `source`, for which [`find_longest`] has found none.

@@ -129,24 +129,25 @@ pub const DIRECT_ENTRIES: u32 = 512;
 pub mod header {
     /// [`Flags`](super::Flags).
     pub const FLAGS: usize = 0;
-    /// Seed of the hashes.
-    pub const SEED: usize = 1;
     /// Region of the protected IPv4 addresses; IPv6 has the next word.
-    pub const PROTECTED: usize = 2;
+    pub const PROTECTED: usize = 1;
     /// Region of the IPv4 endpoints; IPv6 has the next word.
-    pub const ENDPOINTS: usize = 4;
+    pub const ENDPOINTS: usize = 3;
     /// First line of the service rules (upper half) and of the endpoint records (lower half).
-    pub const RECORDS: usize = 6;
+    pub const RECORDS: usize = 5;
     /// Roles that hold some permission, inbound or outbound, one bit each.
-    pub const ROLES: usize = 7;
+    pub const ROLES: usize = 6;
 }
 
 /// The first word of the header.
 ///
 /// Bits 0 to 3: [`Modes`]. Bits 8 to 15: longest IPv4 prefix length; 16 to 23: of IPv6. Bits 24 to
-/// 31: number of IPv4 prefix lengths; 32 to 39: of IPv6. Bits 48 to 63: layout version.
+/// 31: number of IPv4 prefix lengths; 32 to 39: of IPv6. Bits 40 to 47: the slot that the image lies
+/// in. Bits 48 to 63: layout version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Flags(pub u64);
+
+const SLOT_SHIFT: u32 = 40;
 
 impl Flags {
     /// Composes the word; `counts` are the numbers of prefix lengths of IPv4 and IPv6, `longest`
@@ -157,6 +158,19 @@ impl Flags {
         let [longest4, longest6] = longest;
         let bytes = [modes.0, longest4, longest6, count4, count6, 0, 0, 0];
         Self(u64::from_le_bytes(bytes) | (version as u64) << 48)
+    }
+
+    /// The same of an image in `slot`.
+    #[must_use]
+    pub const fn in_slot(self, slot: u32) -> Self {
+        Self(self.0 | (slot as u64) << SLOT_SHIFT)
+    }
+
+    /// The slot that the image lies in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        (self.0 >> SLOT_SHIFT) as u8 as u32
     }
 
     /// The modes.
@@ -244,13 +258,6 @@ impl<'a> Header<'a> {
     #[must_use]
     pub const fn flags(self) -> Flags {
         Flags(self.words[header::FLAGS])
-    }
-
-    /// The seed of the hashes.
-    #[inline(always)]
-    #[must_use]
-    pub const fn seed(self) -> u64 {
-        self.words[header::SEED]
     }
 
     /// Where the protected addresses of `A` lie.

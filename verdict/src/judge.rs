@@ -136,7 +136,10 @@ pub trait Network: Family {
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header>;
 
     /// Reads the header at offset `at`, and what lies behind it: the ports of a plain packet.
-    fn header_and_ports<P: Packet>(packet: &P, at: usize) -> Option<(&Self::Header, &[u8; PORTS_LEN])>;
+    fn header_and_ports<P: Packet>(
+        packet: &P,
+        at: usize,
+    ) -> Option<(&Self::Header, &[u8; PORTS_LEN])>;
 
     /// The source address.
     fn source(header: &Self::Header) -> Self;
@@ -196,13 +199,7 @@ pub fn destination<A: Family, T: Tables>(tables: &T, address: A) -> Result<Desti
 #[inline(always)]
 pub fn protected<A: Family, T: Tables>(tables: &T, address: A) -> Result<u32, Missing> {
     let header = Header::of(tables)?;
-    table::find(
-        tables,
-        header.protected::<A>(),
-        header.seed(),
-        address,
-        A::BITS,
-    )
+    table::find(tables, header.protected::<A>(), address, A::BITS)
 }
 
 /// What a packet asks for at either end.

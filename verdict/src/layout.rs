@@ -32,48 +32,52 @@ pub struct FlowControl {
 /// Most chunks of an image: 256 MiB.
 pub const CHUNKS: u32 = 256;
 
-/// The control record: one word that names the slot every packet is judged by.
+/// The control record, which names the slot that every packet is judged by.
 ///
-/// Byte 0 holds the slot, bits 8 to 62 a digest of the policy in it, by which an agent that starts
-/// knows what is enforced. Bit 63 is set in every record that was written, so that a map which
-/// nobody has filled yet enforces nothing by accident. Programs read only byte 0 and bit 63, which
-/// never changes again: a record is replaced at once even where the kernel copies it bytewise.
+/// The number of the slot is itself the key by which programs look the image up. It is below 256
+/// from the first policy on, so that all but one of its bytes stay as they are: a record is replaced
+/// at once even where the kernel copies it bytewise. The rest is for the agent alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(transparent)]
-pub struct Control(pub u64);
+#[repr(C)]
+pub struct Control {
+    slot: u32,
+    reserved: u32,
+    digest: u64,
+}
 
 impl Control {
-    const WRITTEN: u64 = 1 << 63;
-    const SLOT_BITS: u32 = 8;
+    /// The record before the first policy: no slot has this number.
+    pub const NONE: Self = Self {
+        slot: u32::MAX,
+        reserved: 0,
+        digest: 0,
+    };
 
-    /// Bits that a digest has.
-    pub const DIGEST_BITS: u32 = 55;
-
-    /// The record before the first policy.
-    pub const NONE: Self = Self(0);
-
-    /// A record that enforces the image in `slot`, of the policy with `digest`.
+    /// A record that enforces the image in `slot`, of the policy with `digest`, by which an agent that
+    /// starts knows what is enforced.
     #[must_use]
     pub const fn enforce(slot: u32, digest: u64) -> Self {
-        let slot = slot as u64 & ((1 << Self::SLOT_BITS) - 1);
-        Self(Self::WRITTEN | (digest << Self::SLOT_BITS) | slot)
+        Self {
+            slot,
+            reserved: 0,
+            digest,
+        }
     }
 
     /// The slot in force; `None` before the first policy.
-    #[inline(always)]
     #[must_use]
     pub const fn enforced(self) -> Option<u32> {
-        if self.0 & Self::WRITTEN == 0 {
-            None
+        if self.slot < SLOTS {
+            Some(self.slot)
         } else {
-            Some((self.0 & 0xff) as u32)
+            None
         }
     }
 
     /// Digest of the policy in force.
     #[must_use]
     pub const fn digest(self) -> u64 {
-        (self.0 & !Self::WRITTEN) >> Self::SLOT_BITS
+        self.digest
     }
 }
 
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn a_control_record_names_slot_and_policy() {
         assert_eq!(Control::NONE.enforced(), None);
-        let digest = (1 << Control::DIGEST_BITS) - 2;
+        let digest = u64::MAX - 1;
         let control = Control::enforce(3, digest);
         assert_eq!((control.enforced(), control.digest()), (Some(3), digest));
     }

@@ -59,11 +59,10 @@ impl Region {
 pub fn find<A: Family, T: Tables>(
     tables: &T,
     region: Region,
-    seed: u64,
     address: A,
     length: u8,
 ) -> Result<u32, Missing> {
-    let hash = address.hash(length, seed);
+    let hash = address.hash(length);
     let bucket = tables.line(u64::from(region.base) + u64::from(region.first(hash)))?;
     let entry = address.read(length, bucket, A::preferred(hash));
     if let Some(value) = entry.value() {

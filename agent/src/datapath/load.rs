@@ -19,7 +19,7 @@ use verdict::{
 use super::{
     clock, flows,
     kernel::Features,
-    maps::name,
+    maps::{ControlValue, name},
     pins::{LinkPin, PinError, Pins},
 };
 
@@ -315,7 +315,7 @@ pub(super) struct Settings {
     flow_control: FlowControl,
     initial_jiffies: u64,
     ticks_per_jiffy: u64,
-    control: u64,
+    control: ControlValue,
 }
 
 impl Settings {
@@ -338,11 +338,11 @@ impl Settings {
         };
         let control = if pins.map(name::CONTROL).exists() {
             let map = Map::Array(pinned_map(pins, name::CONTROL)?);
-            Array::<_, u64>::try_from(map)
+            Array::try_from(map)
                 .and_then(|map| map.get(&0, 0))
                 .map_err(map_failed(name::CONTROL))?
         } else {
-            Control::NONE.0
+            ControlValue(Control::NONE)
         };
         let flow_control = flows::control_for(pins, features)?;
         let rate = match flow_control.jiffies_per_second {

@@ -6,13 +6,13 @@ use aya::Pod;
 use verdict::{
     counters::{Count, EndpointCount},
     image::Line,
-    layout::{CHUNK_LINES, FlowControl},
+    layout::{CHUNK_LINES, Control, FlowControl},
 };
 
 /// Names of the maps in the kernel object.
 pub mod name {
     /// The control record.
-    pub const CONTROL: &str = ".bss";
+    pub const CONTROL: &str = ".data";
     /// First chunks of images by slot.
     pub const FIRST: &str = "FIRST";
     /// Other chunks of images by slot.
@@ -57,6 +57,14 @@ pub struct LineValue(pub [u64; 8]);
 
 // SAFETY: an array of integers: no padding, every bit pattern is a value.
 unsafe impl Pod for LineValue {}
+
+/// The control record.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct ControlValue(pub Control);
+
+// SAFETY: two integers of 32 and one of 64 bits: no padding.
+unsafe impl Pod for ControlValue {}
 
 /// What the agent tells about the flows.
 #[derive(Clone, Copy, Default)]

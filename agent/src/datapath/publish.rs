@@ -3,13 +3,13 @@
 use aya::maps::{Array, ArrayOfMaps, MapData, MapError};
 use thiserror::Error;
 use verdict::{
-    image::Line,
+    image::{Flags, HEADER, Line, header},
     layout::{Control, chunk_index},
 };
 
 use super::{
     Datapath, LoadError,
-    maps::{Chunk, name},
+    maps::{Chunk, ControlValue, name},
 };
 use crate::image::Image;
 
@@ -48,12 +48,12 @@ impl Datapath {
             .map_or(0, |slot| (slot + 1) % IN_TURN);
         self.fill(slot, image)?;
         let record = Control::enforce(slot, image.digest());
-        let mut control: Array<_, u64> = self
+        let mut control: Array<_, ControlValue> = self
             .map(name::CONTROL)?
             .try_into()
             .map_err(failed("open the control record"))?;
         control
-            .set(0, record.0, 0)
+            .set(0, ControlValue(record), 0)
             .map_err(failed("write the control record"))?;
         self.wait_for_programs(slot)
     }
@@ -66,6 +66,8 @@ impl Datapath {
             filled.copy_from_slice(lines);
             rest.fill(Line::default());
             if number == 0 {
+                let flags = &mut value.0[HEADER as usize][header::FLAGS];
+                *flags = Flags(*flags).in_slot(slot).0;
                 let mut first: Array<_, Chunk> = self
                     .map(name::FIRST)?
                     .try_into()
@@ -104,13 +106,13 @@ impl Datapath {
 
     /// The control record.
     fn control(&mut self) -> Result<Control, PublishError> {
-        let control: Array<_, u64> = self
+        let control: Array<_, ControlValue> = self
             .map(name::CONTROL)?
             .try_into()
             .map_err(failed("open the control record"))?;
         control
             .get(&0, 0)
-            .map(Control)
+            .map(|value| value.0)
             .map_err(failed("read the control record"))
     }
 

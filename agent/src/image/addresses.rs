@@ -21,9 +21,7 @@ use super::{
 };
 use crate::policy::{Direction, Mode, Outbound, Policy, Protect, ReferencePoint};
 
-/// Seeds that are tried for a number of buckets.
-const SEEDS: u64 = 8;
-/// How many times more buckets than usual are tried where no seed places all entries.
+/// How many times more buckets than usual are tried where all entries cannot be placed.
 const MAX_GROWTH: u32 = 16;
 
 /// Every protected address with its value in the region.
@@ -174,7 +172,7 @@ fn peers(policy: &Policy, numbers: &Numbers) -> (Entries<Ipv4>, Entries<Ipv6>) {
     (peers4, peers6)
 }
 
-/// Places all regions, under one seed.
+/// Places all regions.
 fn regions(
     lines: &mut Lines,
     hosts4: &[Entry<Ipv4>],
@@ -182,28 +180,15 @@ fn regions(
     peers4: &[Entry<Ipv4>],
     peers6: &[Entry<Ipv6>],
 ) -> Result<(), CompileError> {
-    let place_all = |seed, growth| {
-        Some([
-            place(hosts4, seed, growth)?,
-            place(hosts6, seed, growth)?,
-            place(peers4, seed, growth)?,
-            place(peers6, seed, growth)?,
-        ])
+    let too_many = || CompileError::TooManyAddresses {
+        entries: hosts4.len() + hosts6.len() + peers4.len() + peers6.len(),
     };
-    let mut growth = 1;
-    let (seed, regions) = loop {
-        let mut seeds = (1..=SEEDS).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        if let Some(found) = seeds.find_map(|seed| Some((seed, place_all(seed, growth)?))) {
-            break found;
-        }
-        if growth == MAX_GROWTH {
-            return Err(CompileError::TooManyAddresses {
-                entries: hosts4.len() + hosts6.len() + peers4.len() + peers6.len(),
-            });
-        }
-        growth *= 2;
-    };
-    lines.header()[header::SEED] = seed;
+    let regions = [
+        place(hosts4).ok_or_else(too_many)?,
+        place(hosts6).ok_or_else(too_many)?,
+        place(peers4).ok_or_else(too_many)?,
+        place(peers6).ok_or_else(too_many)?,
+    ];
     for (word, region) in [
         header::PROTECTED,
         header::PROTECTED + 1,
@@ -220,9 +205,14 @@ fn regions(
     Ok(())
 }
 
-fn place<A: Family>(entries: &[Entry<A>], seed: u64, growth: u32) -> Option<Vec<Line>> {
-    let buckets = buckets::buckets_for::<A>(entries.len()).saturating_mul(growth);
-    buckets::place(entries, buckets.min(Region::MAX_BUCKETS), seed)
+/// Places `entries` into as few buckets as it takes.
+fn place<A: Family>(entries: &[Entry<A>]) -> Option<Vec<Line>> {
+    let usual = buckets::buckets_for::<A>(entries.len());
+    let sizes = std::iter::successors(Some(1), |growth| Some(growth * 2));
+    sizes
+        .take_while(|&growth| growth <= MAX_GROWTH)
+        .map(|growth| usual.saturating_mul(growth).min(Region::MAX_BUCKETS))
+        .find_map(|buckets| buckets::place(entries, buckets))
 }
 
 /// Writes the prefix lengths that a lookup probes, and returns how many there are.

@@ -15,7 +15,7 @@ pub struct Entry<A> {
     pub value: u32,
 }
 
-/// Moves after which another seed or more buckets are tried.
+/// Moves after which more buckets are tried.
 const MAX_MOVES: usize = 500;
 /// A slot that holds no entry.
 const FREE: u32 = u32::MAX;
@@ -33,8 +33,8 @@ pub fn buckets_for<A: Family>(count: usize) -> u32 {
     slots.div_ceil(A::PER_BUCKET).max(1).next_power_of_two() as u32
 }
 
-/// Places `entries` into `buckets` buckets; `None` if they do not fit under this seed.
-pub fn place<A: Family>(entries: &[Entry<A>], buckets: u32, seed: u64) -> Option<Vec<Line>> {
+/// Places `entries` into `buckets` buckets; `None` if they do not fit.
+pub fn place<A: Family>(entries: &[Entry<A>], buckets: u32) -> Option<Vec<Line>> {
     let region = Region {
         base: 0,
         mask: buckets - 1,
@@ -43,11 +43,11 @@ pub fn place<A: Family>(entries: &[Entry<A>], buckets: u32, seed: u64) -> Option
         slots: vec![FREE; buckets as usize * A::PER_BUCKET],
         hashes: entries
             .iter()
-            .map(|entry| entry.address.hash(entry.length, seed))
+            .map(|entry| entry.address.hash(entry.length))
             .collect(),
         region,
         entries,
-        random: seed | 1,
+        random: 1,
     };
     for index in 0..entries.len() {
         placement.insert(index as u32)?;

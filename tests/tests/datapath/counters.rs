@@ -112,8 +112,8 @@ fn pinned(pins: &Pins) -> Result<Vec<String>> {
     fs::read_dir(folder)?
         .map(|entry| {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            Ok(if name == "bss" {
-                ".bss".to_owned()
+            Ok(if name == "data" {
+                ".data".to_owned()
             } else {
                 name
             })

@@ -42,7 +42,10 @@ fn flags_keep_their_parts() {
         (flags.longest::<Ipv4>(), flags.longest::<Ipv6>()),
         (32, 128)
     );
-    assert_eq!(flags.0 >> 48, 0xfedc);
+    assert_eq!((flags.0 >> 48, flags.slot()), (0xfedc, 0));
+    let placed = flags.in_slot(3);
+    assert_eq!((placed.slot(), placed.0 >> 48), (3, 0xfedc));
+    assert_eq!(placed.lengths::<Ipv6>(), 16);
     assert_eq!(Flags::new(1, Modes(0), [0, 0], [0, 0]).modes(), Modes(0));
 }
 

@@ -7,8 +7,6 @@ use crate::{
     tests::sample::Image,
 };
 
-const SEED: u64 = 42;
-
 /// Two buckets behind `base` other lines.
 const REGION: Region = Region { base: 3, mask: 1 };
 
@@ -17,7 +15,7 @@ fn empty() -> Image {
 }
 
 fn lookup<A: Family>(image: &Image, address: A, length: u8) -> u32 {
-    find(image, REGION, SEED, address, length).expect("all lines")
+    find(image, REGION, address, length).expect("all lines")
 }
 
 /// Addresses whose two choices are these buckets.
@@ -27,7 +25,7 @@ fn choosing<A: Family>(
     second: u32,
 ) -> impl Iterator<Item = A> {
     (1..).map(make).filter(move |address| {
-        let hash = address.hash(A::BITS, SEED);
+        let hash = address.hash(A::BITS);
         REGION.first(hash) == first && REGION.second(hash) == second
     })
 }
@@ -39,7 +37,7 @@ fn fills_both_buckets<A: Family + core::fmt::Debug>(make: impl Fn(u64) -> A + Co
     for (index, &address) in placed.iter().enumerate() {
         let (bucket, at) = (index / A::PER_BUCKET, index % A::PER_BUCKET);
         address.place(A::BITS, index as u32 + 1, &mut image.0[3 + bucket], at);
-        let preferred = A::preferred(address.hash(A::BITS, SEED));
+        let preferred = A::preferred(address.hash(A::BITS));
         if (bucket, at) != (0, preferred) {
             A::displace(&mut image.0[3], preferred);
         }
@@ -68,7 +66,7 @@ fn two_full_buckets_are_found() {
 fn an_unmarked_entry_ends_the_lookup() {
     let mut image = empty();
     let address = choosing(|n| Ipv4(n as u32), 0, 1).next().expect("one");
-    let preferred = Ipv4::preferred(address.hash(32, SEED));
+    let preferred = Ipv4::preferred(address.hash(32));
     address.place(32, 7, &mut image.0[4], 0);
     assert_eq!(lookup(&image, address, 32), 0);
     Ipv4::displace(&mut image.0[3], preferred);
@@ -89,7 +87,7 @@ fn an_empty_region_holds_nothing_of_any_length() {
 #[test]
 fn the_default_route_is_a_prefix_like_others() {
     let mut image = empty();
-    let hash = Ipv4(0).hash(0, SEED);
+    let hash = Ipv4(0).hash(0);
     let bucket = (3 + REGION.first(hash)) as usize;
     Ipv4(0).place(0, 9, &mut image.0[bucket], Ipv4::preferred(hash));
     assert_eq!(lookup(&image, Ipv4(0), 0), 9);
@@ -103,8 +101,8 @@ fn a_line_that_is_missing_is_no_answer() {
         base: u32::MAX,
         mask: u32::MAX,
     };
-    assert_eq!(find(&image, REGION, SEED, Ipv4(1), 32), Err(Missing));
-    assert_eq!(find(&image, beyond, SEED, Ipv4(1), 32), Err(Missing));
+    assert_eq!(find(&image, REGION, Ipv4(1), 32), Err(Missing));
+    assert_eq!(find(&image, beyond, Ipv4(1), 32), Err(Missing));
 }
 
 #[test]

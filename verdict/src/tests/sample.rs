@@ -382,7 +382,6 @@ pub fn image_in(modes: Modes) -> Image {
     ];
     let line = &mut image.0[HEADER as usize];
     line[header::FLAGS] = Flags::new(LAYOUT_VERSION, modes, [2, 1], [32, 128]).0;
-    line[header::SEED] = SEED;
     line[header::PROTECTED..header::RECORDS].copy_from_slice(&regions);
     line[header::RECORDS] = u64::from(rules) << 32 | u64::from(records);
     line[header::ROLES] = 0b110;
@@ -447,7 +446,7 @@ impl Image {
         let bucket = &mut self.0[base as usize];
         let mut taken = vec![false; A::PER_BUCKET];
         for &(address, length, value) in prefixes {
-            let preferred = A::preferred(address.hash(length, SEED));
+            let preferred = A::preferred(address.hash(length));
             let at = if taken[preferred] {
                 A::displace(bucket, preferred);
                 taken.iter().position(|taken| !taken).expect("a free entry")

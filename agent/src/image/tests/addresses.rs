@@ -84,8 +84,7 @@ fn a_hundred_thousand_addresses_of_each_family() {
 /// it open.
 fn protected<A: Family>(image: &Image, address: A) -> u32 {
     let header = Header::of(image).expect("a header");
-    let (region, seed) = (header.protected::<A>(), header.seed());
-    let value = table::find(image, region, seed, address, A::BITS).expect("all lines");
+    let value = table::find(image, header.protected::<A>(), address, A::BITS).expect("all lines");
     let direct = address.direct(image).expect("all lines");
     // Of an IPv6 address it only tells that it is protected.
     let says = if A::BITS == 128 && value != 0 {
