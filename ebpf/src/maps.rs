@@ -12,7 +12,7 @@ use aya_ebpf::{
 use verdict::{
     address::{Ipv4, Ipv6},
     counters::{self, Count, Direction, EndpointCount},
-    endpoint,
+    endpoint::{self, Peer},
     enrolment::{self, Limit},
     flow::{Entry, Flows, Key, table},
     image::{Flags, HEADER, Line, Missing, PER_LINE_64, Tables, header},
@@ -173,13 +173,13 @@ impl Tables for Image {
     }
 
     #[inline(always)]
-    fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
-        found(endpoint_ipv4(self.slot(), address.0))
+    fn endpoint_ipv4(&self, address: Ipv4) -> Result<Peer, Missing> {
+        found(endpoint_ipv4(self.slot(), address.0)).map(Peer)
     }
 
     #[inline(always)]
-    fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
-        found(endpoint_ipv6(self.slot(), address.high, address.low))
+    fn endpoint_ipv6(&self, address: Ipv6) -> Result<Peer, Missing> {
+        found(endpoint_ipv6(self.slot(), address.high, address.low)).map(Peer)
     }
 }
 
@@ -222,7 +222,7 @@ extern "C" fn protected_ipv6(slot: u32, high: u64, low: u64) -> u32 {
 #[inline(never)]
 extern "C" fn endpoint_ipv4(slot: u32, address: u32) -> u32 {
     match Image::in_slot(slot) {
-        Some(image) => endpoint::find(&image, Ipv4(address)).unwrap_or(MISSING),
+        Some(image) => endpoint::find(&image, Ipv4(address)).map_or(MISSING, |peer| peer.0),
         None => MISSING,
     }
 }
@@ -232,7 +232,7 @@ extern "C" fn endpoint_ipv4(slot: u32, address: u32) -> u32 {
 #[inline(never)]
 extern "C" fn endpoint_ipv6(slot: u32, high: u64, low: u64) -> u32 {
     match Image::in_slot(slot) {
-        Some(image) => endpoint::find(&image, Ipv6 { high, low }).unwrap_or(MISSING),
+        Some(image) => endpoint::find(&image, Ipv6 { high, low }).map_or(MISSING, |peer| peer.0),
         None => MISSING,
     }
 }

@@ -1,6 +1,7 @@
 //! IPv4 and IPv6 addresses as the tables hold them, behind one trait.
 
 use crate::{
+    endpoint::Peer,
     image::{DIRECT_ENTRIES, DIRECT_IPV4, DIRECT_IPV6, Line, Missing, PER_LINE_64, Tables},
     lease::Leases,
 };
@@ -65,8 +66,8 @@ pub trait Family: Copy + Eq {
     /// The value of this address among the protected ones in `tables`; 0 if it is none.
     fn protected<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
 
-    /// The endpoint whose longest prefix in `tables` covers this address; 0 if none does.
-    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing>;
+    /// The endpoint whose longest prefix in `tables` covers this address, if one does.
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<Peer, Missing>;
 
     /// The place of the lease at this address; [`NOWHERE`](crate::lease::NOWHERE) if there is none.
     fn search_lease<L: Leases>(self, leases: &L) -> u32;
@@ -205,7 +206,7 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
-    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<Peer, Missing> {
         tables.endpoint_ipv4(self)
     }
 
@@ -312,7 +313,7 @@ impl Family for Ipv6 {
     }
 
     #[inline(always)]
-    fn endpoint<T: Tables>(self, tables: &T) -> Result<u32, Missing> {
+    fn endpoint<T: Tables>(self, tables: &T) -> Result<Peer, Missing> {
         tables.endpoint_ipv6(self)
     }
 

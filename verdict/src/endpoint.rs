@@ -13,8 +13,47 @@ use crate::{
 pub const PER_LINE: u32 = 4;
 
 const MAC_BITS: u32 = 48;
-const ROLE_SHIFT: u32 = MAC_BITS;
-const BOUND_SHIFT: u32 = ROLE_SHIFT + 8;
+const BOUND_SHIFT: u32 = 56;
+
+/// What an address tells of the endpoint that has it.
+///
+/// Bits 0 to 15: number of the endpoint, 0 if there is none. 16 to 21: role. 22: whether the endpoint
+/// is bound to anything, so that its [`Record`] has to be asked. All are there where most packets
+/// are found, so that those of endpoints that are bound to nothing read no record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Peer(pub u32);
+
+impl Peer {
+    const ROLE_SHIFT: u32 = 16;
+    const BOUND: u32 = 1 << 22;
+
+    /// The value of an address of the endpoint `id` with `role` (1 to 63).
+    #[must_use]
+    pub const fn new(id: u32, role: u8, bound: bool) -> Self {
+        Self(id | (role as u32) << Self::ROLE_SHIFT | if bound { Self::BOUND } else { 0 })
+    }
+
+    /// Number of the endpoint; 0 if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn id(self) -> u32 {
+        self.0 & 0xffff
+    }
+
+    /// The endpoint's role; 0, which no endpoint has, if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn role(self) -> u8 {
+        (self.0 >> Self::ROLE_SHIFT) as u8 & 0x3f
+    }
+
+    /// Whether the endpoint is bound to anything, or has to hold a lease.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_bound(self) -> bool {
+        self.0 & Self::BOUND != 0
+    }
+}
 
 /// An endpoint is bound to a MAC address.
 pub const BOUND_MAC: u8 = 1;
@@ -25,11 +64,10 @@ pub const BOUND_INTERFACE: u8 = 4;
 /// An endpoint has to hold a lease.
 pub const BOUND_LEASE: u8 = 8;
 
-/// An endpoint as the image holds it.
+/// What an endpoint is bound to, as the image holds it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// Bits 0 to 47: MAC address, first byte highest. 48 to 55: role, 1 to 63. 56 to 63: what the
-    /// endpoint is bound to.
+    /// Bits 0 to 47: MAC address, first byte highest. 56 to 63: what the endpoint is bound to.
     identity: u64,
     /// Lower half: [`VlanTags`](ethernet::VlanTags). Upper half: line of the interfaces.
     place: u64,
@@ -38,9 +76,9 @@ pub struct Record {
 impl Record {
     /// Composes a record; `bound` is a set of `BOUND_*`.
     #[must_use]
-    pub const fn new(role: u8, bound: u8, mac: u64, tags: u32, interfaces: u32) -> Self {
+    pub const fn new(bound: u8, mac: u64, tags: u32, interfaces: u32) -> Self {
         Self {
-            identity: mac | (role as u64) << ROLE_SHIFT | (bound as u64) << BOUND_SHIFT,
+            identity: mac | (bound as u64) << BOUND_SHIFT,
             place: (interfaces as u64) << 32 | tags as u64,
         }
     }
@@ -62,11 +100,10 @@ impl Record {
         })
     }
 
-    /// The endpoint's role, 1 to 63.
-    #[inline(always)]
+    /// Whether the endpoint is bound to anything.
     #[must_use]
-    pub const fn role(self) -> u8 {
-        (self.identity >> ROLE_SHIFT) as u8
+    pub const fn is_bound(self) -> bool {
+        self.identity >> BOUND_SHIFT != 0
     }
 
     /// Whether the endpoint has to prove who it is.
@@ -125,9 +162,9 @@ fn contains<T: Tables>(tables: &T, place: u64, ifindex: u32) -> Result<bool, Mis
     Ok(false)
 }
 
-/// The endpoint whose longest prefix covers `source`; 0 if none does.
+/// The endpoint whose longest prefix covers `source`, if one does.
 #[inline(always)]
-pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
+pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<Peer, Missing> {
     let header = Header::of(tables)?;
     let count = header.flags().lengths::<A>();
     let lengths = tables.line(LENGTHS as u64 + family::<A>() as u64)?;
@@ -139,19 +176,19 @@ pub fn find<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing>
         let length = (lengths[((at / 8) & 7) as usize] >> (8 * (at % 8))) as u8;
         // Read anew each time: the fewer of it has to be kept, the smaller the stack.
         let region = header.endpoints::<A>();
-        let id = table::find(tables, region, source.masked(length), length)?;
-        if id != 0 {
-            return Ok(id);
+        let found = table::find(tables, region, source.masked(length), length)?;
+        if found != 0 {
+            return Ok(Peer(found));
         }
         at += 1;
     }
-    Ok(0)
+    Ok(Peer(0))
 }
 
 /// The endpoint with a prefix that covers `source` and is as long as the longest ones of the policy,
-/// which nearly always are single addresses; 0 if there is none, until [`find_shorter`] is asked.
+/// which nearly always are single addresses. If there is none, [`find_shorter`] is to be asked.
 #[inline(always)]
-pub fn find_longest<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
+pub fn find_longest<A: Family, T: Tables>(tables: &T, source: A) -> Result<Peer, Missing> {
     let header = Header::of(tables)?;
     let longest = header.flags().longest::<A>();
     let prefix = if longest == A::BITS {
@@ -159,14 +196,14 @@ pub fn find_longest<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, 
     } else {
         source.masked(longest)
     };
-    table::find(tables, header.endpoints::<A>(), prefix, longest)
+    table::find(tables, header.endpoints::<A>(), prefix, longest).map(Peer)
 }
 
 /// The endpoint whose longest prefix covers `source`, for which [`find_longest`] has found none.
 #[inline(always)]
-pub fn find_shorter<A: Family, T: Tables>(tables: &T, source: A) -> Result<u32, Missing> {
+pub fn find_shorter<A: Family, T: Tables>(tables: &T, source: A) -> Result<Peer, Missing> {
     if Header::of(tables)?.flags().lengths::<A>() < 2 {
-        return Ok(0);
+        return Ok(Peer(0));
     }
     source.endpoint(tables)
 }

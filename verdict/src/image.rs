@@ -17,6 +17,7 @@
 
 use crate::{
     address::{Family, Ipv4, Ipv6},
+    endpoint::Peer,
     reason::Reason,
     service::Place,
     table::Region,
@@ -86,14 +87,14 @@ pub trait Tables {
     /// # Errors
     ///
     /// [`Missing`], likewise.
-    fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing>;
+    fn endpoint_ipv4(&self, address: Ipv4) -> Result<Peer, Missing>;
 
     /// The same for an IPv6 address.
     ///
     /// # Errors
     ///
     /// [`Missing`], likewise.
-    fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing>;
+    fn endpoint_ipv6(&self, address: Ipv6) -> Result<Peer, Missing>;
 }
 
 /// Line of the header.

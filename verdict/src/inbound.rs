@@ -164,17 +164,16 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
                 });
             }
         }
-        let id = about.remote.endpoint(tables)?;
-        let mut role = GOVERNING;
+        let peer = about.remote.endpoint(tables)?;
+        let (id, role) = (peer.id(), peer.role());
         let mut bound = Ok(());
         if id != 0 {
-            let record = Record::read(tables, policy, id)?;
-            role = record.role();
             if role == GOVERNING {
                 return Err(Reason::NoPolicy);
             }
             // An error comes from a router, whose MAC address says nothing about the peer.
-            if about.about != QUOTED {
+            if peer.is_bound() && about.about != QUOTED {
+                let record = Record::read(tables, policy, id)?;
                 bound = record.check(self.packet, tables, self.frame);
                 if record.needs_lease() && bound.is_ok() {
                     bound = lease::check(self.flows, id, about.remote, self.packet, self.frame);

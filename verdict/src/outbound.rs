@@ -1,7 +1,6 @@
 //! The decision about a packet that goes out.
 
 use crate::{
-    endpoint::Record,
     ethernet::Frame,
     flow::{
         Flows, Half, Segment, follow,
@@ -141,10 +140,8 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Outbound<'_, A, P, T, F> {
         let mut id = 0;
         let mut role = GOVERNING;
         if !to_group {
-            id = about.remote.endpoint(tables)?;
-            if id != 0 {
-                role = Record::read(tables, policy, id)?.role();
-            }
+            let peer = about.remote.endpoint(tables)?;
+            (id, role) = (peer.id(), peer.role());
         }
         if about.about == LATER_FRAGMENT {
             return self.follow_first_fragment(about, id);

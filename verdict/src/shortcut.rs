@@ -9,7 +9,7 @@
 
 use crate::{
     address::{Ipv4, Ipv6},
-    endpoint::{self, Record},
+    endpoint::{self, Peer, Record},
     ethernet::{self, EtherType, Frame},
     flow::{
         Entry, Flows,
@@ -88,34 +88,36 @@ fn asked<A: Network>(header: &A::Header, ports: &[u8; PORTS_LEN]) -> Option<(IpP
     A::holds(header, header_len).then_some((protocol, place))
 }
 
-/// The endpoint whose longest prefix covers `address`; 0 if none does.
+/// The endpoint whose longest prefix covers `address`, if one does.
 #[inline(always)]
-fn find<A: Network, T: Tables>(tables: &T, address: A) -> Option<u32> {
+fn find<A: Network, T: Tables>(tables: &T, address: A) -> Option<Peer> {
     match endpoint::find_longest(tables, address).ok()? {
-        0 => endpoint::find_shorter(tables, address).ok(),
-        id => Some(id),
+        Peer(0) => endpoint::find_shorter(tables, address).ok(),
+        peer => Some(peer),
     }
 }
 
-/// The role of the endpoint `id` that has sent `packet` from `remote`, and whether that comes from
-/// where the endpoint is bound to.
+/// Whether `packet` comes from where `peer`, which has sent it from `remote`, is bound to; `None` if
+/// its lease has to be looked into.
 #[inline(always)]
-fn vouch<A: Network, P: Packet, T: Tables, F: Flows>(
+fn check<A: Network, P: Packet, T: Tables, F: Flows>(
     packet: &P,
     tables: &T,
     flows: &F,
     frame: &Frame,
-    (id, remote): (u32, A),
-) -> Option<(u8, Result<(), Reason>)> {
-    let record = Record::read(tables, Header::of(tables).ok()?, id).ok()?;
-    let role = record.role();
-    if role == GOVERNING {
+    (peer, remote): (Peer, A),
+) -> Option<Result<(), Reason>> {
+    if peer.role() == GOVERNING {
         return None;
     }
-    if record.needs_lease() && !lease::holds(flows, id, remote, packet, frame) {
+    if !peer.is_bound() {
+        return Some(Ok(()));
+    }
+    let record = Record::read(tables, Header::of(tables).ok()?, peer.id()).ok()?;
+    if record.needs_lease() && !lease::holds(flows, peer.id(), remote, packet, frame) {
         return None;
     }
-    Some((role, record.check(packet, tables, frame)))
+    Some(record.check(packet, tables, frame))
 }
 
 #[inline(always)]
@@ -144,13 +146,14 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
     let unruled = || policy.flags().modes().has(Modes::UNRULED_FLOWS);
     let answered = || Service::at(tables, Ends::of(protocol, *ports).source).ok();
     if asked.is_offered() {
-        let id = find(tables, remote)?;
-        if id == 0 {
+        let peer = find(tables, remote)?;
+        if peer == Peer(0) {
             let outcome = asked.governing().violated(Reason::UnknownSource, 0);
             return (!unruled()).then_some(outcome);
         }
-        let (role, bound) = vouch(packet, tables, flows, frame, (id, remote))?;
-        let rule = asked.inbound(tables, policy, role).ok()?;
+        let bound = check(packet, tables, flows, frame, (peer, remote))?;
+        let id = peer.id();
+        let rule = asked.inbound(tables, policy, peer.role()).ok()?;
         if rule.id() == 0 {
             // It may still belong to a connection that the host opened.
             let outcome = asked.governing().violated(Reason::WrongRole, id);
@@ -168,18 +171,18 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
     if !answered.is_outbound() && !unruled() {
         return Some(ungoverned(tables, Modes::AUDIT, Reason::NoService, 0));
     }
-    let id = find(tables, remote)?;
-    if id == 0 {
+    let peer = find(tables, remote)?;
+    if peer == Peer(0) {
         if unruled() {
             return None;
         }
         let governing = answered.outbound(tables, policy, GOVERNING).ok()?;
         return Some(governing.violated(Reason::UnknownSource, 0));
     }
-    let (role, bound) = vouch(packet, tables, flows, frame, (id, remote))?;
+    let bound = check(packet, tables, flows, frame, (peer, remote))?;
     let mut rule = Rule::NONE;
     if answered.is_outbound() {
-        rule = answered.outbound(tables, policy, role).ok()?;
+        rule = answered.outbound(tables, policy, peer.role()).ok()?;
     }
     if bound.is_err() || (rule.id() == 0 && !unruled()) {
         return None;
@@ -190,7 +193,7 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
     let entry = alive(flows, tables, &key, now)?;
     let segment = segment(packet, protocol, frame.payload + A::HEADER_LEN).ok()?;
     follow::receive(flows, entry, protocol.0, segment, packet.frame_len(), now).ok()?;
-    Some(rule.permit(Reason::Established, id))
+    Some(rule.permit(Reason::Established, peer.id()))
 }
 
 #[inline(always)]
@@ -216,11 +219,8 @@ fn sent<A: Network, P: Packet, T: Tables, F: Flows>(
     }
     let policy = Header::of(tables).ok()?;
     let segment = segment(packet, protocol, frame.payload + A::HEADER_LEN).ok()?;
-    let id = find(tables, remote)?;
-    let mut role = GOVERNING;
-    if id != 0 {
-        role = Record::read(tables, policy, id).ok()?.role();
-    }
+    let peer = find(tables, remote)?;
+    let (id, role) = (peer.id(), peer.role());
     let asked = Service::at(tables, ends.source).ok()?;
     if id != 0 && asked.is_inbound() && !segment.opens() {
         let rule = asked.inbound(tables, policy, role).ok()?;

@@ -8,6 +8,7 @@ use std::{
 use ipnet::IpNet;
 use verdict::{
     address::{Family, Ipv4, Ipv6, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
+    endpoint::Peer,
     image::{self, DIRECT_IPV4, DIRECT_IPV6, Flags, LENGTHS, Line, Modes, PER_LINE_64, header},
     layout::LAYOUT_VERSION,
     table::Region,
@@ -16,8 +17,10 @@ use verdict::{
 use super::{
     CompileError, Facts, Numbers,
     buckets::{self, Entry},
+    compile::Roles,
     lines::Lines,
     prefixes::{self, Expanded},
+    records,
 };
 use crate::policy::{Direction, Mode, Outbound, Policy, Protect, ReferencePoint};
 
@@ -32,13 +35,14 @@ pub fn write(
     lines: &mut Lines,
     policy: &Policy,
     protected: &Protected,
+    roles: &Roles<'_>,
     numbers: &Numbers,
 ) -> Result<(), CompileError> {
     for (&address, &value) in protected {
         direct(lines, address, value);
     }
     let (hosts4, hosts6) = hosts(protected);
-    let (peers4, peers6) = peers(policy, numbers);
+    let (peers4, peers6) = peers(policy, roles, numbers);
     let peers4 = prefixes::expand(peers4).ok_or(CompileError::TooManyLengths)?;
     let peers6 = prefixes::expand(peers6).ok_or(CompileError::TooManyLengths)?;
     regions(lines, &hosts4, &hosts6, &peers4.entries, &peers6.entries)?;
@@ -149,10 +153,11 @@ fn hosts(protected: &Protected) -> (Entries<Ipv4>, Entries<Ipv6>) {
     (hosts4, hosts6)
 }
 
-fn peers(policy: &Policy, numbers: &Numbers) -> (Entries<Ipv4>, Entries<Ipv6>) {
+fn peers(policy: &Policy, roles: &Roles<'_>, numbers: &Numbers) -> (Entries<Ipv4>, Entries<Ipv6>) {
     let (mut peers4, mut peers6) = (Vec::new(), Vec::new());
     for (name, endpoint) in &policy.endpoints {
-        let value = numbers.endpoints[name];
+        let role = roles.number(&endpoint.role);
+        let value = Peer::new(numbers.endpoints[name], role, records::is_bound(endpoint)).0;
         for prefix in &endpoint.addresses {
             let length = prefix.prefix_len();
             match prefix {

@@ -105,11 +105,11 @@ pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Imag
     }
     served.write(&mut lines, policy, numbers);
     let first_rule = served.write_rules(&mut lines, policy, &roles, numbers);
-    let first_record = records::write(&mut lines, policy, facts, &roles, numbers)?;
+    let first_record = records::write(&mut lines, policy, facts, numbers)?;
     services::timeouts(&mut lines, policy);
     lines.header()[header::RECORDS] = (u64::from(first_rule) << 32) | u64::from(first_record);
     lines.header()[header::ROLES] = roles.known_mask(policy);
-    addresses::write(&mut lines, policy, &protected, numbers)?;
+    addresses::write(&mut lines, policy, &protected, &roles, numbers)?;
     if lines.len() > MAX_LINES as usize {
         return Err(CompileError::TooLarge { lines: lines.len() });
     }

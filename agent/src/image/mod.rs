@@ -19,7 +19,7 @@ pub use compile::{CompileError, Facts, compile};
 pub use numbers::{Numbers, RuleName};
 use verdict::{
     address::{Ipv4, Ipv6},
-    endpoint,
+    endpoint::{self, Peer},
     image::{Line, Missing, Tables},
     judge::protected,
     layout::CHUNK_LINES,
@@ -91,11 +91,11 @@ impl Tables for Image {
         protected(self, address)
     }
 
-    fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
+    fn endpoint_ipv4(&self, address: Ipv4) -> Result<Peer, Missing> {
         endpoint::find(self, address)
     }
 
-    fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
+    fn endpoint_ipv6(&self, address: Ipv6) -> Result<Peer, Missing> {
         endpoint::find(self, address)
     }
 }

@@ -1,4 +1,4 @@
-//! Endpoint records: role and bindings of every endpoint.
+//! Endpoint records: bindings of every endpoint.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,14 @@ use verdict::{
     ethernet::{VlanTags, mac_word},
 };
 
-use super::{CompileError, Facts, Numbers, compile::Roles, lines::Lines};
-use crate::policy::{Authenticate, Endpoint, Policy, Vlan};
+use super::{CompileError, Facts, Numbers, lines::Lines};
+use crate::policy::{Authenticate, Binding, Endpoint, Policy, Vlan};
 
 /// Writes the record of every endpoint under its number, and returns the line of the first.
 pub fn write(
     lines: &mut Lines,
     policy: &Policy,
     facts: &Facts,
-    roles: &Roles<'_>,
     numbers: &Numbers,
 ) -> Result<u32, CompileError> {
     let highest = numbers.endpoints.values().max().copied().unwrap_or(0);
@@ -36,7 +35,7 @@ pub fn write(
                 }
             }
         };
-        let record = record(roles.number(&endpoint.role), endpoint, interfaces);
+        let record = record(endpoint, interfaces);
         let number = numbers.endpoints[name];
         let at = (number % PER_LINE * 2) as usize;
         lines.line(base + number / PER_LINE)[at..at + 2].copy_from_slice(&record.to_words());
@@ -74,7 +73,12 @@ fn interface_set(
     Ok(set)
 }
 
-fn record(role: u8, endpoint: &Endpoint, interfaces: u32) -> Record {
+/// Whether `endpoint` is bound to anything, so that its record has to be asked.
+pub fn is_bound(endpoint: &Endpoint) -> bool {
+    endpoint.authenticate != Authenticate::Address || endpoint.binding != Binding::default()
+}
+
+fn record(endpoint: &Endpoint, interfaces: u32) -> Record {
     let binding = &endpoint.binding;
     let mut bound = 0;
     if endpoint.authenticate != Authenticate::Address {
@@ -94,11 +98,5 @@ fn record(role: u8, endpoint: &Endpoint, interfaces: u32) -> Record {
         Some(Vlan::Tagged(id)) => VlanTags::single(id),
         Some(Vlan::Stacked { outer, inner }) => VlanTags::stacked(outer, inner),
     };
-    Record::new(
-        role,
-        bound,
-        binding.mac.map_or(0, mac_word),
-        tags.0,
-        interfaces,
-    )
+    Record::new(bound, binding.mac.map_or(0, mac_word), tags.0, interfaces)
 }

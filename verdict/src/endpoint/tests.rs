@@ -9,7 +9,7 @@ use crate::{
 };
 
 fn found<A: Family>(image: &Image, source: A) -> Result<u32, Missing> {
-    find(image, source)
+    find(image, source).map(Peer::id)
 }
 
 #[test]
@@ -29,10 +29,10 @@ fn a_source_is_found_under_its_longest_prefix() {
 fn number(image: &Image, source: Ipv4) -> u32 {
     let found = found(image, source);
     let longest_first = match find_longest(image, source) {
-        Ok(0) => find_shorter(image, source),
+        Ok(Peer(0)) => find_shorter(image, source),
         other => other,
     };
-    assert_eq!(longest_first, found);
+    assert_eq!(longest_first.map(Peer::id), found);
     found.expect("all lines")
 }
 
@@ -75,11 +75,24 @@ fn a_missing_region_is_no_answer() {
 fn a_record_lies_under_its_number() {
     let image = image(false);
     let header = Header::of(&image).expect("a header");
-    let roles: Vec<u8> = (1..4)
-        .map(|id| Record::read(&image, header, id).expect("a record").role())
+    let bound: Vec<bool> = (1..5)
+        .map(|id| {
+            Record::read(&image, header, id)
+                .expect("a record")
+                .is_bound()
+        })
         .collect();
-    assert_eq!(roles, vec![1, 1, 2]);
+    assert_eq!(bound, vec![false, true, false, true]);
     assert_eq!(Record::read(&image, header, u32::MAX), Err(Missing));
+}
+
+#[test]
+fn what_an_address_tells_of_an_endpoint_keeps_its_parts() {
+    for (id, role, bound) in [(1, 1, false), (0xffff, 63, true), (0x8000, 32, false)] {
+        let peer = Peer::new(id, role, bound);
+        assert_eq!((peer.id(), peer.role(), peer.is_bound()), (id, role, bound));
+        assert!(peer.0 <= crate::address::MAX_VALUE);
+    }
 }
 
 /// The verdict of a record with these bindings about a frame from [`MAC`] with one tag, 42, on
@@ -97,7 +110,7 @@ fn checked(bound: u8, mac: [u8; 6], tags: VlanTags, set: &[u32]) -> Result<(), R
         ifindex: 7,
     };
     let frame = ethernet::parse(&packet)?;
-    Record::new(5, bound, mac_word(mac), tags.0, 0).check(&packet, &tables, &frame)
+    Record::new(bound, mac_word(mac), tags.0, 0).check(&packet, &tables, &frame)
 }
 
 const TAG: VlanTags = VlanTags::single(42);
@@ -164,6 +177,6 @@ fn a_missing_set_is_no_policy() {
     let bytes = ethernet(MAC, 0x0800, &[]);
     let packet = sample::bytes(&bytes);
     let frame = ethernet::parse(&packet).expect("a whole header");
-    let record = Record::new(1, BOUND_INTERFACE, 0, 0, 3);
+    let record = Record::new(BOUND_INTERFACE, 0, 0, 3);
     assert_eq!(record.check(&packet, &image, &frame), Err(Reason::NoPolicy));
 }

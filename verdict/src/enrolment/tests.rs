@@ -2,6 +2,7 @@ use std::vec::Vec;
 
 use crate::{
     address::Ipv4,
+    endpoint::Peer,
     enrolment::{
         DATAGRAMS, DATAGRAMS_IN_ALL, DATAGRAMS_OF_SESSION, LIMITS, NEW_IN_ALL, NEW_OF_SOURCE,
         SESSIONS, SOURCES, SOURCES_MASK,
@@ -106,7 +107,8 @@ fn a_session_sends_no_more_than_a_proof_takes() {
 
 /// An image in which every address of 10.0.0.0/8 is that of the endpoint that has to prove itself.
 fn many() -> Image {
-    image(false).with_endpoints(&[(Ipv4(0x0a00_0000), 8, 4), (PROVER, 32, 4)])
+    let prover = Peer::new(4, 1, true).0;
+    image(false).with_endpoints(&[(Ipv4(0x0a00_0000), 8, prover), (PROVER, 32, prover)])
 }
 
 #[test]

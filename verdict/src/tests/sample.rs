@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, vec, vec::Vec};
 
 use crate::{
     address::{Family, Ipv4, Ipv6, PROTECTED_GUEST},
-    endpoint::{self, BOUND_INTERFACE, BOUND_LEASE, BOUND_MAC, BOUND_VLAN, PER_LINE, Record},
+    endpoint::{self, BOUND_INTERFACE, BOUND_LEASE, BOUND_MAC, BOUND_VLAN, PER_LINE, Peer, Record},
     enrolment::{self, Limit},
     ethernet::{VlanTags, mac_word},
     flow::{
@@ -139,11 +139,11 @@ impl Tables for Image {
         protected(self, address)
     }
 
-    fn endpoint_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
+    fn endpoint_ipv4(&self, address: Ipv4) -> Result<Peer, Missing> {
         endpoint::find(self, address)
     }
 
-    fn endpoint_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
+    fn endpoint_ipv6(&self, address: Ipv6) -> Result<Peer, Missing> {
         endpoint::find(self, address)
     }
 }
@@ -349,15 +349,13 @@ pub fn image_in(modes: Modes) -> Image {
     let interfaces = image.append(1);
     image.0[interfaces as usize][0] = u64::from(INTERFACES[1]) << 32 | u64::from(INTERFACES[0]);
     let bound = Record::new(
-        1,
         BOUND_MAC | BOUND_VLAN | BOUND_INTERFACE,
         mac_word(MAC),
         VlanTags::single(VLAN).0,
         interfaces,
     );
-    let plain = |role| Record::new(role, 0, 0, 0, 0);
-    let prover = Record::new(1, BOUND_LEASE, 0, 0, 0);
-    for (id, record) in [(1, plain(1)), (2, bound), (3, plain(2)), (4, prover)] {
+    let prover = Record::new(BOUND_LEASE, 0, 0, 0);
+    for (id, record) in [(2, bound), (4, prover)] {
         let line = &mut image.0[records as usize + id / PER_LINE as usize];
         let at = 2 * (id % PER_LINE as usize);
         line[at..at + 2].copy_from_slice(&record.to_words());
@@ -369,16 +367,19 @@ pub fn image_in(modes: Modes) -> Image {
         (GUEST, 32, PROTECTED_GUEST),
     ];
     let peers = [
-        (VIM, 32, 1),
-        (BOUND, 32, 2),
-        (OTHER.masked(24), 24, 3),
-        (PROVER, 32, 4),
+        (VIM, 32, Peer::new(1, 1, false).0),
+        (BOUND, 32, Peer::new(2, 1, true).0),
+        (OTHER.masked(24), 24, Peer::new(3, 2, false).0),
+        (PROVER, 32, Peer::new(4, 1, true).0),
     ];
     let regions = [
         image.region(&hosts),
         image.region(&[(HOST6, 128, PROTECTED_UNICAST)]),
         image.region(&peers),
-        image.region(&[(VIM6, 128, 1), (PROVER6, 128, 4)]),
+        image.region(&[
+            (VIM6, 128, Peer::new(1, 1, false).0),
+            (PROVER6, 128, Peer::new(4, 1, true).0),
+        ]),
     ];
     let line = &mut image.0[HEADER as usize];
     line[header::FLAGS] = Flags::new(LAYOUT_VERSION, modes, [2, 1], [32, 128]).0;

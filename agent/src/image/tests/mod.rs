@@ -48,7 +48,7 @@ fn endpoint_of(image: &Image, address: IpAddr) -> u32 {
             endpoint::find(image, Ipv6 { high, low })
         }
     };
-    found.expect("all lines")
+    found.expect("all lines").id()
 }
 
 #[test]
