@@ -93,13 +93,17 @@ impl Frame {
         }
     }
 
-    /// The offset of the payload, of which the kernel's verifier no longer knows how it came about.
+    /// The same, of which the kernel's verifier no longer knows how it came about.
     ///
     /// Otherwise it would follow what comes next anew for every number of tags.
     #[inline(always)]
     #[must_use]
-    pub fn forgotten_payload(&self) -> usize {
-        usize::from(black_box(self.payload as u8))
+    pub fn forget(&self) -> Self {
+        Self {
+            ether_type: self.ether_type,
+            payload: usize::from(black_box(self.payload as u8)),
+            tags: VlanTags(black_box(self.tags.0)),
+        }
     }
 }
 

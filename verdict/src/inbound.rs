@@ -2,7 +2,7 @@
 
 use crate::{
     address::PROTECTED_GUEST,
-    endpoint::Record,
+    endpoint::{Peer, Record},
     enrolment,
     ethernet::Frame,
     flow::{
@@ -51,7 +51,8 @@ impl Way for Inward {
         if destination == Destination::Unprotected {
             return Ok(pass(Reason::Unprotected, 0));
         }
-        let datagram = A::datagram(packet, frame.forgotten_payload(), header)?;
+        let frame = &frame.forget();
+        let datagram = A::datagram(packet, frame.payload, header)?;
         let inbound = Inbound {
             packet,
             tables,
@@ -166,37 +167,34 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
         }
         let peer = about.remote.endpoint(tables)?;
         let (id, role) = (peer.id(), peer.role());
-        let mut bound = Ok(());
-        if id != 0 {
-            if role == GOVERNING {
-                return Err(Reason::NoPolicy);
-            }
-            // An error comes from a router, whose MAC address says nothing about the peer.
-            if peer.is_bound() && about.about != QUOTED {
-                let record = Record::read(tables, policy, id)?;
-                bound = record.check(self.packet, tables, self.frame);
-                if record.needs_lease() && bound.is_ok() {
-                    bound = lease::check(self.flows, id, about.remote, self.packet, self.frame);
-                    if asked.is_enrolment() {
-                        return self.enrol(about, asked, id, role, bound.is_ok());
-                    }
+        if id != 0 && role == GOVERNING {
+            return Err(Reason::NoPolicy);
+        }
+        // An error comes from a router, whose MAC address says nothing about the peer.
+        if peer.is_bound() && about.about != QUOTED {
+            let record = Record::read(tables, policy, id)?;
+            let mut bound = record.check(self.packet, tables, self.frame);
+            if record.needs_lease() && bound.is_ok() {
+                bound = lease::check(self.flows, id, about.remote, self.packet, self.frame);
+                if asked.is_enrolment() {
+                    return self.enrol(about, asked, id, role, bound.is_ok());
                 }
+            }
+            if let Err(reason) = bound {
+                return self.misplaced(about, asked, peer, reason);
             }
         }
         if about.about == LATER_FRAGMENT {
-            return self.follow_first_fragment(about, id, role, bound);
+            return self.follow_first_fragment(about, id, role);
         }
-        if asked.is_inbound() {
-            let mut rule = asked.inbound(tables, policy, role)?;
-            if asked.is_enrolment() && bound.is_ok() {
-                // Whoever need not prove who it is has no business where that is done.
-                rule = Rule::NONE;
-            }
-            if id != 0 && rule.id() != 0 {
-                return Ok(match bound {
-                    Ok(()) if about.about == QUOTED => rule.permit(Reason::IcmpError, id),
-                    Ok(()) => rule.permit(Reason::Permitted, id),
-                    Err(reason) => rule.violated(reason, id),
+        // Whoever need not prove who it is has no business where that is done.
+        if asked.is_offered() {
+            let rule = asked.inbound(tables, policy, role)?;
+            if rule.id() != 0 {
+                return Ok(if about.about == QUOTED {
+                    rule.permit(Reason::IcmpError, id)
+                } else {
+                    rule.permit(Reason::Permitted, id)
                 });
             }
         }
@@ -210,9 +208,6 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
         // A datagram to a group asks; it answers nobody.
         if about.about == TO_GROUP || (rule.id() == 0 && !unruled) {
             return self.refuse(about, asked, answered, id);
-        }
-        if let Err(reason) = bound {
-            return Ok(self.refused(rule, reason, id));
         }
         let now = self.flows.now();
         let found = self.flow(about, now)?;
@@ -253,6 +248,40 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
             return self.refuse(about, asked, answered, id);
         }
         Ok(rule.violated(Reason::NoFlow, id))
+    }
+
+    /// The drop of a packet that does not come from where its endpoint is bound to.
+    ///
+    /// It is decided apart from all others, which the verifier would follow anew for each reason.
+    #[inline(always)]
+    fn misplaced(
+        &self,
+        about: &Conversation<A>,
+        asked: Service,
+        peer: Peer,
+        reason: Reason,
+    ) -> Result<Outcome, Reason> {
+        let (tables, policy) = (self.tables, self.policy);
+        let (id, role) = (peer.id(), peer.role());
+        if about.about == LATER_FRAGMENT {
+            return Ok(ungoverned(tables, Modes::AUDIT, reason, id));
+        }
+        if asked.is_inbound() {
+            let rule = asked.inbound(tables, policy, role)?;
+            if rule.id() != 0 {
+                return Ok(rule.violated(reason, id));
+            }
+        }
+        let answered = Service::at(tables, about.remote_place)?;
+        let mut rule = Rule::NONE;
+        if answered.is_outbound() {
+            rule = answered.outbound(tables, policy, role)?;
+        }
+        let unruled = policy.flags().modes().has(Modes::UNRULED_FLOWS);
+        if about.about == TO_GROUP || (rule.id() == 0 && !unruled) {
+            return self.refuse(about, asked, answered, id);
+        }
+        Ok(self.refused(rule, reason, id))
     }
 
     /// Decides about a datagram of an endpoint that proves who it is.
@@ -352,14 +381,10 @@ impl<A: Network, P: Packet, T: Tables, F: Flows> Inbound<'_, A, P, T, F> {
         about: &Conversation<A>,
         id: u32,
         role: u8,
-        bound: Result<(), Reason>,
     ) -> Result<Outcome, Reason> {
         let tables = self.tables;
         if id == 0 {
             return Err(Reason::FragmentUnpermitted);
-        }
-        if let Err(reason) = bound {
-            return Ok(ungoverned(tables, Modes::AUDIT, reason, id));
         }
         let key = about.key(FRAGMENTS_IN);
         if let Some(entry) = find(self.flows, tables, &key, self.flows.now())? {

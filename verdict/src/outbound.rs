@@ -48,7 +48,7 @@ impl Way for Outward {
         if !unnamed && destination(tables, source)? != Destination::Protected {
             return Ok(pass(Reason::Unprotected, 0));
         }
-        let datagram = A::datagram(packet, frame.forgotten_payload(), header)?;
+        let datagram = A::datagram(packet, frame.forget().payload, header)?;
         let outbound = Outbound {
             packet,
             tables,
