@@ -93,7 +93,7 @@ fn protected<A: Family>(image: &Image, address: A) -> u32 {
         value
     };
     assert!(
-        direct.is_none_or(|direct| direct == says),
+        direct.is_none_or(|direct| u32::from(direct) == says),
         "{direct:?} and {value}"
     );
     value

@@ -32,7 +32,7 @@ services:
 /// The rule of `role` for `service`, by the service's number.
 fn rule(image: &Image, service: u16, role: u8) -> Rule {
     let header = Header::of(image).expect("a header");
-    let service = Service::new(service, true, false);
+    let service = Service::new(service, Some(Rule::NONE), false);
     service.inbound(image, header, role).expect("all lines")
 }
 
@@ -92,13 +92,16 @@ fn the_first_reference_point_of_a_role_counts() {
 #[test]
 fn the_first_that_enforces_governs() {
     let (image, numbers) = compiled(&read(POLICY));
-    let ssh = of_port(&image, 0, 22);
+    let governing = |port| {
+        let service = Service::at(&image, Place::port(0, port));
+        service.expect("all lines").governing()
+    };
     let enforced = Rule::new(number(&numbers, "enforced", "ssh"), false);
-    assert_eq!(rule(&image, ssh, GOVERNING), enforced);
+    assert_eq!(governing(22), enforced);
     // None enforces: the first that offers it.
-    let wide = of_port(&image, 0, 100);
     let watched = Rule::new(number(&numbers, "watched", "wide"), true);
-    assert_eq!(rule(&image, wide, GOVERNING), watched);
+    assert_eq!(governing(100), watched);
+    assert_eq!(governing(443), Rule::NONE);
 }
 
 #[test]
