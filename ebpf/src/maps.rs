@@ -15,7 +15,7 @@ use verdict::{
     endpoint::{self, Peer},
     enrolment::{self, Limit},
     flow::{Entry, Flows, Key, table},
-    image::{Flags, HEADER, Line, Missing, PER_LINE_64, Tables, header},
+    image::{Flags, HEADER, Line, Missing, PER_LINE_16, PER_LINE_64, Tables, header},
     judge::protected,
     layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
     lease::{self, Lease, Leases},
@@ -120,6 +120,15 @@ impl Image {
         FIRST.get(slot).map(|first| Self { first })
     }
 
+    /// The chunk that line `index` lies in.
+    #[inline(always)]
+    fn chunk_of(&self, index: u64) -> Result<&'static Chunk, Missing> {
+        if index < CHUNK_LINES.into() {
+            return Ok(self.first);
+        }
+        chunk(self.slot(), (index / u64::from(CHUNK_LINES)) as u32).ok_or(Missing)
+    }
+
     /// The slot that the image lies in. The control record may name another by now.
     #[inline(always)]
     fn slot(&self) -> u32 {
@@ -136,16 +145,11 @@ fn chunk(slot: u32, chunk: u32) -> Option<&'static Chunk> {
 impl Tables for Image {
     #[inline(always)]
     fn line(&self, index: u64) -> Result<&Line, Missing> {
-        let chunk = if index < CHUNK_LINES.into() {
-            self.first
-        } else {
-            chunk(self.slot(), (index / u64::from(CHUNK_LINES)) as u32).ok_or(Missing)?
-        };
-        Ok(&chunk[(index % u64::from(CHUNK_LINES)) as usize].0)
+        Ok(&self.chunk_of(index)?[(index % u64::from(CHUNK_LINES)) as usize].0)
     }
 
-    // Found by one addition, where a line and a place within it would take two. The remainder is for
-    // the verifier alone, where it cannot tell that a word lies in the fixed part.
+    // Words are found by one addition, where a line and a place within it would take two. The
+    // remainder is for the verifier, where it cannot tell that a word lies in the chunk.
 
     #[inline(always)]
     fn fixed64(&self, index: u32) -> Result<u64, Missing> {
@@ -160,6 +164,15 @@ impl Tables for Image {
         // kernel runs this program.
         let halves = unsafe { &*from_ref(self.first).cast::<[u32; 2 * CHUNK_WORDS]>() };
         Ok(halves[index as usize % (2 * CHUNK_WORDS)])
+    }
+
+    #[inline(always)]
+    fn value16(&self, base: u64, index: u32) -> Result<u16, Missing> {
+        let chunk = self.chunk_of(base + u64::from(index / PER_LINE_16))?;
+        // SAFETY: as above.
+        let values = unsafe { &*from_ref(chunk).cast::<[u16; 4 * CHUNK_WORDS]>() };
+        let at = base * u64::from(PER_LINE_16) + u64::from(index);
+        Ok(values[at as usize % (4 * CHUNK_WORDS)])
     }
 
     #[inline(always)]

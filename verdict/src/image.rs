@@ -67,6 +67,18 @@ pub trait Tables {
         Ok((self.fixed64(index / 2)? >> (32 * (index % 2))) as u32)
     }
 
+    /// The 16-bit value `index` of the array that starts at line `base`.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if the image has no such line.
+    #[inline(always)]
+    fn value16(&self, base: u64, index: u32) -> Result<u16, Missing> {
+        let line = self.line(base.wrapping_add((index / PER_LINE_16).into()))?;
+        let word = line[(index / 4 % 8) as usize];
+        Ok((word >> (16 * (index % 4))) as u16)
+    }
+
     /// [`protected`](crate::judge::protected) for an IPv4 address; the kernel verifies it once
     /// instead of at every use.
     ///
@@ -229,14 +241,6 @@ impl Modes {
 #[must_use]
 pub const fn family<A: Family>() -> usize {
     (A::BITS == 128) as usize
-}
-
-/// The 16-bit value `index` of the array that starts at line `base`.
-#[inline(always)]
-pub fn value16<T: Tables>(tables: &T, base: u64, index: u32) -> Result<u16, Missing> {
-    let line = tables.line(base.wrapping_add((index / PER_LINE_16).into()))?;
-    let word = line[(index / 4 % 8) as usize];
-    Ok((word >> (16 * (index % 4))) as u16)
 }
 
 /// The part of the header that every packet to a protected address needs.

@@ -38,7 +38,7 @@ impl Network for Ipv4 {
     fn plain(header: &Self::Header) -> Option<IpProtocol> {
         let protocol = IpProtocol(header[9]);
         let position = Position::from_ipv4(u16::from_be_bytes(field::<6>(header)));
-        (header[0] == PLAIN && position.is_whole() && protocol != Self::ICMP).then_some(protocol)
+        (header[0] == PLAIN && position.is_whole()).then_some(protocol)
     }
 
     #[inline(always)]

@@ -50,8 +50,7 @@ impl Network for Ipv6 {
     #[inline(always)]
     fn plain(header: &Self::Header) -> Option<IpProtocol> {
         let protocol = IpProtocol(header[6]);
-        (header[0] >> 4 == 6 && !is_extension(protocol.0) && protocol != Self::ICMP)
-            .then_some(protocol)
+        (header[0] >> 4 == 6 && !is_extension(protocol.0)).then_some(protocol)
     }
 
     #[inline(always)]

@@ -125,8 +125,7 @@ pub trait Network: Family {
     /// Length of the header without options or extensions, bytes.
     const HEADER_LEN: usize;
 
-    /// The protocol of a whole packet, other than ICMP, that has neither options nor extensions;
-    /// `None` for all others.
+    /// The protocol of a whole packet that has neither options nor extensions; `None` for all others.
     fn plain(header: &Self::Header) -> Option<IpProtocol>;
 
     /// Whether such a packet has `len` bytes behind this header, as that says itself.

@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use crate::{
-    image::{Header, Missing, PER_LINE_16, PER_LINE_32, SERVICES, Tables, value16},
+    image::{Header, Missing, PER_LINE_16, PER_LINE_32, SERVICES, Tables},
     reason::{Outcome, Reason},
     transport::IpProtocol,
 };
@@ -176,7 +176,7 @@ impl Service {
     #[inline(always)]
     fn rule<T: Tables>(self, tables: &T, first: u64, role: u8) -> Result<Rule, Missing> {
         let base = first + u64::from(u32::from(self.number()) * LINES_PER_SERVICE);
-        Ok(Rule(value16(tables, base, u32::from(role & 63))?))
+        Ok(Rule(tables.value16(base, u32::from(role & 63))?))
     }
 }
 

@@ -75,14 +75,15 @@ pub fn outbound<P: Packet, T: Tables, F: Flows>(
     }
 }
 
-/// The protocol of a plain packet that has room for its transport header, and where the service would
-/// be listed that it asks for.
+/// The protocol of a plain packet, other than ICMP, that has room for its transport header, and where
+/// the service would be listed that it asks for.
 #[inline(always)]
 fn asked<A: Network>(header: &A::Header, ports: &[u8; PORTS_LEN]) -> Option<(IpProtocol, Place)> {
     let protocol = A::plain(header)?;
     let (table, header_len) = protocol.transport();
     let place = match table {
         Some(table) => Place::port(table, u32::from_be_bytes(*ports) as u16),
+        None if protocol == A::ICMP => return None,
         None => Place::protocol(protocol),
     };
     A::holds(header, header_len).then_some((protocol, place))
@@ -107,12 +108,6 @@ fn check<A: Network, P: Packet, T: Tables, F: Flows>(
     frame: &Frame,
     (peer, remote): (Peer, A),
 ) -> Option<Result<(), Reason>> {
-    if peer.role() == GOVERNING {
-        return None;
-    }
-    if !peer.is_bound() {
-        return Some(Ok(()));
-    }
     let record = Record::read(tables, Header::of(tables).ok()?, peer.id()).ok()?;
     if record.needs_lease() && !lease::holds(flows, peer.id(), remote, packet, frame) {
         return None;
@@ -151,18 +146,21 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
             let outcome = asked.governing().violated(Reason::UnknownSource, 0);
             return (!unruled()).then_some(outcome);
         }
-        let bound = check(packet, tables, flows, frame, (peer, remote))?;
         let id = peer.id();
         let rule = asked.inbound(tables, policy, peer.role()).ok()?;
         if rule.id() == 0 {
             // It may still belong to a connection that the host opened.
-            let outcome = asked.governing().violated(Reason::WrongRole, id);
-            return (!unruled() && !answered()?.is_outbound()).then_some(outcome);
+            if peer.role() == GOVERNING || unruled() || answered()?.is_outbound() {
+                return None;
+            }
+            return Some(asked.governing().violated(Reason::WrongRole, id));
         }
-        return Some(match bound {
-            Ok(()) => rule.permit(Reason::Permitted, id),
-            Err(reason) => rule.violated(reason, id),
-        });
+        if peer.is_bound()
+            && let Err(reason) = check(packet, tables, flows, frame, (peer, remote))?
+        {
+            return Some(rule.violated(reason, id));
+        }
+        return Some(rule.permit(Reason::Permitted, id));
     }
     if asked.is_enrolment() {
         return None;
@@ -179,12 +177,15 @@ fn received<A: Network, P: Packet, T: Tables, F: Flows>(
         let governing = answered.outbound(tables, policy, GOVERNING).ok()?;
         return Some(governing.violated(Reason::UnknownSource, 0));
     }
-    let bound = check(packet, tables, flows, frame, (peer, remote))?;
+    let placed = !peer.is_bound() || check(packet, tables, flows, frame, (peer, remote))?.is_ok();
+    if peer.role() == GOVERNING || !placed {
+        return None;
+    }
     let mut rule = Rule::NONE;
     if answered.is_outbound() {
         rule = answered.outbound(tables, policy, peer.role()).ok()?;
     }
-    if bound.is_err() || (rule.id() == 0 && !unruled()) {
+    if rule.id() == 0 && !unruled() {
         return None;
     }
     let ports = Ends::of(protocol, *ports).ports.rotate_left(16);

@@ -10,16 +10,16 @@ use crate::{
 fn values_lie_where_their_index_says() {
     let mut image = Image(vec![Line::default(); 4]);
     image.0[2][5] = 0xabcd_0000_0000;
-    assert_eq!(value16(&image, 1, 32 + 5 * 4 + 2), Ok(0xabcd));
-    assert_eq!(value16(&image, 1, 32 + 5 * 4 + 1), Ok(0));
+    assert_eq!(image.value16(1, 32 + 5 * 4 + 2), Ok(0xabcd));
+    assert_eq!(image.value16(1, 32 + 5 * 4 + 1), Ok(0));
 }
 
 #[test]
 fn what_lies_beyond_is_missing() {
     let image = Image(vec![Line::default(); 4]);
-    assert_eq!(value16(&image, 4, 0), Err(Missing));
-    assert_eq!(value16(&image, u64::MAX, 63), Ok(0), "wraps to line 0");
-    assert_eq!(value16(&image, u64::MAX, 0), Err(Missing));
+    assert_eq!(image.value16(4, 0), Err(Missing));
+    assert_eq!(image.value16(u64::MAX, 63), Ok(0), "wraps to line 0");
+    assert_eq!(image.value16(u64::MAX, 0), Err(Missing));
     assert!(Header::of(&Image(Vec::new())).is_err());
 }
 
