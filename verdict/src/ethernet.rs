@@ -78,15 +78,15 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The same, if it has no tags: what is constant then is one to the compiler.
+    /// The same, if its payload starts where it mostly does: without tags, or with one that was taken
+    /// out. The compiler then knows where every header lies.
     #[inline(always)]
     #[must_use]
-    pub const fn untagged(&self) -> Option<Self> {
-        if self.payload == HEADER_LEN && self.tags.0 == VlanTags::NONE.0 {
+    pub const fn in_usual_place(&self) -> Option<Self> {
+        if self.payload == HEADER_LEN {
             Some(Self {
-                ether_type: self.ether_type,
                 payload: HEADER_LEN,
-                tags: VlanTags::NONE,
+                ..*self
             })
         } else {
             None

@@ -38,25 +38,7 @@ pub fn inbound<P: Packet, T: Tables, F: Flows>(
     tables: &T,
     flows: &F,
 ) -> Option<Outcome> {
-    let frame = ethernet::parse(packet).ok()?;
-    match frame.untagged() {
-        Some(frame) => inbound_ip(packet, tables, flows, &frame),
-        None => inbound_ip(packet, tables, flows, &frame),
-    }
-}
-
-#[inline(always)]
-fn inbound_ip<P: Packet, T: Tables, F: Flows>(
-    packet: &P,
-    tables: &T,
-    flows: &F,
-    frame: &Frame,
-) -> Option<Outcome> {
-    match frame.ether_type {
-        EtherType::IPV4 => received::<Ipv4, P, T, F>(packet, tables, flows, frame),
-        EtherType::IPV6 => received::<Ipv6, P, T, F>(packet, tables, flows, frame),
-        _ => Some(pass(Reason::NotIp, 0)),
-    }
+    decide::<Inward, P, T, F>(packet, tables, flows)
 }
 
 /// Decides about `packet`, which goes out, as [`outbound::judge`](crate::outbound::judge) does;
@@ -67,10 +49,42 @@ pub fn outbound<P: Packet, T: Tables, F: Flows>(
     tables: &T,
     flows: &F,
 ) -> Option<Outcome> {
+    decide::<Outward, P, T, F>(packet, tables, flows)
+}
+
+/// The way that a packet goes: how IP packets are decided about.
+trait Way {
+    fn network<A: Network, P: Packet, T: Tables, F: Flows>(
+        packet: &P,
+        tables: &T,
+        flows: &F,
+        frame: &Frame,
+    ) -> Option<Outcome>;
+}
+
+#[inline(always)]
+fn decide<W: Way, P: Packet, T: Tables, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+) -> Option<Outcome> {
     let frame = ethernet::parse(packet).ok()?;
+    match frame.in_usual_place() {
+        Some(frame) => decide_ip::<W, P, T, F>(packet, tables, flows, &frame),
+        None => decide_ip::<W, P, T, F>(packet, tables, flows, &frame),
+    }
+}
+
+#[inline(always)]
+fn decide_ip<W: Way, P: Packet, T: Tables, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    frame: &Frame,
+) -> Option<Outcome> {
     match frame.ether_type {
-        EtherType::IPV4 => sent::<Ipv4, P, T, F>(packet, tables, flows, &frame),
-        EtherType::IPV6 => sent::<Ipv6, P, T, F>(packet, tables, flows, &frame),
+        EtherType::IPV4 => W::network::<Ipv4, P, T, F>(packet, tables, flows, frame),
+        EtherType::IPV6 => W::network::<Ipv6, P, T, F>(packet, tables, flows, frame),
         _ => Some(pass(Reason::NotIp, 0)),
     }
 }
@@ -115,133 +129,142 @@ fn check<A: Network, P: Packet, T: Tables, F: Flows>(
     Some(record.check(packet, tables, frame))
 }
 
-#[inline(always)]
-fn received<A: Network, P: Packet, T: Tables, F: Flows>(
-    packet: &P,
-    tables: &T,
-    flows: &F,
-    frame: &Frame,
-) -> Option<Outcome> {
-    let (header, ports) = A::header_and_ports(packet, frame.payload)?;
-    let local = A::destination(header);
-    match destination(tables, local) {
-        Ok(Destination::Protected) => {}
-        Ok(Destination::Unprotected) => return Some(pass(Reason::Unprotected, 0)),
-        Ok(Destination::Group) => {
-            let (_, place) = asked::<A>(header, ports)?;
-            let asked = Service::at(tables, place).ok()?;
-            return (!asked.is_inbound()).then_some(pass(Reason::Unprotected, 0));
-        }
-        Err(Missing) => return None,
-    }
-    let (protocol, place) = asked::<A>(header, ports)?;
-    let asked = Service::at(tables, place).ok()?;
-    let remote = A::source(header);
-    let policy = Header::of(tables).ok()?;
-    let unruled = || policy.flags().modes().has(Modes::UNRULED_FLOWS);
-    let answered = || Service::at(tables, Ends::of(protocol, *ports).source).ok();
-    if asked.is_offered() {
-        let peer = find(tables, remote)?;
-        if peer == Peer(0) {
-            let outcome = asked.governing().violated(Reason::UnknownSource, 0);
-            return (!unruled()).then_some(outcome);
-        }
-        let id = peer.id();
-        let rule = asked.inbound(tables, policy, peer.role()).ok()?;
-        if rule.id() == 0 {
-            // It may still belong to a connection that the host opened.
-            if peer.role() == GOVERNING || unruled() || answered()?.is_outbound() {
-                return None;
+struct Inward;
+
+impl Way for Inward {
+    #[inline(always)]
+    fn network<A: Network, P: Packet, T: Tables, F: Flows>(
+        packet: &P,
+        tables: &T,
+        flows: &F,
+        frame: &Frame,
+    ) -> Option<Outcome> {
+        let (header, ports) = A::header_and_ports(packet, frame.payload)?;
+        let local = A::destination(header);
+        match destination(tables, local) {
+            Ok(Destination::Protected) => {}
+            Ok(Destination::Unprotected) => return Some(pass(Reason::Unprotected, 0)),
+            Ok(Destination::Group) => {
+                let (_, place) = asked::<A>(header, ports)?;
+                let asked = Service::at(tables, place).ok()?;
+                return (!asked.is_inbound()).then_some(pass(Reason::Unprotected, 0));
             }
-            return Some(asked.governing().violated(Reason::WrongRole, id));
+            Err(Missing) => return None,
         }
-        if peer.is_bound()
-            && let Err(reason) = check(packet, tables, flows, frame, (peer, remote))?
-        {
-            return Some(rule.violated(reason, id));
+        let (protocol, place) = asked::<A>(header, ports)?;
+        let asked = Service::at(tables, place).ok()?;
+        let remote = A::source(header);
+        let policy = Header::of(tables).ok()?;
+        let unruled = || policy.flags().modes().has(Modes::UNRULED_FLOWS);
+        let answered = || Service::at(tables, Ends::of(protocol, *ports).source).ok();
+        if asked.is_offered() {
+            let peer = find(tables, remote)?;
+            if peer == Peer(0) {
+                let outcome = asked.governing().violated(Reason::UnknownSource, 0);
+                return (!unruled()).then_some(outcome);
+            }
+            let id = peer.id();
+            let rule = asked.inbound(tables, policy, peer.role()).ok()?;
+            if rule.id() == 0 {
+                // It may still belong to a connection that the host opened.
+                if peer.role() == GOVERNING || unruled() || answered()?.is_outbound() {
+                    return None;
+                }
+                return Some(asked.governing().violated(Reason::WrongRole, id));
+            }
+            if peer.is_bound()
+                && let Err(reason) = check(packet, tables, flows, frame, (peer, remote))?
+            {
+                return Some(rule.violated(reason, id));
+            }
+            return Some(rule.permit(Reason::Permitted, id));
         }
-        return Some(rule.permit(Reason::Permitted, id));
-    }
-    if asked.is_enrolment() {
-        return None;
-    }
-    let answered = answered()?;
-    if !answered.is_outbound() && !unruled() {
-        return Some(ungoverned(tables, Modes::AUDIT, Reason::NoService, 0));
-    }
-    let peer = find(tables, remote)?;
-    if peer == Peer(0) {
-        if unruled() {
+        if asked.is_enrolment() {
             return None;
         }
-        let governing = answered.outbound(tables, policy, GOVERNING).ok()?;
-        return Some(governing.violated(Reason::UnknownSource, 0));
+        let answered = answered()?;
+        if !answered.is_outbound() && !unruled() {
+            return Some(ungoverned(tables, Modes::AUDIT, Reason::NoService, 0));
+        }
+        let peer = find(tables, remote)?;
+        if peer == Peer(0) {
+            if unruled() {
+                return None;
+            }
+            let governing = answered.outbound(tables, policy, GOVERNING).ok()?;
+            return Some(governing.violated(Reason::UnknownSource, 0));
+        }
+        let placed =
+            !peer.is_bound() || check(packet, tables, flows, frame, (peer, remote))?.is_ok();
+        if peer.role() == GOVERNING || !placed {
+            return None;
+        }
+        let mut rule = Rule::NONE;
+        if answered.is_outbound() {
+            rule = answered.outbound(tables, policy, peer.role()).ok()?;
+        }
+        if rule.id() == 0 && !unruled() {
+            return None;
+        }
+        let ports = Ends::of(protocol, *ports).ports.rotate_left(16);
+        let key = key(local, remote, protocol, ports);
+        let now = flows.now();
+        let entry = alive(flows, tables, &key, now)?;
+        let segment = segment(packet, protocol, frame.payload + A::HEADER_LEN).ok()?;
+        follow::receive(flows, entry, protocol.0, segment, packet.frame_len(), now).ok()?;
+        Some(rule.permit(Reason::Established, peer.id()))
     }
-    let placed = !peer.is_bound() || check(packet, tables, flows, frame, (peer, remote))?.is_ok();
-    if peer.role() == GOVERNING || !placed {
-        return None;
-    }
-    let mut rule = Rule::NONE;
-    if answered.is_outbound() {
-        rule = answered.outbound(tables, policy, peer.role()).ok()?;
-    }
-    if rule.id() == 0 && !unruled() {
-        return None;
-    }
-    let ports = Ends::of(protocol, *ports).ports.rotate_left(16);
-    let key = key(local, remote, protocol, ports);
-    let now = flows.now();
-    let entry = alive(flows, tables, &key, now)?;
-    let segment = segment(packet, protocol, frame.payload + A::HEADER_LEN).ok()?;
-    follow::receive(flows, entry, protocol.0, segment, packet.frame_len(), now).ok()?;
-    Some(rule.permit(Reason::Established, peer.id()))
 }
 
-#[inline(always)]
-fn sent<A: Network, P: Packet, T: Tables, F: Flows>(
-    packet: &P,
-    tables: &T,
-    flows: &F,
-    frame: &Frame,
-) -> Option<Outcome> {
-    let (header, ports) = A::header_and_ports(packet, frame.payload)?;
-    let local = A::source(header);
-    if local.is_unspecified() {
-        return None;
-    }
-    if destination(tables, local).ok()? != Destination::Protected {
-        return Some(pass(Reason::Unprotected, 0));
-    }
-    let (protocol, offered) = asked::<A>(header, ports)?;
-    let ends = Ends::of(protocol, *ports);
-    let remote = A::destination(header);
-    if destination(tables, remote).ok()? == Destination::Group {
-        return None;
-    }
-    let policy = Header::of(tables).ok()?;
-    let segment = segment(packet, protocol, frame.payload + A::HEADER_LEN).ok()?;
-    let peer = find(tables, remote)?;
-    let (id, role) = (peer.id(), peer.role());
-    let asked = Service::at(tables, ends.source).ok()?;
-    if id != 0 && asked.is_inbound() && !segment.opens() {
-        let rule = asked.inbound(tables, policy, role).ok()?;
-        if rule.id() != 0 {
-            return Some(rule.permit(Reason::Reply, id));
+struct Outward;
+
+impl Way for Outward {
+    #[inline(always)]
+    fn network<A: Network, P: Packet, T: Tables, F: Flows>(
+        packet: &P,
+        tables: &T,
+        flows: &F,
+        frame: &Frame,
+    ) -> Option<Outcome> {
+        let (header, ports) = A::header_and_ports(packet, frame.payload)?;
+        let local = A::source(header);
+        if local.is_unspecified() {
+            return None;
         }
+        if destination(tables, local).ok()? != Destination::Protected {
+            return Some(pass(Reason::Unprotected, 0));
+        }
+        let (protocol, offered) = asked::<A>(header, ports)?;
+        let ends = Ends::of(protocol, *ports);
+        let remote = A::destination(header);
+        if destination(tables, remote).ok()? == Destination::Group {
+            return None;
+        }
+        let policy = Header::of(tables).ok()?;
+        let segment = segment(packet, protocol, frame.payload + A::HEADER_LEN).ok()?;
+        let peer = find(tables, remote)?;
+        let (id, role) = (peer.id(), peer.role());
+        let asked = Service::at(tables, ends.source).ok()?;
+        if id != 0 && asked.is_inbound() && !segment.opens() {
+            let rule = asked.inbound(tables, policy, role).ok()?;
+            if rule.id() != 0 {
+                return Some(rule.permit(Reason::Reply, id));
+            }
+        }
+        let offered = Service::at(tables, offered).ok()?;
+        let mut rule = Rule::NONE;
+        if id != 0 && offered.is_outbound() {
+            rule = offered.outbound(tables, policy, role).ok()?;
+        }
+        if rule.id() == 0 && !policy.flags().modes().has(Modes::ANY_OUTBOUND) {
+            return None;
+        }
+        let key = key(local, remote, protocol, ends.ports);
+        let now = flows.now();
+        let entry = alive(flows, tables, &key, now)?;
+        follow::send(flows, entry, protocol.0, segment, packet.frame_len(), now)
+            .then_some(rule.permit(Reason::Outbound, id))
     }
-    let offered = Service::at(tables, offered).ok()?;
-    let mut rule = Rule::NONE;
-    if id != 0 && offered.is_outbound() {
-        rule = offered.outbound(tables, policy, role).ok()?;
-    }
-    if rule.id() == 0 && !policy.flags().modes().has(Modes::ANY_OUTBOUND) {
-        return None;
-    }
-    let key = key(local, remote, protocol, ends.ports);
-    let now = flows.now();
-    let entry = alive(flows, tables, &key, now)?;
-    follow::send(flows, entry, protocol.0, segment, packet.frame_len(), now)
-        .then_some(rule.permit(Reason::Outbound, id))
 }
 
 #[inline(always)]

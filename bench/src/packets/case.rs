@@ -52,6 +52,8 @@ pub enum Kind {
     Opening,
     /// From the protected address, in a connection that is open.
     Sent,
+    /// From the protected address, to an allowed source that uses a service of it.
+    Reply,
 }
 
 impl Kind {
@@ -71,6 +73,7 @@ impl Kind {
             Self::Neighbour => "ARP, ND",
             Self::Opening => "out: new flow",
             Self::Sent => "out: in a flow",
+            Self::Reply => "out: reply",
         }
     }
 
@@ -84,7 +87,7 @@ impl Kind {
 
     /// Whether the protected address sends it.
     pub const fn is_out(self) -> bool {
-        matches!(self, Self::Opening | Self::Sent)
+        matches!(self, Self::Opening | Self::Sent | Self::Reply)
     }
 }
 
@@ -154,6 +157,7 @@ impl Packets {
     pub fn new(family: Family, kind: Kind, sources: Sources, count: u32) -> Self {
         let (field, different) = match (kind, sources) {
             (Kind::Opening | Kind::Sent, _) => (family.local_port(PEER_PORT), OPENED),
+            (Kind::Reply, _) => (family.destination(), count),
             (Kind::Neighbour, _) => (family.asker(), count),
             (Kind::Established, _) => (family.source(true), count.min(FLOWS_PER_FAMILY)),
             (_, Sources::Changing) => (family.source(kind != Kind::Unknown), count),
@@ -169,6 +173,7 @@ impl Packets {
             (Kind::Neighbour, _) => family.neighbour(),
             (Kind::Opening, _) => family.opening(PEER_PORT),
             (Kind::Sent, _) => family.question(PEER_PORT, 0),
+            (Kind::Reply, _) => family.reply(PORT),
             (_, Sources::Prefixes) => family.frame_of_prefix(PORT),
             _ => family.frame(true, PORT),
         };
@@ -184,10 +189,9 @@ impl Packets {
 
     /// Packets of a run: where each opens a connection there are only so many.
     pub fn per_run(&self) -> u32 {
-        if self.kind.is_out() {
-            self.different
-        } else {
-            Driver::PACKETS
+        match self.kind {
+            Kind::Opening | Kind::Sent => self.different,
+            _ => Driver::PACKETS,
         }
     }
 }

@@ -115,6 +115,19 @@ impl Family {
         }
     }
 
+    /// Destination addresses of a walk, all allowed.
+    pub const fn destination(self) -> Field {
+        let source = self.source(true);
+        Field {
+            offset: source.offset
+                + match self {
+                    Self::V4 => 4,
+                    Self::V6 => 16,
+                },
+            ..source
+        }
+    }
+
     /// Source addresses of a walk, one in each prefix.
     pub const fn prefix(self) -> Field {
         match self {
@@ -200,6 +213,16 @@ impl Family {
             ..Tcp::to(port, Tcp::ACK)
         };
         frame(&between(self.protected(), self.allowed(number)).with(segment))
+    }
+
+    /// A frame that answers the first allowed address from `port`.
+    pub fn reply(self, port: u16) -> Vec<u8> {
+        let segment = Tcp {
+            source: port,
+            acknowledgement: 1,
+            ..Tcp::to(LOCAL_PORT, Tcp::ACK)
+        };
+        frame(&between(self.protected(), self.allowed(0)).with(segment))
     }
 
     /// A frame that opens a connection to `port` of the first allowed address.
@@ -314,6 +337,7 @@ mod tests {
                 (family.prefix(), family.frame_of_prefix(22)),
                 (family.local_port(22), family.opening(22)),
                 (family.local_port(22), family.question(22, 0)),
+                (family.destination(), family.reply(22)),
             ] {
                 assert_eq!(value(field, &frame), field.first, "{family:?} {field:?}");
                 assert!(frame.len() >= SHORTEST_FRAME_BYTES);

@@ -108,6 +108,7 @@ impl Known {
             Self::Peers => &[
                 (Kind::Opening, Sources::Changing),
                 (Kind::Sent, Sources::Changing),
+                (Kind::Reply, Sources::Changing),
             ],
         }
     }
