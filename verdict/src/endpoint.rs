@@ -100,12 +100,6 @@ impl Record {
         })
     }
 
-    /// Whether the endpoint is bound to anything.
-    #[must_use]
-    pub const fn is_bound(self) -> bool {
-        self.identity >> BOUND_SHIFT != 0
-    }
-
     /// Whether the endpoint has to prove who it is.
     #[inline(always)]
     #[must_use]

@@ -263,7 +263,7 @@ impl Outcome {
     #[inline(always)]
     pub const fn verdict(self) -> Verdict {
         // Reasons to pass, and whatever is audited, are outside of these codes.
-        let code = self.0 & (Reason::SPACE as u64 - 1 | Self::AUDITED as u64);
+        let code = self.0 & ((Reason::SPACE as u64 - 1) | Self::AUDITED as u64);
         if code.wrapping_sub(FIRST_DROP as u64) < (Reason::SPACE - FIRST_DROP as u32) as u64 {
             Verdict::Drop
         } else {

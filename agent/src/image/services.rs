@@ -83,9 +83,8 @@ impl<'a> Served<'a> {
                 };
                 let mut by_role = rules_of(service, direction, policy, roles, numbers);
                 if direction == Direction::Outbound {
-                    by_role.extend(
-                        governing(service, direction, policy, numbers).map(|r| (GOVERNING, r)),
-                    );
+                    let governing = governing(service, direction, policy, numbers);
+                    by_role.extend(governing.map(|rule| (GOVERNING, rule)));
                 }
                 let first = first + side(direction) as u32 * LINES;
                 for (role, rule) in by_role {
