@@ -190,7 +190,7 @@ pub fn find_longest<A: Family, T: Tables>(tables: &T, source: A) -> Result<Peer,
     } else {
         source.masked(longest)
     };
-    table::find(tables, header.endpoints::<A>(), prefix, longest).map(Peer)
+    table::find_summarized(tables, header.endpoints::<A>(), prefix, longest).map(Peer)
 }
 
 /// The endpoint whose longest prefix covers `source`, for which [`find_longest`] has found none.

@@ -11,7 +11,8 @@
 //! | then | service of each TCP, UDP, SCTP port, and of each IP protocol: 32 bits ([`service`](crate::service)) |
 //!
 //! Behind it lie, where the header says: rules of services (four lines each), endpoint records
-//! (four in a line), sets of interfaces (one line each), and the regions of buckets.
+//! (four in a line), sets of interfaces (one line each), and the regions of buckets, large ones with
+//! their summaries ([`table`](crate::table)).
 //!
 //! All words are in host byte order; fields within a word count from bit 0.
 

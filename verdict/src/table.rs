@@ -7,7 +7,7 @@
 
 use crate::{
     address::Family,
-    image::{Missing, Tables},
+    image::{Missing, PER_LINE_64, Tables},
 };
 
 /// A power of two of buckets within an image.
@@ -22,6 +22,9 @@ pub struct Region {
 impl Region {
     /// Most buckets of a region: the hash has 20 good bits for each choice.
     pub const MAX_BUCKETS: u32 = 1 << 20;
+
+    /// Buckets from which on a region has a summary; fewer lie in a CPU's own caches.
+    pub const SUMMARIZED: u32 = 1 << 12;
 
     /// The region as a word of the image's header.
     #[must_use]
@@ -52,6 +55,21 @@ impl Region {
     pub const fn second(self, hash: u64) -> u32 {
         (hash >> 20) as u32 & self.mask
     }
+
+    /// Whether a summary lies behind the buckets: a word for each, in which every prefix that chooses
+    /// the bucket first has set its [`summary_bits`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_summarized(self) -> bool {
+        self.mask >= Self::SUMMARIZED - 1
+    }
+}
+
+/// The bits that a prefix with `hash` sets in a summary.
+#[inline(always)]
+#[must_use]
+pub const fn summary_bits(hash: u64) -> u64 {
+    1 << ((hash >> 24) & 63) | 1 << ((hash >> 30) & 63)
 }
 
 /// The value of the prefix `address/length` in `region`; 0 if it has none.
@@ -62,7 +80,38 @@ pub fn find<A: Family, T: Tables>(
     address: A,
     length: u8,
 ) -> Result<u32, Missing> {
+    look_up(tables, region, (address, length), address.hash(length))
+}
+
+/// The same, where most that is asked for is not there: the summary rules out nearly all of it, and
+/// is an eighth of the buckets, so that it stays in caches that they do not fit.
+#[inline(always)]
+pub fn find_summarized<A: Family, T: Tables>(
+    tables: &T,
+    region: Region,
+    address: A,
+    length: u8,
+) -> Result<u32, Missing> {
     let hash = address.hash(length);
+    if region.is_summarized() {
+        let bucket = region.first(hash);
+        let behind = u64::from(region.base) + u64::from(region.mask) + 1;
+        let line = tables.line(behind + u64::from(bucket / PER_LINE_64))?;
+        let bits = summary_bits(hash);
+        if line[(bucket % PER_LINE_64) as usize] & bits != bits {
+            return Ok(0);
+        }
+    }
+    look_up(tables, region, (address, length), hash)
+}
+
+#[inline(always)]
+fn look_up<A: Family, T: Tables>(
+    tables: &T,
+    region: Region,
+    (address, length): (A, u8),
+    hash: u64,
+) -> Result<u32, Missing> {
     let bucket = tables.line(u64::from(region.base) + u64::from(region.first(hash)))?;
     let entry = address.read(length, bucket, A::preferred(hash));
     if let Some(value) = entry.value() {

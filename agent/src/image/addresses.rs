@@ -16,7 +16,7 @@ use verdict::{
 
 use super::{
     CompileError, Facts, Numbers,
-    buckets::{self, Entry},
+    buckets::{self, Entry, Placed},
     compile::Roles,
     lines::Lines,
     prefixes::{self, Expanded},
@@ -203,15 +203,16 @@ fn regions(
     .into_iter()
     .zip(regions)
     {
-        let mask = region.len() as u32 - 1;
-        let base = lines.extend(region);
+        let mask = region.buckets.len() as u32 - 1;
+        let base = lines.extend(region.buckets);
+        lines.extend(region.summary);
         lines.header()[word] = Region { base, mask }.to_word();
     }
     Ok(())
 }
 
 /// Places `entries` into as few buckets as it takes.
-fn place<A: Family>(entries: &[Entry<A>]) -> Option<Vec<Line>> {
+fn place<A: Family>(entries: &[Entry<A>]) -> Option<Placed> {
     let usual = buckets::buckets_for::<A>(entries.len());
     let sizes = std::iter::successors(Some(1), |growth| Some(growth * 2));
     sizes

@@ -2,7 +2,11 @@
 //!
 //! An entry goes to its first choice while that has room, so that most lookups read one line.
 
-use verdict::{address::Family, image::Line, table::Region};
+use verdict::{
+    address::Family,
+    image::{Line, PER_LINE_64},
+    table::{Region, summary_bits},
+};
 
 /// A prefix, and the value that a lookup of it yields.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -33,8 +37,16 @@ pub fn buckets_for<A: Family>(count: usize) -> u32 {
     slots.div_ceil(A::PER_BUCKET).max(1).next_power_of_two() as u32
 }
 
+/// Entries in their buckets.
+pub struct Placed {
+    /// A line for each bucket.
+    pub buckets: Vec<Line>,
+    /// What follows them: their summary, if there is one.
+    pub summary: Vec<Line>,
+}
+
 /// Places `entries` into `buckets` buckets; `None` if they do not fit.
-pub fn place<A: Family>(entries: &[Entry<A>], buckets: u32) -> Option<Vec<Line>> {
+pub fn place<A: Family>(entries: &[Entry<A>], buckets: u32) -> Option<Placed> {
     let region = Region {
         base: 0,
         mask: buckets - 1,
@@ -52,7 +64,10 @@ pub fn place<A: Family>(entries: &[Entry<A>], buckets: u32) -> Option<Vec<Line>>
     for index in 0..entries.len() {
         placement.insert(index as u32)?;
     }
-    Some(placement.lines())
+    Some(Placed {
+        buckets: placement.lines(),
+        summary: placement.summary(),
+    })
 }
 
 struct Placement<'a, A> {
@@ -114,6 +129,20 @@ impl<A: Family> Placement<'_, A> {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random >> 11
+    }
+
+    /// A word for each bucket, with the bits of all entries that choose it first.
+    fn summary(&self) -> Vec<Line> {
+        if !self.region.is_summarized() {
+            return Vec::new();
+        }
+        let per_line = PER_LINE_64 as usize;
+        let mut lines = vec![Line::default(); (self.region.mask as usize + 1) / per_line];
+        for &hash in &self.hashes {
+            let bucket = self.region.first(hash) as usize;
+            lines[bucket / per_line][bucket % per_line] |= summary_bits(hash);
+        }
+        lines
     }
 
     fn lines(&self) -> Vec<Line> {

@@ -95,6 +95,37 @@ fn the_default_route_is_a_prefix_like_others() {
 }
 
 #[test]
+fn a_summary_rules_out_what_it_does_not_have() {
+    let region = Region {
+        base: 3,
+        mask: Region::SUMMARIZED - 1,
+    };
+    let smaller = Region {
+        mask: region.mask >> 1,
+        ..region
+    };
+    assert!(region.is_summarized() && !smaller.is_summarized());
+    for address in (0..100).map(Ipv4) {
+        let mut image = Image(vec![Line::default(); 3 + 4096 + 512]);
+        let hash = address.hash(32);
+        let bucket = region.first(hash) as usize;
+        address.place(32, 7, &mut image.0[3 + bucket], Ipv4::preferred(hash));
+        assert_eq!(find(&image, region, address, 32), Ok(7));
+        assert_eq!(find_summarized(&image, region, address, 32), Ok(0));
+        for bit in 0..64 {
+            // All bits of the bucket's word, but for one; of the words beside it, none.
+            image.0[3 + 4096 + bucket / 8][bucket % 8] = !(1 << bit);
+            let has = summary_bits(hash) & 1 << bit == 0;
+            let expected = if has { 7 } else { 0 };
+            assert_eq!(find_summarized(&image, region, address, 32), Ok(expected));
+        }
+    }
+    let image = Image(vec![Line::default(); 3 + 4096]);
+    assert_eq!(find_summarized(&image, region, Ipv4(1), 32), Err(Missing));
+    assert_eq!(find_summarized(&image, smaller, Ipv4(1), 32), Ok(0));
+}
+
+#[test]
 fn a_line_that_is_missing_is_no_answer() {
     let image = Image(Vec::new());
     let beyond = Region {

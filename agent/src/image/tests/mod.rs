@@ -10,8 +10,8 @@ mod services;
 use std::net::IpAddr;
 
 use verdict::{
-    address::{Ipv4, Ipv6},
-    endpoint,
+    address::{Family, Ipv4, Ipv6},
+    endpoint::{self, Peer},
     image::Tables as _,
 };
 
@@ -40,15 +40,25 @@ fn compiled(policy: &Policy) -> (Image, Numbers) {
 
 /// The number of the endpoint that a packet from `address` comes from; 0 if none.
 fn endpoint_of(image: &Image, address: IpAddr) -> u32 {
-    let found = match address {
-        IpAddr::V4(address) => endpoint::find(image, Ipv4(address.to_bits())),
+    match address {
+        IpAddr::V4(address) => found(image, Ipv4(address.to_bits())),
         IpAddr::V6(address) => {
             let bits = address.to_bits();
             let (high, low) = ((bits >> 64) as u64, bits as u64);
-            endpoint::find(image, Ipv6 { high, low })
+            found(image, Ipv6 { high, low })
         }
+    }
+}
+
+/// The same; looked for in either order, it has to be the same endpoint.
+fn found<A: Family>(image: &Image, address: A) -> u32 {
+    let found = endpoint::find(image, address).expect("all lines");
+    let longest_first = match endpoint::find_longest(image, address) {
+        Ok(Peer(0)) => endpoint::find_shorter(image, address),
+        longest => longest,
     };
-    found.expect("all lines").id()
+    assert_eq!(longest_first, Ok(found));
+    found.id()
 }
 
 #[test]
