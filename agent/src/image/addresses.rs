@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use verdict::{
     address::{Family, Ipv4, Ipv6, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
     endpoint::Peer,
-    image::{self, DIRECT_IPV4, DIRECT_IPV6, Flags, LENGTHS, Line, Modes, PER_LINE_64, header},
+    image::{self, DIRECT_IPV4, DIRECT_IPV6, Flags, LENGTHS, Modes, PER_LINE_64, header},
     layout::LAYOUT_VERSION,
     table::Region,
 };
