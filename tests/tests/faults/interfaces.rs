@@ -16,8 +16,9 @@ const FLAPS: usize = 10_000;
 /// How often another one is made and deleted.
 const BIRTHS: usize = 150;
 
-/// What the agent may have grown by afterwards, kB.
-const GROWTH: u64 = 8 << 10;
+/// What the agent may have grown by afterwards, kB: heaps of several threads keep what they once
+/// held of a policy's image; 3 kB for each flap would be a leak.
+const GROWTH: u64 = 32 << 10;
 
 #[test]
 fn ten_thousand_flaps_leave_nothing_behind() -> Result<()> {
