@@ -18,7 +18,13 @@ fn main() -> ExitCode {
 
 fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
     let mut threads = match command {
-        Command::Agent(_) => runtime::Builder::new_multi_thread(),
+        Command::Agent(_) => {
+            let mut threads = runtime::Builder::new_multi_thread();
+            // What blocks takes turns anyway, nearly all of it for the enforcer. The allocator keeps
+            // for every thread what that has held at most: some 20 MB where it took connections over.
+            threads.max_blocking_threads(1);
+            threads
+        }
         _ => runtime::Builder::new_current_thread(),
     };
     let runtime = threads.enable_all().build()?;
