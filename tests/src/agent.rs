@@ -183,12 +183,6 @@ impl<'a> Agent<'a> {
         self.process_status("VmRSS")
     }
 
-    /// The same without the pages of files, above all its own binary's, which come and go with the
-    /// kernel's cache, kB.
-    pub fn own_memory_kb(&self) -> Result<u64> {
-        self.process_status("RssAnon")
-    }
-
     /// Memory that the agent's process may write to, in use or not, kB.
     pub fn data_kb(&self) -> Result<u64> {
         self.process_status("VmData")

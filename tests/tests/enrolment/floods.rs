@@ -50,7 +50,7 @@ fn a_flood_of_forged_proofs_ends_no_lease() -> Result<()> {
     let agent = operator.agent(&scene.host, &policy())?;
     let _join = operator.join(&scene.vim, &operator.vim, &[])?;
     agent.await_leases(1, PATIENCE)?;
-    let (memory_before, busy_before) = (agent.own_memory_kb()?, agent.processor_time()?);
+    let (memory_before, busy_before) = (agent.memory_kb()?, agent.processor_time()?);
     let mut intruder = Wire::open(&scene.intruder, NIC)?;
     let frames = forged();
     let start = Instant::now();
@@ -67,7 +67,7 @@ fn a_flood_of_forged_proofs_ends_no_lease() -> Result<()> {
     assert!(sent > 100_000, "{sent} is no flood");
     agent.await_leases(1, std::time::Duration::ZERO)?;
     assert!(connects(&scene.vim)?);
-    let grown = agent.own_memory_kb()?.saturating_sub(memory_before);
+    let grown = agent.memory_kb()?.saturating_sub(memory_before);
     assert!(grown < 64 << 10, "the agent has grown by {grown} kB");
     assert!(share < MOST_OF_A_CPU, "the agent took {share} of a CPU");
     let limited = agent.tally()?.packets("enrolment", "rate-limited");

@@ -28,11 +28,7 @@ fn ten_thousand_flaps_leave_nothing_behind() -> Result<()> {
         .host
         .sysctl(&format!("net/ipv6/conf/{NIC}/keep_addr_on_down"), "1")?;
     enforced(&scene)?;
-    let before = (
-        agent.ingress()?,
-        agent.descriptors()?,
-        agent.own_memory_kb()?,
-    );
+    let before = (agent.ingress()?, agent.descriptors()?, agent.memory_kb()?);
     let busy = agent.processor_time()?;
     let start = Instant::now();
     let script = format!("link set {NIC} down\nlink set {NIC} up\n").repeat(FLAPS);
@@ -41,7 +37,7 @@ fn ten_thousand_flaps_leave_nothing_behind() -> Result<()> {
     enforced(&scene)?;
     let descriptors = || Ok(agent.descriptors()? <= before.1 + 2);
     wait::until(&true, PATIENCE, descriptors)?;
-    let grown = agent.own_memory_kb()?.saturating_sub(before.2);
+    let grown = agent.memory_kb()?.saturating_sub(before.2);
     let busy = agent.processor_time()?.saturating_sub(busy);
     println!("{FLAPS} flaps in {flapping:?}: {grown} kB more, {busy:?} of a CPU");
     ensure!(grown < GROWTH, "the agent has grown by {grown} kB");
@@ -68,7 +64,7 @@ fn interfaces_that_come_and_go_leave_nothing_behind() -> Result<()> {
     scene.host.feed(&["ip", "-batch", "-"], birth)?;
     let agent = Agent::start(&scene.host, &policy.to_string())?;
     let vigil = Vigil::begin(&scene)?;
-    let before = (agent.descriptors()?, agent.own_memory_kb()?);
+    let before = (agent.descriptors()?, agent.memory_kb()?);
     // Slowly enough that it is attached to now and then, fast enough that it is often gone again.
     let round = format!("link delete eth1\n{birth}");
     for _ in 0..BIRTHS / 30 {
@@ -85,7 +81,7 @@ fn interfaces_that_come_and_go_leave_nothing_behind() -> Result<()> {
         .host
         .run(&["ls", &agent.pins().join("links").to_string_lossy()])?;
     ensure!(pins.lines().count() == 4, "{pins}");
-    let grown = agent.own_memory_kb()?.saturating_sub(before.1);
+    let grown = agent.memory_kb()?.saturating_sub(before.1);
     ensure!(grown < GROWTH, "the agent has grown by {grown} kB");
     ensure!(agent.descriptors()? <= before.0 + 2);
     ensure!(agent.status()?.protected.contains(&HOST.v4.into()));
