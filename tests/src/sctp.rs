@@ -16,7 +16,8 @@ pub const PORT: u16 = 9;
 /// IP protocol 132, as `/proc/net/raw` shows it in place of a port.
 const RAW_SOCKET: &str = ":0084 ";
 
-const SERVER: &str = "/usr/lib/usrsctp/discard_server";
+/// Reads when there is something: the one that waits for it sleeps on now and then (libusrsctp 0.9.5).
+const SERVER: &str = "/usr/lib/usrsctp/discard_server_upcall";
 const CLIENT: &str = "/usr/lib/usrsctp/client";
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +31,8 @@ pub struct Server {
 impl Server {
     /// Starts one on all addresses.
     pub fn start(namespace: &Namespace) -> Result<Self> {
-        let process = namespace.spawn(&argv(&[SERVER])?)?;
+        // Each line at once, though nobody watches.
+        let process = namespace.spawn(&argv(&["stdbuf", "-oL", SERVER])?)?;
         wait::until(&true, START_TIMEOUT, || {
             let sockets = namespace.run(&["cat", "/proc/net/raw", "/proc/net/raw6"])?;
             Ok(sockets.matches(RAW_SOCKET).count() == 2)

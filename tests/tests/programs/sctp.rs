@@ -4,10 +4,11 @@
 //! the address that the association was not opened with. On a host with more addresses usrsctp
 //! would not choose the one of the interface.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use harness::Agent;
 use harness::sctp::{self, Server};
 use harness::station::{HOST, INTRUDER, VIM};
+use harness::wait;
 
 use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound, pair};
 
@@ -25,7 +26,9 @@ fn an_association_carries_messages() -> Result<()> {
     let _agent = Agent::start(&host, &outbound("[signalling]", SIGNALLING))?;
     for (from, to) in addresses(HOST).into_iter().zip(addresses(VIM)) {
         assert!(sctp::send(&host, to, LINES, PATIENCE)?, "{to}");
-        assert_eq!(server.messages(from, 18), 2, "{to}");
+        // The server acknowledges a message before it tells of it.
+        wait::until(&2, PATIENCE, || Ok(server.messages(from, 18)))
+            .with_context(|| to.to_string())?;
     }
     Ok(())
 }
