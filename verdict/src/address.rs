@@ -33,6 +33,8 @@ pub trait Family: Copy + Eq {
     const BITS: u8;
     /// Entries that one bucket (one [`Line`]) holds.
     const PER_BUCKET: usize;
+    /// Buckets that share a word of their summary, so that it has some eight bits for each prefix.
+    const BUCKETS_PER_WORD: u32;
 
     /// The address with all bits behind the first `length` cleared; `length` is at most
     /// [`Family::BITS`].
@@ -169,6 +171,7 @@ impl Ipv4 {
 impl Family for Ipv4 {
     const BITS: u8 = 32;
     const PER_BUCKET: usize = 8;
+    const BUCKETS_PER_WORD: u32 = 2;
 
     #[inline(always)]
     fn masked(self, length: u8) -> Self {
@@ -263,6 +266,7 @@ impl Family for Ipv4 {
 impl Family for Ipv6 {
     const BITS: u8 = 128;
     const PER_BUCKET: usize = 3;
+    const BUCKETS_PER_WORD: u32 = 4;
 
     #[inline(always)]
     fn masked(self, length: u8) -> Self {

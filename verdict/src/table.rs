@@ -56,12 +56,19 @@ impl Region {
         (hash >> 20) as u32 & self.mask
     }
 
-    /// Whether a summary lies behind the buckets: a word for each, in which every prefix that chooses
-    /// the bucket first has set its [`summary_bits`].
+    /// Whether a summary lies behind the buckets: a word for every few of them, in which each prefix
+    /// that chooses one of those first has set its [`summary_bits`].
     #[inline(always)]
     #[must_use]
     pub const fn is_summarized(self) -> bool {
         self.mask >= Self::SUMMARIZED - 1
+    }
+
+    /// The word of the summary, counted from its first, in which `hash` has set its bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn summary_word<A: Family>(self, hash: u64) -> u32 {
+        self.first(hash) / A::BUCKETS_PER_WORD
     }
 }
 
@@ -84,7 +91,7 @@ pub fn find<A: Family, T: Tables>(
 }
 
 /// The same, where most that is asked for is not there: the summary rules out nearly all of it, and
-/// is an eighth of the buckets, so that it stays in caches that they do not fit.
+/// is a sixteenth of the buckets at most, so that it stays in caches that they do not fit.
 #[inline(always)]
 pub fn find_summarized<A: Family, T: Tables>(
     tables: &T,
@@ -94,11 +101,11 @@ pub fn find_summarized<A: Family, T: Tables>(
 ) -> Result<u32, Missing> {
     let hash = address.hash(length);
     if region.is_summarized() {
-        let bucket = region.first(hash);
+        let word = region.summary_word::<A>(hash);
         let behind = u64::from(region.base) + u64::from(region.mask) + 1;
-        let line = tables.line(behind + u64::from(bucket / PER_LINE_64))?;
+        let line = tables.line(behind + u64::from(word / PER_LINE_64))?;
         let bits = summary_bits(hash);
-        if line[(bucket % PER_LINE_64) as usize] & bits != bits {
+        if line[(word % PER_LINE_64) as usize] & bits != bits {
             return Ok(0);
         }
     }

@@ -131,16 +131,17 @@ impl<A: Family> Placement<'_, A> {
         self.random >> 11
     }
 
-    /// A word for each bucket, with the bits of all entries that choose it first.
+    /// Words with the bits of all entries.
     fn summary(&self) -> Vec<Line> {
         if !self.region.is_summarized() {
             return Vec::new();
         }
         let per_line = PER_LINE_64 as usize;
-        let mut lines = vec![Line::default(); (self.region.mask as usize + 1) / per_line];
+        let words = (self.region.mask + 1) / A::BUCKETS_PER_WORD;
+        let mut lines = vec![Line::default(); words as usize / per_line];
         for &hash in &self.hashes {
-            let bucket = self.region.first(hash) as usize;
-            lines[bucket / per_line][bucket % per_line] |= summary_bits(hash);
+            let word = self.region.summary_word::<A>(hash) as usize;
+            lines[word / per_line][word % per_line] |= summary_bits(hash);
         }
         lines
     }

@@ -16,8 +16,9 @@ pub const OTHER_PORT: u16 = 22;
 /// The service that the protected address uses: AMQP over TLS.
 pub const PEER_PORT: u16 = 5671;
 
-/// Most flows of one IP version: both together are what the table surely holds.
-pub const FLOWS_PER_FAMILY: u32 = 1 << 19;
+/// Most flows of one IP version. Both together are little more than half of what the largest table is
+/// meant for: that one would turn a flow away in every tenth run, which opens a million.
+pub const FLOWS_PER_FAMILY: u32 = 300_000;
 
 /// Connections that are opened one after the other, each from a port of its own.
 pub const OPENED: u32 = 40_000;

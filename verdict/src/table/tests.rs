@@ -106,15 +106,16 @@ fn a_summary_rules_out_what_it_does_not_have() {
     };
     assert!(region.is_summarized() && !smaller.is_summarized());
     for address in (0..100).map(Ipv4) {
-        let mut image = Image(vec![Line::default(); 3 + 4096 + 512]);
+        let mut image = Image(vec![Line::default(); 3 + 4096 + 256]);
         let hash = address.hash(32);
         let bucket = region.first(hash) as usize;
+        let word = bucket / 2;
         address.place(32, 7, &mut image.0[3 + bucket], Ipv4::preferred(hash));
         assert_eq!(find(&image, region, address, 32), Ok(7));
         assert_eq!(find_summarized(&image, region, address, 32), Ok(0));
         for bit in 0..64 {
-            // All bits of the bucket's word, but for one; of the words beside it, none.
-            image.0[3 + 4096 + bucket / 8][bucket % 8] = !(1 << bit);
+            // All bits of the word that two buckets share, but for one; of those beside it, none.
+            image.0[3 + 4096 + word / 8][word % 8] = !(1 << bit);
             let has = summary_bits(hash) & 1 << bit == 0;
             let expected = if has { 7 } else { 0 };
             assert_eq!(find_summarized(&image, region, address, 32), Ok(expected));
