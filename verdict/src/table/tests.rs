@@ -95,6 +95,18 @@ fn the_default_route_is_a_prefix_like_others() {
 }
 
 #[test]
+fn a_prefix_sets_two_bits_of_a_summary() {
+    for (first, second) in [(0, 63), (5, 9), (63, 0), (7, 7)] {
+        let bits = 1 << first | 1 << second;
+        assert_eq!(summary_bits(first << 24 | second << 30), bits);
+        assert_eq!(
+            summary_bits(first << 24 | second << 30 | 0xfff0_0000_00ff_ffff),
+            bits
+        );
+    }
+}
+
+#[test]
 fn a_summary_rules_out_what_it_does_not_have() {
     let region = Region {
         base: 3,
