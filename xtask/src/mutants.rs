@@ -1,15 +1,20 @@
 //! `cargo xtask mutants`: changes the verdict in small ways, one at a time, and finds out whether
 //! its tests notice.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::setup::{self, Part};
 use crate::{process, workspace};
 
 /// The crate that is changed, and whose tests have to notice.
 const PACKAGE: &str = "manoward-verdict";
+
+/// Where the sources lie that are changed.
+const SOURCES: &str = "verdict/src";
 
 /// What cargo-mutants ends with where a change went unnoticed, and where tests took too long.
 const MISSED: i32 = 2;
@@ -21,6 +26,10 @@ pub struct Args {
     /// Only in these files of verdict/src, as in `lease.rs`.
     #[arg(long, value_name = "FILE")]
     file: Vec<String>,
+
+    /// Only in lines that differ from those of this revision of git, as in `HEAD~3`.
+    #[arg(long, value_name = "REVISION")]
+    since: Option<String>,
 
     /// Only one part of all changes, as in `0/8`.
     #[arg(long, value_name = "K/N")]
@@ -44,7 +53,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Beside the target folder's other contents, not among the sources.
     command.arg("--output").arg(workspace::target_dir());
     for file in &args.file {
-        command.arg("--file").arg(format!("verdict/src/{file}"));
+        command.arg("--file").arg(format!("{SOURCES}/{file}"));
+    }
+    if let Some(revision) = &args.since {
+        command.arg("--in-diff").arg(differences(revision)?);
     }
     if let Some(shard) = &args.shard {
         command.args(["--shard", shard]);
@@ -59,4 +71,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => anyhow::bail!("cargo mutants ended with {status}"),
     }
+}
+
+/// Writes down how the sources differ from those of `revision`; returns the file.
+fn differences(revision: &str) -> Result<PathBuf> {
+    let mut git = process::command("git");
+    git.args(["diff", "--no-ext-diff", revision, "--", SOURCES]);
+    let output = git.output().context("starting git")?;
+    ensure!(
+        output.status.success(),
+        "git cannot tell what has changed since {revision}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    let file = workspace::target_dir().join("mutants.diff");
+    fs::write(&file, output.stdout).with_context(|| format!("writing {}", file.display()))?;
+    Ok(file)
 }
