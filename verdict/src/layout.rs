@@ -95,6 +95,7 @@ mod tests {
     #[test]
     fn a_control_record_names_slot_and_policy() {
         assert_eq!(Control::NONE.enforced(), None);
+        assert_eq!(Control::enforce(SLOTS, 1).enforced(), None);
         let digest = u64::MAX - 1;
         let control = Control::enforce(3, digest);
         assert_eq!((control.enforced(), control.digest()), (Some(3), digest));

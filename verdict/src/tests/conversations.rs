@@ -3,9 +3,9 @@
 use std::vec::Vec;
 
 use super::sample::{
-    self, BOUND, BROADCAST, Bytes, GUEST, HOST, HOST6, INTERFACES, Image, LASTS, MAC, NTP, OTHER,
-    SSH, STRANGER, Table, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, image_in, ipv4, ipv6,
-    tcp, udp,
+    self, BOUND, BROADCAST, Bytes, GRE, GUEST, HOST, HOST6, INTERFACES, Image, LASTS, MAC, NTP,
+    OTHER, SSH, STRANGER, Table, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, image_in, ipv4,
+    ipv6, tcp, udp,
 };
 use crate::{
     address::{Ipv4, Ipv6},
@@ -180,6 +180,10 @@ fn an_error_is_about_the_packet_that_it_quotes() {
         about(&ipv4(HOST, STRANGER, UDP, &udp(OWN, NTP))).reason(),
         Reason::IcmpUnrelated
     );
+    // Where that router sits says nothing about the peer.
+    let bound = ipv4(HOST, BOUND, UDP, &udp(OWN, NTP));
+    host.lets(&ethernet(MAC, 0x0800, &bound));
+    assert_eq!(about(&bound), under(Reason::IcmpError, 4, 2));
     // Of a service of the host's, no flow is asked for.
     let reply = ipv4(HOST, VIM, TCP, &segment(SSH, OWN, ACK));
     assert_eq!(about(&reply), under(Reason::IcmpError, 1, 1));
@@ -444,6 +448,7 @@ fn plain_packets_are_decided_at_once() {
     let elsewhere = takes(&v6(HOST6, VIM6, UDP, &unserved));
     assert_eq!(elsewhere, Reason::Unprotected);
     assert_eq!(takes(&ethernet(MAC, 0x0806, &[0; 28])), Reason::NotIp);
+    assert_eq!(takes(&v4(VIM, HOST, GRE, &[0; 8])), Reason::Permitted);
 
     let reply = segment(SSH, OWN, ACK);
     assert_eq!(sends(&v4(HOST, VIM, TCP, &reply)), Reason::Reply);
@@ -459,6 +464,9 @@ fn plain_packets_are_decided_at_once() {
         takes(&v4(VIM, HOST, UDP, &udp(NTP, OWN))),
         Reason::Established
     );
+    host.lets(&v4(HOST, VIM, TCP, &segment(OWN, NTP, SYN)));
+    let answer = v4(VIM, HOST, TCP, &segment(NTP, OWN, SYN | ACK));
+    assert_eq!(takes(&answer), Reason::Established);
 }
 
 #[test]
@@ -486,6 +494,10 @@ fn a_host_without_rules_follows_its_flows_at_once() {
     assert_eq!(host.takes(&served), under(Reason::Permitted, 1, 1));
     let wrong = v4(OTHER, HOST, TCP, &segment(OWN, SSH, SYN));
     assert_eq!(host.takes(&wrong), under(Reason::WrongRole, 1, 3));
+    // Nor that the host has asked from the port of a service.
+    host.lets(&v4(HOST, VIM, UDP, &udp(WATCHED, 9)));
+    let answer = v4(VIM, HOST, UDP, &udp(9, WATCHED));
+    assert_eq!(host.takes(&answer), ungoverned(Reason::Established, 1));
 }
 
 #[test]
@@ -575,4 +587,21 @@ fn an_answer_comes_from_where_the_peer_is_bound() {
         takes(Some(VLAN), interface),
         under(Reason::Established, 4, 2)
     );
+}
+
+#[test]
+fn the_wrong_place_is_the_reason_where_the_peer_had_been_let_in() {
+    let takes = |modes, source, destination| {
+        let bytes = v4(BOUND, HOST, UDP, &udp(source, destination));
+        Host::new(image_in(modes)).takes(&bytes)
+    };
+    let ruled = Modes::default();
+    let unruled = Modes::ANY_OUTBOUND.with(Modes::UNRULED_FLOWS);
+    // Its role is wrong wherever it comes from.
+    assert_eq!(
+        takes(ruled, OWN, WATCHED),
+        Outcome::new(Reason::WrongRole, true, 2, 2)
+    );
+    assert_eq!(takes(ruled, NTP, OWN), under(Reason::WrongVlan, 4, 2));
+    assert_eq!(takes(unruled, 9, OWN), ungoverned(Reason::WrongVlan, 2));
 }
