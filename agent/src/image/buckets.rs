@@ -136,12 +136,11 @@ impl<A: Family> Placement<'_, A> {
         if !self.region.is_summarized() {
             return Vec::new();
         }
-        let per_line = PER_LINE_64 as usize;
         let words = (self.region.mask + 1) / A::BUCKETS_PER_WORD;
-        let mut lines = vec![Line::default(); words as usize / per_line];
+        let mut lines = vec![Line::default(); (words / PER_LINE_64) as usize];
+        let summary = lines.as_flattened_mut();
         for &hash in &self.hashes {
-            let word = self.region.summary_word::<A>(hash) as usize;
-            lines[word / per_line][word % per_line] |= summary_bits(hash);
+            summary[self.region.summary_word::<A>(hash) as usize] |= summary_bits(hash);
         }
         lines
     }
