@@ -3,7 +3,6 @@
 //! - [`policy`]: what a person writes, validated.
 //! - [`image`]: a policy compiled into what the kernel reads.
 //! - [`datapath`]: programs, maps and links in the kernel.
-//! - [`pki`]: certificates for labs and tests.
 
 pub mod config;
 pub mod control;
@@ -17,6 +16,5 @@ pub mod image;
 pub mod join;
 mod leases;
 pub mod logging;
-pub mod pki;
 pub mod policy;
 pub mod store;

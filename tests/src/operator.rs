@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use manoward::control::api::LeaseList;
-use manoward::pki::{Authority, Issued, Name, Options, Request};
+use manoward_pki::{Authority, Issued, Name, Options, Request};
 
 use crate::agent::{self, Agent, Hook};
 use crate::certificate::Identity;

@@ -10,8 +10,9 @@ use crate::setup::{self, Part};
 use crate::{build, process};
 
 /// The crates tested on the host, cheapest first.
-const HOST: [&str; 5] = [
+const HOST: [&str; 6] = [
     "manoward-verdict",
+    "manoward-pki",
     "manoward",
     "xtask",
     "manoward-bench",

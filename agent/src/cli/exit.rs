@@ -6,9 +6,9 @@ use manoward::{
     control::client::ClientError,
     datapath::PinError,
     enforcer::{ApplyError, StartError},
-    pki::PkiError,
     policy::PolicyError,
 };
+use manoward_pki::PkiError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

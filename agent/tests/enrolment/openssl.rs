@@ -5,8 +5,8 @@ use std::{fs, path::Path, process::Command};
 use manoward::{
     enrolment::{Identity, StaleCrl},
     join::State,
-    pki,
 };
+use manoward_pki as pki;
 
 use crate::{
     authority::Issued,

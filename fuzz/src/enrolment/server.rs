@@ -7,10 +7,8 @@ use std::{
 };
 
 use bytes::BytesMut;
-use manoward::{
-    enrolment::{Config, Files, StaleCrl},
-    pki::{Authority, Name, Options, Request},
-};
+use manoward::enrolment::{Config, Files, StaleCrl};
+use manoward_pki::{Authority, Name, Options, Request};
 use quinn_proto::{
     Connection, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, Incoming, ServerConfig,
     Transmit,

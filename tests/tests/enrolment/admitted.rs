@@ -13,7 +13,7 @@ use harness::traffic::retransmissions;
 use harness::wire::Wire;
 use harness::{Agent, Policy, Topology};
 use manoward::join::{self, Files, Host, Options, Source, State};
-use manoward::pki::{Reason, Which};
+use manoward_pki::{Reason, Which};
 use nix::sys::signal::Signal;
 
 use crate::{LEASE, PATIENCE, PORT, SHORT, SILENCE, connects, syn};

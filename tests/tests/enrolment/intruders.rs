@@ -13,7 +13,7 @@ use harness::station::{HOST, INTRUDER, Mac, VIM};
 use harness::topology::NIC;
 use harness::wire::Wire;
 use harness::{Policy, Topology, disguise, wait};
-use manoward::pki::{Reason, Request, Validity, Which};
+use manoward_pki::{Reason, Request, Validity, Which};
 use time::OffsetDateTime;
 
 use crate::{ONCE, PATIENCE, PORT, SHORT, connects, syn};
@@ -33,7 +33,7 @@ fn who_proves_somebody_else_or_nothing_does_not_get_in() -> Result<()> {
     let now = OffsetDateTime::now_utc();
     let expired = operator.issue_to(&Request {
         validity: Validity::Between(now - time::Duration::DAY, now - time::Duration::HOUR),
-        ..Request::endpoint("vim-1-old", [manoward::pki::Name::uri(VIM_1)?])
+        ..Request::endpoint("vim-1-old", [manoward_pki::Name::uri(VIM_1)?])
     })?;
     let stranger = Operator::new()?;
     let openssl = certificate::Authority::new("nobody")?;

@@ -13,7 +13,7 @@ use harness::operator::{Operator, VIM_1, policy};
 use harness::station::{HOST, TENANT, VIM};
 use harness::{Agent, Namespace, Policy, Topology, log, wait};
 use manoward::enrolment::wire;
-use manoward::pki::{Name, Reason, Request, Validity, Which};
+use manoward_pki::{Name, Reason, Request, Validity, Which};
 use time::{Duration, OffsetDateTime};
 
 use crate::{ONCE, PATIENCE};

@@ -8,9 +8,9 @@ use std::{
 use anstream::adapter::strip_str;
 use comfy_table::Cell;
 use jiff::Timestamp;
-use manoward::pki::{Crl, Entry, Revocation};
+use manoward_pki::{Crl, Entry, Revocation};
 
-use super::show::{Shaped, Shown};
+use super::listing::{Listed, Listing};
 use crate::cli::{
     prose,
     quantity::{counted, span},
@@ -19,19 +19,19 @@ use crate::cli::{
 };
 
 /// Shows a line for each certificate, or three where the terminal is narrow, and one for each list.
-pub fn show(out: &mut impl Write, shown: &Shown, width: Option<u16>) -> io::Result<()> {
+pub fn show(out: &mut impl Write, listing: &Listing, width: Option<u16>) -> io::Result<()> {
     let now = Timestamp::now();
-    let wide = wide(&shown.certificates, now);
+    let wide = wide(&listing.certificates, now);
     if width.is_none_or(|width| columns(&wide) <= usize::from(width)) {
         out.write_all(wide.as_bytes())?;
     } else {
-        narrow(out, &shown.certificates, now, width)?;
+        narrow(out, &listing.certificates, now, width)?;
     }
-    for list in &shown.crls {
+    for list in &listing.crls {
         let (tone, text) = revocation_list(list, now);
         writeln!(out, "{}", tone.paint(prose::indented(&text, "", width)))?;
     }
-    let mut certificates = shown.certificates.iter();
+    let mut certificates = listing.certificates.iter();
     if certificates.any(|one| one.entry.revocation == Revocation::Unknown) {
         let hint = "Whether all of them are in force is not known: name the revocation lists of \
                     their issuers with --crl.";
@@ -52,7 +52,7 @@ fn columns(text: &str) -> usize {
 }
 
 /// All in one line each.
-fn wide(certificates: &[Shaped], now: Timestamp) -> String {
+fn wide(certificates: &[Listed], now: Timestamp) -> String {
     let mut table = Table::new(
         [
             "SUBJECT", "NAMES", "FOR", "KEY", "FROM", "UNTIL", "STATE", "SERIAL",
@@ -78,7 +78,7 @@ fn wide(certificates: &[Shaped], now: Timestamp) -> String {
 /// What is long stands below the line of its certificate.
 fn narrow(
     out: &mut impl Write,
-    certificates: &[Shaped],
+    certificates: &[Listed],
     now: Timestamp,
     width: Option<u16>,
 ) -> io::Result<()> {
@@ -95,7 +95,7 @@ fn narrow(
     let table = table.render(None);
     let mut lines = table.lines();
     writeln!(out, "{}", lines.next().unwrap_or_default())?;
-    for (line, Shaped { entry, .. }) in lines.zip(certificates) {
+    for (line, Listed { entry, .. }) in lines.zip(certificates) {
         writeln!(out, "{line}")?;
         if !entry.names.is_empty() {
             writeln!(out, "{}", prose::indented(&names(entry), "  ", width))?;
@@ -166,7 +166,7 @@ fn date(time: Timestamp) -> String {
     minutes.replace('T', " ")
 }
 
-fn state(certificate: &Shaped, now: Timestamp) -> Cell {
+fn state(certificate: &Listed, now: Timestamp) -> Cell {
     let left = certificate.valid_seconds;
     let seconds = |seconds: i64| span(Duration::from_secs(seconds.unsigned_abs()).as_secs_f64());
     match certificate.entry.revocation {
@@ -186,13 +186,13 @@ fn state(certificate: &Shaped, now: Timestamp) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::show::tests::lab, *};
+    use super::{super::listing::tests::lab, *};
 
     #[test]
     fn each_certificate_has_its_line_and_each_list() {
         let (_directory, authority) = lab();
         let mut out = Vec::new();
-        show(&mut out, &Shown::of(&authority).unwrap(), None).unwrap();
+        show(&mut out, &Listing::of(&authority).unwrap(), None).unwrap();
         let text = strip_str(str::from_utf8(&out).unwrap()).to_string();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 5, "{text}");
@@ -208,8 +208,8 @@ mod tests {
     fn on_a_narrow_terminal_what_is_long_stands_below() {
         let (_directory, authority) = lab();
         let mut out = Vec::new();
-        let shown = Shown::of(&authority).unwrap();
-        show(&mut out, &shown, Some(80)).unwrap();
+        let listing = Listing::of(&authority).unwrap();
+        show(&mut out, &listing, Some(80)).unwrap();
         let text = str::from_utf8(&out).unwrap();
         assert!(columns(text) <= 80, "{text}");
         let text = strip_str(text).to_string();
@@ -217,29 +217,29 @@ mod tests {
         assert!(lines[1].starts_with("manoward lab CA  issuing  "), "{text}");
         assert!(lines[3].starts_with("vim-1            client   "), "{text}");
         assert_eq!(lines[4], "  spiffe://operator.example/vim/1");
-        let serial = shown.certificates[1].entry.serial.to_string();
+        let serial = listing.certificates[1].entry.serial.to_string();
         assert!(lines[5].ends_with(&format!(", serial {serial}")), "{text}");
     }
 
     #[test]
     fn what_is_not_known_is_told() {
         let (_directory, authority) = lab();
-        let shown = Shown::of(&authority).unwrap();
-        let told = |shown: &Shown| {
+        let listing = Listing::of(&authority).unwrap();
+        let told = |listing: &Listing| {
             let mut out = Vec::new();
-            show(&mut out, shown, None).unwrap();
+            show(&mut out, listing, None).unwrap();
             str::from_utf8(&out).unwrap().contains("--crl")
         };
-        assert!(!told(&shown));
-        let mut shown = shown;
-        shown.certificates[1].entry.revocation = Revocation::Unknown;
-        assert!(told(&shown));
+        assert!(!told(&listing));
+        let mut listing = listing;
+        listing.certificates[1].entry.revocation = Revocation::Unknown;
+        assert!(told(&listing));
     }
 
     #[test]
     fn a_list_that_is_out_of_date_is_told_with_the_remedy() {
         let (_directory, authority) = lab();
-        let mut list = Shown::of(&authority).unwrap().crls.swap_remove(0);
+        let mut list = Listing::of(&authority).unwrap().crls.swap_remove(0);
         let now = Timestamp::now();
         list.next_update = Some(now - Duration::from_secs(1));
         let (tone, text) = revocation_list(&list, now);
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn what_the_time_makes_of_a_certificate() {
         let (_directory, authority) = lab();
-        let mut certificate = Shown::of(&authority).unwrap().certificates.swap_remove(1);
+        let mut certificate = Listing::of(&authority).unwrap().certificates.swap_remove(1);
         let now = Timestamp::now();
         let mut told = |seconds| {
             certificate.valid_seconds = seconds;

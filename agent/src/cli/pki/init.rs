@@ -3,9 +3,9 @@
 use std::{io::Write as _, path::PathBuf};
 
 use clap::Args;
-use manoward::pki::{Authority, KeyAlgorithm, Options};
+use manoward_pki::{Authority, KeyAlgorithm, Options};
 
-use super::{days, files, show, warn};
+use super::{days, files, listing::Listing, warn};
 use crate::cli::{
     Context, Exit,
     output::{self, Format},
@@ -58,7 +58,7 @@ pub fn run(args: Init, context: &Context) -> anyhow::Result<Exit> {
     )?;
     let mut out = output::stdout();
     if context.format == Format::Json {
-        output::json(&mut out, &show::Shown::of(&authority)?)?;
+        output::json(&mut out, &Listing::of(&authority)?)?;
         return Ok(Exit::Success);
     }
     let directory = authority.directory();

@@ -3,7 +3,7 @@
 use std::{io::Write as _, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use manoward::pki::{Authority, Key, KeyAlgorithm, Name, Purpose, Request, Validity};
+use manoward_pki::{Authority, Key, KeyAlgorithm, Name, Purpose, Request, Validity};
 
 use super::{days, files, warn};
 use crate::cli::{

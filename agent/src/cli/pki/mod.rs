@@ -1,8 +1,9 @@
-//! `manoward pki`
+//! `manoward pki`: the command line of the crate `manoward-pki`.
 
 mod certificates;
 pub mod init;
 pub mod issue;
+mod listing;
 pub mod revoke;
 pub mod show;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use manoward::pki::{Authority, Reason, Revoking, Serial, Which};
+use manoward_pki::{Authority, Reason, Revoking, Serial, Which};
 
 use crate::cli::{
     Context, Exit,

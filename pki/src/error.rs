@@ -83,7 +83,7 @@ pub enum PkiError {
 
 impl PkiError {
     /// A request that cannot be fulfilled.
-    pub(super) fn request(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn request(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Request {
             reason: reason.into(),
             remedy: remedy.into(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rcgen::{Issuer, KeyPair};
 use time::OffsetDateTime;
 
-use super::{
+use crate::{
     Crl, Entry, PkiError, files,
     index::Index,
     inspect::{certificates, crls},
@@ -67,8 +67,8 @@ pub struct Signer {
 /// An authority: a root, or a root with an intermediate, in a directory.
 #[derive(Clone, Debug)]
 pub struct Authority {
-    pub(super) directory: PathBuf,
-    pub(super) paths: Paths,
+    pub(crate) directory: PathBuf,
+    pub(crate) paths: Paths,
 }
 
 /// All that an authority has.
@@ -150,7 +150,7 @@ impl Authority {
     }
 
     /// Who issues, ready to sign.
-    pub(super) fn signer(&self) -> Result<Signer, PkiError> {
+    pub(crate) fn signer(&self) -> Result<Signer, PkiError> {
         let (certificate, key, chain) = if self.has_intermediate() {
             let path = &self.paths.intermediate;
             (path, &self.paths.intermediate_key, files::read(path)?)
@@ -169,7 +169,7 @@ impl Authority {
     }
 
     /// Where the copy of an issued certificate is.
-    pub(super) fn copy(&self, serial: &str) -> PathBuf {
+    pub(crate) fn copy(&self, serial: &str) -> PathBuf {
         self.paths.issued.join(format!("{serial}.pem"))
     }
 }

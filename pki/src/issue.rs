@@ -12,7 +12,7 @@ use rcgen::{
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{
+use crate::{
     Authority, Key, Name, PkiError, Serial,
     authority::Signer,
     create::BACKDATED,

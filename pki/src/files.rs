@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use super::PkiError;
+use crate::PkiError;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug)]

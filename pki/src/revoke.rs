@@ -7,7 +7,7 @@ use rcgen::{RevokedCertParams, SerialNumber};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{
+use crate::{
     Authority, PkiError, Reason, Serial,
     authority::Signer,
     create::{next_update, sign_crl},
@@ -127,7 +127,7 @@ impl Authority {
 
     /// Signs the revocation list again if it is not the one that the index tells of, which happens
     /// after a crash, or if half of its time is over.
-    pub(super) fn refresh_crl(
+    pub(crate) fn refresh_crl(
         &self,
         index: &mut Index,
         signer: &Signer,

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use rcgen::RevocationReason;
 use serde::{Deserialize, Serialize};
 
-use super::{PkiError, Serial, files, files::Mode};
+use crate::{PkiError, Serial, files, files::Mode};
 
 /// Why a certificate is revoked (RFC 5280, 5.3.1).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
@@ -29,7 +29,7 @@ pub enum Reason {
 
 impl Reason {
     /// As a revocation list holds it.
-    pub(super) const fn code(self) -> RevocationReason {
+    pub(crate) const fn code(self) -> RevocationReason {
         match self {
             Self::Unspecified => RevocationReason::Unspecified,
             Self::KeyCompromise => RevocationReason::KeyCompromise,

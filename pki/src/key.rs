@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 
-use super::{PkiError, files};
+use crate::{PkiError, files};
 
 /// Keys that can be made. RSA keys can only be brought, see [`Key::Existing`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -21,7 +21,7 @@ pub enum KeyAlgorithm {
 
 impl KeyAlgorithm {
     /// A new key.
-    pub(super) fn generate(self) -> Result<KeyPair, PkiError> {
+    pub(crate) fn generate(self) -> Result<KeyPair, PkiError> {
         let algorithm = match self {
             Self::EcdsaP256 => &PKCS_ECDSA_P256_SHA256,
             Self::EcdsaP384 => &PKCS_ECDSA_P384_SHA384,
@@ -48,7 +48,7 @@ impl Default for Key {
 
 impl Key {
     /// The key itself.
-    pub(super) fn pair(&self) -> Result<KeyPair, PkiError> {
+    pub(crate) fn pair(&self) -> Result<KeyPair, PkiError> {
         match self {
             Self::New(algorithm) => algorithm.generate(),
             Self::Existing(path) => read(path),

@@ -6,7 +6,7 @@ use rcgen::SanType;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::PkiError;
+use crate::PkiError;
 
 /// The scheme of SPIFFE IDs.
 const SPIFFE: &str = "spiffe://";
@@ -77,7 +77,7 @@ impl Name {
     }
 
     /// As a certificate holds it.
-    pub(super) fn san(&self) -> Result<SanType, PkiError> {
+    pub(crate) fn san(&self) -> Result<SanType, PkiError> {
         Ok(match self {
             Self::Uri(uri) => SanType::URI(uri.as_str().try_into()?),
             Self::Dns(name) => SanType::DnsName(name.as_str().try_into()?),

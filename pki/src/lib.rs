@@ -5,6 +5,10 @@
 //! uses, though: SPIFFE X.509-SVIDs for endpoints, certificates for TLS servers for hosts, and
 //! revocation lists as of RFC 5280.
 //!
+//! This crate makes, reads and changes the files, and returns what it did as data. `manoward pki`
+//! is a thin layer in the agent's command line, where tables, colours and exit codes are those of
+//! all other commands: a layer here would need them from the agent, which uses this crate.
+//!
 //! The directory of an [`Authority`] holds
 //!
 //! | file | what it is |

@@ -18,7 +18,7 @@ use x509_parser::{
     x509::{SubjectPublicKeyInfo, X509Name},
 };
 
-use super::{Name, PkiError, Serial};
+use crate::{Name, PkiError, Serial};
 
 const CERTIFICATE: &str = "CERTIFICATE";
 const LIST_BEGINS: &str = "-----BEGIN X509 CRL-----";

@@ -9,7 +9,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::{
+use crate::{
     Authority, KeyAlgorithm, PkiError, Serial,
     authority::Paths,
     files::{self, Mode},
