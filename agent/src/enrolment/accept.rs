@@ -7,18 +7,21 @@ use std::{
 
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
 use rustls_pki_types::CertificateDer;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout_at},
+};
 
 use super::{
-    Claim,
+    Claim, Grant,
     config::HANDSHAKE,
     facts::Certificate,
-    gate::Place,
+    gate::Permit,
     log::{Known, Log},
     refusal::{Reason, Refusal},
-    server::Shared,
     session,
     sessions::Session,
+    shared::Shared,
     trust::{Refused, Trust},
     wire::{self, Answer, Hello, WireError},
 };
@@ -41,14 +44,14 @@ pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
         }
         let from = incoming.remote_address();
         let to = local(incoming.local_ip(), listening);
-        let Some(place) = shared.gate.enter(from.ip()) else {
+        let Some(permit) = shared.gate.enter(from.ip()) else {
             incoming.refuse();
             let refusal = Refusal::new(Reason::RateLimited, "too many handshakes in progress");
             refused(&shared, from, to, Known::default(), &refusal);
             continue;
         };
         shared.counters.handshakes.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(handshake(incoming, place, to, Arc::clone(&shared)));
+        tokio::spawn(handshake(incoming, permit, to, Arc::clone(&shared)));
     }
 }
 
@@ -70,16 +73,16 @@ struct Proven {
 type Greeting = (SendStream, RecvStream, Hello);
 
 /// One handshake, and the session after it.
-async fn handshake(incoming: Incoming, mut place: Place, to: SocketAddr, shared: Arc<Shared>) {
+async fn handshake(incoming: Incoming, mut permit: Permit, to: SocketAddr, shared: Arc<Shared>) {
     let from = incoming.remote_address();
     let greeted = tokio::select! {
         greeted = greet(incoming, &shared) => greeted,
-        () = place.taken() => {
+        () = permit.evicted() => {
             let sentence = "a newcomer took the place of this handshake, the oldest of many";
             Err(Refusal::new(Reason::RateLimited, sentence).into())
         }
     };
-    drop(place);
+    drop(permit);
     match greeted {
         Ok((proven, greeting)) => claim(proven, greeting, to, &shared).await,
         Err(Refused { refusal, shown }) => {
@@ -119,7 +122,7 @@ async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result
     let (quic, witness) = trust.handshake().map_err(failed)?;
     let config = Arc::new(shared.connection(quic));
     let why = |error| {
-        let refused = witness.refused();
+        let refused = witness.refused().map(Refused::from);
         refused.unwrap_or_else(|| Refusal::of_connection(&error).into())
     };
     let connecting = incoming.accept_with(config).map_err(why)?;
@@ -184,7 +187,7 @@ async fn claim(
         certificate: leaf.facts,
         program: wire::shortened(&hello.program),
     };
-    let (grant, place) = match admit(&claim, &hello, shared) {
+    let (grant, permit) = match admit(&claim, &hello, shared) {
         Ok(admitted) => admitted,
         Err(refusal) => {
             shared.sessions.remove(id);
@@ -203,7 +206,7 @@ async fn claim(
         _receive: receive,
         until,
         close,
-        _place: place,
+        _permit: permit,
     };
     session.follow(&grant, shared).await;
 }
@@ -213,7 +216,7 @@ fn admit(
     claim: &Claim,
     hello: &Hello,
     shared: &Shared,
-) -> Result<(super::Grant, tokio::sync::OwnedSemaphorePermit), Refusal> {
+) -> Result<(Grant, OwnedSemaphorePermit), Refusal> {
     if hello.version != wire::VERSION {
         let sentence = format!(
             "the endpoint speaks version {}, this host version {}",
@@ -222,7 +225,7 @@ fn admit(
         );
         return Err(Refusal::new(Reason::Protocol, sentence));
     }
-    let place = Arc::clone(&shared.places)
+    let permit = Arc::clone(&shared.session_permits)
         .try_acquire_owned()
         .map_err(|_| {
             let most = shared.config.max_sessions;
@@ -232,7 +235,7 @@ fn admit(
             )
         })?;
     let grant = shared.registrar.admit(claim)?;
-    Ok((grant, place))
+    Ok((grant, permit))
 }
 
 /// Counts, logs and tells the registrar.

@@ -5,8 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 
 use super::{
-    server::ServerError,
-    sockets,
+    ServerError, sockets,
     trust::{Files, Trust},
 };
 

@@ -24,9 +24,9 @@ pub struct Facts {
     pub issuer: String,
     /// Serial number, hexadecimal.
     pub serial: String,
-    /// When it begins to be valid.
+    /// When its validity begins.
     pub not_before: Timestamp,
-    /// When it ends to be valid.
+    /// When it expires.
     pub not_after: Timestamp,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,

@@ -1,6 +1,6 @@
 //! How many handshakes may be in progress, in all and from one address.
 //!
-//! Where there are enough in all, a newcomer takes the place of the oldest of the address that has
+//! Where there are enough in all, a newcomer evicts the oldest of the address that has
 //! most: handshakes that stall, be they from many addresses, keep nobody out who finishes soon.
 
 use std::{
@@ -28,17 +28,17 @@ struct Inside {
     sources: HashMap<IpAddr, VecDeque<Held>>,
 }
 
-/// What the gate keeps of a place.
+/// What the gate keeps of a permit.
 #[derive(Debug)]
 struct Held {
     number: u64,
-    /// Dropping it tells who has the place that it is taken away.
+    /// Dropping it tells the holder that the permit is gone.
     _keep: oneshot::Sender<()>,
 }
 
-/// A place inside, given back when it is dropped.
+/// A permit to be in progress, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     gate: Arc<Gate>,
     source: IpAddr,
     number: u64,
@@ -56,13 +56,13 @@ impl Gate {
     }
 
     /// Lets a handshake in; `None` if there are enough.
-    pub(super) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
+    pub(super) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Permit> {
         let mut inside = self.inside();
         let of_one = inside.sources.get(&source).map_or(0, VecDeque::len);
         if of_one >= self.most_of_one {
             return None;
         }
-        if inside.all >= self.most && !inside.take_from(of_one) {
+        if inside.all >= self.most && !inside.evict(of_one) {
             return None;
         }
         inside.all += 1;
@@ -74,7 +74,7 @@ impl Gate {
             _keep: keep,
         };
         inside.sources.entry(source).or_default().push_back(held);
-        Some(Place {
+        Some(Permit {
             gate: Arc::clone(self),
             source,
             number,
@@ -93,9 +93,9 @@ impl Gate {
 }
 
 impl Inside {
-    /// Takes the oldest place of the address that has most away, the oldest of all where several
-    /// have as many; `false` if none has more than `fewer`.
-    fn take_from(&mut self, fewer: usize) -> bool {
+    /// Evicts the oldest of the address that has most, the oldest of all where several have as
+    /// many; `false` if none has more than `fewer`.
+    fn evict(&mut self, fewer: usize) -> bool {
         let oldest = |held: &VecDeque<Held>| held.front().map(|held| held.number);
         let greediest = self
             .sources
@@ -109,7 +109,7 @@ impl Inside {
         }
     }
 
-    /// Removes a place; `false` if it has gone.
+    /// Removes a permit; `false` if it has gone.
     fn remove(&mut self, source: IpAddr, number: u64) -> bool {
         let Some(held) = self.sources.get_mut(&source) else {
             return false;
@@ -126,15 +126,15 @@ impl Inside {
     }
 }
 
-impl Place {
-    /// Waits until a newcomer has taken the place.
-    pub(super) async fn taken(&mut self) {
+impl Permit {
+    /// Waits until a newcomer has evicted it.
+    pub(super) async fn evicted(&mut self) {
         // Nothing is ever sent.
         let _ = (&mut self.kept).await;
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.inside().remove(self.source, self.number);
     }
@@ -148,23 +148,23 @@ mod tests {
         [1, 2, 3, 4].map(|last| [192, 0, 2, last].into())
     }
 
-    fn is_taken(place: &mut Place) -> bool {
-        place.kept.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    fn is_evicted(permit: &mut Permit) -> bool {
+        permit.kept.try_recv() == Err(oneshot::error::TryRecvError::Closed)
     }
 
     #[test]
     fn one_source_does_not_keep_others_out() {
         let gate = Arc::new(Gate::new(3, 2));
         let [one, other, third, _] = addresses();
-        let mut places: Vec<_> = (0..2).map(|_| gate.enter(one).unwrap()).collect();
+        let mut permits: Vec<_> = (0..2).map(|_| gate.enter(one).unwrap()).collect();
         assert!(gate.enter(one).is_none(), "two are enough");
-        let mut place = gate.enter(other).unwrap();
+        let mut permit = gate.enter(other).unwrap();
         let _third = gate.enter(third).unwrap();
         assert_eq!(gate.count(), 3, "no more than before");
-        assert!(is_taken(&mut places[0]), "the oldest of who has most");
-        assert!(!is_taken(&mut places[1]) && !is_taken(&mut place));
-        drop(places);
-        assert_eq!(gate.count(), 2, "a place that was taken is not given back");
+        assert!(is_evicted(&mut permits[0]), "the oldest of who has most");
+        assert!(!is_evicted(&mut permits[1]) && !is_evicted(&mut permit));
+        drop(permits);
+        assert_eq!(gate.count(), 2, "an evicted permit is not given back");
         assert!(gate.enter(one).is_some());
     }
 
@@ -172,19 +172,19 @@ mod tests {
     fn among_equals_the_newcomer_goes_first() {
         let gate = Arc::new(Gate::new(3, 2));
         let [first, second, third, last] = addresses();
-        let mut places = [first, second, third].map(|source| gate.enter(source).unwrap());
+        let mut permits = [first, second, third].map(|source| gate.enter(source).unwrap());
         assert!(gate.enter(third).is_none(), "it has as many as the others");
         let _last = gate.enter(last).unwrap();
-        let taken = places.each_mut().map(is_taken);
-        assert_eq!(taken, [true, false, false], "the oldest");
+        let evicted = permits.each_mut().map(is_evicted);
+        assert_eq!(evicted, [true, false, false], "the oldest");
     }
 
     #[test]
-    fn places_are_given_back() {
+    fn permits_are_given_back() {
         let gate = Arc::new(Gate::new(3, 2));
         let [one, other, ..] = addresses();
-        let places = [one, one, other].map(|source| gate.enter(source).unwrap());
-        drop(places);
+        let permits = [one, one, other].map(|source| gate.enter(source).unwrap());
+        drop(permits);
         assert_eq!(gate.count(), 0);
         assert!(gate.inside().sources.is_empty());
     }

@@ -38,23 +38,34 @@ impl Default for Log {
     }
 }
 
-impl Log {
-    /// A claim was granted.
-    pub(super) fn granted(session: &Session) {
+/// Logs an event of a session: its fields, then those of the event, then the message.
+macro_rules! of_session {
+    ($session:expr, event = $event:literal, $($rest:tt)+) => {
         info!(
-            event = "enrolment",
+            event = $event,
             protocol = "quic",
             service = "enrolment",
             outcome = "success",
-            session = session.id.0,
-            endpoint = session.endpoint,
-            role = session.role,
-            identity = names(&session.identities),
-            source_address = %session.remote.ip(),
-            source_port = session.remote.port(),
-            destination_address = %session.local.ip(),
-            destination_port = session.local.port(),
-            serial = session.certificate.serial,
+            session = $session.id.0,
+            endpoint = $session.endpoint,
+            role = $session.role,
+            identity = names(&$session.identities),
+            source_address = %$session.remote.ip(),
+            source_port = $session.remote.port(),
+            destination_address = %$session.local.ip(),
+            destination_port = $session.local.port(),
+            serial = $session.certificate.serial,
+            $($rest)+
+        )
+    };
+}
+
+impl Log {
+    /// A claim was granted.
+    pub(super) fn granted(session: &Session) {
+        of_session!(
+            session,
+            event = "enrolment",
             fingerprint = session.certificate.fingerprint,
             "endpoint authenticated"
         );
@@ -62,20 +73,9 @@ impl Log {
 
     /// A session ended.
     pub(super) fn ended(session: &Session, end: &End) {
-        info!(
+        of_session!(
+            session,
             event = "session-end",
-            protocol = "quic",
-            service = "enrolment",
-            outcome = "success",
-            session = session.id.0,
-            endpoint = session.endpoint,
-            role = session.role,
-            identity = names(&session.identities),
-            source_address = %session.remote.ip(),
-            source_port = session.remote.port(),
-            destination_address = %session.local.ip(),
-            destination_port = session.local.port(),
-            serial = session.certificate.serial,
             reason = end.name(),
             "session ended: {end}"
         );

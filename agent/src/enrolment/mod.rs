@@ -20,6 +20,7 @@
 
 mod accept;
 mod config;
+mod error;
 mod facts;
 mod gate;
 mod identity;
@@ -31,15 +32,19 @@ mod reload;
 mod server;
 mod session;
 mod sessions;
-mod sockets;
+mod shared;
+pub(crate) mod sockets;
 mod trust;
 pub mod wire;
+pub(crate) mod witness;
 
 pub use config::{Config, HANDSHAKE};
+pub use error::ServerError;
 pub use facts::{Certificate, Facts};
 pub use identity::Identity;
 pub use refusal::{Reason, Refusal, alert};
 pub use registrar::{Claim, End, Grant, Registrar, SessionId};
-pub use server::{Counts, Server, ServerError};
+pub use server::Server;
 pub use sessions::Session;
+pub use shared::Counts;
 pub use trust::{Expiring, Files, StaleCrl};

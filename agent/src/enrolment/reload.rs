@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::{
     pki::{PkiError, Stamps},
-    server::Shared,
+    shared::Shared,
 };
 
 /// How often the files are looked at.

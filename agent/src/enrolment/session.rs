@@ -12,8 +12,8 @@ use tokio::{
 use super::{
     End, Grant,
     log::Log,
-    server::Shared,
     sessions::Session,
+    shared::Shared,
     wire::{self, Answer},
 };
 
@@ -27,12 +27,12 @@ pub(super) struct Live {
     pub(super) send: SendStream,
     /// Dropping it would tell the peer to stop, though it has nothing more to say.
     pub(super) _receive: RecvStream,
-    /// When its certificate ends to be valid.
+    /// When its certificate expires.
     pub(super) until: Timestamp,
     /// Tells why to close it.
     pub(super) close: oneshot::Receiver<End>,
-    /// Its place among all sessions.
-    pub(super) _place: OwnedSemaphorePermit,
+    /// Its permit to be open.
+    pub(super) _permit: OwnedSemaphorePermit,
 }
 
 impl Live {

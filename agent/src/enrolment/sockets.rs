@@ -21,8 +21,8 @@ const WAITING: usize = 1024;
 const WAITING_BYTES: u64 = 1 << 20;
 const WAITING_BYTES_EACH: u64 = 16 << 10;
 
-/// A socket of its own for an IPv6 address: IPv4 has its own addresses in the configuration.
-pub(super) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+/// A UDP socket with this address. One of IPv6 leaves IPv4 to sockets of its own.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {

@@ -3,18 +3,13 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp};
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
-    server::{
-        NoServerSessionStorage, WebPkiClientVerifier,
-        danger::{ClientCertVerified, ClientCertVerifier},
-    },
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::SingleCertAndKey,
     version::TLS13,
 };
@@ -26,6 +21,7 @@ use super::{
     pki::{self, KeyPair, PkiError, RevocationList, Seed},
     refusal::Reason,
     wire,
+    witness::{self, Witness},
 };
 
 /// How long before its end a certificate is reported.
@@ -70,7 +66,7 @@ impl Files {
     }
 }
 
-/// A file whose content ends to be valid soon, or has ended.
+/// A file whose content expires soon, or has expired.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expiring {
     /// What it is: `certificate`, `CA certificate` or `CRL`.
@@ -95,9 +91,9 @@ impl fmt::Display for Expiring {
         let until = Timestamp::from_second(until.as_second()).unwrap_or(*until);
         let (tense, remedy) = match (until <= Timestamp::now(), *what) {
             (true, LIST) => ("ran out", "a newer list"),
-            (true, _) => ("ended to be valid", "a new one"),
+            (true, _) => ("expired", "a new one"),
             (false, LIST) => ("runs out", "a newer list"),
-            (false, _) => ("ends to be valid", "a new one"),
+            (false, _) => ("expires", "a new one"),
         };
         write!(
             formatter,
@@ -105,6 +101,9 @@ impl fmt::Display for Expiring {
         )
     }
 }
+
+/// Who remembers why an endpoint's certificate was refused.
+pub(super) type ClientWitness = Witness<dyn ClientCertVerifier>;
 
 /// The files of one moment.
 #[derive(Debug)]
@@ -160,11 +159,8 @@ impl Trust {
     }
 
     /// A configuration for one handshake, and who tells why it failed.
-    pub(super) fn handshake(&self) -> Result<(QuicServerConfig, Arc<Witness>), String> {
-        let witness = Arc::new(Witness {
-            verifier: Arc::clone(&self.verifier),
-            refused: Mutex::new(None),
-        });
+    pub(super) fn handshake(&self) -> Result<(QuicServerConfig, Arc<ClientWitness>), String> {
+        let witness = Witness::new(&self.verifier);
         let resolver = SingleCertAndKey::from(Arc::clone(&self.pair.certified));
         let mut tls = rustls::ServerConfig::builder_with_provider(pki::provider())
             .with_protocol_versions(&[&TLS13])
@@ -249,68 +245,12 @@ impl From<Refusal> for Refused {
     }
 }
 
-/// Verifies the certificate of one handshake and remembers why it was refused, which the
-/// connection's error does not tell exactly.
-#[derive(Debug)]
-pub(super) struct Witness {
-    verifier: Arc<dyn ClientCertVerifier>,
-    refused: Mutex<Option<Refused>>,
-}
-
-impl Witness {
-    /// Why the certificate was refused, and what it says; `None` if it was not.
-    pub(super) fn refused(&self) -> Option<Refused> {
-        self.refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-}
-
-impl ClientCertVerifier for Witness {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.verifier.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.verifier.verify_client_cert(leaf, intermediates, now);
-        if let Err(error) = &verified {
-            let refused = Refused {
-                refusal: refusal(leaf, error),
-                shown: Certificate::read(leaf).ok(),
-            };
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+impl From<witness::Refused> for Refused {
+    fn from(witness::Refused { leaf, error }: witness::Refused) -> Self {
+        Self {
+            refusal: refusal(&leaf, &error),
+            shown: Certificate::read(&leaf).ok(),
         }
-        verified
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
     }
 }
 

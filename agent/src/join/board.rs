@@ -77,7 +77,7 @@ pub struct CertificateStatus {
     pub identities: Vec<String>,
     /// Serial number, hexadecimal.
     pub serial: String,
-    /// When it ends to be valid, RFC 3339.
+    /// When it expires, RFC 3339.
     pub not_after: String,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -11,11 +11,13 @@ use quinn::{
     Connection, Endpoint, EndpointConfig, IdleTimeout, RecvStream, SendStream, TokioRuntime,
     TransportConfig, VarInt,
 };
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::timeout;
 
 use super::{Credentials, Failure, Host};
-use crate::enrolment::wire::{self, Answer, Hello, WireError};
+use crate::enrolment::{
+    sockets,
+    wire::{self, Answer, Hello, WireError},
+};
 
 /// How long a handshake with one address may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -98,17 +100,8 @@ impl Sockets {
 
 fn endpoint(address: IpAddr) -> io::Result<Endpoint> {
     let address = SocketAddr::new(address, 0);
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
+    let socket = sockets::bind(address)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    let socket = UdpSocket::from(socket);
     Endpoint::new(
         EndpointConfig::default(),
         None,
@@ -221,8 +214,8 @@ async fn at(
     let (quic, witness) = credentials.handshake().map_err(protocol)?;
     let mut config = quinn::ClientConfig::new(Arc::new(quic));
     config.transport_config(Arc::clone(&sockets.transport));
-    let lost = |error: &quinn::ConnectionError| match witness.error() {
-        Some(error) => Failure::of_host(host, error, &credentials.files.ca),
+    let lost = |error: &quinn::ConnectionError| match witness.refused() {
+        Some(refused) => Failure::of_host(host, refused.error, &credentials.files.ca),
         None => Failure::of_connection(host, address, error, credentials),
     };
     let connecting = endpoint

@@ -2,25 +2,21 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls::{
-    DigitallySignedStruct, SignatureScheme,
-    client::{
-        Resumption, WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
+    client::{Resumption, WebPkiServerVerifier},
     sign::SingleCertAndKey,
     version::TLS13,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::enrolment::{
     Certificate,
     pki::{self, KeyPair, PkiError},
     wire,
+    witness::Witness,
 };
 
 /// The files of an endpoint.
@@ -42,6 +38,9 @@ impl Files {
             .map(PathBuf::as_path)
     }
 }
+
+/// Who remembers why a host's certificate was refused.
+pub(super) type ServerWitness = Witness<WebPkiServerVerifier>;
 
 /// The files of one moment.
 #[derive(Debug)]
@@ -78,11 +77,8 @@ impl Credentials {
     }
 
     /// A configuration for one handshake, and who tells why it failed.
-    pub(super) fn handshake(&self) -> Result<(QuicClientConfig, Arc<Witness>), String> {
-        let witness = Arc::new(Witness {
-            verifier: Arc::clone(&self.verifier),
-            error: Mutex::new(None),
-        });
+    pub(super) fn handshake(&self) -> Result<(QuicClientConfig, Arc<ServerWitness>), String> {
+        let witness = Witness::new(&self.verifier);
         let resolver = SingleCertAndKey::from(Arc::clone(&self.pair.certified));
         let mut tls = rustls::ClientConfig::builder_with_provider(pki::provider())
             .with_protocol_versions(&[&TLS13])
@@ -95,67 +91,5 @@ impl Credentials {
         tls.resumption = Resumption::disabled();
         let quic = QuicClientConfig::try_from(tls).map_err(|error| error.to_string())?;
         Ok((quic, witness))
-    }
-}
-
-/// Verifies the host's certificate and remembers why it was not trusted, which the connection's
-/// error does not tell exactly.
-#[derive(Debug)]
-pub(super) struct Witness {
-    verifier: Arc<WebPkiServerVerifier>,
-    error: Mutex<Option<rustls::Error>>,
-}
-
-impl Witness {
-    /// Why the host is not trusted; `None` if it is.
-    pub(super) fn error(&self) -> Option<rustls::Error> {
-        self.error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self
-            .verifier
-            .verify_server_cert(leaf, intermediates, name, ocsp, now);
-        if let Err(error) = &verified {
-            let mut last = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(error.clone());
-        }
-        verified
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
     }
 }

@@ -157,7 +157,7 @@ impl Failure {
         matches!(self, Self::Rejected { .. } | Self::Refused { .. })
     }
 
-    /// Whether another holder of the same identity has taken the session's place.
+    /// Whether another holder of the same identity has replaced the session.
     #[must_use]
     pub fn is_replaced(&self) -> bool {
         matches!(self, Self::Ended { reason, .. } if reason == "replaced")

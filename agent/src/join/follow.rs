@@ -3,18 +3,27 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::watch,
+    sync::{Semaphore, watch},
     time::{Instant, sleep},
 };
 
 use super::{
-    Credentials, Failure, Host, Shared,
+    Credentials, Failure, Host,
     backoff::{Backoff, within},
-    connect::{self, Enrolled},
+    board::Board,
+    connect::{self, Enrolled, Sockets},
 };
 
 /// A session that lived so long was a success; a shorter one counts as a failure for the waits.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// What the followers of all hosts share.
+pub(super) struct Shared {
+    pub(super) sockets: Sockets,
+    pub(super) board: Board,
+    /// A permit for each attempt that may be in progress.
+    pub(super) turns: Semaphore,
+}
 
 /// What happened next.
 enum Next {

@@ -38,7 +38,7 @@ pub use once::once;
 use crate::enrolment::{Certificate, pki::PkiError};
 use board::Board;
 use connect::Sockets;
-use follow::Follower;
+use follow::{Follower, Shared};
 
 /// Attempts in progress, so that ten thousand hosts do not cost ten thousand handshakes at once.
 const TURNS: usize = 64;
@@ -114,13 +114,6 @@ struct Followed {
     host: Arc<Host>,
     /// Dropping it ends the task.
     _stop: watch::Sender<()>,
-}
-
-/// What the tasks of all hosts share.
-struct Shared {
-    sockets: Sockets,
-    board: Board,
-    turns: Semaphore,
 }
 
 impl Join {

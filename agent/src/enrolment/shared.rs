@@ -1,0 +1,135 @@
+//! What the tasks of a server share.
+
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use quinn::{Endpoint, TransportConfig, crypto::rustls::QuicServerConfig};
+use tokio::sync::Semaphore;
+
+use super::{
+    Config, Registrar, gate::Gate, log::Log, pki::PkiError, sessions::Sessions, sockets,
+    trust::Trust,
+};
+
+/// What happened since the start, and what there is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Sources that were asked to prove their address (Retry).
+    pub retries: u64,
+    /// Handshakes that began, from proven addresses.
+    pub handshakes: u64,
+    /// Claims that were granted.
+    pub granted: u64,
+    /// Handshakes and claims that failed.
+    pub refused: u64,
+    /// Handshakes in progress.
+    pub in_progress: usize,
+    /// Open sessions.
+    pub sessions: usize,
+}
+
+/// [`Counts`] while they are counted.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) retries: AtomicU64,
+    pub(super) handshakes: AtomicU64,
+    pub(super) granted: AtomicU64,
+    pub(super) refused: AtomicU64,
+}
+
+/// What the tasks of a server share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) registrar: Arc<dyn Registrar>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) sessions: Sessions,
+    /// A permit for each session that may be open.
+    pub(super) session_permits: Arc<Semaphore>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) counters: Counters,
+    pub(super) log: Log,
+    transport: Arc<TransportConfig>,
+    trust: RwLock<Arc<Trust>>,
+    /// Why files that have changed are not in use.
+    unread: Mutex<Option<String>>,
+}
+
+impl Shared {
+    /// At the start: no sessions, nothing counted.
+    pub(super) fn new(
+        config: Config,
+        registrar: Arc<dyn Registrar>,
+        transport: Arc<TransportConfig>,
+        trust: Trust,
+        endpoints: Vec<Endpoint>,
+    ) -> Self {
+        Self {
+            registrar,
+            endpoints,
+            sessions: Sessions::default(),
+            session_permits: Arc::new(Semaphore::new(most_sessions(&config))),
+            gate: Arc::new(Gate::new(
+                config.max_handshakes,
+                config.max_handshakes_per_source,
+            )),
+            counters: Counters::default(),
+            log: Log::default(),
+            transport,
+            trust: RwLock::new(Arc::new(trust)),
+            unread: Mutex::new(None),
+            config,
+        }
+    }
+
+    /// Whom the host trusts now.
+    pub(super) fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The configuration of one connection.
+    pub(super) fn connection(&self, quic: QuicServerConfig) -> quinn::ServerConfig {
+        sockets::configured(quic, &self.transport)
+    }
+
+    /// Reads all files again, verifies all sessions with them, and tells how many it closed. On an
+    /// error everything stays as it is.
+    pub(super) fn reload(&self) -> Result<usize, PkiError> {
+        let read = Trust::read(&self.config.files);
+        let unread = read.as_ref().err().map(ToString::to_string);
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+        let trust = Arc::new(read?);
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&trust);
+        Ok(self.sessions.verify(&trust))
+    }
+
+    /// Why files that have changed are not in use, if they are not.
+    pub(super) fn unread(&self) -> Option<String> {
+        let unread = self.unread.lock();
+        unread.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What happened, and what there is.
+    pub(super) fn counts(&self) -> Counts {
+        let counters = &self.counters;
+        Counts {
+            retries: counters.retries.load(Ordering::Relaxed),
+            handshakes: counters.handshakes.load(Ordering::Relaxed),
+            granted: counters.granted.load(Ordering::Relaxed),
+            refused: counters.refused.load(Ordering::Relaxed),
+            in_progress: self.gate.count(),
+            sessions: self.sessions.count(),
+        }
+    }
+
+    /// Whether every session has given its permit back, which it does after its last words.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.session_permits.available_permits() >= most_sessions(&self.config)
+    }
+}
+
+/// Sessions that may be open.
+fn most_sessions(config: &Config) -> usize {
+    config.max_sessions.min(Semaphore::MAX_PERMITS)
+}
