@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-use super::mistake::At;
+use super::positions::At;
 
 /// Bytes shown at most on either side of a mistake.
 const AROUND_BYTES: usize = 100;
@@ -46,12 +46,12 @@ impl Excerpt {
         };
         let text = &self.text[line.clone()];
         let before = at.column.saturating_sub(1) as usize;
-        let mut places = text.char_indices().map(|(index, _)| index).skip(before);
-        let start = places.next().unwrap_or(text.len());
+        let mut offsets = text.char_indices().map(|(index, _)| index).skip(before);
+        let start = offsets.next().unwrap_or(text.len());
         let end = match at.length {
             0 => start,
-            1 => places.next().unwrap_or(text.len()),
-            length => places.nth(length as usize - 1).unwrap_or(text.len()),
+            1 => offsets.next().unwrap_or(text.len()),
+            length => offsets.nth(length as usize - 1).unwrap_or(text.len()),
         };
         line.start + start..line.start + end
     }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn places_count_characters_and_every_kind_of_line_break() {
+    fn columns_count_characters_and_every_kind_of_line_break() {
         let excerpt = Excerpt::new("f", "ä: b\r\nöü: x\rlast: y\n");
         assert_eq!(&excerpt.text[excerpt.bytes(at(1, 1, 1))], "ä");
         assert_eq!(&excerpt.text[excerpt.bytes(at(2, 5, 1))], "x");

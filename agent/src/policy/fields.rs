@@ -4,7 +4,8 @@
 use std::fmt;
 
 use super::{
-    mistake::{At, Mistakes},
+    mistake::Mistakes,
+    positions::At,
     raw::{Located, Text, Texts},
     remedies::{LATER, example, in_quotes, listed, scalars_wanted},
     suggest,

@@ -1,7 +1,7 @@
 //! How much one policy may hold.
 //!
 //! The kernel's tables are sized when they are compiled, and a policy that does not fit must
-//! be refused when it is read, with the place named, and not when it is published.
+//! be refused when it is read, with its position named, and not when it is published.
 
 use std::ops::RangeInclusive;
 

@@ -1,7 +1,7 @@
 //! What is wrong with a policy, where, and what to do about it.
 //!
 //! A policy is corrected by a person, often under pressure: every mistake of the file is
-//! reported at once, each with the place and a remedy, for a terminal
+//! reported at once, each with its position and a remedy, for a terminal
 //! ([`miette`]), for a log ([`PolicyError::lines`]) and for programs (JSON).
 
 use std::{collections::BTreeMap, fmt, ops::Range};
@@ -10,18 +10,7 @@ use miette::{Diagnostic, LabeledSpan, SourceCode};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 use thiserror::Error;
 
-use super::{excerpt::Excerpt, limits};
-
-/// A place in the policy's text, in characters; line and column count from 1.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub struct At {
-    /// Line.
-    pub line: u32,
-    /// Column.
-    pub column: u32,
-    /// Characters from there, all of them in one line.
-    pub length: u32,
-}
+use super::{excerpt::Excerpt, limits, positions::At};
 
 /// One mistake.
 #[derive(Clone, Debug, Eq, Error, PartialEq, Deserialize, Serialize)]
@@ -50,6 +39,20 @@ impl Mistake {
             message: message.to_owned(),
             remedy: remedy.to_owned(),
         }
+    }
+
+    /// The mistake in one line, as compilers write them: `file:line:column: message. remedy`.
+    #[must_use]
+    pub fn in_line(&self, file: &str) -> String {
+        let Self {
+            line,
+            column,
+            message,
+            remedy,
+            ..
+        } = self;
+        let text = format!("{file}:{line}:{column}: {message}. {remedy}");
+        text.trim_end().to_owned()
     }
 }
 
@@ -115,16 +118,10 @@ impl PolicyError {
     /// One line for each mistake: `file:line:column: message. remedy`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let file = self.file();
-        let mistakes = self.mistakes.iter().map(move |mistake| {
-            let Mistake {
-                line,
-                column,
-                message,
-                remedy,
-                ..
-            } = mistake;
-            format!("{file}:{line}:{column}: {message}. {remedy}")
-        });
+        let mistakes = self
+            .mistakes
+            .iter()
+            .map(move |mistake| mistake.in_line(file));
         let more = self.more();
         let rest = (more > 0).then(|| format!("{file}: and {more} more mistake{}", plural(more)));
         mistakes.chain(rest)

@@ -1,7 +1,7 @@
 //! A host's policy: who may reach which management service, and whom the host may call.
 //!
 //! A policy passes through three types, so that each stage can rely on the one before:
-//! [`raw`] is what a person wrote, with the place of every scalar; [`model`] is what it means,
+//! [`raw`] is what a person wrote, with the position of every scalar; [`model`] is what it means,
 //! with every name resolved and every number in range; the third is the compiled image that
 //! the kernel reads. [`read`] goes from text to the second and reports every mistake of the
 //! file at once.
@@ -19,7 +19,7 @@ pub mod protocol;
 pub mod raw;
 mod reading;
 mod remedies;
-pub mod schema;
+mod schema;
 mod suggest;
 mod syntax;
 pub mod timeouts;
@@ -32,13 +32,13 @@ mod tests;
 pub use catalogue::{CatalogueEntry, catalogue};
 pub use diff::{Change, diff};
 pub use lint::{HostFacts, Lint, lint};
-pub use mistake::{At, Mistake, PolicyError};
+pub use mistake::{Mistake, PolicyError};
 pub use model::{
     Authenticate, Binding, Direction, ENROLMENT, Encryption, Endpoint, Mode, Outbound, Policy,
     Protect, ReferencePoint, Service, ServiceMatch, Sessions, Transport, Vlan,
 };
-pub use positions::{Object, Positions};
-pub use schema::json_schema;
+pub use positions::{At, Object, Positions};
+pub use raw::json_schema;
 pub use timeouts::FlowTimeouts;
 
 use mistake::Mistakes;

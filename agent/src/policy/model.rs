@@ -102,7 +102,7 @@ pub enum Authenticate {
 /// IPv6 are counted apart, so that an endpoint may use both.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Sessions {
-    /// The new one takes the place of the old.
+    /// The new one replaces the old.
     #[default]
     Replace,
     /// The new one is refused.

@@ -4,7 +4,16 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::mistake::At;
+/// A position in the policy's text, in characters; line and column count from 1.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct At {
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+    /// Characters from there, all of them in one line.
+    pub length: u32,
+}
 
 /// Kinds of thing that a policy consists of.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]

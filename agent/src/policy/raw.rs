@@ -1,12 +1,23 @@
-//! A policy as it was written: every scalar is still text and knows its place.
+//! A policy as it was written: every scalar is still text and knows its position.
 //!
 //! The JSON Schema is derived from these types, so what an editor accepts and what the reader
 //! accepts is described once. A field that was not written, or could not be read and is
 //! reported already, is `None`.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::{Value, json};
 
-use super::{mistake::At, schema};
+use super::{positions::At, schema};
+
+/// The schema of a policy file, JSON Schema 2020-12.
+#[must_use]
+pub fn json_schema() -> Value {
+    let mut schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<RawPolicy>();
+    schema.insert("title".to_owned(), json!("manoward policy"));
+    schema.to_value()
+}
 
 /// Something that is written, and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -59,13 +70,16 @@ pub struct RawPolicy {
     #[schemars(default, schema_with = "schema::flow_timeouts")]
     pub flow_timeouts: Option<Named<Option<Text>>>,
     /// Peers, by name.
-    #[schemars(required, schema_with = "schema::endpoints")]
+    #[schemars(required, schema_with = "schema::endpoints::<RawEndpoint>")]
     pub endpoints: Option<Named<RawEndpoint>>,
     /// Which roles may use which services, by name.
-    #[schemars(required, schema_with = "schema::reference_points")]
+    #[schemars(
+        required,
+        schema_with = "schema::reference_points::<RawReferencePoint>"
+    )]
     pub reference_points: Option<Named<RawReferencePoint>>,
     /// Services beside the built-in catalogue, or in place of one of its services.
-    #[schemars(default, schema_with = "schema::services")]
+    #[schemars(default, schema_with = "schema::services::<RawMatch>")]
     pub services: Option<Named<Vec<RawMatch>>>,
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     fields::{self, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
-    mistake::{At, Mistakes},
+    mistake::Mistakes,
+    positions::At,
     raw::{Located, Named, RawEndpoint, RawMatch, RawPolicy, RawReferencePoint, Text},
     remedies,
     yaml::{Kind, Node, Value},

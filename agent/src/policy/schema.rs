@@ -1,9 +1,9 @@
-//! The JSON Schema of a policy file, for editors and for programs that write policies.
+//! What the JSON Schema says about the fields of a policy file.
 //!
-//! It says which fields exist and which values they take; what concerns several places of a
-//! file (names that must resolve, addresses that must differ) only the reader can judge.
+//! It says which values a field takes; what concerns several fields (names that must resolve,
+//! addresses that must differ) only the reader can judge.
 
-use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use verdict::flow::State;
 
@@ -11,19 +11,8 @@ use super::{
     limits,
     model::Sessions,
     protocol::PROTOCOLS,
-    raw::{RawEndpoint, RawMatch, RawPolicy, RawReferencePoint},
     timeouts::{FlowTimeouts, Timeout},
 };
-
-/// The schema of a policy file, JSON Schema 2020-12.
-#[must_use]
-pub fn json_schema() -> Value {
-    let mut schema = SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<RawPolicy>();
-    schema.insert("title".to_owned(), json!("manoward policy"));
-    schema.to_value()
-}
 
 pub(super) fn api_version(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "const": super::API_VERSION })
@@ -169,18 +158,18 @@ pub(super) fn encryption(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["encrypted", "plaintext", "unknown"], "default": "unknown" })
 }
 
-pub(super) fn endpoints(generator: &mut SchemaGenerator) -> Schema {
-    let each = generator.subschema_for::<RawEndpoint>();
+pub(super) fn endpoints<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let each = generator.subschema_for::<T>();
     named(&each, limits::ENDPOINTS, generator)
 }
 
-pub(super) fn reference_points(generator: &mut SchemaGenerator) -> Schema {
-    let each = generator.subschema_for::<RawReferencePoint>();
+pub(super) fn reference_points<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let each = generator.subschema_for::<T>();
     named(&each, limits::REFERENCE_POINTS, generator)
 }
 
-pub(super) fn services(generator: &mut SchemaGenerator) -> Schema {
-    let one = generator.subschema_for::<RawMatch>();
+pub(super) fn services<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<T>();
     let each = json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] });
     named(&each, limits::SERVICES, generator)
 }

@@ -5,7 +5,7 @@
 
 use saphyr_parser::{ScanError, Tag};
 
-use super::mistake::At;
+use super::positions::At;
 
 /// Text that is not YAML; nothing behind it can be read.
 #[derive(Debug)]

@@ -42,19 +42,19 @@ fn mistake(old: &str, new: &str) -> Mistake {
 
 /// Asserts at which text the only mistake is, and what it and its remedy say.
 #[track_caller]
-fn assert_mistake(old: &str, new: &str, (line, place): (u32, &str), message: &str, remedy: &str) {
+fn assert_mistake(old: &str, new: &str, (line, at): (u32, &str), message: &str, remedy: &str) {
     let found = mistake(old, new);
     assert!(found.message.contains(message), "{found:?}");
     assert!(found.remedy.contains(remedy), "{found:?}");
     let text = SMALL.replace(old, new);
     assert_eq!(
         (found.line, &text[found.span.clone()]),
-        (line, place),
+        (line, at),
         "{found:?}"
     );
     let whole_line = text.lines().nth(line as usize - 1).unwrap();
     let from_column: String = whole_line.chars().skip(found.column as usize - 1).collect();
-    assert!(from_column.starts_with(place), "{found:?}");
+    assert!(from_column.starts_with(at), "{found:?}");
 }
 
 #[test]

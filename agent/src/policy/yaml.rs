@@ -1,4 +1,4 @@
-//! YAML text into a tree in which everything knows its place.
+//! YAML text into a tree in which everything knows its position.
 //!
 //! The tree is our own because a policy may hold a million addresses: it keeps 12 bytes of
 //! position for each scalar and nothing that a policy cannot contain.
@@ -6,7 +6,8 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use super::{
-    mistake::{At, Mistakes},
+    mistake::Mistakes,
+    positions::At,
     raw::Text,
     syntax::{self, Broken},
 };
@@ -63,14 +64,14 @@ impl<'text> Builder<'text, '_> {
         let root = loop {
             match self.next()? {
                 (Event::Nothing | Event::StreamStart | Event::DocumentStart(_), _) => {}
-                (Event::StreamEnd, span) => return Err(syntax::empty(place(span))),
+                (Event::StreamEnd, span) => return Err(syntax::empty(position(span))),
                 (event, span) => break self.node(event, span, 0)?,
             }
         };
         loop {
             match self.next()? {
                 (Event::StreamEnd, _) => return Ok(root),
-                (Event::DocumentStart(_), span) => return Err(syntax::several(place(span))),
+                (Event::DocumentStart(_), span) => return Err(syntax::several(position(span))),
                 _ => {}
             }
         }
@@ -85,7 +86,7 @@ impl<'text> Builder<'text, '_> {
     }
 
     fn node(&mut self, event: Event<'text>, span: Span, depth: u32) -> Result<Node, Broken> {
-        let at = place(span);
+        let at = position(span);
         if depth > DEPTH {
             return Err(syntax::too_deep(at));
         }
@@ -188,7 +189,7 @@ fn without_duplicates(pairs: Vec<(Text, Node)>, mistakes: &mut Mistakes) -> Vec<
         .collect()
 }
 
-fn place(span: Span) -> At {
+fn position(span: Span) -> At {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let one_line = span.start.line() == span.end.line();
     At {

@@ -6,16 +6,15 @@ use std::{
 };
 
 use clap::Args;
-use manoward::control::{api::Applied, client::ClientError};
+use manoward::control::api::Applied;
 
 use super::{
-    changes, file,
+    answer, changes, file,
     report::{self, Look},
 };
 use crate::cli::{
     Context, Exit,
     output::{self, Format},
-    progress,
     quantity::{bytes, grouped},
     session,
     tone::Tone,
@@ -48,16 +47,9 @@ pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
     sent.force = args.force;
     sent.session = session::current();
     let applying = context.client.apply(&sent);
-    let applied = match progress::during("applying the policy", applying).await {
-        Ok(applied) => applied,
-        Err(ClientError::Failed(failure)) if context.format == Format::Table => {
-            if let Some(shown) = report::of_failure(&candidate, &failure) {
-                shown?;
-                return Ok(Exit::InvalidPolicy);
-            }
-            return Err(ClientError::Failed(failure).into());
-        }
-        Err(error) => return Err(error.into()),
+    let answer = answer::of(applying, "applying the policy", &candidate, context).await?;
+    let Some(applied) = answer else {
+        return Ok(Exit::InvalidPolicy);
     };
     let mut out = output::stdout();
     match context.format {

@@ -16,7 +16,7 @@ pub fn show(out: &mut impl Write, changes: &[Change], width: Option<u16>) -> io:
         };
         let what = format!("{} `{}`", change.object, change.name);
         writeln!(out, "{} {}", tone.paint(sign), Tone::Strong.paint(what))?;
-        // Each detail stands in a line of its own, as a policy may change a lot at one place.
+        // Each detail stands in a line of its own, as a policy may change a lot of one object.
         for detail in change
             .detail
             .split("; ")

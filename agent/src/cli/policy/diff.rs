@@ -6,13 +6,12 @@ use std::{
 };
 
 use clap::Args;
-use manoward::control::{api::Difference, client::ClientError};
+use manoward::control::api::Difference;
 
-use super::{changes, file, report};
+use super::{answer, changes, file};
 use crate::cli::{
     Context, Exit,
     output::{self, Format},
-    progress,
     tone::Tone,
 };
 
@@ -34,16 +33,9 @@ pub struct Diff {
 pub async fn run(args: Diff, context: &Context) -> anyhow::Result<Exit> {
     let candidate = file::read(&args.file)?;
     let asking = context.client.diff(&candidate);
-    let difference = match progress::during("comparing the policies", asking).await {
-        Ok(difference) => difference,
-        Err(ClientError::Failed(failure)) if context.format == Format::Table => {
-            if let Some(shown) = report::of_failure(&candidate, &failure) {
-                shown?;
-                return Ok(Exit::InvalidPolicy);
-            }
-            return Err(ClientError::Failed(failure).into());
-        }
-        Err(error) => return Err(error.into()),
+    let answer = answer::of(asking, "comparing the policies", &candidate, context).await?;
+    let Some(difference) = answer else {
+        return Ok(Exit::InvalidPolicy);
     };
     let mut out = output::stdout();
     match context.format {

@@ -1,5 +1,6 @@
 //! `manoward policy`
 
+mod answer;
 pub mod apply;
 mod changes;
 pub mod check;

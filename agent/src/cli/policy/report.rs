@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use manoward::{
-    control::api::{Candidate, Failure, Report},
+    control::api::{Candidate, Report},
     policy::{self, Lint, Mistake},
 };
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, SourceCode};
@@ -67,8 +67,8 @@ pub fn mistakes(
     if let Err(error) = policy::read(&candidate.text, &candidate.file) {
         return writeln!(out, "{}", drawn(&error, width));
     }
-    // What concerns the file as a whole has no place in it.
-    let (placed, whole): (Vec<_>, Vec<_>) = report
+    // What concerns the file as a whole has no position in it.
+    let (located, whole): (Vec<_>, Vec<_>) = report
         .mistakes
         .iter()
         .partition(|mistake| !mistake.span.is_empty());
@@ -80,12 +80,12 @@ pub fn mistakes(
         let heading = format!("{} {}", Tone::Bad.paint("error:"), Tone::Quiet.paint(file));
         block(out, &heading, message, remedy, width)?;
     }
-    if placed.is_empty() {
+    if located.is_empty() {
         return Ok(());
     }
     let reported = Reported {
         file,
-        mistakes: &placed,
+        mistakes: &located,
         text: NamedSource::new(file, candidate.text.clone()),
     };
     writeln!(out, "{}", drawn(&reported, width))
@@ -103,17 +103,10 @@ fn drawn(error: &dyn Diagnostic, width: u16) -> String {
     drawn
 }
 
-/// Shows the mistakes that a failed request tells of; `None` if it tells of none.
-pub fn of_failure(candidate: &Candidate, failure: &Failure) -> Option<io::Result<()>> {
-    let report = failure.report.as_ref()?;
-    let mut err = output::stderr();
-    Some(mistakes(&mut err, candidate, report, Look::of_stderr()))
-}
-
 /// Shows what is valid, but hardly meant.
 pub fn lints(out: &mut impl Write, file: &str, lints: &[Lint], look: Look) -> io::Result<()> {
     for lint in lints {
-        let place = match (lint.line, lint.column) {
+        let position = match (lint.line, lint.column) {
             (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
             _ => file.to_owned(),
         };
@@ -124,14 +117,14 @@ pub fn lints(out: &mut impl Write, file: &str, lints: &[Lint], look: Look) -> io
             ..
         } = lint;
         let Look::Drawn(width) = look else {
-            writeln!(out, "{place}: warning[{code}]: {message}. {remedy}")?;
+            writeln!(out, "{position}: warning[{code}]: {message}. {remedy}")?;
             continue;
         };
         let heading = format!(
             "{} {} {}",
             Tone::Warning.paint("warning:"),
             Tone::Strong.paint(code),
-            Tone::Quiet.paint(place),
+            Tone::Quiet.paint(position),
         );
         block(out, &heading, message, remedy, width)?;
     }
@@ -157,15 +150,7 @@ fn block(
 
 fn lines(out: &mut impl Write, file: &str, report: &Report) -> io::Result<()> {
     for mistake in &report.mistakes {
-        let Mistake {
-            line,
-            column,
-            message,
-            remedy,
-            ..
-        } = mistake;
-        let line = format!("{file}:{line}:{column}: {message}. {remedy}");
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out, "{}", mistake.in_line(file))?;
     }
     let more = report.mistake_count.saturating_sub(report.mistakes.len());
     if more > 0 {

@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::policy::{Mistakes, read, yaml, yaml::Node};
+use crate::policy::{
+    Mistakes,
+    raw::{RawEndpoint, RawMatch, RawPolicy, RawReferencePoint, json_schema},
+    read,
+    yaml::{self, Node},
+};
 
 /// The schema's fields of one type.
 fn fields(schema: &Value) -> BTreeSet<&str> {
@@ -136,7 +141,7 @@ fn the_schema_refuses_mistakes() {
         "{:?}",
         validator.iter_errors(&example).next()
     );
-    for (place, value) in [
+    for (pointer, value) in [
         ("/apiVersion", json!("manoward/v2")),
         ("/serial", json!(0)),
         ("/interfaces", json!([])),
@@ -163,8 +168,8 @@ fn the_schema_refuses_mistakes() {
         ("/services/a", json!({ "protocol": "gre", "ports": [1] })),
     ] {
         let mut wrong = example.clone();
-        *wrong.pointer_mut(place).unwrap() = value;
-        assert!(!validator.is_valid(&wrong), "{place}: {wrong}");
+        *wrong.pointer_mut(pointer).unwrap() = value;
+        assert!(!validator.is_valid(&wrong), "{pointer}: {wrong}");
     }
 }
 

@@ -229,9 +229,9 @@ fn outbound_is_one_of_three() {
 
 /// Asserts where the only mistake of these `flow_timeouts` is, and what it says.
 #[track_caller]
-fn assert_timeout_mistake(timeouts: &str, place: &str, message: &str, remedy: &str) {
+fn assert_timeout_mistake(timeouts: &str, at: &str, message: &str, remedy: &str) {
     let new = format!("serial: 42\nflow_timeouts: {timeouts}");
-    assert_mistake("serial: 42", &new, (4, place), message, remedy);
+    assert_mistake("serial: 42", &new, (4, at), message, remedy);
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::{
     enrolment::Identity,
     policy::{
         limits,
-        mistake::{At, Mistakes},
+        mistake::Mistakes,
         model::{Authenticate, Endpoint},
-        positions::{Object, Positions},
+        positions::{At, Object, Positions},
         raw::{Located, Named, RawEndpoint, Text, Texts},
     },
 };

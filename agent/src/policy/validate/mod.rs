@@ -19,12 +19,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::names::Choices;
 use super::{
     API_VERSION, Validated, limits,
-    mistake::{At, Mistakes},
+    mistake::Mistakes,
     model::{
         Authenticate, Direction, ENROLMENT, Endpoint, Mode, Outbound, Policy, Protect,
         ReferencePoint,
     },
-    positions::{Object, Positions},
+    positions::{At, Object, Positions},
     raw::{RawPolicy, Text, Texts},
 };
 

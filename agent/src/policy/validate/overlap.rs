@@ -95,7 +95,7 @@ fn describe(a: &Range<'_>, b: &Range<'_>, mistakes: &mut Mistakes) {
         },
         None => ServiceMatch::Protocol(a.protocol),
     };
-    let place = |range: &Range<'_>| {
+    let written = |range: &Range<'_>| {
         let by = range.by;
         let line = by.service.at.line;
         format!(
@@ -107,8 +107,8 @@ fn describe(a: &Range<'_>, b: &Range<'_>, mistakes: &mut Mistakes) {
         let message = format!(
             "the services {} and {} both match \
          {common}",
-            place(earlier),
-            place(later)
+            written(earlier),
+            written(later)
         );
         let remedy = "A packet can belong to one service only: use one of the two, or define a \
          service with the ports \

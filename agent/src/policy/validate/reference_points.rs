@@ -10,9 +10,9 @@ use super::{
 use crate::policy::{
     catalogue::catalogue,
     limits,
-    mistake::{At, Mistakes},
+    mistake::Mistakes,
     model::{Direction, ENROLMENT, Mode, ReferencePoint},
-    positions::{Object, Positions},
+    positions::{At, Object, Positions},
     raw::{Named, RawReferencePoint, Text, Texts},
     suggest,
 };

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{limit, names, names::Choices};
 use crate::policy::{
     catalogue, limits,
-    mistake::{At, Mistakes},
+    mistake::Mistakes,
     model::{Encryption, ReferencePoint, Service, ServiceMatch, Transport},
-    positions::{Object, Positions},
+    positions::{At, Object, Positions},
     protocol::{self, PROTOCOLS},
     raw::{Named, RawMatch, Text, Texts},
     suggest,

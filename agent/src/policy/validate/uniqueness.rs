@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::policy::mistake::{At, Mistakes};
+use crate::policy::{mistake::Mistakes, positions::At};
 
 /// Finds addresses and prefixes that are written twice.
 ///
@@ -25,7 +25,7 @@ impl Uniqueness {
         self.0.push(Written { net, at, endpoint });
     }
 
-    /// Reports every repetition at its second place and beyond; `names` are the endpoints'.
+    /// Reports every repetition at its second position and beyond; `names` are the endpoints'.
     pub(super) fn report(mut self, names: &[Box<str>], mistakes: &mut Mistakes) {
         self.0
             .sort_unstable_by_key(|written| (written.net, written.at));

@@ -57,11 +57,11 @@ fn a_terminal_sees_the_lines_of_the_file() {
 fn what_only_the_agent_finds_is_pointed_at_too() {
     let text = VALID;
     assert!(policy::read(text, "p.yaml").is_ok());
-    let place = text.find("eth0").unwrap();
+    let start = text.find("eth0").unwrap();
     let mistake = Mistake {
         line: 4,
         column: 14,
-        span: place..place + 4,
+        span: start..start + 4,
         message: "this host has no interface `eth0`".into(),
         remedy: "Correct it.".into(),
     };

@@ -1,0 +1,32 @@
+//! What the agent answers about a policy that it is sent.
+
+use manoward::control::{api::Candidate, client::ClientError};
+
+use super::report::{self, Look};
+use crate::cli::{
+    Context,
+    output::{self, Format},
+    progress,
+};
+
+/// Waits for the answer to `asking`, which sends `candidate`, and shows what is being done.
+///
+/// `None` if the policy has mistakes and they have been shown, as people want them. Programs get
+/// the agent's failure instead, as an error.
+pub async fn of<T>(
+    asking: impl Future<Output = Result<T, ClientError>>,
+    doing: &'static str,
+    candidate: &Candidate,
+    context: &Context,
+) -> anyhow::Result<Option<T>> {
+    let failure = match progress::during(doing, asking).await {
+        Ok(answer) => return Ok(Some(answer)),
+        Err(ClientError::Failed(failure)) if context.format == Format::Table => failure,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(report) = &failure.report else {
+        return Err(ClientError::Failed(failure).into());
+    };
+    report::mistakes(&mut output::stderr(), candidate, report, Look::of_stderr())?;
+    Ok(None)
+}
