@@ -17,10 +17,10 @@ use verdict::{
 use super::{
     CompileError, Facts, Numbers,
     buckets::{self, Entry, Placed},
-    compile::Roles,
     lines::Lines,
     prefixes::{self, Expanded},
     records,
+    roles::Roles,
 };
 use crate::policy::{Direction, Mode, Outbound, Policy, Protect, ReferencePoint};
 

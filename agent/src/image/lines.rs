@@ -1,6 +1,12 @@
 //! The lines of an image while it is being compiled.
 
-use verdict::image::{FIXED_LINES, HEADER, Line, PER_LINE_16, PER_LINE_32};
+use verdict::{
+    image::{FIXED_LINES, HEADER, Line, PER_LINE_16, PER_LINE_32},
+    layout::{CHUNK_LINES, CHUNKS},
+};
+
+/// Most lines of an image.
+pub const MAX_LINES: u32 = CHUNKS * CHUNK_LINES;
 
 /// Lines that grow: the fixed part, then whatever is appended.
 pub struct Lines(Vec<Line>);

@@ -6,16 +6,21 @@
 mod addresses;
 mod buckets;
 mod compile;
+mod error;
+mod facts;
 mod lines;
 mod numbers;
 mod prefixes;
 mod records;
+mod roles;
 mod services;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use addresses::ipv6;
-pub use compile::{CompileError, Facts, compile};
+pub use compile::compile;
+pub use error::CompileError;
+pub use facts::Facts;
 pub use numbers::{Numbers, RuleName};
 use verdict::{
     address::{Ipv4, Ipv6},

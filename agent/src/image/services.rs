@@ -9,33 +9,33 @@ use verdict::{
     transport::IpProtocol,
 };
 
-use super::{Numbers, RuleName, compile::Roles, lines::Lines};
+use super::{Numbers, RuleName, lines::Lines, roles::Roles};
 use crate::policy::{Direction, ENROLMENT, Mode, Policy, ReferencePoint, ServiceMatch, Transport};
 
-/// What is served at one place: the names of the service of packets in, and of packets out.
+/// What is served at one index of the table of services: the names of the service of packets in, and of packets out.
 type Pair<'a> = [Option<&'a str>; 2];
 
-/// Everything that is served: at each place, and the numbers of all pairs that occur, from 1.
+/// Everything that is served: at each index, and the numbers of all pairs that occur, from 1.
 pub struct Served<'a> {
-    places: BTreeMap<u32, Pair<'a>>,
+    indexes: BTreeMap<u32, Pair<'a>>,
     numbers: BTreeMap<Pair<'a>, u16>,
 }
 
 impl<'a> Served<'a> {
     /// What `policy` serves.
     pub fn of(policy: &'a Policy) -> Self {
-        let mut places: BTreeMap<u32, Pair<'a>> = BTreeMap::new();
+        let mut indexes: BTreeMap<u32, Pair<'a>> = BTreeMap::new();
         for point in &policy.reference_points {
             for service in &point.services {
-                for place in places_of(policy, service) {
-                    places.entry(place).or_default()[side(point.direction)] = Some(service);
+                for index in indexes_of(policy, service) {
+                    indexes.entry(index).or_default()[side(point.direction)] = Some(service);
                 }
             }
         }
-        let pairs: BTreeSet<Pair<'a>> = places.values().copied().collect();
+        let pairs: BTreeSet<Pair<'a>> = indexes.values().copied().collect();
         Self {
             numbers: pairs.into_iter().zip(1..).collect(),
-            places,
+            indexes,
         }
     }
 
@@ -60,8 +60,8 @@ impl<'a> Served<'a> {
             (pair, service)
         };
         let services: BTreeMap<&Pair<'_>, Service> = self.numbers.iter().map(service).collect();
-        for (&place, pair) in &self.places {
-            lines.set32(place, services[pair].0);
+        for (&index, pair) in &self.indexes {
+            lines.set32(index, services[pair].0);
         }
     }
 
@@ -103,9 +103,9 @@ const fn side(direction: Direction) -> usize {
     }
 }
 
-/// Where `service` is listed.
-fn places_of(policy: &Policy, service: &str) -> Vec<u32> {
-    let mut places = Vec::new();
+/// Where `service` is listed in the table of services.
+fn indexes_of(policy: &Policy, service: &str) -> Vec<u32> {
+    let mut indexes = Vec::new();
     for matched in &policy.services[service].matches {
         match *matched {
             ServiceMatch::Ports {
@@ -114,14 +114,14 @@ fn places_of(policy: &Policy, service: &str) -> Vec<u32> {
                 last,
             } => {
                 let table = table_of(transport);
-                places.extend((first..=last).map(|port| Place::port(table, port).word()));
+                indexes.extend((first..=last).map(|port| Place::port(table, port).word()));
             }
             ServiceMatch::Protocol(protocol) => {
-                places.push(Place::protocol(IpProtocol(protocol)).word());
+                indexes.push(Place::protocol(IpProtocol(protocol)).word());
             }
         }
     }
-    places
+    indexes
 }
 
 /// The reference points that offer `service` in this direction.
