@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use manoward::datapath::flow_control;
 use manoward::datapath::flows::{self, Snapshot};
 use manoward::datapath::{Datapath, Explainer, Hook, Pins, Program, check_kernel, flow_sets};
 use manoward::frame::Frame;
@@ -152,7 +153,7 @@ impl Judges {
         self.namespace.enter(|| -> Result<_> {
             self.datapath.adopt_for(seconds)?;
             self.flows
-                .tell(flows::control(&Pins::new(Path::new(PINS)))?);
+                .tell(flow_control::read(&Pins::new(Path::new(PINS)))?);
             Ok(())
         })?
     }
@@ -293,7 +294,7 @@ impl Drop for Loan {
 
 /// A table like the kernel's, without flows.
 fn no_flows(pins: &Pins) -> Result<Snapshot> {
-    let control = flows::control(pins)?;
+    let control = flow_control::read(pins)?;
     Ok(Snapshot::empty(flow_sets(FLOWS), control, flows::now()?))
 }
 

@@ -16,7 +16,9 @@ use verdict::{
     transport::IpProtocol,
 };
 
-use super::{ExplainError, Explainer, Features, LOOPBACK, LoadError, Pins, Program, load::Purpose};
+use super::{
+    ExplainError, Explainer, Features, LOOPBACK, LoadError, Pins, Program, settings::Purpose,
+};
 use crate::frame::{ether_type, ip_header};
 
 const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];

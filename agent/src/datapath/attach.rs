@@ -2,109 +2,15 @@
 //!
 //! A link that exists is updated in place, so that no packet passes between two programs.
 
-use std::{error::Error, fs, io};
-
-use aya::programs::{
-    LinkOrder, TcAttachType, XdpMode,
-    links::{FdLink, PinnedLink},
-    tc::{SchedClassifierLink, TcAttachOptions},
-    xdp::XdpLink,
-};
-use nix::errno::Errno;
+use aya::programs::XdpMode;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{
-    Datapath, Hook, LoadError, Program, clsact,
+    AttachError, Datapath, Hook, HookMode,
     interface::{Carrier, Interfaces},
-    load, owner,
-    pins::{LinkPin, PinError},
+    pins::LinkPin,
 };
-
-/// How a program is attached.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HookMode {
-    /// XDP in the driver.
-    XdpNative,
-    /// XDP behind the driver: works everywhere, at a fraction of the speed.
-    XdpGeneric,
-    /// TCX ingress.
-    Tcx,
-    /// TCX egress.
-    TcxEgress,
-    /// A filter of the clsact qdisc, ingress.
-    Clsact,
-    /// A filter of the clsact qdisc, egress.
-    ClsactEgress,
-}
-
-impl HookMode {
-    const ALL: [Self; 6] = [
-        Self::XdpNative,
-        Self::XdpGeneric,
-        Self::Tcx,
-        Self::TcxEgress,
-        Self::Clsact,
-        Self::ClsactEgress,
-    ];
-
-    /// Name, as in pins and in what people read.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::XdpNative => "xdp-native",
-            Self::XdpGeneric => "xdp-generic",
-            Self::Tcx => "tcx",
-            Self::TcxEgress => "tcx-egress",
-            Self::Clsact => "clsact",
-            Self::ClsactEgress => "clsact-egress",
-        }
-    }
-
-    /// The mode with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name)
-    }
-
-    /// Whether the program looks at packets out.
-    #[must_use]
-    pub const fn is_egress(self) -> bool {
-        matches!(self, Self::TcxEgress | Self::ClsactEgress)
-    }
-
-    /// The program that is attached so.
-    const fn program(self) -> Program {
-        match self {
-            Self::XdpNative | Self::XdpGeneric => Program::Xdp,
-            Self::Tcx | Self::Clsact => Program::In,
-            Self::TcxEgress | Self::ClsactEgress => Program::Out,
-        }
-    }
-
-    const fn is_clsact(self) -> bool {
-        matches!(self, Self::Clsact | Self::ClsactEgress)
-    }
-
-    /// The direction, if this is a filter of the clsact qdisc.
-    pub(super) const fn clsact_direction(self) -> Option<TcAttachType> {
-        if self.is_clsact() {
-            Some(self.direction())
-        } else {
-            None
-        }
-    }
-
-    const fn direction(self) -> TcAttachType {
-        if self.is_egress() {
-            TcAttachType::Egress
-        } else {
-            TcAttachType::Ingress
-        }
-    }
-}
 
 /// A program on an interface.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -119,35 +25,6 @@ pub struct Attachment {
     pub via: Option<String>,
     /// Why this is not what was asked for, if it is not.
     pub degraded: Option<String>,
-}
-
-/// Why a program cannot be attached.
-#[derive(Debug, Error)]
-pub enum AttachError {
-    /// The datapath lacks a program.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The pins cannot be used.
-    #[error(transparent)]
-    Pins(#[from] PinError),
-    /// Somebody else's program is there.
-    #[error(
-        "the XDP slot of `{interface}` is taken by {owner}. Detach that program, or set `hook: tcx` in agent.yaml: the same decision, made behind it"
-    )]
-    Taken {
-        /// Name of the interface.
-        interface: String,
-        /// Whose program it is.
-        owner: String,
-    },
-    /// The kernel refused.
-    #[error("cannot attach to `{interface}`: {reason}")]
-    Refused {
-        /// Name of the interface.
-        interface: String,
-        /// Why.
-        reason: String,
-    },
 }
 
 impl Datapath {
@@ -309,29 +186,6 @@ impl Datapath {
         }
     }
 
-    /// Puts this datapath's program into a link that is pinned; fails if the link is dead.
-    fn renew(&mut self, pin: LinkPin, carrier: &Carrier) -> Result<(), Refusal> {
-        if pin.mode.is_clsact() {
-            return self.try_clsact(carrier, pin.mode);
-        }
-        let link = FdLink::from(PinnedLink::from_pin(self.pins.link(pin))?);
-        // Out of the program again, which would keep the link of every renewal.
-        let link = match pin.mode.program() {
-            Program::Xdp => {
-                let program = load::xdp(&mut self.ebpf)?;
-                let id = program.attach_to_link(XdpLink::try_from(link)?)?;
-                FdLink::try_from(program.take_link(id)?)?
-            }
-            program => {
-                let program = load::classifier(&mut self.ebpf, program)?;
-                let id = program.attach_to_link(SchedClassifierLink::try_from(link)?)?;
-                FdLink::try_from(program.take_link(id)?)?
-            }
-        };
-        self.links.insert(pin, link);
-        Ok(())
-    }
-
     fn attach_ingress_xdp(
         &mut self,
         carrier: &Carrier,
@@ -399,66 +253,6 @@ impl Datapath {
         })?;
         Ok(attached(carrier, mode, None))
     }
-
-    /// Attaches the XDP program and pins the link.
-    fn try_xdp(
-        &mut self,
-        carrier: &Carrier,
-        mode: HookMode,
-        flags: XdpMode,
-    ) -> Result<(), Refusal> {
-        let program = load::xdp(&mut self.ebpf)?;
-        let id = program.attach_to_if_index(carrier.index, flags)?;
-        let link = FdLink::try_from(program.take_link(id)?)?;
-        self.hold(carrier, mode, link)
-    }
-
-    /// Pins a link, and holds it.
-    fn hold(&mut self, carrier: &Carrier, mode: HookMode, link: FdLink) -> Result<(), Refusal> {
-        let pin = LinkPin {
-            mode,
-            ifindex: carrier.index,
-        };
-        let link = link.pin(self.pins.link(pin))?;
-        self.links.insert(pin, link.into());
-        Ok(())
-    }
-
-    /// Attaches a classifier in front of every other, and pins the link.
-    fn try_tcx(&mut self, carrier: &Carrier, mode: HookMode) -> Result<(), Refusal> {
-        let program = load::classifier(&mut self.ebpf, mode.program())?;
-        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
-        let id = program.attach_with_options(&carrier.name, mode.direction(), options)?;
-        let link = FdLink::try_from(program.take_link(id)?)?;
-        self.hold(carrier, mode, link)
-    }
-
-    /// Attaches a classifier to the clsact qdisc, and pins it as the sign of that.
-    fn try_clsact(&mut self, carrier: &Carrier, mode: HookMode) -> Result<(), Refusal> {
-        let path = self.pins.link(LinkPin {
-            mode,
-            ifindex: carrier.index,
-        });
-        let program = load::classifier(&mut self.ebpf, mode.program())?;
-        clsact::attach(program, &carrier.name, mode.direction())?;
-        if path.exists() {
-            fs::remove_file(&path)?;
-        }
-        program.pin(path)?;
-        Ok(())
-    }
-
-    /// Detaches what is pinned there.
-    fn release(&mut self, pin: LinkPin, interfaces: &Interfaces) {
-        self.links.remove(&pin);
-        let name = interfaces
-            .get(pin.ifindex)
-            .map_or("(gone)", |interface| &interface.name);
-        match self.pins.release(pin) {
-            Ok(()) => info!(interface = name, mode = pin.mode.name(), "detached"),
-            Err(error) => warn!(interface = name, %error, "cannot remove the pin of a link"),
-        }
-    }
 }
 
 /// The attachment of a program that was not there before.
@@ -482,55 +276,5 @@ fn attachment(carrier: &Carrier, mode: HookMode, why: Option<String>) -> Attachm
         mode,
         via: carrier.via.clone(),
         degraded: generic.then(|| why.unwrap_or_else(before)),
-    }
-}
-
-/// Why the kernel refused something, from whichever error type.
-#[derive(Debug)]
-struct Refusal {
-    reason: String,
-    errno: Option<i32>,
-}
-
-impl Refusal {
-    /// Whether another program is attached.
-    fn is_taken(&self) -> bool {
-        [Errno::EBUSY, Errno::EEXIST]
-            .iter()
-            .any(|&taken| self.errno == Some(taken as i32))
-    }
-
-    /// The error that it is for the XDP slot of `carrier`.
-    fn of(self, carrier: &Carrier, interfaces: &Interfaces) -> AttachError {
-        let interface = carrier.name.clone();
-        if self.is_taken() {
-            let program = interfaces.get(carrier.index).and_then(|i| i.xdp_program);
-            let owner = program.map_or_else(|| "another program".to_owned(), owner::describe);
-            return AttachError::Taken { interface, owner };
-        }
-        AttachError::Refused {
-            interface,
-            reason: self.reason,
-        }
-    }
-}
-
-impl<E: Error + 'static> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        let mut reason = error.to_string();
-        let mut errno = None;
-        let mut source: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(error) = source {
-            if let Some(io) = error.downcast_ref::<io::Error>() {
-                errno = io.raw_os_error();
-            }
-            source = error.source();
-            if let Some(source) = source
-                && !reason.contains(&source.to_string())
-            {
-                reason = format!("{reason}: {source}");
-            }
-        }
-        Self { reason, errno }
     }
 }

@@ -9,8 +9,8 @@ use verdict::{
 
 use super::{
     LoadError, Pins,
-    load::pinned_map,
     maps::{EndpointValue, VerdictValue, name},
+    pinned::pinned_map,
 };
 
 /// Why counters cannot be read or cleared.

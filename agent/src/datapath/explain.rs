@@ -16,8 +16,10 @@ use verdict::reason::Outcome;
 use super::{
     LoadError, Pins, Program,
     kernel::Features,
-    load::{self, Purpose, Settings},
+    load,
     maps::name,
+    object::object,
+    settings::{Purpose, Settings},
 };
 
 /// Why the kernel gave no verdict.
@@ -98,7 +100,7 @@ impl Explainer {
         for name in [name::VERDICTS, name::ENDPOINTS] {
             loader.map_max_entries(name, 1);
         }
-        let mut ebpf = loader.load(&load::object(features))?;
+        let mut ebpf = loader.load(&object(features))?;
         load::load_program(&mut ebpf, program)?;
         Ok(Self { ebpf, program })
     }

@@ -1,10 +1,10 @@
 //! The table of flows, seen from user space.
 
-use std::{fs::File, io, io::Read as _, time::Duration};
+use std::{io, time::Duration};
 
 use aya::{
     Pod,
-    maps::{Array, Map, MapData},
+    maps::{Array, MapData},
 };
 use elsa::FrozenMap;
 use nix::time::{ClockId, clock_gettime};
@@ -23,10 +23,12 @@ use verdict::{
 };
 
 use super::{
-    Datapath, Features, LoadError, Pins,
+    Datapath, LoadError, Pins,
     clock::LeaseClock,
-    load::{map_failed, pinned_map},
-    maps::{FlowControlValue, LineValue, name},
+    error::map_failed,
+    flow_control,
+    maps::{LineValue, name},
+    pinned::array,
 };
 
 /// Why the flows cannot be read.
@@ -66,28 +68,28 @@ pub fn duration(ticks: u32) -> Duration {
 }
 
 /// What changes while a policy is in force: flows, leases, and limits of enrolments.
-pub trait Places {
-    /// The place `index` for a flow; `None` past the end of the table, or if it cannot be read.
+pub trait State {
+    /// Entry `index` of the table of flows; `None` past its end, or if it cannot be read.
     fn entry(&self, index: u32) -> Option<&Entry>;
 
-    /// The place `index` for a lease, likewise.
+    /// Entry `index` of the table of leases; `None` past its end, or if it cannot be read.
     fn lease(&self, index: u32) -> Option<&Lease>;
 
-    /// The limit `index`, likewise.
+    /// Entry `index` of the limits; `None` past their end, or if it cannot be read.
     fn limit(&self, index: u32) -> Option<&Limit>;
 
-    /// Number of places for flows.
+    /// Entries of the table of flows.
     fn count(&self) -> u32;
 }
 
-/// Places in memory, without any for leases.
+/// Tables in memory, without any leases.
 #[derive(Debug, Default)]
 pub struct InMemory {
     flows: Vec<Entry>,
     limits: Vec<Limit>,
 }
 
-impl Places for InMemory {
+impl State for InMemory {
     fn entry(&self, index: u32) -> Option<&Entry> {
         self.flows.get(index as usize)
     }
@@ -105,7 +107,7 @@ impl Places for InMemory {
     }
 }
 
-/// Places that are read out of the kernel's tables when they are asked for, once each.
+/// Tables of the kernel, of which entries are read when they are asked for, once each.
 pub struct OnDemand {
     flows: Read<LineValue, Entry>,
     leases: Read<LineValue, Lease>,
@@ -135,7 +137,7 @@ impl<V: Pod, T> Read<V, T> {
     }
 }
 
-impl Places for OnDemand {
+impl State for OnDemand {
     fn entry(&self, index: u32) -> Option<&Entry> {
         self.flows.get(index, |value| Entry::from_words(value.0))
     }
@@ -154,8 +156,8 @@ impl Places for OnDemand {
 }
 
 /// What changes while a policy is in force, at one moment: as good as the kernel's own.
-pub struct Snapshot<P = InMemory> {
-    places: P,
+pub struct Snapshot<S = InMemory> {
+    state: S,
     control: FlowControl,
     now: u32,
     /// By the clock of leases.
@@ -168,7 +170,7 @@ impl Snapshot {
     #[must_use]
     pub fn empty(sets: u32, control: FlowControl, now: u32) -> Self {
         Self {
-            places: InMemory {
+            state: InMemory {
                 flows: (0..sets * WAYS).map(|_| Entry::default()).collect(),
                 limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
             },
@@ -188,11 +190,11 @@ impl Snapshot {
             flows.push(Entry::from_words(value.0));
         }
         Ok(Self {
-            places: InMemory {
+            state: InMemory {
                 flows,
                 ..InMemory::default()
             },
-            control: control(pins)?,
+            control: flow_control::read(pins)?,
             now: now()?,
             lease_now: 0,
             writable: false,
@@ -210,16 +212,16 @@ impl Snapshot {
         self.control = control;
     }
 
-    /// Places for flows.
+    /// Flows that the table has entries for.
     #[must_use]
-    pub fn places(&self) -> usize {
-        self.places.flows.len()
+    pub fn capacity(&self) -> usize {
+        self.state.flows.len()
     }
 
     /// The flows that have not outlived their state by the image in `tables`, and how many ticks
     /// each has been idle. Fragments are none.
     pub fn alive<'a, T: Tables>(&'a self, tables: &'a T) -> impl Iterator<Item = (Flow, u32)> + 'a {
-        self.places.flows.iter().filter_map(|entry| {
+        self.state.flows.iter().filter_map(|entry| {
             let flow = entry.read()?;
             let idle = flow.idle(self.now);
             let lasts = table::timeout(tables, flow.state.code()).ok()?;
@@ -237,19 +239,19 @@ impl Snapshot {
 impl Snapshot<OnDemand> {
     /// Forgets what was read, for what is there now.
     pub fn refresh(&mut self) -> Result<(), FlowError> {
-        self.places.flows.read.as_mut().clear();
-        self.places.leases.read.as_mut().clear();
-        self.places.limits.read.as_mut().clear();
+        self.state.flows.read.as_mut().clear();
+        self.state.leases.read.as_mut().clear();
+        self.state.limits.read.as_mut().clear();
         (self.now, self.lease_now) = both_clocks(&self.control)?;
         Ok(())
     }
 
     /// What is pinned under `pins`, of which no more is read than is asked for.
     pub fn open(pins: &Pins) -> Result<Self, FlowError> {
-        let control = control(pins)?;
+        let control = flow_control::read(pins)?;
         let (now, lease_now) = both_clocks(&control)?;
         Ok(Self {
-            places: OnDemand {
+            state: OnDemand {
                 flows: Read::open(pins, name::FLOWS)?,
                 leases: Read::open(pins, name::LEASES)?,
                 limits: Read::open(pins, name::LIMITS)?,
@@ -262,10 +264,10 @@ impl Snapshot<OnDemand> {
     }
 }
 
-impl<P: Places> Snapshot<P> {
+impl<S: State> Snapshot<S> {
     /// The table as a decision by the image in `tables` uses it.
     #[must_use]
-    pub const fn by<'a, T: Tables>(&'a self, tables: &'a T) -> ByImage<'a, P, T> {
+    pub const fn by<'a, T: Tables>(&'a self, tables: &'a T) -> ByImage<'a, S, T> {
         ByImage {
             snapshot: self,
             tables,
@@ -274,14 +276,14 @@ impl<P: Places> Snapshot<P> {
 }
 
 /// A table of flows with the image that says how long they last.
-pub struct ByImage<'a, P, T> {
-    snapshot: &'a Snapshot<P>,
+pub struct ByImage<'a, S, T> {
+    snapshot: &'a Snapshot<S>,
     tables: &'a T,
 }
 
-impl<P: Places, T: Tables> Leases for ByImage<'_, P, T> {
+impl<S: State, T: Tables> Leases for ByImage<'_, S, T> {
     fn lease(&self, index: u32) -> Option<&Lease> {
-        self.snapshot.places.lease(index)
+        self.snapshot.state.lease(index)
     }
 
     fn clock(&self) -> u64 {
@@ -297,17 +299,17 @@ impl<P: Places, T: Tables> Leases for ByImage<'_, P, T> {
     }
 }
 
-impl<P: Places, T: Tables> Flows for ByImage<'_, P, T> {
+impl<S: State, T: Tables> Flows for ByImage<'_, S, T> {
     fn entry(&self, index: u32) -> Option<&Entry> {
-        self.snapshot.places.entry(index)
+        self.snapshot.state.entry(index)
     }
 
     fn limit(&self, index: u32) -> Option<&Limit> {
-        self.snapshot.places.limit(index)
+        self.snapshot.state.limit(index)
     }
 
     fn mask(&self) -> u32 {
-        (self.snapshot.places.count() / WAYS).saturating_sub(1)
+        (self.snapshot.state.count() / WAYS).saturating_sub(1)
     }
 
     fn seed(&self) -> u64 {
@@ -339,67 +341,12 @@ impl<P: Places, T: Tables> Flows for ByImage<'_, P, T> {
     }
 }
 
-/// The array `name` pinned under `pins`.
-pub(super) fn array<V: Pod>(
-    pins: &Pins,
-    name: &'static str,
-) -> Result<Array<MapData, V>, LoadError> {
-    Map::Array(pinned_map(pins, name)?)
-        .try_into()
-        .map_err(map_failed(name))
-}
-
 /// The table pinned under `pins`.
 fn place_map(pins: &Pins) -> Result<Array<MapData, LineValue>, LoadError> {
     array(pins, name::FLOWS)
 }
 
-fn control_map(pins: &Pins) -> Result<Array<MapData, FlowControlValue>, LoadError> {
-    array(pins, name::FLOW_CONTROL)
-}
-
-/// What the programs were told about the flows pinned under `pins`.
-pub fn control(pins: &Pins) -> Result<FlowControl, LoadError> {
-    let value = control_map(pins)?.get(&0, 0);
-    Ok(value.map_err(map_failed(name::FLOW_CONTROL))?.0)
-}
-
-/// What the programs were told about the flows pinned under `pins`, or are to be if there are none.
-/// Leases that are there keep the clock that they were given by.
-pub(super) fn control_for(pins: &Pins, features: Features) -> Result<FlowControl, LoadError> {
-    if pins.map(name::FLOW_CONTROL).exists() {
-        let control = control(pins)?;
-        if control.seed != 0 {
-            return Ok(control);
-        }
-    }
-    let mut seed = [0; 8];
-    File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut seed))
-        .map_err(LoadError::Seed)?;
-    Ok(FlowControl {
-        // 0 stands for none.
-        seed: u64::from_ne_bytes(seed) | 1,
-        adopting_until: 0,
-        jiffies_per_second: features.jiffies_per_second.unwrap_or(0),
-    })
-}
-
-fn set_control(pins: &Pins, control: FlowControl) -> Result<(), LoadError> {
-    control_map(pins)?
-        .set(0, FlowControlValue(control), 0)
-        .map_err(map_failed(name::FLOW_CONTROL))
-}
-
 impl Datapath {
-    /// Remembers what the programs are told about a new table.
-    pub(super) fn prepare_flows(&mut self, told: FlowControl) -> Result<(), LoadError> {
-        if control(&self.pins)?.seed == 0 {
-            set_control(&self.pins, told)?;
-        }
-        Ok(())
-    }
-
     /// Forgets every flow.
     #[doc(hidden)]
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
@@ -411,14 +358,14 @@ impl Datapath {
         Ok(())
     }
 
-    /// Lets TCP connections between guests and permitted peers be taken over in their midst for so
+    /// Lets TCP connections between guests and permitted peers be taken over mid-stream for so
     /// many seconds from now.
     pub fn adopt_for(&mut self, seconds: u32) -> Result<(), FlowError> {
-        let mut control = control(&self.pins)?;
+        let mut control = flow_control::read(&self.pins)?;
         control.adopting_until = match seconds {
             0 => 0,
             _ => now()?.saturating_add(ticks(seconds)),
         };
-        Ok(set_control(&self.pins, control)?)
+        Ok(flow_control::write(&self.pins, control)?)
     }
 }

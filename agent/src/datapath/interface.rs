@@ -3,19 +3,21 @@
 //! VLAN devices and bridges take no native XDP, so a VLAN device resolves to what it lies on, and
 //! a bridge to its ports. A bond stays itself: the kernel hands its program to the members.
 
+mod address;
+mod link;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
 };
 
 use futures_util::TryStreamExt as _;
-use ipnet::{Ipv4Net, Ipv6Net};
-use netlink_packet_route::{
-    address::{AddressAttribute, AddressMessage},
-    link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
-};
+use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
 use thiserror::Error;
 
+pub use link::Interface;
+
+use self::{address::Address, link::Kind};
 use super::offload::vlan_strippers;
 use crate::{image::Facts, policy::Policy};
 
@@ -48,70 +50,6 @@ pub enum InterfaceError {
         /// The name.
         name: String,
     },
-}
-
-/// What kind of interface, as far as it matters here.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
-    /// A NIC, veth, tap: carries programs itself.
-    Carrier,
-    /// A VLAN device or a macvlan on the interface with this index.
-    Upon(u32),
-    Bridge,
-    Bond,
-    /// A tunnel and the like: its packets arrive inside of others.
-    Overlay,
-}
-
-/// An interface.
-#[derive(Clone, Debug)]
-pub struct Interface {
-    /// Index.
-    pub index: u32,
-    /// Name.
-    pub name: String,
-    /// Id of the XDP program that is attached, if any.
-    pub xdp_program: Option<u32>,
-    kind: Kind,
-    master: Option<u32>,
-}
-
-/// An address of an interface.
-#[derive(Clone, Debug)]
-struct Address {
-    ip: IpAddr,
-    prefix_len: u8,
-    /// The broadcast address that somebody gave it.
-    broadcast: Option<Ipv4Addr>,
-}
-
-impl Address {
-    /// The addresses that the kernel takes for broadcasts: the last of the prefix, the first one
-    /// too before Linux 5.14, and the one that was given. No neighbour needs those of the loopback
-    /// interface, which are protected like all of its addresses.
-    fn broadcasts(&self) -> Vec<Ipv4Addr> {
-        let mut broadcasts: Vec<Ipv4Addr> = self.broadcast.into_iter().collect();
-        if let IpAddr::V4(address) = self.ip
-            && !address.is_loopback()
-            && self.prefix_len < 31
-            && let Ok(network) = Ipv4Net::new(address, self.prefix_len)
-        {
-            broadcasts.extend([network.broadcast(), network.network()]);
-        }
-        broadcasts
-    }
-
-    /// The subnet-router anycast address of its prefix (RFC 4291, 2.6.1), which a host that
-    /// forwards takes for its own; prefixes of 127 bits have none (RFC 6164).
-    fn router_anycast(&self) -> Option<IpAddr> {
-        match self.ip {
-            IpAddr::V6(address) if self.prefix_len < 127 => {
-                let network = Ipv6Net::new(address, self.prefix_len).ok()?;
-                Some(network.network().into())
-            }
-            _ => None,
-        }
-    }
 }
 
 /// The interfaces and addresses of the host at one time.
@@ -168,10 +106,10 @@ impl Interfaces {
         Ok(Self {
             by_index: links
                 .iter()
-                .map(interface)
+                .map(Interface::of)
                 .map(|link| (link.index, link))
                 .collect(),
-            addresses: addresses.iter().filter_map(address).collect(),
+            addresses: addresses.iter().filter_map(Address::of).collect(),
             vlan_strippers: vlan_strippers().await,
         })
     }
@@ -361,83 +299,9 @@ impl Interfaces {
     }
 }
 
-fn interface(message: &LinkMessage) -> Interface {
-    let mut interface = Interface {
-        index: message.header.index,
-        name: String::new(),
-        xdp_program: None,
-        kind: Kind::Carrier,
-        master: None,
-    };
-    let mut lower = None;
-    let mut kind = None;
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => interface.name.clone_from(name),
-            LinkAttribute::Controller(index) => interface.master = Some(*index),
-            LinkAttribute::Link(index) => lower = Some(*index),
-            LinkAttribute::LinkInfo(info) => {
-                kind = info.iter().find_map(|info| match info {
-                    LinkInfo::Kind(kind) => Some(kind.clone()),
-                    _ => None,
-                });
-            }
-            LinkAttribute::Xdp(xdp) => {
-                interface.xdp_program = xdp.iter().find_map(|xdp| match xdp {
-                    LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) => {
-                        Some(*id)
-                    }
-                    _ => None,
-                });
-            }
-            _ => {}
-        }
-    }
-    interface.kind = match (kind, lower) {
-        (Some(InfoKind::Vlan | InfoKind::MacVlan | InfoKind::IpVlan), Some(lower)) => {
-            Kind::Upon(lower)
-        }
-        (Some(InfoKind::Bridge), _) => Kind::Bridge,
-        (Some(InfoKind::Bond), _) => Kind::Bond,
-        (Some(InfoKind::Vxlan | InfoKind::Geneve | InfoKind::GreTap | InfoKind::GreTun), _) => {
-            Kind::Overlay
-        }
-        _ => Kind::Carrier,
-    };
-    interface
-}
-
-fn address(message: &AddressMessage) -> Option<Address> {
-    let mut local = None;
-    let mut peer = None;
-    let mut broadcast = None;
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(address) => local = Some(*address),
-            AddressAttribute::Address(address) => peer = Some(*address),
-            AddressAttribute::Broadcast(address) => broadcast = Some(*address),
-            _ => {}
-        }
-    }
-    // On a point-to-point interface IFA_ADDRESS is the far end; IFA_LOCAL is always the host's.
-    Some(Address {
-        ip: local.or(peer)?,
-        prefix_len: message.header.prefix_len,
-        broadcast,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn held(ip: &str, prefix_len: u8) -> Address {
-        Address {
-            ip: ip.parse().unwrap(),
-            prefix_len,
-            broadcast: None,
-        }
-    }
 
     fn link(index: u32, kind: Kind, master: Option<u32>) -> (u32, Interface) {
         let interface = Interface {
@@ -465,25 +329,5 @@ mod tests {
         };
         let expected = [(2, vec![3, 9]), (3, vec![2, 9]), (9, vec![2, 3])];
         assert_eq!(interfaces.links(), BTreeMap::from(expected));
-    }
-
-    #[test]
-    fn both_ends_of_an_ipv4_prefix_are_broadcasts() {
-        let expected: [Ipv4Addr; 2] = [[192, 0, 2, 31].into(), [192, 0, 2, 16].into()];
-        assert_eq!(held("192.0.2.17", 28).broadcasts(), expected);
-        assert!(held("192.0.2.17", 31).broadcasts().is_empty());
-        assert!(held("127.0.0.1", 8).broadcasts().is_empty());
-        assert!(held("2001:db8::17", 64).broadcasts().is_empty());
-    }
-
-    #[test]
-    fn an_ipv6_prefix_has_a_router_anycast_address() {
-        let anycast = |ip, prefix_len| held(ip, prefix_len).router_anycast();
-        assert_eq!(
-            anycast("2001:db8::17", 64),
-            Some("2001:db8::".parse().unwrap())
-        );
-        assert_eq!(anycast("2001:db8::17", 127), None);
-        assert_eq!(anycast("192.0.2.17", 24), None);
     }
 }

@@ -18,11 +18,13 @@ use verdict::{
 };
 
 use super::{
-    Pins,
+    LoadError, Pins,
     clock::LeaseClock,
-    flows::{self, FlowError, OnDemand, Snapshot, array},
-    load::{LoadError, map_failed},
+    error::map_failed,
+    flow_control,
+    flows::{self, FlowError, OnDemand, Snapshot},
     maps::{LineValue, name},
+    pinned::array,
 };
 use crate::image::{Image, ipv6};
 
@@ -63,7 +65,7 @@ pub struct Found {
 impl LeaseTable {
     /// Opens the table pinned under `pins`.
     pub fn open(pins: &Pins) -> Result<Self, FlowError> {
-        let control = flows::control(pins)?;
+        let control = flow_control::read(pins)?;
         Ok(Self {
             map: array(pins, name::LEASES)?,
             seed: control.seed,
@@ -78,7 +80,7 @@ impl LeaseTable {
         let until = now + self.clock.steps(term);
         let words = words(holder, until);
         let mut free = None;
-        for index in self.places(holder.id, holder.address) {
+        for index in self.indexes(holder.id, holder.address) {
             let there = self.get(index)?;
             let lease = Lease::from_words(there.0);
             if is(&lease, holder.id, holder.address) {
@@ -103,7 +105,7 @@ impl LeaseTable {
 
     /// Ends the lease of the endpoint `id` at `address`, if there is one.
     pub fn end(&mut self, id: u32, address: IpAddr) -> Result<(), LoadError> {
-        for index in self.places(id, address) {
+        for index in self.indexes(id, address) {
             let lease = Lease::from_words(self.get(index)?.0);
             if is(&lease, id, address) {
                 self.set(index, LineValue::default())?;
@@ -112,7 +114,7 @@ impl LeaseTable {
         Ok(())
     }
 
-    /// All leases. To be asked seldom: it looks at every place.
+    /// All leases. To be asked seldom: it reads the whole table.
     pub fn list(&self) -> Result<Vec<Found>, FlowError> {
         let now = self.clock.at(flows::monotonic()?);
         let mut found = Vec::new();
@@ -156,8 +158,8 @@ impl LeaseTable {
         Ok(found.map(Entry::origin))
     }
 
-    /// The places for a lease, in the order in which they are tried.
-    fn places(&self, id: u32, address: IpAddr) -> impl Iterator<Item = u32> + use<> {
+    /// The indexes at which a lease may lie, in the order in which they are tried.
+    fn indexes(&self, id: u32, address: IpAddr) -> impl Iterator<Item = u32> + use<> {
         let (own, hash) = match address.to_canonical() {
             IpAddr::V4(v4) => places_of(Ipv4(v4.to_bits()), id, self.seed),
             IpAddr::V6(v6) => places_of(ipv6(v6.to_bits()), id, self.seed),
@@ -182,7 +184,7 @@ fn key<A: Family>(local: A, remote: A, ports: u32) -> Key {
     Key::new(ENROLMENT, local, remote, IpProtocol::UDP.0, ports)
 }
 
-/// The endpoint's own place, and the hash that the shared ones follow from.
+/// The index that is the endpoint's own, and the hash that the shared ones follow from.
 fn places_of<A: Family>(address: A, id: u32, seed: u64) -> (u32, u64) {
     (lease::own_place::<A>(id), lease::hash(address, seed))
 }

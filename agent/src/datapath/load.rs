@@ -1,42 +1,23 @@
 //! Loading the programs, with the maps that are pinned or new ones.
 
-use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, Map, MapData, MapError},
-    programs::{ProgramError, SchedClassifier, Xdp, links::FdLink},
+    Ebpf,
+    maps::Map,
+    programs::{SchedClassifier, Xdp, links::FdLink},
 };
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-use verdict::{
-    flow::{entry::ticks_per_jiffy, table::WAYS},
-    layout::{Control, FlowControl, MAX_FLOW_SETS},
-    reason::Verdict,
-};
+use verdict::{flow::table::WAYS, layout::MAX_FLOW_SETS};
 
 use super::{
-    clock, flows,
-    kernel::Features,
-    maps::{ControlValue, name},
+    Features, Hook, LoadError, Program,
+    error::program_failed,
+    flow_control,
+    maps::name,
+    object::object,
     pins::{LinkPin, PinError, Pins},
+    settings::{Purpose, Settings},
 };
-
-/// The kernel object that was built with this agent.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT"));
-
-/// Name of the section of the XDP program, by which aya tells the kernel that it is ready for frames
-/// of several buffers; and the same where the kernel does not know them, and refuses who says so.
-const FRAGS: &[u8] = b"xdp.frags\0";
-const NO_FRAGS: &[u8] = b"xdp\0frags\0";
-
-/// Return codes of XDP programs (`linux/bpf.h`).
-const XDP_DROP: u32 = 1;
-const XDP_PASS: u32 = 2;
-/// Return codes of classifiers (`linux/pkt_cls.h`).
-const TC_ACT_UNSPEC: u32 = u32::MAX;
-const TC_ACT_SHOT: u32 = 2;
 
 /// Maps that outlive the agent.
 const PINNED: [&str; 9] = [
@@ -50,122 +31,6 @@ const PINNED: [&str; 9] = [
     name::VERDICTS,
     name::ENDPOINTS,
 ];
-
-/// Where a program looks at packets.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Hook {
-    /// XDP: in the driver, before the kernel allocates anything for the packet.
-    #[default]
-    Xdp,
-    /// TCX ingress (clsact before Linux 6.6): for interfaces whose XDP slot is taken.
-    Tcx,
-}
-
-impl Hook {
-    /// The program that looks at packets in.
-    #[must_use]
-    pub const fn program(self) -> Program {
-        match self {
-            Self::Xdp => Program::Xdp,
-            Self::Tcx => Program::In,
-        }
-    }
-}
-
-/// A program of the kernel object.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Program {
-    /// XDP: packets in.
-    Xdp,
-    /// Classifier: packets in.
-    In,
-    /// Classifier: packets out.
-    Out,
-}
-
-impl Program {
-    /// Name in the kernel object.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Xdp => "manoward_xdp",
-            Self::In => "manoward_tcx",
-            Self::Out => "manoward_out",
-        }
-    }
-
-    /// What a return code of the program means; `None` for one that it never returns.
-    #[must_use]
-    pub const fn verdict(self, code: u32) -> Option<Verdict> {
-        match (self, code) {
-            (Self::Xdp, XDP_DROP) | (Self::In | Self::Out, TC_ACT_SHOT) => Some(Verdict::Drop),
-            (Self::Xdp, XDP_PASS) | (Self::In | Self::Out, TC_ACT_UNSPEC) => Some(Verdict::Pass),
-            _ => None,
-        }
-    }
-}
-
-/// Why the programs cannot be loaded.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// The pins cannot be used.
-    #[error(transparent)]
-    Pins(#[from] PinError),
-    /// The object is not accepted.
-    #[error("the kernel did not accept the object: {}", chain(.0))]
-    Object(#[from] EbpfError),
-    /// A program is not accepted.
-    #[error("the kernel did not accept the program {program}: {}", brief(.source))]
-    Program {
-        /// Its name.
-        program: &'static str,
-        /// Why, with the verifier's log.
-        source: ProgramError,
-    },
-    /// A map is not what it should be.
-    #[error("map {name}: {source}")]
-    Map {
-        /// Its name.
-        name: &'static str,
-        /// Why.
-        source: MapError,
-    },
-    /// Something cannot be pinned.
-    #[error("cannot pin {path}: {source}")]
-    Pin {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: aya::pin::PinError,
-    },
-    /// There is no seed for the table of flows.
-    #[error("cannot read /dev/urandom: {0}")]
-    Seed(std::io::Error),
-    /// The object lacks something.
-    #[error("the kernel object has no {0}; it was not built with this agent")]
-    Missing(&'static str),
-}
-
-/// The last lines of a verifier log are the ones that say why.
-fn brief(error: &ProgramError) -> String {
-    let text = chain(error);
-    let lines: Vec<&str> = text.lines().collect();
-    match lines.len() {
-        0..=12 => text,
-        count => format!("{}\n...\n{}", lines[0], lines[count - 10..].join("\n")),
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
 
 /// The loaded programs and their maps.
 #[derive(Debug)]
@@ -193,21 +58,20 @@ impl Datapath {
     }
 
     /// Makes the maps, or takes those that are pinned under `pins`, and loads no program yet. A new
-    /// table of flows surely holds so many `flows`.
+    /// table of flows is sized for so many `flows`.
     pub fn open(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
         pins.prepare()?;
         let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
         let ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
-        let mut datapath = Self {
+        flow_control::write_if_new(&pins, settings.flow_control)?;
+        Ok(Self {
             ebpf,
             pins,
             hook,
             features,
             links: BTreeMap::new(),
             generic: BTreeMap::new(),
-        };
-        datapath.prepare_flows(settings.flow_control)?;
-        Ok(datapath)
+        })
     }
 
     /// Loads `program` into the kernel.
@@ -278,7 +142,7 @@ impl Datapath {
     }
 }
 
-/// Number of sets of a table that surely holds so many `flows`: at most a quarter of its places are
+/// Number of sets of a table that is sized for so many `flows`: at most a quarter of its entries are
 /// then taken, so that a flow finds both of its sets full once in a million times.
 #[must_use]
 pub const fn flow_sets(flows: u32) -> u32 {
@@ -288,117 +152,6 @@ pub const fn flow_sets(flows: u32) -> u32 {
     } else {
         sets
     }
-}
-
-/// What programs are loaded for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Purpose {
-    /// To be attached.
-    Enforce,
-    /// To be asked what they would do.
-    Explain,
-    /// To be asked what they do; they open and follow flows.
-    Rehearse,
-    /// To be shown connections that exist already.
-    Adopt,
-}
-
-/// What the variables of the programs are set to when they are loaded.
-pub(super) struct Settings {
-    multi_buffer: u8,
-    coarse_clock: u8,
-    explain: u8,
-    observe: u8,
-    adopt: u8,
-    flow_sets: u32,
-    flow_sets_mask: u32,
-    flow_control: FlowControl,
-    initial_jiffies: u64,
-    ticks_per_jiffy: u64,
-    control: ControlValue,
-}
-
-impl Settings {
-    /// The settings for `features`, with the control record and the size of the table of flows that
-    /// are pinned; with `flow_sets` if there is no table yet.
-    ///
-    /// aya writes the initial value of a variable into its map even if the map was pinned before,
-    /// so a record that is in force has to be its own initial value.
-    pub(super) fn new(
-        features: Features,
-        purpose: Purpose,
-        pins: &Pins,
-        flow_sets: u32,
-    ) -> Result<Self, LoadError> {
-        let flow_sets = if pins.map(name::FLOWS).exists() {
-            let map = pinned_map(pins, name::FLOWS)?;
-            map.info().map_err(map_failed(name::FLOWS))?.max_entries() / WAYS
-        } else {
-            flow_sets
-        };
-        let control = if pins.map(name::CONTROL).exists() {
-            let map = Map::Array(pinned_map(pins, name::CONTROL)?);
-            Array::try_from(map)
-                .and_then(|map| map.get(&0, 0))
-                .map_err(map_failed(name::CONTROL))?
-        } else {
-            ControlValue(Control::NONE)
-        };
-        let flow_control = flows::control_for(pins, features)?;
-        let rate = match flow_control.jiffies_per_second {
-            0 => None,
-            rate => Some(rate),
-        };
-        Ok(Self {
-            multi_buffer: features.multi_buffer.into(),
-            coarse_clock: features.coarse_clock.into(),
-            explain: (purpose != Purpose::Enforce).into(),
-            observe: (purpose == Purpose::Explain).into(),
-            adopt: (purpose == Purpose::Adopt).into(),
-            flow_sets,
-            flow_sets_mask: flow_sets.saturating_sub(1),
-            flow_control,
-            initial_jiffies: rate.map_or(0, clock::initial_jiffies),
-            ticks_per_jiffy: rate.map_or(0, |rate| ticks_per_jiffy(clock::jiffy_nanoseconds(rate))),
-            control,
-        })
-    }
-
-    /// A loader of [`OBJECT`] with these settings and the maps `pinned` under `pins`.
-    pub(super) fn loader(&self, pins: &Pins, pinned: &[&'static str]) -> EbpfLoader<'_> {
-        let mut loader = EbpfLoader::new();
-        loader.override_global("MULTI_BUFFER", &self.multi_buffer, true);
-        loader.override_global("COARSE_CLOCK", &self.coarse_clock, true);
-        loader.override_global("EXPLAIN", &self.explain, true);
-        loader.override_global("OBSERVE", &self.observe, true);
-        loader.override_global("ADOPT", &self.adopt, true);
-        loader.override_global("FLOW_SETS_MASK", &self.flow_sets_mask, true);
-        loader.override_global("FLOW_SEED", &self.flow_control.seed, true);
-        loader.override_global("INITIAL_JIFFIES", &self.initial_jiffies, true);
-        loader.override_global("TICKS_PER_JIFFY", &self.ticks_per_jiffy, true);
-        loader.override_global("CONTROL", &self.control, true);
-        loader.map_max_entries(name::FLOWS, self.flow_sets * WAYS);
-        for name in pinned {
-            loader.map_pin_path(name, pins.map(name));
-        }
-        loader
-    }
-}
-
-/// The kernel object, as a kernel with these features takes it.
-#[must_use]
-pub fn object(features: Features) -> Cow<'static, [u8]> {
-    if features.multi_buffer {
-        return OBJECT.into();
-    }
-    let mut object = OBJECT.to_vec();
-    for start in 0..object.len().saturating_sub(FRAGS.len()) {
-        let name = &mut object[start..start + FRAGS.len()];
-        if name == FRAGS {
-            name.copy_from_slice(NO_FRAGS);
-        }
-    }
-    object.into()
 }
 
 /// Loads `program` into the kernel.
@@ -425,20 +178,4 @@ pub(super) fn classifier(
     let name = program.name();
     let found = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     found.try_into().map_err(program_failed(program))
-}
-
-fn program_failed(program: Program) -> impl Fn(ProgramError) -> LoadError {
-    move |source| LoadError::Program {
-        program: program.name(),
-        source,
-    }
-}
-
-pub(super) fn map_failed(name: &'static str) -> impl Fn(MapError) -> LoadError {
-    move |source| LoadError::Map { name, source }
-}
-
-/// The pinned map `name`, without the programs.
-pub(super) fn pinned_map(pins: &Pins, name: &'static str) -> Result<MapData, LoadError> {
-    MapData::from_pin(pins.map(name)).map_err(map_failed(name))
 }

@@ -17,9 +17,9 @@ pub mod name {
     pub const FIRST: &str = "FIRST";
     /// Other chunks of images by slot.
     pub const IMAGES: &str = "IMAGES";
-    /// Places for flows.
+    /// The table of flows.
     pub const FLOWS: &str = "FLOWS";
-    /// Places for leases.
+    /// The table of leases.
     pub const LEASES: &str = "LEASES";
     /// Limits of enrolments.
     pub const LIMITS: &str = "LIMITS";
@@ -50,7 +50,7 @@ impl Chunk {
     }
 }
 
-/// A place for a flow, or for a lease.
+/// An entry for a flow, or for a lease.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]
 pub struct LineValue(pub [u64; 8]);

@@ -143,7 +143,7 @@ impl Enforcer {
             flows,
             matching,
             open,
-            capacity: snapshot.places() / 4,
+            capacity: snapshot.capacity() / 4,
         })
     }
 }

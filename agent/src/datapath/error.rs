@@ -1,0 +1,82 @@
+//! Why programs cannot be loaded, nor maps be used.
+
+use std::path::PathBuf;
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+use thiserror::Error;
+
+use super::{PinError, Program};
+
+/// Why the programs cannot be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The pins cannot be used.
+    #[error(transparent)]
+    Pins(#[from] PinError),
+    /// The object is not accepted.
+    #[error("the kernel did not accept the object: {}", chain(.0))]
+    Object(#[from] EbpfError),
+    /// A program is not accepted.
+    #[error("the kernel did not accept the program {program}: {}", brief(.source))]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// Why, with the verifier's log.
+        source: ProgramError,
+    },
+    /// A map is not what it should be.
+    #[error("map {name}: {source}")]
+    Map {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: MapError,
+    },
+    /// Something cannot be pinned.
+    #[error("cannot pin {path}: {source}")]
+    Pin {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: aya::pin::PinError,
+    },
+    /// The kernel gives no random numbers, of which the table of flows needs a seed.
+    #[error("cannot get random numbers: {0}")]
+    Seed(getrandom::Error),
+    /// The object lacks something.
+    #[error("the kernel object has no {0}; it was not built with this agent")]
+    Missing(&'static str),
+}
+
+/// The error of the program `program`.
+pub(super) fn program_failed(program: Program) -> impl Fn(ProgramError) -> LoadError {
+    move |source| LoadError::Program {
+        program: program.name(),
+        source,
+    }
+}
+
+/// The error of the map `name`.
+pub(super) fn map_failed(name: &'static str) -> impl Fn(MapError) -> LoadError {
+    move |source| LoadError::Map { name, source }
+}
+
+/// The last lines of a verifier log are the ones that say why.
+fn brief(error: &ProgramError) -> String {
+    let text = chain(error);
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.len() {
+        0..=12 => text,
+        count => format!("{}\n...\n{}", lines[0], lines[count - 10..].join("\n")),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

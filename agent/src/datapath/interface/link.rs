@@ -1,0 +1,79 @@
+//! One interface, as the kernel tells of it.
+
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp};
+
+/// What kind of interface, as far as it matters here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// A NIC, veth, tap: carries programs itself.
+    Carrier,
+    /// A VLAN device or a macvlan on the interface with this index.
+    Upon(u32),
+    Bridge,
+    Bond,
+    /// A tunnel and the like: its packets arrive inside of others.
+    Overlay,
+}
+
+/// An interface.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// Index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Id of the XDP program that is attached, if any.
+    pub xdp_program: Option<u32>,
+    pub(super) kind: Kind,
+    /// Index of the bond or bridge that it is part of.
+    pub(super) master: Option<u32>,
+}
+
+impl Interface {
+    /// What the kernel says of an interface.
+    pub(super) fn of(message: &LinkMessage) -> Self {
+        let mut interface = Self {
+            index: message.header.index,
+            name: String::new(),
+            xdp_program: None,
+            kind: Kind::Carrier,
+            master: None,
+        };
+        let mut lower = None;
+        let mut kind = None;
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => interface.name.clone_from(name),
+                LinkAttribute::Controller(index) => interface.master = Some(*index),
+                LinkAttribute::Link(index) => lower = Some(*index),
+                LinkAttribute::LinkInfo(info) => {
+                    kind = info.iter().find_map(|info| match info {
+                        LinkInfo::Kind(kind) => Some(kind.clone()),
+                        _ => None,
+                    });
+                }
+                LinkAttribute::Xdp(xdp) => {
+                    interface.xdp_program = xdp.iter().find_map(|xdp| match xdp {
+                        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) => {
+                            Some(*id)
+                        }
+                        _ => None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        interface.kind = match (kind, lower) {
+            (Some(InfoKind::Vlan | InfoKind::MacVlan | InfoKind::IpVlan), Some(lower)) => {
+                Kind::Upon(lower)
+            }
+            (Some(InfoKind::Bridge), _) => Kind::Bridge,
+            (Some(InfoKind::Bond), _) => Kind::Bond,
+            (Some(InfoKind::Vxlan | InfoKind::Geneve | InfoKind::GreTap | InfoKind::GreTun), _) => {
+                Kind::Overlay
+            }
+            _ => Kind::Carrier,
+        };
+        interface
+    }
+}

@@ -1,0 +1,29 @@
+//! The kernel object that was built with this agent.
+
+use std::borrow::Cow;
+
+use super::Features;
+
+/// The object, as it was built.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MANOWARD_BPF_OBJECT"));
+
+/// Name of the section of the XDP program, by which aya tells the kernel that it is ready for frames
+/// of several buffers; and the same where the kernel does not know them, and refuses who says so.
+const FRAGS: &[u8] = b"xdp.frags\0";
+const NO_FRAGS: &[u8] = b"xdp\0frags\0";
+
+/// The kernel object, as a kernel with these features takes it.
+#[must_use]
+pub fn object(features: Features) -> Cow<'static, [u8]> {
+    if features.multi_buffer {
+        return OBJECT.into();
+    }
+    let mut object = OBJECT.to_vec();
+    for start in 0..object.len().saturating_sub(FRAGS.len()) {
+        let name = &mut object[start..start + FRAGS.len()];
+        if name == FRAGS {
+            name.copy_from_slice(NO_FRAGS);
+        }
+    }
+    object.into()
+}

@@ -1,0 +1,114 @@
+//! What the variables of the programs are set to when they are loaded.
+
+use aya::{
+    EbpfLoader,
+    maps::{Array, Map},
+};
+use verdict::{
+    flow::{entry::ticks_per_jiffy, table::WAYS},
+    layout::{Control, FlowControl},
+};
+
+use super::{
+    Features, LoadError, Pins, clock,
+    error::map_failed,
+    flow_control,
+    maps::{ControlValue, name},
+    pinned::pinned_map,
+};
+
+/// What programs are loaded for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    /// To be attached.
+    Enforce,
+    /// To be asked what they would do.
+    Explain,
+    /// To be asked what they do; they open and follow flows.
+    Rehearse,
+    /// To be shown connections that exist already.
+    Adopt,
+}
+
+/// What the variables of the programs are set to when they are loaded.
+pub(super) struct Settings {
+    multi_buffer: u8,
+    coarse_clock: u8,
+    explain: u8,
+    observe: u8,
+    adopt: u8,
+    flow_sets: u32,
+    flow_sets_mask: u32,
+    /// What they are told about the table of flows.
+    pub(super) flow_control: FlowControl,
+    initial_jiffies: u64,
+    ticks_per_jiffy: u64,
+    control: ControlValue,
+}
+
+impl Settings {
+    /// The settings for `features`, with the control record and the size of the table of flows that
+    /// are pinned; with `flow_sets` if there is no table yet.
+    ///
+    /// aya writes the initial value of a variable into its map even if the map was pinned before,
+    /// so a record that is in force has to be its own initial value.
+    pub(super) fn new(
+        features: Features,
+        purpose: Purpose,
+        pins: &Pins,
+        flow_sets: u32,
+    ) -> Result<Self, LoadError> {
+        let flow_sets = if pins.map(name::FLOWS).exists() {
+            let map = pinned_map(pins, name::FLOWS)?;
+            map.info().map_err(map_failed(name::FLOWS))?.max_entries() / WAYS
+        } else {
+            flow_sets
+        };
+        let control = if pins.map(name::CONTROL).exists() {
+            let map = Map::Array(pinned_map(pins, name::CONTROL)?);
+            Array::try_from(map)
+                .and_then(|map| map.get(&0, 0))
+                .map_err(map_failed(name::CONTROL))?
+        } else {
+            ControlValue(Control::NONE)
+        };
+        let flow_control = flow_control::read_or_new(pins, features)?;
+        let rate = match flow_control.jiffies_per_second {
+            0 => None,
+            rate => Some(rate),
+        };
+        Ok(Self {
+            multi_buffer: features.multi_buffer.into(),
+            coarse_clock: features.coarse_clock.into(),
+            explain: (purpose != Purpose::Enforce).into(),
+            observe: (purpose == Purpose::Explain).into(),
+            adopt: (purpose == Purpose::Adopt).into(),
+            flow_sets,
+            flow_sets_mask: flow_sets.saturating_sub(1),
+            flow_control,
+            initial_jiffies: rate.map_or(0, clock::initial_jiffies),
+            ticks_per_jiffy: rate.map_or(0, |rate| ticks_per_jiffy(clock::jiffy_nanoseconds(rate))),
+            control,
+        })
+    }
+
+    /// A loader of the object with these settings and the maps `pinned` under `pins`.
+    pub(super) fn loader(&self, pins: &Pins, pinned: &[&'static str]) -> EbpfLoader<'_> {
+        let mut loader = EbpfLoader::new();
+        loader.override_global("MULTI_BUFFER", &self.multi_buffer, true);
+        loader.override_global("COARSE_CLOCK", &self.coarse_clock, true);
+        loader.override_global("EXPLAIN", &self.explain, true);
+        loader.override_global("OBSERVE", &self.observe, true);
+        loader.override_global("ADOPT", &self.adopt, true);
+        loader.override_global("FLOW_SETS_MASK", &self.flow_sets_mask, true);
+        loader.override_global("FLOW_SEED", &self.flow_control.seed, true);
+        loader.override_global("INITIAL_JIFFIES", &self.initial_jiffies, true);
+        loader.override_global("TICKS_PER_JIFFY", &self.ticks_per_jiffy, true);
+        loader.override_global("CONTROL", &self.control, true);
+        loader.map_max_entries(name::FLOWS, self.flow_sets * WAYS);
+        for name in pinned {
+            loader.map_pin_path(name, pins.map(name));
+        }
+        loader
+    }
+}
