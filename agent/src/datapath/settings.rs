@@ -1,9 +1,6 @@
 //! What the variables of the programs are set to when they are loaded.
 
-use aya::{
-    EbpfLoader,
-    maps::{Array, Map},
-};
+use aya::EbpfLoader;
 use verdict::{
     flow::{entry::ticks_per_jiffy, table::WAYS},
     layout::{Control, FlowControl},
@@ -14,7 +11,7 @@ use super::{
     error::map_failed,
     flow_control,
     maps::{ControlValue, name},
-    pinned::pinned_map,
+    pinned::{array, pinned_map},
 };
 
 /// What programs are loaded for.
@@ -65,9 +62,8 @@ impl Settings {
             flow_sets
         };
         let control = if pins.map(name::CONTROL).exists() {
-            let map = Map::Array(pinned_map(pins, name::CONTROL)?);
-            Array::try_from(map)
-                .and_then(|map| map.get(&0, 0))
+            array(pins, name::CONTROL)?
+                .get(&0, 0)
                 .map_err(map_failed(name::CONTROL))?
         } else {
             ControlValue(Control::NONE)
