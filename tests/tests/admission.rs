@@ -4,14 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::openssh::{self, Sshd};
-use harness::packet::{Ethernet, Ipv4, Ipv6, Packet, Tcp};
-use harness::sight::Sight;
-use harness::station::{GUEST, HOST, HOST_OPERATIONS, INTRUDER, TENANT, VIM};
-use harness::tls::{self, Handshake, TlsServer};
-use harness::topology::NIC;
-use harness::traffic::Flood;
-use harness::wire::Wire;
+use harness::net::packet::{Ethernet, Ipv4, Ipv6, Packet, Tcp};
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{GUEST, HOST, HOST_OPERATIONS, INTRUDER, NIC, TENANT, VIM};
+use harness::net::traffic::Flood;
+use harness::net::wire::Wire;
+use harness::programs::openssh::{self, Sshd};
+use harness::programs::tls::{self, Handshake, TlsServer};
 use harness::{Agent, Outcome, Policy, Topology};
 use manoward::control::api::{Count, Fate};
 
@@ -53,16 +52,16 @@ fn services_are_open_to_the_roles_that_the_policy_names() -> Result<()> {
         let handshake = server.handshake(&scene.bastion, (host, tls::PORT), SHORT)?;
         assert_eq!(handshake, Handshake::NoConnection(Outcome::TimedOut));
     }
-    let tally = agent.tally()?;
-    assert!(tally.of_service("Nf-Vi", "ssh", "permitted") > 0);
-    assert!(tally.of_service("Nf-Vi", "libvirt-tls", "permitted") > 0);
-    assert!(tally.packets("operations", "permitted") > 0);
-    assert!(tally.of_service("Nf-Vi", "libvirt-tls", "wrong-role") > 0);
+    let counters = agent.counters()?;
+    assert!(counters.of_service("Nf-Vi", "ssh", "permitted") > 0);
+    assert!(counters.of_service("Nf-Vi", "libvirt-tls", "permitted") > 0);
+    assert!(counters.packets("operations", "permitted") > 0);
+    assert!(counters.of_service("Nf-Vi", "libvirt-tls", "wrong-role") > 0);
     assert_eq!(
-        tally.fate(Fate::Dropped),
-        tally.packets("Nf-Vi", "wrong-role"),
+        counters.fate(Fate::Dropped),
+        counters.packets("Nf-Vi", "wrong-role"),
         "nothing else was dropped: {:?}",
-        tally.dropped()
+        counters.dropped()
     );
     Ok(())
 }
@@ -76,8 +75,8 @@ fn an_intruder_is_not_even_refused() -> Result<()> {
     ];
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let seen = [
-        Sight::of(&scene.host, INTRUDER.v4)?,
-        Sight::of(&scene.host, INTRUDER.v6)?,
+        StackCounter::of(&scene.host, INTRUDER.v4)?,
+        StackCounter::of(&scene.host, INTRUDER.v6)?,
     ];
     for host in [IpAddr::from(HOST.v4), IpAddr::from(HOST.v6)] {
         for port in [openssh::PORT, tls::PORT, 23] {
@@ -94,11 +93,11 @@ fn an_intruder_is_not_even_refused() -> Result<()> {
     for seen in &seen {
         assert_eq!(seen.packets()?, 0);
     }
-    let tally = agent.tally()?;
-    assert!(tally.of_service("Nf-Vi", "ssh", "unknown-source") > 0);
-    assert!(tally.of_service("Nf-Vi", "libvirt-tls", "unknown-source") > 0);
-    assert!(tally.packets("-", "no-service") > 0);
-    assert_eq!(tally.endpoint("bastion")?.passed, Count::default());
+    let counters = agent.counters()?;
+    assert!(counters.of_service("Nf-Vi", "ssh", "unknown-source") > 0);
+    assert!(counters.of_service("Nf-Vi", "libvirt-tls", "unknown-source") > 0);
+    assert!(counters.packets("-", "no-service") > 0);
+    assert_eq!(counters.endpoint("bastion")?.passed, Count::default());
     Ok(())
 }
 
@@ -108,7 +107,7 @@ fn every_packet_is_counted_exactly_once() -> Result<()> {
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let mut intruder = Wire::open(&scene.intruder, NIC)?;
     let mut vim = Wire::open(&scene.vim, NIC)?;
-    let before = agent.tally()?;
+    let before = agent.counters()?;
     for _ in 0..7 {
         intruder.send(&knock(openssh::PORT, false))?;
     }
@@ -125,7 +124,7 @@ fn every_packet_is_counted_exactly_once() -> Result<()> {
     agent.await_packets("Nf-Vi", "permitted", 4)?;
     agent.await_packets("-", "no-service", 3)?;
     agent.await_packets("Nf-Vi", "unknown-source", 12)?;
-    let after = agent.tally()?;
+    let after = agent.counters()?;
     assert_eq!(after.of_service("Nf-Vi", "ssh", "unknown-source"), 7);
     assert_eq!(
         after.of_service("Nf-Vi", "libvirt-tls", "unknown-source"),
@@ -163,7 +162,7 @@ fn traffic_of_tenants_is_left_alone() -> Result<()> {
     assert!(scene.guest.ping(TENANT.v4.into())?);
     assert!(scene.guest.ping(TENANT.v6.into())?);
     let sent = flood.stop()?;
-    let dropped = agent.tally()?.dropped();
+    let dropped = agent.counters()?.dropped();
     assert!(sent > 0 && !dropped.is_empty());
     // What was dropped is the flood's: no reason but its own two.
     let reasons: Vec<_> = dropped.keys().map(|(_, reason)| reason.as_str()).collect();
@@ -205,10 +204,14 @@ fn what_the_host_opens_is_answered() -> Result<()> {
         server.send_to(b"answer to nothing", host)?;
         assert!(asking.recv(&mut buffer).is_err());
     }
-    let tally = agent.tally()?;
-    assert!(tally.packets("out", "established") > 0);
-    assert_eq!(tally.refused_out(), 2, "the questions to port 5353");
-    assert_eq!(tally.dropped().into_values().sum::<u64>(), 2, "the answers");
+    let counters = agent.counters()?;
+    assert!(counters.packets("out", "established") > 0);
+    assert_eq!(counters.refused_out(), 2, "the questions to port 5353");
+    assert_eq!(
+        counters.dropped().into_values().sum::<u64>(),
+        2,
+        "the answers"
+    );
     Ok(())
 }
 
@@ -238,6 +241,6 @@ fn a_protected_address_may_be_a_guests() -> Result<()> {
     // The host itself is not protected by this policy.
     let outcome = scene.intruder.tcp_connect((HOST.v4, 23), PATIENCE)?;
     assert_eq!(outcome, Outcome::Refused);
-    assert!(agent.tally()?.packets("guests", "unknown-source") > 0);
+    assert!(agent.counters()?.packets("guests", "unknown-source") > 0);
     Ok(())
 }

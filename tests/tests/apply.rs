@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use harness::openssh;
-use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
-use harness::process::Output;
-use harness::sight::Sight;
-use harness::station::{BASTION, HOST, HOST_OPERATIONS, INTRUDER, VIM};
-use harness::topology::NIC;
-use harness::traffic::{Flood, Stream, retransmissions};
-use harness::wire::Wire;
+use harness::machine::process::Output;
+use harness::net::packet::{Packet, Tcp};
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{BASTION, HOST, HOST_OPERATIONS, INTRUDER, NIC, VIM};
+use harness::net::traffic::{Flood, Stream, retransmissions};
+use harness::net::wire::Wire;
+use harness::programs::openssh;
+use harness::scene::watch::intruder_syn;
 use harness::{Agent, Outcome, Policy, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,9 +33,7 @@ fn a_higher_serial_replaces_the_policy() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    let from =
-        |peer: &harness::Namespace, timeout| peer.tcp_connect((HOST.v4, openssh::PORT), timeout);
-    assert_eq!(from(&scene.vim, PATIENCE)?, Outcome::Connected);
+    assert_eq!(openssh::connect(&scene.vim, PATIENCE)?, Outcome::Connected);
     let intruder = Policy {
         serial: 2,
         endpoints: "{ new: { role: nm, addresses: [192.0.2.66] } }",
@@ -50,8 +48,11 @@ fn a_higher_serial_replaces_the_policy() -> Result<()> {
         applied.stdout
     );
     assert_eq!(agent.serial()?, Some(2));
-    assert_eq!(from(&scene.intruder, PATIENCE)?, Outcome::Connected);
-    assert_eq!(from(&scene.vim, SHORT)?, Outcome::TimedOut);
+    assert_eq!(
+        openssh::connect(&scene.intruder, PATIENCE)?,
+        Outcome::Connected
+    );
+    assert_eq!(openssh::connect(&scene.vim, SHORT)?, Outcome::TimedOut);
     let shown = agent.ask(&["policy", "show"])?;
     assert_eq!(shown.trim(), intruder.to_string().trim());
     // The same again changes nothing, and is no mistake.
@@ -95,12 +96,10 @@ fn an_older_or_invalid_policy_changes_nothing() -> Result<()> {
         assert_eq!(output.status.code(), code, "{}", output.stderr);
         assert!(output.stderr.contains(why), "{}", output.stderr);
         assert_eq!(agent.ask_json(&["policy", "show"])?, before);
-        let outcome = scene
-            .intruder
-            .tcp_connect((HOST.v4, openssh::PORT), SHORT)?;
+        let outcome = openssh::connect(&scene.intruder, SHORT)?;
         assert_eq!(outcome, Outcome::TimedOut);
     }
-    let outcome = scene.vim.tcp_connect((HOST.v4, openssh::PORT), PATIENCE)?;
+    let outcome = openssh::connect(&scene.vim, PATIENCE)?;
     assert_eq!(outcome, Outcome::Connected);
     Ok(())
 }
@@ -132,19 +131,19 @@ fn counters_of_names_that_stay_go_on_and_new_ones_begin_at_zero() -> Result<()> 
         Ok(())
     };
     renamed(2, "Nf-Vi", "vim-1")?;
-    assert_eq!(agent.tally()?.packets("Nf-Vi", "permitted"), 3);
+    assert_eq!(agent.counters()?.packets("Nf-Vi", "permitted"), 3);
     send(&agent, "Nf-Vi", 2, 5)?;
-    assert_eq!(agent.tally()?.endpoint("vim-1")?.passed.packets, 5);
+    assert_eq!(agent.counters()?.endpoint("vim-1")?.passed.packets, 5);
 
     renamed(3, "other", "vim-2")?;
-    assert_eq!(agent.tally()?.packets("*", "permitted"), 0);
-    assert_eq!(agent.tally()?.endpoint("vim-2")?.passed.packets, 0);
+    assert_eq!(agent.counters()?.packets("*", "permitted"), 0);
+    assert_eq!(agent.counters()?.endpoint("vim-2")?.passed.packets, 0);
     send(&agent, "other", 1, 1)?;
 
     // What comes back has no memory of its first life.
     renamed(4, "Nf-Vi", "vim-1")?;
-    assert_eq!(agent.tally()?.packets("*", "permitted"), 0);
-    assert_eq!(agent.tally()?.endpoint("vim-1")?.passed.packets, 0);
+    assert_eq!(agent.counters()?.packets("*", "permitted"), 0);
+    assert_eq!(agent.counters()?.endpoint("vim-1")?.passed.packets, 0);
     Ok(())
 }
 
@@ -204,16 +203,9 @@ fn applying_lets_nothing_in_and_interrupts_nobody() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    let seen = Sight::of(&scene.host, INTRUDER.v4)?;
+    let seen = StackCounter::of(&scene.host, INTRUDER.v4)?;
     let again = retransmissions(&scene.vim)? + retransmissions(&scene.host)?;
-    let knock = Packet::new()
-        .with(Ethernet {
-            source: INTRUDER.mac,
-            ..Ethernet::default()
-        })
-        .with(Ipv4::between(INTRUDER.v4, HOST.v4))
-        .with(Tcp::syn(openssh::PORT))
-        .build();
+    let knock = intruder_syn();
     let flood = Flood::start(Wire::open(&scene.intruder, NIC)?, vec![knock]);
     let stream = Stream::start(&scene.vim, &scene.host, STREAM)?;
     for serial in 2..2 + APPLIES {
@@ -240,9 +232,9 @@ fn applying_lets_nothing_in_and_interrupts_nobody() -> Result<()> {
     let sent = flood.stop()?;
     agent.await_packets("Nf-Vi", "unknown-source", sent)?;
     assert_eq!(seen.packets()?, 0, "of {sent} packets");
-    let tally = agent.tally()?;
-    assert_eq!(tally.endpoint("vim-1")?.dropped.packets, 0);
-    assert_eq!(tally.packets("-", "no-policy"), 0);
+    let counters = agent.counters()?;
+    assert_eq!(counters.endpoint("vim-1")?.dropped.packets, 0);
+    assert_eq!(counters.packets("-", "no-policy"), 0);
     let after = retransmissions(&scene.vim)? + retransmissions(&scene.host)?;
     assert_eq!(after, again, "packets were lost in {rounds} rounds");
     Ok(())

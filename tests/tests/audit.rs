@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::openssh;
-use harness::station::{HOST, HOST_OPERATIONS};
-use harness::tls;
+use harness::net::station::{HOST, HOST_OPERATIONS};
+use harness::programs::openssh;
+use harness::programs::tls;
 use harness::{Agent, Outcome, Policy, Topology};
 use manoward::control::api::Fate;
 
@@ -40,8 +40,8 @@ fn violations_pass_and_are_counted() -> Result<()> {
     }
     assert!(scene.intruder.ping(HOST.v4.into())?);
 
-    let tally = agent.tally()?;
-    let audited = tally.with_fate(Fate::Audited);
+    let counters = agent.counters()?;
+    let audited = counters.with_fate(Fate::Audited);
     let reasons: Vec<_> = audited
         .keys()
         .map(|(point, reason)| (point.as_str(), reason.as_str()))
@@ -52,8 +52,8 @@ fn violations_pass_and_are_counted() -> Result<()> {
         ("Nf-Vi", "wrong-role"),
     ];
     assert_eq!(reasons, expected);
-    assert_eq!(tally.fate(Fate::Dropped), 0);
-    assert!(tally.packets("Nf-Vi", "permitted") > 0);
+    assert_eq!(counters.fate(Fate::Dropped), 0);
+    assert!(counters.packets("Nf-Vi", "permitted") > 0);
     let headline = agent.ask(&["status"])?;
     assert!(headline.contains("auditing host serial 1"), "{headline}");
     Ok(())
@@ -74,13 +74,13 @@ fn one_reference_point_is_audited_while_the_others_enforce() -> Result<()> {
     assert_eq!(connect(tls::PORT, PATIENCE)?, Outcome::Connected);
     assert_eq!(connect(openssh::PORT, SHORT)?, Outcome::TimedOut);
     assert_eq!(connect(23, SHORT)?, Outcome::TimedOut);
-    let tally = agent.tally()?;
-    let audited = tally.with_fate(Fate::Audited);
+    let counters = agent.counters()?;
+    let audited = counters.with_fate(Fate::Audited);
     assert_eq!(
         audited.keys().collect::<Vec<_>>(),
         [&("trial".to_owned(), "unknown-source".to_owned())]
     );
-    assert!(tally.packets("Nf-Vi", "unknown-source") > 0);
-    assert!(tally.packets("-", "no-service") > 0);
+    assert!(counters.packets("Nf-Vi", "unknown-source") > 0);
+    assert!(counters.packets("-", "no-service") > 0);
     Ok(())
 }

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use harness::agent::Hook;
-use harness::link::{self, Port};
-use harness::openssh;
-use harness::packet::{Ethernet, Ipv4, Ipv6, Packet, Tcp, Vlan};
-use harness::sight::Sight;
-use harness::station::{GUEST, HOST, HOST_GUESTS, INTRUDER, Mac, Station, VIM};
-use harness::topology::NIC;
-use harness::wire::Wire;
+use harness::net::link::{self, Port};
+use harness::net::packet::{Ethernet, Ipv4, Ipv6, Packet, Tcp, Vlan};
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{GUEST, HOST, HOST_GUESTS, INTRUDER, Mac, NIC, Station, VIM};
+use harness::net::wire::Wire;
+use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Policy, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -38,19 +37,19 @@ fn the_right_address_from_another_mac_is_dropped() -> Result<()> {
         ..Policy::default()
     };
     let agent = Agent::start(&scene.host, &policy.to_string())?;
-    let outcome = scene.vim.tcp_connect((HOST.v4, openssh::PORT), PATIENCE)?;
+    let outcome = openssh::connect(&scene.vim, PATIENCE)?;
     assert_eq!(outcome, Outcome::Connected);
 
     let seen = [
-        Sight::of(&scene.host, VIM.v4)?,
-        Sight::of(&scene.host, VIM.v6)?,
+        StackCounter::of(&scene.host, VIM.v4)?,
+        StackCounter::of(&scene.host, VIM.v6)?,
     ];
     let mut intruder = Wire::open(&scene.intruder, NIC)?;
     for frame in [from_vim(INTRUDER.mac), from_vim(INTRUDER.mac)].concat() {
         intruder.send(&frame)?;
     }
     agent.await_packets("Nf-Vi", "wrong-mac", 4)?;
-    assert_eq!(agent.tally()?.endpoint("vim-1")?.dropped.packets, 4);
+    assert_eq!(agent.counters()?.endpoint("vim-1")?.dropped.packets, 4);
     assert_eq!((seen[0].packets()?, seen[1].packets()?), (0, 0));
     Ok(())
 }
@@ -71,11 +70,11 @@ fn an_endpoint_is_let_in_on_its_interface_only() -> Result<()> {
         .guest
         .tcp_connect((HOST_GUESTS.v4, openssh::PORT), PATIENCE)?;
     assert_eq!(outcome, Outcome::Connected);
-    let outcome = scene.vim.tcp_connect((HOST.v4, openssh::PORT), SHORT)?;
+    let outcome = openssh::connect(&scene.vim, SHORT)?;
     assert_eq!(outcome, Outcome::TimedOut);
 
-    let before = agent.tally()?.endpoint("inside")?.dropped.packets;
-    let seen = Sight::of(&scene.host, GUEST.v4)?;
+    let before = agent.counters()?.endpoint("inside")?.dropped.packets;
+    let seen = StackCounter::of(&scene.host, GUEST.v4)?;
     let mut outside = Wire::open(&scene.intruder, NIC)?;
     let spoofed = Packet::new()
         .with(Ethernet::default())
@@ -83,10 +82,10 @@ fn an_endpoint_is_let_in_on_its_interface_only() -> Result<()> {
         .with(Tcp::syn(openssh::PORT))
         .build();
     outside.send(&spoofed)?;
-    let wrong = agent.tally()?.endpoint("vim-1")?.dropped.packets + 1;
+    let wrong = agent.counters()?.endpoint("vim-1")?.dropped.packets + 1;
     agent.await_packets("management", "wrong-interface", wrong)?;
     assert_eq!(
-        agent.tally()?.endpoint("inside")?.dropped.packets,
+        agent.counters()?.endpoint("inside")?.dropped.packets,
         before + 1
     );
     assert_eq!(seen.packets()?, 0);
@@ -120,7 +119,7 @@ fn an_endpoint_is_let_in_with_its_vlan_tags_only() -> Result<()> {
         };
         let agent = Agent::start_with(&host, &policy.to_string(), hook, "")?;
         let _ssh = host.tcp_listener((HOST.v4, openssh::PORT))?;
-        let outcome = vim.tcp_connect((HOST.v4, openssh::PORT), PATIENCE)?;
+        let outcome = openssh::connect(&vim, PATIENCE)?;
         assert_eq!(outcome, Outcome::Connected, "{hook:?}");
         tags_are_compared(&vim, &agent)?;
     }
@@ -156,14 +155,14 @@ fn tags_are_compared(vim: &Namespace, agent: &Agent<'_>) -> Result<()> {
         syn(twice, &[Vlan::new(200)]),
         syn(twice, &[Vlan::service(100), Vlan::new(200)]),
     ];
-    let before = agent.tally()?;
+    let before = agent.counters()?;
     let mut wire = Wire::open(vim, NIC)?;
     for frame in right.iter().chain(&wrong) {
         wire.send(frame)?;
     }
     agent.await_packets("Nf-Vi", "wrong-vlan", wrong.len() as u64)?;
     let passed = before.endpoint("twice")?.passed.packets + 1;
-    let after = agent.tally()?;
+    let after = agent.counters()?;
     assert_eq!(after.endpoint("twice")?.passed.packets, passed);
     assert_eq!(after.endpoint("twice")?.dropped.packets, 3);
     assert_eq!(after.endpoint("vim-1")?.dropped.packets, 2);

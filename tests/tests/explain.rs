@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use harness::openssh;
-use harness::packet::{Arp, Ethernet, Ipv4, Packet, Tcp, Vlan};
-use harness::station::{HOST, INTRUDER, Mac, VIM};
-use harness::topology::NIC;
-use harness::wire::Wire;
+use harness::net::packet::{Arp, Ethernet, Ipv4, Packet, Tcp, Vlan};
+use harness::net::station::{HOST, INTRUDER, Mac, NIC, VIM};
+use harness::net::wire::Wire;
+use harness::programs::openssh;
+use harness::scene::watch::intruder_syn;
 use harness::{Agent, Namespace, Policy, Topology};
 use manoward::control::api::{Explanation, Fate, Kernel};
+use manoward::explain::to_hex;
 
 const PASSES: Option<i32> = Some(0);
 const DROPPED: Option<i32> = Some(10);
@@ -45,101 +46,52 @@ fn explain(agent: &Agent<'_>, words: &[&str]) -> Result<(Option<i32>, Explanatio
 fn a_packet_that_is_described_gets_a_verdict_with_its_reason() -> Result<()> {
     let host = host()?;
     let agent = Agent::start(&host, &BOUND.to_string())?;
-    let (vim, vim6, intruder) = ("192.0.2.10", "2001:db8:0:17::10", "192.0.2.66");
-    let (to, to6) = ("192.0.2.17", "2001:db8:0:17::17");
-    let cases: &[(&[&str], Option<i32>, Fate, &str)] = &[
+    let vim = "--from 192.0.2.10 --to 192.0.2.17";
+    let vim6 = "--from 2001:db8:0:17::10 --to 2001:db8:0:17::17";
+    let intruder = "--from 192.0.2.66 --to 192.0.2.17";
+    let to_guest = "--from 192.0.2.66 --to 203.0.113.9";
+    let cases = [
+        (vim, "--port 22", Fate::Passed, "permitted"),
+        (vim6, "--port 22", Fate::Passed, "permitted"),
+        (vim, "--port 23", Fate::Dropped, "no-service"),
+        (intruder, "--port 22", Fate::Dropped, "unknown-source"),
+        (intruder, "--port 16514", Fate::Audited, "unknown-source"),
+        (to_guest, "--port 22", Fate::Passed, "unprotected"),
+        (vim, "--protocol icmp", Fate::Dropped, "no-service"),
         (
-            &["--from", vim, "--to", to, "--port", "22"],
-            PASSES,
-            Fate::Passed,
-            "permitted",
-        ),
-        (
-            &["--from", vim6, "--to", to6, "--port", "22"],
-            PASSES,
-            Fate::Passed,
-            "permitted",
-        ),
-        (
-            &["--from", vim, "--to", to, "--port", "23"],
-            DROPPED,
-            Fate::Dropped,
-            "no-service",
-        ),
-        (
-            &["--from", intruder, "--to", to, "--port", "22"],
-            DROPPED,
-            Fate::Dropped,
-            "unknown-source",
-        ),
-        (
-            &["--from", intruder, "--to", to, "--port", "16514"],
-            PASSES,
-            Fate::Audited,
-            "unknown-source",
-        ),
-        (
-            &["--from", intruder, "--to", "203.0.113.9", "--port", "22"],
-            PASSES,
-            Fate::Passed,
-            "unprotected",
-        ),
-        (
-            &["--from", vim, "--to", to, "--protocol", "icmp"],
-            DROPPED,
-            Fate::Dropped,
-            "no-service",
-        ),
-        (
-            &[
-                "--from",
-                vim,
-                "--to",
-                to,
-                "--port",
-                "22",
-                "--mac",
-                "52:54:00:aa:bb:66",
-            ],
-            DROPPED,
+            vim,
+            "--port 22 --mac 52:54:00:aa:bb:66",
             Fate::Dropped,
             "wrong-mac",
         ),
+        (vim, "--port 22 --vlan 200", Fate::Dropped, "wrong-vlan"),
         (
-            &["--from", vim, "--to", to, "--port", "22", "--vlan", "200"],
-            DROPPED,
-            Fate::Dropped,
-            "wrong-vlan",
-        ),
-        (
-            &[
-                "--from",
-                vim,
-                "--to",
-                to,
-                "--port",
-                "22",
-                "--interface",
-                "lo",
-            ],
-            DROPPED,
+            vim,
+            "--port 22 --interface lo",
             Fate::Dropped,
             "wrong-interface",
         ),
     ];
-    for (words, code, fate, reason) in cases {
-        let (ended, found) = explain(&agent, words)?;
-        assert_eq!((ended, found.fate), (*code, *fate), "{words:?}: {found:?}");
-        assert_eq!(found.reason, *reason, "{words:?}");
+    for (peers, more, fate, reason) in cases {
+        let words: Vec<_> = peers.split(' ').chain(more.split(' ')).collect();
+        let (ended, found) = explain(&agent, &words)?;
+        let code = if fate == Fate::Dropped {
+            DROPPED
+        } else {
+            PASSES
+        };
+        assert_eq!((ended, found.fate), (code, fate), "{words:?}: {found:?}");
+        assert_eq!(found.reason, reason, "{words:?}");
         assert_eq!(found.kernel, Kernel::Agrees, "{words:?}");
     }
-    let (_, found) = explain(&agent, cases[0].0)?;
+    let ssh: Vec<_> = vim.split(' ').chain(["--port", "22"]).collect();
+    let (_, found) = explain(&agent, &ssh)?;
     assert_eq!(found.reference_point.as_deref(), Some("Nf-Vi"));
     assert_eq!(found.service.as_deref(), Some("ssh"));
     assert_eq!(found.endpoint.as_deref(), Some("vim-1"));
     assert_eq!(found.role.as_deref(), Some("vim"));
     assert_eq!(found.prefix.as_deref(), Some("192.0.2.10/32"));
-    let text = agent.ask(&["explain", "--from", vim, "--to", to, "--port", "22"])?;
+    let text = agent.ask(&[&["explain"], &ssh[..]].concat())?;
     assert!(text.starts_with("passes (permitted)"), "{text}");
     Ok(())
 }
@@ -174,16 +126,12 @@ fn frames() -> Vec<(Vec<u8>, Fate, &'static str)> {
     ]
 }
 
-fn hex(frame: &[u8]) -> String {
-    manoward::explain::to_hex(frame)
-}
-
 #[test]
 fn a_frame_in_hexadecimal_is_judged_as_it_is() -> Result<()> {
     let host = host()?;
     let agent = Agent::start(&host, &BOUND.to_string())?;
     for (frame, fate, reason) in frames() {
-        let (code, found) = explain(&agent, &["--frame", &hex(&frame)])?;
+        let (code, found) = explain(&agent, &["--frame", &to_hex(&frame)])?;
         assert_eq!((found.fate, found.reason.as_str()), (fate, reason));
         assert_eq!(
             code,
@@ -194,14 +142,14 @@ fn a_frame_in_hexadecimal_is_judged_as_it_is() -> Result<()> {
             }
         );
         assert_eq!(found.kernel, Kernel::Agrees, "{reason}");
-        assert_eq!(found.frame, hex(&frame));
+        assert_eq!(found.frame, to_hex(&frame));
     }
     let output = agent.cli(&["explain", "--frame", "no frame"])?;
     assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
     let output = agent.cli(&[
         "explain",
         "--frame",
-        &hex(&frames()[0].0),
+        &to_hex(&frames()[0].0),
         "--interface",
         "eth9",
     ])?;
@@ -268,21 +216,14 @@ fn explaining_counts_nothing_and_lets_nothing_through() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let mut intruder = Wire::open(&scene.intruder, NIC)?;
-    let knock = Packet::new()
-        .with(Ethernet {
-            source: INTRUDER.mac,
-            ..Ethernet::default()
-        })
-        .with(Ipv4::between(INTRUDER.v4, HOST.v4))
-        .with(Tcp::syn(openssh::PORT))
-        .build();
+    let knock = intruder_syn();
     intruder.send(&knock)?;
     agent.await_packets("Nf-Vi", "unknown-source", 1)?;
     for _ in 0..5 {
-        let (code, _) = explain(&agent, &["--frame", &hex(&knock)])?;
+        let (code, _) = explain(&agent, &["--frame", &to_hex(&knock)])?;
         assert_eq!(code, DROPPED);
     }
-    assert_eq!(agent.tally()?.packets("Nf-Vi", "unknown-source"), 1);
+    assert_eq!(agent.counters()?.packets("Nf-Vi", "unknown-source"), 1);
     intruder.send(&knock)?;
     agent.await_packets("Nf-Vi", "unknown-source", 2)?;
     assert_eq!(agent.status()?.problems, Vec::<String>::new());

@@ -4,11 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::openssh;
-use harness::sight::Sight;
-use harness::station::{HOST, INTRUDER};
-use harness::topology::NIC;
-use harness::wait;
+use harness::machine::wait;
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{HOST, INTRUDER, NIC};
+use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Policy, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,7 +34,7 @@ fn an_address_that_is_added_later_is_protected_within_a_second() -> Result<()> {
     let protects = || Ok(agent.status()?.protected.contains(&IpAddr::from(LATE)));
     wait::until(&true, SOON, protects)?;
     let _ssh = scene.host.tcp_listener((LATE, openssh::PORT))?;
-    let seen = Sight::of(&scene.host, INTRUDER.v4)?;
+    let seen = StackCounter::of(&scene.host, INTRUDER.v4)?;
     assert_eq!(knock(&scene.intruder, LATE, SHORT)?, Outcome::TimedOut);
     assert_eq!(knock(&scene.vim, LATE, PATIENCE)?, Outcome::Connected);
     assert_eq!(seen.packets()?, 0);
@@ -79,7 +78,7 @@ fn an_interface_that_comes_back_is_enforced_again() -> Result<()> {
             HOST.v4
         ),
     )?;
-    harness::link::checksums_in_software(&scene.host, NIC)?;
+    harness::net::link::checksums_in_software(&scene.host, NIC)?;
     change(&scene.switch, "link set again up master br0")?;
     wait::until(&Vec::new(), PATIENCE, problems)?;
     let second = agent.ingress()?;

@@ -6,14 +6,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::link::{self, Port};
-use harness::namespace::argv;
-use harness::openssh::{self, Sshd};
-use harness::packet::{Ethernet, Ipv4, Packet, Tcp, Udp, Vlan};
-use harness::station::{BASTION, GUEST, HOST, HOST_OPERATIONS, INTRUDER, Mac, TENANT, VIM};
-use harness::tls::{self, Handshake, TlsServer};
-use harness::topology::NIC;
-use harness::wire::Wire;
+
+use harness::machine::namespace::argv;
+use harness::net::link::{self, Port};
+use harness::net::packet::{Ethernet, Ipv4, Packet, Tcp, Udp, Vlan};
+use harness::net::station::{
+    BASTION, GUEST, HOST, HOST_OPERATIONS, INTRUDER, Mac, NIC, TENANT, VIM,
+};
+use harness::net::wire::Wire;
+use harness::programs::openssh::{self, Sshd};
+use harness::programs::tls::{self, Handshake, TlsServer};
 use harness::{Namespace, Outcome, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use harness::agent::Hook;
-use harness::link;
-use harness::namespace::argv;
-use harness::openssh;
-use harness::station::{HOST, HOST_OPERATIONS, INTRUDER, VIM};
-use harness::topology::NIC;
+use harness::machine::namespace::argv;
+use harness::net::link;
+use harness::net::station::{HOST, HOST_OPERATIONS, INTRUDER, NIC, VIM};
+use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Policy, Topology};
 use manoward::datapath::HookMode;
 
@@ -66,9 +65,9 @@ fn a_taken_slot_is_explained_and_tcx_enforces_behind_it() -> Result<()> {
     let operations = (HOST_OPERATIONS.v4, openssh::PORT);
     let outcome = scene.bastion.tcp_connect(operations, PATIENCE)?;
     assert_eq!(outcome, Outcome::Connected);
-    let tally = agent.tally()?;
-    assert!(tally.packets("Nf-Vi", "unknown-source") >= 2);
-    assert!(tally.packets("-", "no-service") >= 2);
+    let counters = agent.counters()?;
+    assert!(counters.packets("Nf-Vi", "unknown-source") >= 2);
+    assert!(counters.packets("-", "no-service") >= 2);
     let status = agent.status()?;
     assert_eq!(status.attachments[0].mode, HookMode::Tcx);
     assert_eq!(status.problems, Vec::<String>::new());

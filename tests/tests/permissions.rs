@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use harness::agent::{Hook, binary};
-use harness::namespace::argv;
-use harness::process::Output;
+use harness::machine::namespace::argv;
+use harness::machine::process::Output;
 use harness::{Agent, Namespace, Policy};
 use nix::unistd::Group;
 

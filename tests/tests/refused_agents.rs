@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use harness::agent::binary;
-use harness::openssh;
-use harness::process::Output;
-use harness::scratch::Scratch;
-use harness::station::HOST;
+use harness::machine::process::Output;
+use harness::machine::scratch::Scratch;
+use harness::net::station::HOST;
+use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Policy, Topology};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -89,9 +89,7 @@ fn a_second_agent_is_refused_and_the_first_goes_on() -> Result<()> {
         (before.pid, before.attachments)
     );
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    let outcome = scene
-        .intruder
-        .tcp_connect((HOST.v4, openssh::PORT), SHORT)?;
+    let outcome = openssh::connect(&scene.intruder, SHORT)?;
     assert_eq!(outcome, Outcome::TimedOut);
     Ok(())
 }

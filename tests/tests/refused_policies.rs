@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::openssh;
-use harness::station::HOST;
+use harness::net::station::HOST;
+use harness::programs::openssh;
 use harness::{Agent, Outcome, Policy, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -104,10 +104,8 @@ fn every_mistake_is_told_and_the_policy_in_force_stays() -> Result<()> {
     }
     assert_eq!(agent.ask_json(&["policy", "show"])?, before);
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    let connect =
-        |from: &harness::Namespace, timeout| from.tcp_connect((HOST.v4, openssh::PORT), timeout);
-    assert_eq!(connect(&scene.intruder, SHORT)?, Outcome::TimedOut);
-    assert_eq!(connect(&scene.vim, PATIENCE)?, Outcome::Connected);
+    assert_eq!(openssh::connect(&scene.intruder, SHORT)?, Outcome::TimedOut);
+    assert_eq!(openssh::connect(&scene.vim, PATIENCE)?, Outcome::Connected);
     Ok(())
 }
 

@@ -3,13 +3,12 @@
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use harness::openssh;
-use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
-use harness::policy::{crowd, member};
-use harness::sight::Sight;
-use harness::station::HOST;
-use harness::topology::NIC;
-use harness::wire::Wire;
+use harness::agent::policy::{crowd, member};
+use harness::net::packet::{Ethernet, Ipv4, Packet, Tcp};
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{HOST, NIC};
+use harness::net::wire::Wire;
+use harness::programs::openssh;
 use harness::{Agent, Policy, Topology};
 
 fn syn(source: Ipv4Addr) -> Vec<u8> {
@@ -40,7 +39,7 @@ fn lets_in_and_keeps_out(count: u32) -> Result<()> {
     for (tried, number) in (1..).zip([0, count / 2, count - 1]) {
         let inside = member(number);
         let outside = Ipv4Addr::from_bits(inside.to_bits() + 1);
-        let seen = [inside, outside].map(|source| Sight::of(&scene.host, source));
+        let seen = [inside, outside].map(|source| StackCounter::of(&scene.host, source));
         let [inside_seen, outside_seen] = seen;
         wire.send(&syn(outside))?;
         wire.send(&syn(inside))?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use harness::vigil::enforced;
+use harness::scene::watch::enforced;
 use harness::{Agent, Policy, Topology};
 
 #[test]

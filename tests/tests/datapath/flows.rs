@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Udp};
-use harness::station::{BASTION, GUEST, HOST, INTRUDER, Station, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Udp};
+use harness::net::station::{BASTION, GUEST, HOST, INTRUDER, Station, VIM};
 use verdict::reason::Reason;
 
-use crate::{both, policy, v4, v6};
+use crate::{ENDPOINTS, both, policy, v4, v6};
 
 const LOCAL: u16 = 40_000;
 const AMQPS: u16 = 5671;
@@ -20,16 +20,13 @@ const AMQPS: u16 = 5671;
 /// host. `more` are further lines.
 fn outbound(more: &str) -> String {
     policy(&format!(
-        r#"
-endpoints:
-  vim: {{ role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"] }}
-  bastion: {{ role: bastion, addresses: [198.51.100.2, "2001:db8:0:51::2"] }}
-reference_points:
+        r"
+{ENDPOINTS}reference_points:
   out: {{ to: [vim], services: [amqps, dns, ping, telemetry] }}
   operations: {{ from: [bastion], services: [ssh] }}
 services:
   telemetry: {{ protocol: sctp, ports: [36422] }}
-{more}"#
+{more}"
     ))
 }
 
@@ -300,8 +297,8 @@ reference_points:
   out: { to: [vim], services: [amqps] }
 ",
     );
-    let without = harness::kernel::read(&without)?;
-    judges.publish(&without, &harness::kernel::facts())?;
+    let without = harness::judge::read(&without)?;
+    judges.publish(&without, &harness::judge::facts())?;
     let unknown = Ruling::from(Reason::UnknownSource).under("out", "amqps");
     judges.expect(&into.with(segment(false, Tcp::ACK, 8, 1001)), unknown)?;
     let unknown = Ruling::from(Reason::UnknownDestination).under("out", "amqps");
@@ -321,7 +318,7 @@ reference_points:
     let from = |mac: [u8; 6]| {
         Packet::new()
             .with(Ethernet {
-                source: harness::station::Mac(mac),
+                source: harness::net::station::Mac(mac),
                 ..Ethernet::default()
             })
             .with(Ipv4::between(VIM.v4, HOST.v4))

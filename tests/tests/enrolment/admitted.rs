@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use harness::agent::Hook;
-use harness::operator::{Operator, VIM_1, policy};
-use harness::station::{HOST, INTRUDER, VIM};
-use harness::topology::NIC;
-use harness::traffic::retransmissions;
-use harness::wire::Wire;
+use harness::agent::operator::{Operator, VIM_1, policy};
+use harness::net::station::{HOST, INTRUDER, NIC, VIM};
+use harness::net::traffic::retransmissions;
+use harness::net::wire::Wire;
 use harness::{Agent, Policy, Topology};
 use manoward::join::{self, Files, Host, Options, Source, State};
 use manoward::pki::{Reason, Which};

@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 use harness::Topology;
-use harness::operator::{Operator, policy};
-use harness::packet::{Ethernet, Ipv4, Packet, Udp};
-use harness::station::{HOST, INTRUDER};
-use harness::topology::NIC;
-use harness::wire::Wire;
+use harness::agent::operator::{Operator, policy};
+use harness::net::packet::{Ethernet, Ipv4, Packet, Udp};
+use harness::net::station::{HOST, INTRUDER, NIC};
+use harness::net::wire::Wire;
 use manoward::enrolment::wire;
 
 use crate::{PATIENCE, PORT, SILENCE, connects};
@@ -70,7 +69,7 @@ fn a_flood_of_forged_proofs_ends_no_lease() -> Result<()> {
     let grown = agent.memory_kb()?.saturating_sub(memory_before);
     assert!(grown < 64 << 10, "the agent has grown by {grown} kB");
     assert!(share < MOST_OF_A_CPU, "the agent took {share} of a CPU");
-    let limited = agent.tally()?.packets("enrolment", "rate-limited");
+    let limited = agent.counters()?.packets("enrolment", "rate-limited");
     assert!(limited > sent / 2, "{limited} of {sent} were held back");
     Ok(())
 }

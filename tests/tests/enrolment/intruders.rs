@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use harness::capture::Capture;
-use harness::certificate;
-use harness::link::{self, Port};
-use harness::operator::{Operator, VIM_1, policy};
-use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
-use harness::station::{HOST, INTRUDER, Mac, VIM};
-use harness::topology::NIC;
-use harness::wire::Wire;
-use harness::{Policy, Topology, disguise, wait};
+use harness::agent::operator::{Operator, VIM_1, policy};
+use harness::machine::wait;
+use harness::net::capture::Capture;
+use harness::net::link::{self, Port};
+use harness::net::packet::{Ethernet, Ipv4, Packet, Tcp};
+use harness::net::station::{HOST, INTRUDER, Mac, NIC, VIM};
+use harness::net::wire::Wire;
+use harness::programs::certificate;
+use harness::scene::impersonation;
+use harness::{Policy, Topology};
 use manoward::pki::{Reason, Request, Validity, Which};
 use time::OffsetDateTime;
 
@@ -100,11 +101,11 @@ fn who_has_address_and_mac_of_an_endpoint_does_not_get_in() -> Result<()> {
         ..policy()
     };
     let agent = operator.agent(&scene.host, &on_both)?;
-    disguise::wear(&scene.intruder, VIM.v4, VIM.mac)?;
+    impersonation::take_addresses(&scene.intruder, VIM.v4, VIM.mac)?;
     assert!(!connects(&scene.intruder)?, "the VIM has not joined");
     agent.await_any("Nf-Vi", "no-lease")?;
 
-    disguise::wear(&scene.intruder, VIM.v4, INTRUDER.mac)?;
+    impersonation::take_addresses(&scene.intruder, VIM.v4, INTRUDER.mac)?;
     let join = operator.join(&scene.vim, &operator.vim, &[])?;
     agent.await_leases(1, PATIENCE)?;
     assert!(connects(&scene.vim)?);
@@ -123,7 +124,7 @@ fn who_has_address_and_mac_of_an_endpoint_does_not_get_in() -> Result<()> {
     // What it has is what the VIM had when it leaves.
     join.terminate()?;
     agent.await_leases(0, PATIENCE)?;
-    let before = agent.tally()?.packets("Nf-Vi", "no-lease");
+    let before = agent.counters()?.packets("Nf-Vi", "no-lease");
     Wire::open(&scene.intruder, NIC)?.send(&syn(VIM.mac))?;
     agent.await_packets("Nf-Vi", "no-lease", before + 1)
 }
@@ -162,7 +163,7 @@ fn a_captured_session_proves_nothing_again() -> Result<()> {
     let lease = since(&agent)?;
 
     let mut intruder = Wire::open(&scene.intruder, NIC)?;
-    let before = agent.tally()?.packets("enrolment", "wrong-mac");
+    let before = agent.counters()?.packets("enrolment", "wrong-mac");
     replay(&mut intruder, &frames, INTRUDER.mac)?;
     let all = before + frames.len() as u64;
     agent.await_packets("enrolment", "wrong-mac", all)?;

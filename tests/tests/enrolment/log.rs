@@ -7,11 +7,13 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use harness::capture::Capture;
-use harness::certificate::Identity;
-use harness::operator::{Operator, VIM_1, policy};
-use harness::station::{HOST, TENANT, VIM};
-use harness::{Agent, Namespace, Policy, Topology, log, wait};
+use harness::agent::log;
+use harness::agent::operator::{Operator, VIM_1, policy};
+use harness::machine::wait;
+use harness::net::capture::Capture;
+use harness::net::station::{HOST, TENANT, VIM};
+use harness::programs::certificate::Identity;
+use harness::{Agent, Namespace, Policy, Topology};
 use manoward::enrolment::wire;
 use manoward::pki::{Name, Reason, Request, Validity, Which};
 use time::{Duration, OffsetDateTime};

@@ -10,8 +10,8 @@ mod stalled;
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
-use harness::station::{HOST, Mac};
+use harness::net::packet::{Ethernet, Ipv4, Packet, Tcp};
+use harness::net::station::{HOST, Mac};
 use harness::{Namespace, Outcome};
 
 /// How long what comes soon is waited for.

@@ -1,8 +1,8 @@
 //! One identity, several addresses: what the policy says about them.
 
 use anyhow::Result;
-use harness::operator::{Operator, policy};
-use harness::station::{HOST, INTRUDER, VIM};
+use harness::agent::operator::{Operator, policy};
+use harness::net::station::{HOST, INTRUDER, VIM};
 use harness::{Agent, Policy, Topology};
 
 use crate::{ONCE, PATIENCE, PORT, connects};

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use bytes::BytesMut;
-use harness::operator::{Operator, policy};
-use harness::process::Process;
-use harness::station::HOST;
-use harness::topology::NIC;
-use harness::traffic::Stream;
-use harness::{Agent, Namespace, Policy, Topology, wait};
+use harness::agent::operator::{Operator, policy};
+use harness::machine::process::Process;
+use harness::machine::wait;
+use harness::net::station::{HOST, NIC};
+use harness::net::traffic::Stream;
+use harness::{Agent, Namespace, Policy, Topology};
 use manoward::enrolment::{pki, wire};
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, Connection, DatagramEvent, Endpoint, EndpointConfig};

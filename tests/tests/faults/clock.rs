@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::operator::{Operator, policy};
-use harness::station::{HOST, HOST_OPERATIONS};
-use harness::traffic::Stream;
-use harness::vigil::STREAM;
+use harness::agent::operator::{Operator, policy};
+use harness::net::station::{HOST, HOST_OPERATIONS};
+use harness::net::traffic::Stream;
+use harness::scene::watch::STREAM;
 use harness::{Namespace, Outcome, Policy, Topology};
 
 use crate::PATIENCE;

@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use harness::station::HOST;
-use harness::topology::NIC;
-use harness::vigil::{Vigil, enforced};
-use harness::wait;
+use harness::machine::wait;
+use harness::net::station::{HOST, NIC};
+use harness::scene::watch::{Watch, enforced};
 use harness::{Agent, Policy, Topology};
 
 use crate::PATIENCE;
@@ -63,13 +62,13 @@ fn interfaces_that_come_and_go_leave_nothing_behind() -> Result<()> {
     let birth = "link add eth1 type veth peer name wire1\nlink set eth1 up\n";
     scene.host.feed(&["ip", "-batch", "-"], birth)?;
     let agent = Agent::start(&scene.host, &policy.to_string())?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let before = (agent.descriptors()?, agent.memory_kb()?);
     // Slowly enough that it is attached to now and then, fast enough that it is often gone again.
     let round = format!("link delete eth1\n{birth}");
     for _ in 0..BIRTHS / 30 {
         scene.host.feed(&["ip", "-batch", "-"], &round.repeat(30))?;
-        vigil.go_on()?;
+        watch.check()?;
     }
     let attached = || Ok(agent.ingress()?.len());
     wait::until(&2, PATIENCE, attached)?;
@@ -85,5 +84,5 @@ fn interfaces_that_come_and_go_leave_nothing_behind() -> Result<()> {
     ensure!(grown < GROWTH, "the agent has grown by {grown} kB");
     ensure!(agent.descriptors()? <= before.0 + 2);
     ensure!(agent.status()?.protected.contains(&HOST.v4.into()));
-    vigil.end()
+    watch.end()
 }

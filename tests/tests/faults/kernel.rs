@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use harness::agent::Hook;
-use harness::namespace::argv;
-use harness::station::VIM;
-use harness::topology::NIC;
-use harness::traffic::Stream;
-use harness::vigil::Vigil;
-use harness::wait;
+use harness::machine::namespace::argv;
+use harness::machine::wait;
+use harness::net::station::{NIC, VIM};
+use harness::net::traffic::Stream;
+use harness::scene::watch::Watch;
 use harness::{Agent, Policy, Topology};
 
 use crate::PATIENCE;
@@ -25,7 +24,7 @@ const BUS: u16 = 5671;
 fn pins_that_are_removed_by_hand_come_back_while_the_agent_runs() -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let pins = agent.pins().to_string_lossy().into_owned();
     let list = || {
         scene
@@ -36,24 +35,24 @@ fn pins_that_are_removed_by_hand_come_back_while_the_agent_runs() -> Result<()> 
     for part in ["links", "."] {
         let remove = format!("find {pins}/{part} -type f -delete");
         scene.host.run(&["sh", "-c", &remove])?;
-        vigil.go_on()?;
+        watch.check()?;
         wait::until(&before, PATIENCE, list)?;
         ensure!(agent.log().contains("pin"), "{}", agent.log());
-        vigil.go_on()?;
+        watch.check()?;
     }
     // So that the next agent finds them.
     agent.kill9();
-    vigil.go_on()?;
+    watch.check()?;
     agent.restart()?;
     ensure!(agent.serial()? == Some(1));
-    vigil.end()
+    watch.end()
 }
 
 #[test]
 fn a_program_that_is_to_take_the_place_is_refused() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let off = argv(&["ip", "link", "set", "dev", NIC, "xdp", "off"])?;
     let output = scene.host.output(&off)?;
     ensure!(
@@ -61,7 +60,7 @@ fn a_program_that_is_to_take_the_place_is_refused() -> Result<()> {
         "{}",
         output.stderr
     );
-    vigil.go_on()?;
+    watch.check()?;
     let other = Agent::start_with(
         &scene.host,
         &Policy::default().to_string(),
@@ -70,9 +69,9 @@ fn a_program_that_is_to_take_the_place_is_refused() -> Result<()> {
     );
     let error = other.expect_err("the slot is taken").to_string();
     ensure!(error.contains("`eth0` is taken"), "{error}");
-    vigil.go_on()?;
+    watch.check()?;
     ensure!(agent.status()?.problems.is_empty(), "{:?}", agent.status()?);
-    vigil.end()
+    watch.end()
 }
 
 #[test]
@@ -88,7 +87,7 @@ fn a_full_table_of_flows_gives_up_no_connection_that_is_open() -> Result<()> {
         ..Policy::default()
     };
     let agent = Agent::start_with(&scene.host, &policy.to_string(), Hook::Xdp, FLOWS)?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let bus = Stream::start(&scene.host, &scene.vim, (VIM.v4, BUS).into())?;
     let rounds = bus.rounds();
     // Questions that nobody answers, each from a port of its own.
@@ -101,13 +100,13 @@ fn a_full_table_of_flows_gives_up_no_connection_that_is_open() -> Result<()> {
         Ok(())
     })??;
     drop(silent);
-    vigil.go_on()?;
+    watch.check()?;
     wait::until(&true, PATIENCE, || Ok(bus.rounds() > rounds + 10))?;
     // A new one finds a place: unanswered ones give theirs up.
     bus.stop()?;
     let again = Stream::start(&scene.host, &scene.vim, (VIM.v4, BUS).into())?;
     wait::until(&true, PATIENCE, || Ok(again.rounds() > 10))?;
     again.stop()?;
-    ensure!(agent.tally()?.packets("out", "flow-table-full") == 0);
-    vigil.end()
+    ensure!(agent.counters()?.packets("out", "flow-table-full") == 0);
+    watch.end()
 }

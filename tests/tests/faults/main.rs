@@ -11,7 +11,7 @@ mod storage;
 use std::time::Duration;
 
 use harness::Policy;
-use harness::policy::crowd;
+use harness::agent::policy::crowd;
 
 /// The agent has done what it had to do.
 const PATIENCE: Duration = Duration::from_secs(10);

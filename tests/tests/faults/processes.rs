@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use harness::agent::binary;
-use harness::process::Process;
-use harness::vigil::Vigil;
-use harness::wait;
+use harness::machine::process::Process;
+use harness::machine::wait;
+use harness::scene::watch::Watch;
 use harness::{Agent, Policy, Topology};
 use nix::sys::signal::Signal;
 
@@ -22,7 +22,7 @@ const MOMENTS: [u64; 2] = [100, 1000];
 fn ended_while_applying(signal: Signal) -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let endpoints = many_endpoints();
     let mut ended = [0; 2];
     for (serial, moment) in (2..).zip(MOMENTS) {
@@ -40,7 +40,7 @@ fn ended_while_applying(signal: Signal) -> Result<()> {
         agent.signal(signal)?;
         agent.await_end()?;
         let told = apply.finish(PATIENCE)?;
-        vigil.go_on()?;
+        watch.check()?;
         agent.kill9();
         agent.restart()?;
         let after = agent.serial()?.context("a policy is in force")?;
@@ -55,10 +55,10 @@ fn ended_while_applying(signal: Signal) -> Result<()> {
         );
         ensure!(agent.status()?.problems.is_empty(), "{:?}", agent.status()?);
         ended[usize::from(after == serial)] += 1;
-        vigil.go_on()?;
+        watch.check()?;
     }
     println!("{ended:?}: the policy before is in force, or the new one");
-    vigil.end()
+    watch.end()
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn an_agent_that_is_killed_while_it_applies_leaves_one_policy_whole() -> Result<
 fn of_two_agents_that_are_started_at_once_one_runs() -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     agent.kill9();
     for _ in 0..2 {
         let mut command = Command::new(binary()?);
@@ -102,7 +102,7 @@ fn of_two_agents_that_are_started_at_once_one_runs() -> Result<()> {
         let said = ended.stderr();
         ensure!(said.contains("Stop it first"), "{said}");
         ensure!(agent.status()?.pid == running.id());
-        vigil.go_on()?;
+        watch.check()?;
     }
-    vigil.end()
+    watch.end()
 }

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use harness::topology::NIC;
-use harness::vigil::Vigil;
-use harness::wait;
+use harness::machine::wait;
+use harness::net::station::NIC;
+use harness::scene::watch::Watch;
 use harness::{Agent, Policy, Topology};
 
 use crate::{PATIENCE, many_endpoints};
@@ -21,7 +21,7 @@ const LATE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 18);
 fn an_agent_that_runs_out_of_memory_ends_and_the_next_goes_on() -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let limit = agent.data_kb()? * 1024 + SPARE;
     agent.limit(&[&format!("--data={limit}")])?;
     let endpoints = many_endpoints();
@@ -35,24 +35,24 @@ fn an_agent_that_runs_out_of_memory_ends_and_the_next_goes_on() -> Result<()> {
     let ended = agent.await_end()?;
     ensure!(!ended.success(), "it has ended as if told to");
     ensure!(agent.log().contains("memory allocation"), "{}", agent.log());
-    vigil.go_on()?;
+    watch.check()?;
 
     // The service manager starts it again.
     agent.kill9();
     agent.restart()?;
     ensure!(agent.serial()? == Some(1));
-    vigil.go_on()?;
+    watch.check()?;
     let output = agent.apply(&policy)?;
     ensure!(output.status.success(), "{}", output.stderr);
     ensure!(agent.status()?.problems.is_empty(), "{:?}", agent.status()?);
-    vigil.end()
+    watch.end()
 }
 
 #[test]
 fn an_agent_without_descriptors_catches_up_once_it_has_some() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let open = agent.descriptors()?;
     // Fewer than it has open, of which some may be open for a moment only.
     agent.limit(&["--nofile=3:"])?;
@@ -67,7 +67,7 @@ fn an_agent_without_descriptors_catches_up_once_it_has_some() -> Result<()> {
         "{}",
         agent.log()
     );
-    vigil.go_on()?;
+    watch.check()?;
 
     agent.limit(&[&format!("--nofile={}:", 2 * open)])?;
     wait::until(&true, PATIENCE, || {
@@ -76,5 +76,5 @@ fn an_agent_without_descriptors_catches_up_once_it_has_some() -> Result<()> {
     wait::until(&Vec::<String>::new(), PATIENCE, || {
         Ok(agent.status()?.problems)
     })?;
-    vigil.end()
+    watch.end()
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use harness::vigil::Vigil;
+use harness::scene::watch::Watch;
 use harness::{Agent, Policy, Topology};
 
 /// What a file of this file system takes at least, bytes.
@@ -58,7 +58,7 @@ fn however_little_room_is_left_what_is_told_is_what_is_enforced() -> Result<()> 
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     on_a_small_disk(&scene, &mut agent)?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let state = agent.folder().join("state");
     let mut applied = 0;
     for (serial, free) in (2..).zip(0..6) {
@@ -89,10 +89,10 @@ fn however_little_room_is_left_what_is_told_is_what_is_enforced() -> Result<()> 
             agent.restart()?;
             ensure!(agent.serial()? == after, "with {free} pages");
         }
-        vigil.go_on()?;
+        watch.check()?;
     }
     ensure!((1..6).contains(&applied), "{applied} of 6 were applied");
-    vigil.end()
+    watch.end()
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn on_a_disk_that_became_read_only_the_agent_goes_on_and_starts_again() -> Resul
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     on_a_small_disk(&scene, &mut agent)?;
-    let vigil = Vigil::begin(&scene)?;
+    let watch = Watch::begin(&scene)?;
     let state = agent.folder().join("state");
     let mount = |options: &str| {
         let words = ["mount", "-o", options, &state.to_string_lossy()];
@@ -117,13 +117,13 @@ fn on_a_disk_that_became_read_only_the_agent_goes_on_and_starts_again() -> Resul
         ensure!(output.stderr.contains(part), "{}", output.stderr);
     }
     ensure!(agent.serial()? == Some(1));
-    vigil.go_on()?;
+    watch.check()?;
     agent.restart()?;
     ensure!(agent.serial()? == Some(1));
-    vigil.go_on()?;
+    watch.check()?;
 
     mount("remount,rw")?;
     let output = agent.apply(&next)?;
     ensure!(output.status.success(), "{}", output.stderr);
-    vigil.end()
+    watch.end()
 }

@@ -5,10 +5,10 @@
 //! seed.
 
 use anyhow::{Result, ensure};
-use harness::differential::policies;
-use harness::oracle::Oracle;
-use harness::oracle::families::FAMILIES;
-use harness::oracle::scene::{Scene, Stack};
+use harness::judge::differential::policies;
+use harness::judge::oracle::Oracle;
+use harness::judge::oracle::families::FAMILIES;
+use harness::judge::oracle::hosts::{Hosts, Stack};
 
 /// Batches of frames of all families, and of the grammar.
 const BATCHES: usize = 300;
@@ -16,8 +16,8 @@ const BATCHES: usize = 300;
 const DIRECTED: usize = 25;
 
 fn agree(stack: Stack) -> Result<()> {
-    let scene = Scene::new(stack)?;
-    let mut oracle = Oracle::new(&scene, &policies::small_text())?;
+    let hosts = Hosts::new(stack)?;
+    let mut oracle = Oracle::new(&hosts, &policies::small_text())?;
     let seed = fastrand::u64(..);
     let mut families = oracle.families(seed);
     for family in 0..FAMILIES.len() {
@@ -37,7 +37,7 @@ fn agree(stack: Stack) -> Result<()> {
         findings
             .families
             .get(family)
-            .map_or(0, |tally| tally.kept_out)
+            .map_or(0, |counts| counts.kept_out)
     };
     for (family, _) in FAMILIES {
         // Of source routes only a credulous stack takes any.
@@ -47,7 +47,11 @@ fn agree(stack: Stack) -> Result<()> {
             "{family}: nothing was kept out"
         );
     }
-    let admitted: u64 = findings.families.values().map(|tally| tally.admitted).sum();
+    let admitted: u64 = findings
+        .families
+        .values()
+        .map(|counts| counts.admitted)
+        .sum();
     ensure!(admitted > 1000, "{admitted} deliveries were admitted");
     Ok(())
 }
