@@ -13,6 +13,8 @@ pub mod machine;
 pub mod net;
 pub mod programs;
 pub mod scene;
+#[cfg(test)]
+mod tests;
 
 pub use agent::Agent;
 pub use agent::policy::Policy;

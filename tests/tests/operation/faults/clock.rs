@@ -12,7 +12,7 @@ use harness::net::traffic::Stream;
 use harness::scene::watch::STREAM;
 use harness::{Namespace, Outcome, Policy, Topology};
 
-use crate::PATIENCE;
+use super::PATIENCE;
 
 /// Longer than a lease lives without being renewed.
 const LEASE: Duration = Duration::from_secs(22);

@@ -10,7 +10,7 @@ use harness::net::station::NIC;
 use harness::scene::watch::Watch;
 use harness::{Agent, Policy, Topology};
 
-use crate::{PATIENCE, many_endpoints};
+use super::{PATIENCE, many_endpoints};
 
 /// Memory that an agent gets beyond what it has, bytes. A large policy takes more.
 const SPARE: u64 = 4 << 20;

@@ -12,7 +12,7 @@ use harness::scene::watch::Watch;
 use harness::{Agent, Policy, Topology};
 use nix::sys::signal::Signal;
 
-use crate::{PATIENCE, many_endpoints};
+use super::{PATIENCE, many_endpoints};
 
 /// How long after an application has begun the agent is ended, milliseconds. It takes one to two
 /// seconds.

@@ -1,5 +1,7 @@
 //! The harness itself: if these fail, no other result means anything.
 
+mod layers;
+
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
@@ -7,16 +9,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use harness::machine::namespace::argv;
-use harness::net::link::{self, Port};
-use harness::net::packet::{Ethernet, Ipv4, Packet, Tcp, Udp, Vlan};
-use harness::net::station::{
-    BASTION, GUEST, HOST, HOST_OPERATIONS, INTRUDER, Mac, NIC, TENANT, VIM,
-};
-use harness::net::wire::Wire;
-use harness::programs::openssh::{self, Sshd};
-use harness::programs::tls::{self, Handshake, TlsServer};
-use harness::{Namespace, Outcome, Topology};
+use crate::machine::namespace::argv;
+use crate::net::link::{self, Port};
+use crate::net::packet::{Ethernet, Ipv4, Packet, Tcp, Udp, Vlan};
+use crate::net::station::{BASTION, GUEST, HOST, HOST_OPERATIONS, INTRUDER, Mac, NIC, TENANT, VIM};
+use crate::net::wire::Wire;
+use crate::programs::openssh::{self, Sshd};
+use crate::programs::tls::{self, Handshake, TlsServer};
+use crate::{Namespace, Outcome, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_millis(300);

@@ -8,7 +8,7 @@ use harness::net::station::{HOST, NIC};
 use harness::scene::watch::{Watch, enforced};
 use harness::{Agent, Policy, Topology};
 
-use crate::PATIENCE;
+use super::PATIENCE;
 
 /// How often the interface goes down and up.
 const FLAPS: usize = 10_000;

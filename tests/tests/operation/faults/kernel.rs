@@ -12,7 +12,7 @@ use harness::net::traffic::Stream;
 use harness::scene::watch::Watch;
 use harness::{Agent, Policy, Topology};
 
-use crate::PATIENCE;
+use super::PATIENCE;
 
 /// The fewest flows that a table is made for, and many more than it has places.
 const FLOWS: &str = "flows: 1024\n";
