@@ -5,7 +5,7 @@ use harness::agent::operator::{Operator, policy};
 use harness::net::station::{HOST, INTRUDER, VIM};
 use harness::{Agent, Policy, Topology};
 
-use crate::{ONCE, PATIENCE, PORT, connects};
+use super::{ONCE, PATIENCE, PORT, connects};
 
 /// The scene's policy, in which the VIM is a network, with this rule.
 macro_rules! ruled {

@@ -4,7 +4,7 @@ use std::{net::UdpSocket, time::Duration};
 
 use manoward::join::{Host, Join, Source};
 
-use crate::bed::{Bed, until};
+use super::bed::{Bed, until};
 
 /// The first datagram of a real endpoint.
 async fn initial(bed: &Bed) -> Vec<u8> {

@@ -10,7 +10,7 @@ use manoward::{
     join::{HostStatus, Join, Source, State},
 };
 
-use crate::{
+use super::{
     authority::{Wish, replace},
     bed::{Bed, VIM, until},
 };

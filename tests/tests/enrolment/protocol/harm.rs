@@ -13,7 +13,7 @@ use manoward::{
 use quinn::{Connection, ConnectionError, Endpoint, crypto::rustls::QuicClientConfig};
 use rustls::{sign::SingleCertAndKey, version::TLS13};
 
-use crate::{
+use super::{
     authority::Issued,
     bed::{Bed, until},
 };

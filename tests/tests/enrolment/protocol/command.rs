@@ -7,18 +7,19 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use harness::agent::binary;
 use manoward::enrolment::End;
 use nix::sys::signal::Signal;
 use rcgen::ExtendedKeyUsagePurpose;
 use time::{Duration, OffsetDateTime};
 
-use crate::{
+use super::{
     authority::{DAY, Issued, Wish},
     bed::{Bed, VIM, until},
 };
 
 fn manoward(bed: &Bed, issued: &Issued, more: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_manoward"));
+    let mut command = Command::new(binary().unwrap());
     command
         .args(["join", "--to", &bed.address.to_string()])
         .arg("--cert")

@@ -10,7 +10,7 @@ use harness::net::station::{HOST, INTRUDER, NIC};
 use harness::net::wire::Wire;
 use manoward::enrolment::wire;
 
-use crate::{PATIENCE, PORT, SILENCE, connects};
+use super::{PATIENCE, PORT, SILENCE, connects};
 
 /// The share of a CPU that a flood may cost the agent. It is 0.08 where the programs let nearly all
 /// datagrams reach it that they may, 16,384 in a second; slower machines get three times as much.

@@ -17,7 +17,7 @@ use harness::{Policy, Topology};
 use manoward::pki::{Reason, Request, Validity, Which};
 use time::OffsetDateTime;
 
-use crate::{ONCE, PATIENCE, PORT, SHORT, connects, syn};
+use super::{ONCE, PATIENCE, PORT, SHORT, connects, syn};
 
 /// Where a frame has the MAC address of its sender.
 const SENDER: std::ops::Range<usize> = 6..12;

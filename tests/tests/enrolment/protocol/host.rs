@@ -9,7 +9,7 @@ use manoward::{
 use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use time::OffsetDateTime;
 
-use crate::{
+use super::{
     authority::{Authority, DAY, Issued, Wish},
     bed::{Bed, once},
 };

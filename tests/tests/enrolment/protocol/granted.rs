@@ -7,7 +7,7 @@ use manoward::{
     join::{Join, State},
 };
 
-use crate::{
+use super::{
     authority::Wish,
     bed::{Bed, Entry, VIM, until},
 };
@@ -131,7 +131,7 @@ async fn all_families_and_several_addresses_are_served() {
     for address in bed.server().addresses() {
         let mut options = bed.options(&vim);
         options.hosts = manoward::join::Source::List(vec![address.to_string().parse().unwrap()]);
-        let status = crate::bed::once(&options).await;
+        let status = super::bed::once(&options).await;
         assert_eq!(status.state, State::Granted, "{status:?}");
         assert_eq!(bed.book.claims().last().unwrap().local, address.ip());
     }

@@ -15,7 +15,7 @@ use manoward::{
 };
 use tempfile::TempDir;
 
-use crate::authority::{Authority, Issued, Wish};
+use super::authority::{Authority, Issued, Wish};
 
 /// The identity that the registrar knows.
 pub const VIM: &str = "spiffe://operator.example/vim/1";

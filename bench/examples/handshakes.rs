@@ -1,6 +1,6 @@
 //! What sessions cost: handshakes per second of one core, and memory and time of many sessions.
 //!
-//!     cargo run --release --example handshakes -- [SESSIONS]
+//!     cargo run --release --package manoward-bench --example handshakes -- [SESSIONS]
 //!
 //! A host runs in a process of its own and listens on many ports and addresses of the loopback, so
 //! that an endpoint finds as many hosts. Time is that of the processor, so it does not matter what

@@ -1,4 +1,5 @@
-//! Enrolment with real QUIC over loopback and real certificates, one file for each behaviour.
+//! What host and endpoint say to each other. Both run in this process, over loopback, and a
+//! registrar that writes down its calls stands in for the agent: nothing here takes root.
 
 #![allow(
     clippy::unwrap_used,

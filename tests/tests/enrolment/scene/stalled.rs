@@ -19,7 +19,7 @@ use manoward::enrolment::{pki, wire};
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, Connection, DatagramEvent, Endpoint, EndpointConfig};
 
-use crate::{ONCE, PATIENCE, PORT, log};
+use super::{ONCE, PATIENCE, PORT, log};
 
 /// Longer than a handshake may take.
 const HANDSHAKES: Duration = Duration::from_secs(15);

@@ -8,7 +8,7 @@ use manoward::{
     pki,
 };
 
-use crate::{
+use super::{
     authority::Issued,
     bed::{Bed, VIM, once},
 };

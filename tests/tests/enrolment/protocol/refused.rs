@@ -7,7 +7,7 @@ use manoward::{
 use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use time::{Duration, OffsetDateTime};
 
-use crate::{
+use super::{
     authority::{Authority, DAY, Wish},
     bed::{Bed, VIM, assert_refused},
 };
@@ -131,7 +131,7 @@ async fn more_sessions_than_there_may_be() {
         "{status:?}"
     );
     join.shutdown().await;
-    crate::bed::until("the place is free", || bed.server().counts().sessions == 0).await;
+    super::bed::until("the place is free", || bed.server().counts().sessions == 0).await;
     let status = bed.once(&vim).await;
     assert_eq!(status.state, State::Granted, "{status:?}");
 }

@@ -15,7 +15,7 @@ use manoward::join::{self, Files, Host, Options, Source, State};
 use manoward::pki::{Reason, Which};
 use nix::sys::signal::Signal;
 
-use crate::{LEASE, PATIENCE, PORT, SHORT, SILENCE, connects, syn};
+use super::{LEASE, PATIENCE, PORT, SHORT, SILENCE, connects, syn};
 
 #[test]
 fn an_endpoint_gets_in_while_it_holds_a_lease() -> Result<()> {

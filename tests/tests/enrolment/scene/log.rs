@@ -18,7 +18,7 @@ use manoward::enrolment::wire;
 use manoward::pki::{Name, Reason, Request, Validity, Which};
 use time::{Duration, OffsetDateTime};
 
-use crate::{ONCE, PATIENCE};
+use super::{ONCE, PATIENCE};
 
 /// A policy with a second endpoint that has to prove who it is, at the tenant's address.
 pub const WITH_VNFM: &str = "{

@@ -8,7 +8,7 @@ use manoward::{
 };
 use time::OffsetDateTime;
 
-use crate::{
+use super::{
     authority::{Authority, DAY, Wish, replace},
     bed::{Bed, VIM, assert_refused, until},
 };
