@@ -23,7 +23,7 @@ impl<'a> StackCounter<'a> {
     /// Counts the packets of several sources from now on.
     pub fn of_any(host: &'a Namespace, sources: &[IpAddr]) -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let table = format!("sight{}", COUNTER.fetch_add(1, Ordering::Relaxed));
+        let table = format!("seen{}", COUNTER.fetch_add(1, Ordering::Relaxed));
         let counted: Vec<_> = sources
             .iter()
             .map(|source| {

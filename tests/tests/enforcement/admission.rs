@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_millis(300);
 
 /// A SYN from the intruder to the host.
-fn knock(port: u16, v6: bool) -> Vec<u8> {
+fn syn(port: u16, v6: bool) -> Vec<u8> {
     let ethernet = Packet::new().with(Ethernet {
         source: INTRUDER.mac,
         ..Ethernet::default()
@@ -109,10 +109,10 @@ fn every_packet_is_counted_exactly_once() -> Result<()> {
     let mut vim = Wire::open(&scene.vim, NIC)?;
     let before = agent.counters()?;
     for _ in 0..7 {
-        intruder.send(&knock(openssh::PORT, false))?;
+        intruder.send(&syn(openssh::PORT, false))?;
     }
     for _ in 0..5 {
-        intruder.send(&knock(tls::PORT, true))?;
+        intruder.send(&syn(tls::PORT, true))?;
     }
     for _ in 0..3 {
         vim.send(&Packet::v4().with(Tcp::syn(23)).build())?;
@@ -150,7 +150,7 @@ fn traffic_of_tenants_is_left_alone() -> Result<()> {
         .collect::<Result<_>>()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let wire = Wire::open(&scene.intruder, NIC)?;
-    let flood = Flood::start(wire, vec![knock(openssh::PORT, false), knock(9, true)]);
+    let flood = Flood::start(wire, vec![syn(openssh::PORT, false), syn(9, true)]);
     for guest in addresses {
         assert!(scene.tenant.ping(guest)?, "{guest}");
         let outcome = scene.tenant.tcp_connect((guest, 80), PATIENCE)?;

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 const LATE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 18);
 
-fn knock(from: &Namespace, host: Ipv4Addr, timeout: Duration) -> Result<Outcome> {
+fn connect(from: &Namespace, host: Ipv4Addr, timeout: Duration) -> Result<Outcome> {
     from.tcp_connect((host, openssh::PORT), timeout)
 }
 
@@ -35,13 +35,13 @@ fn an_address_that_is_added_later_is_protected_within_a_second() -> Result<()> {
     wait::until(&true, SOON, protects)?;
     let _ssh = scene.host.tcp_listener((LATE, openssh::PORT))?;
     let seen = StackCounter::of(&scene.host, INTRUDER.v4)?;
-    assert_eq!(knock(&scene.intruder, LATE, SHORT)?, Outcome::TimedOut);
-    assert_eq!(knock(&scene.vim, LATE, PATIENCE)?, Outcome::Connected);
+    assert_eq!(connect(&scene.intruder, LATE, SHORT)?, Outcome::TimedOut);
+    assert_eq!(connect(&scene.vim, LATE, PATIENCE)?, Outcome::Connected);
     assert_eq!(seen.packets()?, 0);
 
     change(&scene.host, &format!("address del {LATE}/24 dev {NIC}"))?;
     wait::until(&false, SOON, protects)?;
-    assert_eq!(knock(&scene.vim, HOST.v4, SHORT)?, Outcome::Refused);
+    assert_eq!(connect(&scene.vim, HOST.v4, SHORT)?, Outcome::Refused);
     assert_eq!(agent.status()?.problems, Vec::<String>::new());
     Ok(())
 }
@@ -86,8 +86,8 @@ fn an_interface_that_comes_back_is_enforced_again() -> Result<()> {
     assert_eq!(second[0].interface, NIC);
     assert_ne!(second[0].ifindex, first[0].ifindex);
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    assert_eq!(knock(&scene.vim, HOST.v4, PATIENCE)?, Outcome::Connected);
-    assert_eq!(knock(&scene.intruder, HOST.v4, SHORT)?, Outcome::TimedOut);
+    assert_eq!(connect(&scene.vim, HOST.v4, PATIENCE)?, Outcome::Connected);
+    assert_eq!(connect(&scene.intruder, HOST.v4, SHORT)?, Outcome::TimedOut);
     Ok(())
 }
 
@@ -122,7 +122,7 @@ fn a_port_that_is_added_to_a_bridge_is_enforced() -> Result<()> {
     wait::until(&vec![NIC.to_owned()], SOON, ports)?;
 
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    assert_eq!(knock(&scene.vim, HOST.v4, PATIENCE)?, Outcome::Connected);
-    assert_eq!(knock(&scene.intruder, HOST.v4, SHORT)?, Outcome::TimedOut);
+    assert_eq!(connect(&scene.vim, HOST.v4, PATIENCE)?, Outcome::Connected);
+    assert_eq!(connect(&scene.intruder, HOST.v4, SHORT)?, Outcome::TimedOut);
     Ok(())
 }

@@ -3,11 +3,10 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "a test that cannot set up its bed has failed"
+    reason = "a test that cannot set up its testbed has failed"
 )]
 
 mod authority;
-mod bed;
 mod command;
 mod granted;
 mod harm;
@@ -17,3 +16,4 @@ mod refused;
 mod retry;
 mod revoked;
 mod rotation;
+mod testbed;

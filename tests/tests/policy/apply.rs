@@ -205,8 +205,8 @@ fn applying_lets_nothing_in_and_interrupts_nobody() -> Result<()> {
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
     let seen = StackCounter::of(&scene.host, INTRUDER.v4)?;
     let again = retransmissions(&scene.vim)? + retransmissions(&scene.host)?;
-    let knock = intruder_syn();
-    let flood = Flood::start(Wire::open(&scene.intruder, NIC)?, vec![knock]);
+    let syn = intruder_syn();
+    let flood = Flood::start(Wire::open(&scene.intruder, NIC)?, vec![syn]);
     let stream = Stream::start(&scene.vim, &scene.host, STREAM)?;
     for serial in 2..2 + APPLIES {
         let (sent, rounds) = (flood.sent(), stream.rounds());

@@ -216,15 +216,15 @@ fn explaining_counts_nothing_and_lets_nothing_through() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let mut intruder = Wire::open(&scene.intruder, NIC)?;
-    let knock = intruder_syn();
-    intruder.send(&knock)?;
+    let syn = intruder_syn();
+    intruder.send(&syn)?;
     agent.await_packets("Nf-Vi", "unknown-source", 1)?;
     for _ in 0..5 {
-        let (code, _) = explain(&agent, &["--frame", &to_hex(&knock)])?;
+        let (code, _) = explain(&agent, &["--frame", &to_hex(&syn)])?;
         assert_eq!(code, DROPPED);
     }
     assert_eq!(agent.counters()?.packets("Nf-Vi", "unknown-source"), 1);
-    intruder.send(&knock)?;
+    intruder.send(&syn)?;
     agent.await_packets("Nf-Vi", "unknown-source", 2)?;
     assert_eq!(agent.status()?.problems, Vec::<String>::new());
     Ok(())

@@ -100,9 +100,9 @@ fn hears([near, far]: &mut [TcpStream; 2]) -> Result<bool> {
 
 /// How many packets the host gets out to a listener while something happens.
 fn heard_from_host(listener: &Namespace, run: impl FnOnce() -> Result<()>) -> Result<u64> {
-    let ears = StackCounter::of_any(listener, &addresses(HOST))?;
+    let seen = StackCounter::of_any(listener, &addresses(HOST))?;
     run()?;
-    ears.packets()
+    seen.packets()
 }
 
 /// Gives the intruder the VIM's IPv4 address, under the intruder's own MAC address.

@@ -16,14 +16,14 @@ use time::{Duration, OffsetDateTime};
 pub const DAY: Duration = Duration::DAY;
 
 /// What a certificate shall say.
-pub struct Wish {
+pub struct Profile {
     pub sans: Vec<SanType>,
     pub usage: Vec<ExtendedKeyUsagePurpose>,
     pub from: OffsetDateTime,
     pub until: OffsetDateTime,
 }
 
-impl Wish {
+impl Profile {
     /// For an endpoint with a SPIFFE ID.
     pub fn endpoint(id: &str) -> Self {
         Self {
@@ -129,18 +129,18 @@ impl Authority {
         (below, serial)
     }
 
-    pub fn issue(&self, name: &str, wish: &Wish) -> Issued {
+    pub fn issue(&self, name: &str, profile: &Profile) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let params = wish.params();
+        let params = profile.params();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let pem = format!("{}{}", certificate.pem(), self.above);
         self.write(name, &pem, &key, &params)
     }
 
     /// Signed by itself, whatever this authority says.
-    pub fn self_signed(&self, name: &str, wish: &Wish) -> Issued {
+    pub fn self_signed(&self, name: &str, profile: &Profile) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let params = wish.params();
+        let params = profile.params();
         let pem = params.self_signed(&key).unwrap().pem();
         self.write(name, &pem, &key, &params)
     }

@@ -14,11 +14,11 @@ use rcgen::ExtendedKeyUsagePurpose;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    authority::{DAY, Issued, Wish},
-    bed::{Bed, VIM, until},
+    authority::{DAY, Issued, Profile},
+    testbed::{Testbed, VIM, until},
 };
 
-fn manoward(bed: &Bed, issued: &Issued, more: &str) -> Command {
+fn manoward(bed: &Testbed, issued: &Issued, more: &str) -> Command {
     let mut command = Command::new(binary().unwrap());
     command
         .args(["join", "--to", &bed.address.to_string()])
@@ -39,7 +39,7 @@ async fn output(mut command: Command) -> (Output, String) {
     (output, text)
 }
 
-async fn check(bed: &Bed, issued: &Issued) -> (Option<i32>, String) {
+async fn check(bed: &Testbed, issued: &Issued) -> (Option<i32>, String) {
     fs::set_permissions(&issued.key, fs::Permissions::from_mode(0o600)).unwrap();
     let (output, text) = output(manoward(bed, issued, "--once --check")).await;
     (output.status.code(), text)
@@ -47,7 +47,7 @@ async fn check(bed: &Bed, issued: &Issued) -> (Option<i32>, String) {
 
 #[tokio::test]
 async fn all_is_well() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let (code, text) = check(&bed, &bed.vim()).await;
     let expected = format!(
         "{}: admitted as vim-1, role vim\nadmitted by 1 of 1 host\n",
@@ -58,7 +58,7 @@ async fn all_is_well() {
 
 #[tokio::test]
 async fn programs_get_json() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let command = manoward(&bed, &bed.vim(), "--once --check --output json");
     let (output, text) = output(command).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -71,36 +71,36 @@ async fn programs_get_json() {
 
 #[tokio::test]
 async fn what_is_wrong_with_a_certificate_is_said() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let now = OffsetDateTime::now_utc();
-    let wish = || Wish::endpoint(VIM);
-    for (wish, code, sentence, answer) in [
+    let profile = || Profile::endpoint(VIM);
+    for (profile, code, sentence, answer) in [
         (
-            wish().valid(now - DAY, now - Duration::HOUR),
+            profile().valid(now - DAY, now - Duration::HOUR),
             "error[expired]",
             "Get a new one, or set the clock",
             "it was valid until",
         ),
         (
-            wish().valid(now + Duration::HOUR, now + DAY),
+            profile().valid(now + Duration::HOUR, now + DAY),
             "error[not-yet-valid]",
             "Compare the clocks",
             "it is valid from",
         ),
         (
-            wish().usage(&[ExtendedKeyUsagePurpose::ServerAuth]),
+            profile().usage(&[ExtendedKeyUsagePurpose::ServerAuth]),
             "error[wrong-usage]",
             "does not include clientAuth",
             "does not include clientAuth",
         ),
         (
-            wish().sans(&[]),
+            profile().sans(&[]),
             "error[no-san]",
             "no URI and no DNS name",
             "refused (no-matching-identity)",
         ),
     ] {
-        let issued = bed.authority.issue("vim", &wish);
+        let issued = bed.authority.issue("vim", &profile);
         let (exit, text) = check(&bed, &issued).await;
         assert_eq!(exit, Some(1), "{text}");
         let lines: Vec<_> = text.lines().collect();
@@ -125,8 +125,8 @@ async fn what_is_wrong_with_a_certificate_is_said() {
 
 #[tokio::test]
 async fn a_key_of_another_certificate_is_said() {
-    let bed = Bed::new();
-    let other = bed.authority.issue("other", &Wish::endpoint(VIM));
+    let bed = Testbed::new();
+    let other = bed.authority.issue("other", &Profile::endpoint(VIM));
     let mixed = Issued {
         key: other.key,
         ..bed.vim()
@@ -142,7 +142,7 @@ async fn a_key_of_another_certificate_is_said() {
 
 #[tokio::test]
 async fn files_that_are_none_are_said() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let issued = bed.vim();
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----\n";
@@ -167,7 +167,7 @@ async fn files_that_are_none_are_said() {
 
 #[tokio::test]
 async fn a_host_that_does_not_answer_is_said() {
-    let mut bed = Bed::new();
+    let mut bed = Testbed::new();
     let vim = bed.vim();
     bed.server.take().unwrap().shutdown().await;
     let (code, text) = check(&bed, &vim).await;
@@ -178,7 +178,7 @@ async fn a_host_that_does_not_answer_is_said() {
 
 #[tokio::test]
 async fn a_service_joins_follows_its_files_and_leaves() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let vim = bed.vim();
     let file = bed.path("status.json");
     let more = format!("--status-file {}", file.display());
@@ -198,27 +198,30 @@ async fn a_service_joins_follows_its_files_and_leaves() {
     };
     until("the status says so", granted).await;
     bed.vim();
-    until("the new certificate is used", || bed.book.ends().len() == 1).await;
-    assert_eq!(bed.book.fewest(), 1);
+    until("the new certificate is used", || {
+        bed.recorder.ends().len() == 1
+    })
+    .await;
+    assert_eq!(bed.recorder.fewest(), 1);
     let signal = |signal| {
         let child = nix::unistd::Pid::from_raw(child.id().cast_signed());
         nix::sys::signal::kill(child, signal).unwrap();
     };
     signal(Signal::SIGHUP);
-    until("files are read again", || bed.book.ends().len() == 2).await;
-    assert_eq!(bed.book.fewest(), 1);
+    until("files are read again", || bed.recorder.ends().len() == 2).await;
+    assert_eq!(bed.recorder.fewest(), 1);
     signal(Signal::SIGTERM);
-    until("it leaves", || bed.book.ends().len() == 3).await;
+    until("it leaves", || bed.recorder.ends().len() == 3).await;
     let ended = tokio::task::spawn_blocking(move || child.wait().unwrap())
         .await
         .unwrap();
     assert!(ended.success(), "{ended}");
-    assert_eq!(bed.book.ends(), [End::Closed, End::Closed, End::Closed]);
+    assert_eq!(bed.recorder.ends(), [End::Closed, End::Closed, End::Closed]);
 }
 
 #[tokio::test]
 async fn a_file_that_is_missing_is_named_without_a_check_too() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let absent = Issued {
         key: bed.path("absent.key"),
         ..bed.vim()

@@ -8,18 +8,18 @@ use manoward::{
 };
 
 use super::{
-    authority::Wish,
-    bed::{Bed, Entry, VIM, until},
+    authority::Profile,
+    testbed::{Entry, Testbed, VIM, until},
 };
 
 #[tokio::test]
 async fn a_claim_tells_what_was_proven() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let status = bed.once(&bed.vim()).await;
     assert_eq!(status.state, State::Granted, "{status:?}");
     assert_eq!(status.endpoint.as_deref(), Some("vim-1"));
     assert_eq!(status.role.as_deref(), Some("vim"));
-    let claims = bed.book.claims();
+    let claims = bed.recorder.claims();
     let [claim] = claims.as_slice() else {
         panic!("{claims:?}");
     };
@@ -30,16 +30,16 @@ async fn a_claim_tells_what_was_proven() {
     assert_eq!(claim.certificate.issuer, "CN=operator");
     assert_eq!(claim.certificate.fingerprint.len(), 64);
     assert!(claim.program.starts_with("manoward "));
-    until("the session ends", || bed.book.ends() == [End::Closed]).await;
+    until("the session ends", || bed.recorder.ends() == [End::Closed]).await;
     assert_eq!(bed.server().counts().sessions, 0);
 }
 
 #[tokio::test]
 async fn a_session_is_renewed_while_it_lives_and_ends_with_silence() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let join = bed.join(&bed.vim()).await;
     let renewals = || {
-        let entries = bed.book.entries();
+        let entries = bed.recorder.entries();
         entries
             .iter()
             .filter(|&entry| *entry == Entry::Renewed(SessionId(1)))
@@ -53,12 +53,12 @@ async fn a_session_is_renewed_while_it_lives_and_ends_with_silence() {
     );
     assert_eq!(session.local, bed.address);
     join.shutdown().await;
-    until("the host knows", || bed.book.ends() == [End::Closed]).await;
+    until("the host knows", || bed.recorder.ends() == [End::Closed]).await;
 }
 
 #[tokio::test]
 async fn silence_ends_a_session() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let vim = bed.vim();
     let options = bed.options(&vim);
     // An endpoint of another thread, which stops without a word.
@@ -81,7 +81,10 @@ async fn silence_ends_a_session() {
     stop.send(()).unwrap();
     endpoint.join().unwrap();
     let began = Instant::now();
-    until("silence is noticed", || bed.book.ends() == [End::Silence]).await;
+    until("silence is noticed", || {
+        bed.recorder.ends() == [End::Silence]
+    })
+    .await;
     assert!(
         began.elapsed() < Duration::from_secs(3),
         "{:?}",
@@ -91,12 +94,15 @@ async fn silence_ends_a_session() {
 
 #[tokio::test]
 async fn the_host_says_why_it_ends_a_session() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let join = bed.join(&bed.vim()).await;
     let end = End::Withdrawn("the operator revoked the lease".into());
     assert!(bed.server().close(SessionId(1), end.clone()));
     assert!(!bed.server().close(SessionId(99), End::Shutdown));
-    until("the registrar knows", || bed.book.ends() == [end.clone()]).await;
+    until("the registrar knows", || {
+        bed.recorder.ends() == [end.clone()]
+    })
+    .await;
     let told = || {
         let status = join.status().hosts.remove(0);
         status
@@ -105,24 +111,30 @@ async fn the_host_says_why_it_ends_a_session() {
     };
     until("the endpoint is told", told).await;
     // It is a new claim whether the endpoint may come back.
-    until("the endpoint comes back", || bed.book.claims().len() == 2).await;
+    until("the endpoint comes back", || {
+        bed.recorder.claims().len() == 2
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_session_ends_with_its_certificate() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let now = time::OffsetDateTime::now_utc();
-    let wish =
-        Wish::endpoint(VIM).valid(now - time::Duration::DAY, now + time::Duration::seconds(3));
-    let _join = bed.join(&bed.authority.issue("vim", &wish)).await;
-    until("the certificate ends", || bed.book.ends() == [End::Expired]).await;
+    let profile =
+        Profile::endpoint(VIM).valid(now - time::Duration::DAY, now + time::Duration::seconds(3));
+    let _join = bed.join(&bed.authority.issue("vim", &profile)).await;
+    until("the certificate ends", || {
+        bed.recorder.ends() == [End::Expired]
+    })
+    .await;
     let late = time::OffsetDateTime::now_utc() - now;
     assert!(late < time::Duration::seconds(6), "{late}");
 }
 
 #[tokio::test]
 async fn all_families_and_several_addresses_are_served() {
-    let bed = Bed::with(|_, config| {
+    let bed = Testbed::with(|_, config| {
         config
             .listen
             .push((std::net::Ipv6Addr::LOCALHOST, 0).into());
@@ -131,8 +143,8 @@ async fn all_families_and_several_addresses_are_served() {
     for address in bed.server().addresses() {
         let mut options = bed.options(&vim);
         options.hosts = manoward::join::Source::List(vec![address.to_string().parse().unwrap()]);
-        let status = super::bed::once(&options).await;
+        let status = super::testbed::once(&options).await;
         assert_eq!(status.state, State::Granted, "{status:?}");
-        assert_eq!(bed.book.claims().last().unwrap().local, address.ip());
+        assert_eq!(bed.recorder.claims().last().unwrap().local, address.ip());
     }
 }

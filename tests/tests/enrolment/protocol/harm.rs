@@ -15,12 +15,12 @@ use rustls::{sign::SingleCertAndKey, version::TLS13};
 
 use super::{
     authority::Issued,
-    bed::{Bed, until},
+    testbed::{Testbed, until},
 };
 
 /// Connects as no endpoint of ours does.
 async fn connect(
-    bed: &Bed,
+    bed: &Testbed,
     issued: Option<&Issued>,
     protocol: &[u8],
 ) -> Result<(Endpoint, Connection), ConnectionError> {
@@ -48,7 +48,7 @@ async fn connect(
 }
 
 /// What the host says to such bytes.
-async fn say(bed: &Bed, bytes: &[u8]) -> ConnectionError {
+async fn say(bed: &Testbed, bytes: &[u8]) -> ConnectionError {
     let vim = bed.vim();
     let (_endpoint, connection) = connect(bed, Some(&vim), wire::ALPN).await.unwrap();
     let (mut send, _receive) = connection.open_bi().await.unwrap();
@@ -59,7 +59,7 @@ async fn say(bed: &Bed, bytes: &[u8]) -> ConnectionError {
 
 #[tokio::test]
 async fn no_certificate() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let (_endpoint, connection) = connect(&bed, None, wire::ALPN).await.unwrap();
     let error = connection.closed().await;
     assert!(
@@ -67,25 +67,25 @@ async fn no_certificate() {
         "{error}"
     );
     until("it is refused", || {
-        bed.book.refusals() == [Reason::NoCertificate]
+        bed.recorder.refusals() == [Reason::NoCertificate]
     })
     .await;
 }
 
 #[tokio::test]
 async fn another_protocol() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let vim = bed.vim();
     assert!(connect(&bed, Some(&vim), b"h3").await.is_err());
     until("it is refused", || {
-        bed.book.refusals() == [Reason::Protocol]
+        bed.recorder.refusals() == [Reason::Protocol]
     })
     .await;
 }
 
 #[tokio::test]
 async fn messages_that_are_none() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     for (index, bytes) in [
         b"".as_slice(),
         &[0, 0, 0, 9, b'{'],
@@ -101,25 +101,25 @@ async fn messages_that_are_none() {
             panic!("{bytes:?}: {error}");
         };
         assert_eq!(close.error_code, wire::PROTOCOL, "{bytes:?}");
-        assert_eq!(bed.book.refusals(), vec![Reason::Protocol; index + 1]);
+        assert_eq!(bed.recorder.refusals(), vec![Reason::Protocol; index + 1]);
     }
-    assert!(bed.book.claims().is_empty());
+    assert!(bed.recorder.claims().is_empty());
 }
 
 #[tokio::test]
 async fn another_version() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let text = br#"{"version":2,"program":"x","keepalive_seconds":1}"#;
     let mut bytes = vec![0, 0, 0, text.len() as u8];
     bytes.extend_from_slice(text);
     let error = say(&bed, &bytes).await;
     assert!(error.to_string().contains("protocol"), "{error}");
-    assert_eq!(bed.book.refusals(), [Reason::Protocol]);
+    assert_eq!(bed.recorder.refusals(), [Reason::Protocol]);
 }
 
 #[tokio::test]
 async fn who_says_nothing_after_the_handshake_is_dropped() {
-    let bed = Bed::with(|_, config| config.max_handshakes_per_source = 1);
+    let bed = Testbed::with(|_, config| config.max_handshakes_per_source = 1);
     let vim = bed.vim();
     let began = Instant::now();
     let (_endpoint, connection) = connect(&bed, Some(&vim), wire::ALPN).await.unwrap();
@@ -131,12 +131,12 @@ async fn who_says_nothing_after_the_handshake_is_dropped() {
         matches!(second, ConnectionError::ConnectionClosed(_)),
         "{second}"
     );
-    assert_eq!(bed.book.refusals(), [Reason::RateLimited]);
+    assert_eq!(bed.recorder.refusals(), [Reason::RateLimited]);
     assert_eq!(bed.once(&vim).await.reason.as_deref(), Some("busy"));
     connection.closed().await;
     let took = began.elapsed();
     assert!(took > HANDSHAKE / 2 && took < HANDSHAKE * 2, "{took:?}");
-    assert_eq!(bed.book.refusals().last(), Some(&Reason::Timeout));
+    assert_eq!(bed.recorder.refusals().last(), Some(&Reason::Timeout));
     until("its place is free", || {
         bed.server().counts().in_progress == 0
     })
@@ -146,7 +146,7 @@ async fn who_says_nothing_after_the_handshake_is_dropped() {
 
 #[tokio::test]
 async fn a_handshake_that_stalls_is_dropped() {
-    let bed = Bed::with(|_, config| config.idle_timeout = Duration::from_mins(1));
+    let bed = Testbed::with(|_, config| config.idle_timeout = Duration::from_mins(1));
     let vim = bed.vim();
     // What the endpoint sends arrives until it has proven its address; then no more.
     let middle = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -179,12 +179,12 @@ async fn a_handshake_that_stalls_is_dropped() {
     .await;
     let took = began.elapsed();
     assert!(took > HANDSHAKE / 2 && took < HANDSHAKE * 2, "{took:?}");
-    assert_eq!(bed.book.refusals(), [Reason::Timeout]);
+    assert_eq!(bed.recorder.refusals(), [Reason::Timeout]);
 }
 
 #[tokio::test]
 async fn random_datagrams_do_no_harm() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let join = bed.join(&bed.vim()).await;
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let before = resident();
@@ -212,7 +212,7 @@ async fn random_datagrams_do_no_harm() {
         (counts.handshakes, counts.sessions, counts.in_progress),
         (1, 1, 0)
     );
-    assert!(bed.book.ends().is_empty());
+    assert!(bed.recorder.ends().is_empty());
     assert_eq!(join.status().granted, 1);
     assert_eq!(bed.once(&bed.vim()).await.state, State::Granted);
 }

@@ -10,16 +10,16 @@ use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use time::OffsetDateTime;
 
 use super::{
-    authority::{Authority, DAY, Issued, Wish},
-    bed::{Bed, once},
+    authority::{Authority, DAY, Issued, Profile},
+    testbed::{Testbed, once},
 };
 
 /// A host with such a certificate.
-fn bed(wish: &Wish) -> Bed {
-    Bed::with(|authority, config| {
+fn bed(profile: &Profile) -> Testbed {
+    Testbed::with(|authority, config| {
         let Issued {
             certificate, key, ..
-        } = authority.issue("host", wish);
+        } = authority.issue("host", profile);
         (config.files.certificate, config.files.key) = (certificate, key);
     })
 }
@@ -36,13 +36,13 @@ fn assert_failed(status: &HostStatus, reason: &str, sentence: &str) {
 
 #[tokio::test]
 async fn a_host_with_another_name_is_not_trusted() {
-    let wish = Wish::host().sans(&[SanType::DnsName("other.example".try_into().unwrap())]);
-    let bed = bed(&wish);
+    let profile = Profile::host().sans(&[SanType::DnsName("other.example".try_into().unwrap())]);
+    let bed = bed(&profile);
     let status = bed.once(&bed.vim()).await;
     assert_failed(&status, "host-wrong-name", "other.example");
-    assert!(bed.book.claims().is_empty());
+    assert!(bed.recorder.claims().is_empty());
     assert_eq!(
-        bed.book.refusals(),
+        bed.recorder.refusals(),
         [Reason::Protocol],
         "the endpoint broke off"
     );
@@ -50,7 +50,7 @@ async fn a_host_with_another_name_is_not_trusted() {
 
 #[tokio::test]
 async fn a_host_is_known_by_the_name_that_was_given() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let mut options = bed.options(&bed.vim());
     let name = format!("localhost:{}", bed.address.port());
     options.hosts = Source::List(vec![name.parse().unwrap()]);
@@ -61,7 +61,7 @@ async fn a_host_is_known_by_the_name_that_was_given() {
 
 #[tokio::test]
 async fn a_host_of_an_unknown_authority_is_not_trusted() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let other = Authority::new(bed.directory.path(), "other");
     let mut options = bed.options(&bed.vim());
     options.files.ca.clone_from(&other.file);
@@ -80,24 +80,24 @@ async fn a_host_of_an_unknown_authority_is_not_trusted() {
 #[tokio::test]
 async fn a_host_whose_certificate_is_of_another_time_is_not_trusted() {
     let now = OffsetDateTime::now_utc();
-    let expired = bed(&Wish::host().valid(now - DAY, now - time::Duration::HOUR));
+    let expired = bed(&Profile::host().valid(now - DAY, now - time::Duration::HOUR));
     let status = expired.once(&expired.vim()).await;
     assert_failed(&status, "host-distrusted", "it was valid until ");
-    let early = bed(&Wish::host().valid(now + time::Duration::HOUR, now + DAY));
+    let early = bed(&Profile::host().valid(now + time::Duration::HOUR, now + DAY));
     let status = early.once(&early.vim()).await;
     assert_failed(&status, "host-distrusted", "it is valid from ");
 }
 
 #[tokio::test]
 async fn a_client_certificate_does_not_prove_a_host() {
-    let bed = bed(&Wish::host().usage(&[ExtendedKeyUsagePurpose::ClientAuth]));
+    let bed = bed(&Profile::host().usage(&[ExtendedKeyUsagePurpose::ClientAuth]));
     let status = bed.once(&bed.vim()).await;
     assert_failed(&status, "host-distrusted", "does not include serverAuth");
 }
 
 #[tokio::test]
 async fn who_does_not_answer_is_named_with_the_address() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let mut options = bed.options(&bed.vim());
@@ -110,7 +110,7 @@ async fn who_does_not_answer_is_named_with_the_address() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_named() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let mut options: Options = bed.options(&bed.vim());
     options.hosts = Source::List(vec!["no-such-host.invalid".parse().unwrap()]);
     assert_failed(&once(&options).await, "unresolved", "does not resolve");
@@ -118,7 +118,7 @@ async fn a_name_that_does_not_resolve_is_named() {
 
 #[tokio::test]
 async fn a_family_that_is_not_bound_is_named() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let mut options = bed.options(&bed.vim());
     options.bind = Some(std::net::Ipv6Addr::LOCALHOST.into());
     assert_failed(&once(&options).await, "no-family", "only IPv6");

@@ -10,7 +10,7 @@ use manoward::{
 
 use super::{
     authority::Issued,
-    bed::{Bed, VIM, once},
+    testbed::{Testbed, VIM, once},
 };
 
 const RSA_2048: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
@@ -68,7 +68,7 @@ fn issue_to(directory: &Path, name: &str, key: &str, names: &str) -> Issued {
 }
 
 async fn assert_granted(name: &str, key: &str) {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let issued = issue(bed.directory.path(), name, key);
     let authority = fs::read_to_string(bed.path(&format!("{name}-ca.pem"))).unwrap();
     let bundle = fs::read_to_string(&bed.authority.file).unwrap() + &authority;
@@ -76,7 +76,7 @@ async fn assert_granted(name: &str, key: &str) {
     bed.server().reload().unwrap();
     let status = bed.once(&issued).await;
     assert_eq!(status.state, State::Granted, "{name}: {status:?}");
-    let claim = bed.book.claims().remove(0);
+    let claim = bed.recorder.claims().remove(0);
     assert_eq!(claim.identities, [Identity::Uri(VIM.into())]);
     assert_eq!(
         (
@@ -102,7 +102,7 @@ async fn rsa_3072() {
 async fn a_host_with_rsa() {
     for key in [RSA_2048, RSA_3072] {
         let mut vim = None;
-        let bed = Bed::with(|authority, config| {
+        let bed = Testbed::with(|authority, config| {
             let directory = authority.file.parent().unwrap();
             let host = issue_to(directory, "rsa-host", key, "IP:127.0.0.1");
             (config.files.certificate, config.files.key) = (host.certificate, host.key);
@@ -120,7 +120,7 @@ async fn a_host_with_rsa() {
 #[tokio::test]
 async fn a_key_of_rsa_that_was_brought_to_manoward_pki() {
     let mut issued = None;
-    let bed = Bed::with(|authority, config| {
+    let bed = Testbed::with(|authority, config| {
         let directory = authority.file.parent().unwrap();
         openssl(directory, &format!("genpkey {RSA_2048} -out brought.key"));
         let lab = pki::Authority::create(&directory.join("lab"), &pki::Options::default());
@@ -161,7 +161,7 @@ async fn ed25519() {
 
 #[tokio::test]
 async fn a_list_of_openssl_revokes() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let directory = bed.directory.path();
     let issued = issue(
         directory,
@@ -178,7 +178,7 @@ async fn a_list_of_openssl_revokes() {
     openssl(directory, &format!("ca {with} -gencrl -out vim.crl"));
     openssl(directory, "crl -in vim.crl -outform DER -out vim.crl.der");
     for list in ["vim.crl", "vim.crl.der"] {
-        let host = Bed::with(|_, config| {
+        let host = Testbed::with(|_, config| {
             config.files.ca = directory.join("vim-ca.pem");
             config.files.crls = vec![directory.join(list)];
             config.files.stale_crl = StaleCrl::Refuse;
@@ -196,7 +196,7 @@ async fn a_list_of_openssl_revokes() {
 /// differ, so that old forms of private keys are read, too.
 #[tokio::test]
 async fn old_forms_of_keys_are_read() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let directory = bed.directory.path();
     for (key, convert) in [
         (RSA_2048, "rsa -traditional"),

@@ -8,15 +8,15 @@ use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    authority::{Authority, DAY, Wish},
-    bed::{Bed, VIM, assert_refused},
+    authority::{Authority, DAY, Profile},
+    testbed::{Testbed, VIM, assert_refused},
 };
 
 #[tokio::test]
 async fn an_unknown_authority() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let other = Authority::new(bed.directory.path(), "other");
-    let status = bed.once(&other.issue("vim", &Wish::endpoint(VIM))).await;
+    let status = bed.once(&other.issue("vim", &Profile::endpoint(VIM))).await;
     assert_refused(&bed, &status, Reason::UnknownCa);
     assert!(
         status
@@ -28,38 +28,38 @@ async fn an_unknown_authority() {
 
 #[tokio::test]
 async fn a_self_signed_certificate() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let status = bed
-        .once(&bed.authority.self_signed("vim", &Wish::endpoint(VIM)))
+        .once(&bed.authority.self_signed("vim", &Profile::endpoint(VIM)))
         .await;
     assert_refused(&bed, &status, Reason::UnknownCa);
 }
 
 #[tokio::test]
 async fn an_expired_certificate() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let now = OffsetDateTime::now_utc();
-    let wish = Wish::endpoint(VIM).valid(now - DAY, now - Duration::HOUR);
-    let status = bed.once(&bed.authority.issue("vim", &wish)).await;
+    let profile = Profile::endpoint(VIM).valid(now - DAY, now - Duration::HOUR);
+    let status = bed.once(&bed.authority.issue("vim", &profile)).await;
     assert_refused(&bed, &status, Reason::Expired);
     assert!(status.sentence.unwrap().contains("it was valid until "));
 }
 
 #[tokio::test]
 async fn a_certificate_of_the_future() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let now = OffsetDateTime::now_utc();
-    let wish = Wish::endpoint(VIM).valid(now + Duration::HOUR, now + DAY);
-    let status = bed.once(&bed.authority.issue("vim", &wish)).await;
+    let profile = Profile::endpoint(VIM).valid(now + Duration::HOUR, now + DAY);
+    let status = bed.once(&bed.authority.issue("vim", &profile)).await;
     assert_refused(&bed, &status, Reason::NotYetValid);
     assert!(status.sentence.unwrap().contains("Compare the clocks"));
 }
 
 #[tokio::test]
 async fn a_certificate_for_servers_only() {
-    let bed = Bed::new();
-    let wish = Wish::endpoint(VIM).usage(&[ExtendedKeyUsagePurpose::ServerAuth]);
-    let status = bed.once(&bed.authority.issue("vim", &wish)).await;
+    let bed = Testbed::new();
+    let profile = Profile::endpoint(VIM).usage(&[ExtendedKeyUsagePurpose::ServerAuth]);
+    let status = bed.once(&bed.authority.issue("vim", &profile)).await;
     assert_refused(&bed, &status, Reason::WrongUsage);
     assert!(
         status
@@ -71,27 +71,33 @@ async fn a_certificate_for_servers_only() {
 
 #[tokio::test]
 async fn a_certificate_for_all_uses_is_granted() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let status = bed
-        .once(&bed.authority.issue("vim", &Wish::endpoint(VIM).usage(&[])))
+        .once(
+            &bed.authority
+                .issue("vim", &Profile::endpoint(VIM).usage(&[])),
+        )
         .await;
     assert_eq!(status.state, State::Granted, "{status:?}");
 }
 
 #[tokio::test]
 async fn a_certificate_without_a_name() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let status = bed
-        .once(&bed.authority.issue("vim", &Wish::endpoint(VIM).sans(&[])))
+        .once(
+            &bed.authority
+                .issue("vim", &Profile::endpoint(VIM).sans(&[])),
+        )
         .await;
     assert_refused(&bed, &status, Reason::NoMatchingIdentity);
 }
 
 #[tokio::test]
 async fn an_identity_that_the_registrar_does_not_know() {
-    let bed = Bed::new();
-    let wish = Wish::endpoint("spiffe://operator.example/vim/2");
-    let status = bed.once(&bed.authority.issue("vim", &wish)).await;
+    let bed = Testbed::new();
+    let profile = Profile::endpoint("spiffe://operator.example/vim/2");
+    let status = bed.once(&bed.authority.issue("vim", &profile)).await;
     assert_refused(&bed, &status, Reason::NoMatchingIdentity);
     let sentence = status.sentence.unwrap();
     assert!(
@@ -102,26 +108,26 @@ async fn an_identity_that_the_registrar_does_not_know() {
 
 #[tokio::test]
 async fn identities_are_canonical_and_others_do_not_count() {
-    let bed = Bed::new();
-    let wish = Wish::endpoint(VIM).sans(&[
+    let bed = Testbed::new();
+    let profile = Profile::endpoint(VIM).sans(&[
         SanType::URI("SPIFFE://Operator.Example/vim/1".try_into().unwrap()),
         SanType::DnsName("VIM.Example".try_into().unwrap()),
         SanType::DnsName("*.example".try_into().unwrap()),
         SanType::Rfc822Name("vim@example".try_into().unwrap()),
         SanType::IpAddress([192, 0, 2, 1].into()),
     ]);
-    let status = bed.once(&bed.authority.issue("vim", &wish)).await;
+    let status = bed.once(&bed.authority.issue("vim", &profile)).await;
     assert_eq!(status.state, State::Granted, "{status:?}");
     let expected = [
         Identity::Uri(VIM.into()),
         Identity::Dns("vim.example".into()),
     ];
-    assert_eq!(bed.book.claims()[0].identities, expected);
+    assert_eq!(bed.recorder.claims()[0].identities, expected);
 }
 
 #[tokio::test]
 async fn more_sessions_than_there_may_be() {
-    let bed = Bed::with(|_, config| config.max_sessions = 1);
+    let bed = Testbed::with(|_, config| config.max_sessions = 1);
     let vim = bed.vim();
     let join = bed.join(&vim).await;
     let status = bed.once(&vim).await;
@@ -131,16 +137,16 @@ async fn more_sessions_than_there_may_be() {
         "{status:?}"
     );
     join.shutdown().await;
-    super::bed::until("the place is free", || bed.server().counts().sessions == 0).await;
+    super::testbed::until("the place is free", || bed.server().counts().sessions == 0).await;
     let status = bed.once(&vim).await;
     assert_eq!(status.state, State::Granted, "{status:?}");
 }
 
 #[tokio::test]
 async fn an_intermediate_is_needed_and_used() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let (between, _) = bed.authority.intermediate("between");
-    let vim = between.issue("vim", &Wish::endpoint(VIM));
+    let vim = between.issue("vim", &Profile::endpoint(VIM));
     let status = bed.once(&vim).await;
     assert_eq!(status.state, State::Granted, "{status:?}");
     let chain = std::fs::read_to_string(&vim.certificate).unwrap();

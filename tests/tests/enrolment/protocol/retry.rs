@@ -4,10 +4,10 @@ use std::{net::UdpSocket, time::Duration};
 
 use manoward::join::{Host, Join, Source};
 
-use super::bed::{Bed, until};
+use super::testbed::{Testbed, until};
 
 /// The first datagram of a real endpoint.
-async fn initial(bed: &Bed) -> Vec<u8> {
+async fn initial(bed: &Testbed) -> Vec<u8> {
     let trap = UdpSocket::bind("127.0.0.1:0").unwrap();
     trap.set_nonblocking(true).unwrap();
     let mut options = bed.options(&bed.vim());
@@ -28,7 +28,7 @@ async fn initial(bed: &Bed) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_unproven_address_gets_a_retry_and_nothing_else() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let initial = initial(&bed).await;
     assert_eq!(initial[0] & 0xf0, 0xc0, "an Initial packet of QUIC 1");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -50,12 +50,12 @@ async fn an_unproven_address_gets_a_retry_and_nothing_else() {
     assert_eq!(counts.handshakes, 0);
     assert_eq!((counts.in_progress, counts.sessions), (0, 0));
     assert!(counts.retries >= 100);
-    assert!(bed.book.entries().is_empty());
+    assert!(bed.recorder.entries().is_empty());
 }
 
 #[tokio::test]
 async fn every_session_is_asked_to_prove_its_address() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let vim = bed.vim();
     for round in 1..=3 {
         bed.once(&vim).await;

@@ -9,13 +9,13 @@ use manoward::{
 use time::OffsetDateTime;
 
 use super::{
-    authority::{Authority, DAY, Wish, replace},
-    bed::{Bed, VIM, assert_refused, until},
+    authority::{Authority, DAY, Profile, replace},
+    testbed::{Testbed, VIM, assert_refused, until},
 };
 
 /// A host with an empty list.
-fn bed(stale: StaleCrl) -> Bed {
-    Bed::with(|authority, config| {
+fn bed(stale: StaleCrl) -> Testbed {
+    Testbed::with(|authority, config| {
         let file = authority.file.with_extension("crl");
         authority.revoke(&file, &[], soon());
         config.files.crls = vec![file];
@@ -47,7 +47,7 @@ async fn revocation_ends_a_session_within_seconds() {
     let began = Instant::now();
     bed.authority
         .revoke(&bed.config.files.crls[0], &[&vim.serial], soon());
-    until("the session ends", || bed.book.ends() == [End::Revoked]).await;
+    until("the session ends", || bed.recorder.ends() == [End::Revoked]).await;
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -58,7 +58,7 @@ async fn revocation_ends_a_session_within_seconds() {
     })
     .await;
     until("it does not come back", || {
-        bed.book.refusals().contains(&Reason::Revoked)
+        bed.recorder.refusals().contains(&Reason::Revoked)
     })
     .await;
 }
@@ -67,7 +67,7 @@ async fn revocation_ends_a_session_within_seconds() {
 async fn other_sessions_outlive_a_revocation() {
     let bed = bed(StaleCrl::Refuse);
     let vim = bed.vim();
-    let other = bed.authority.issue("other", &Wish::endpoint(VIM));
+    let other = bed.authority.issue("other", &Profile::endpoint(VIM));
     let _join = bed.join(&vim).await;
     bed.authority
         .revoke(&bed.config.files.crls[0], &[&other.serial], soon());
@@ -80,12 +80,12 @@ async fn other_sessions_outlive_a_revocation() {
 async fn a_revoked_intermediate_counts() {
     let bed = bed(StaleCrl::Refuse);
     let (between, serial) = bed.authority.intermediate("between");
-    let vim = between.issue("vim", &Wish::endpoint(VIM));
+    let vim = between.issue("vim", &Profile::endpoint(VIM));
     let _join = bed.join(&vim).await;
     bed.authority
         .revoke(&bed.config.files.crls[0], &[&serial], soon());
     assert_eq!(bed.server().reload().unwrap(), 1);
-    until("the session ends", || bed.book.ends() == [End::Revoked]).await;
+    until("the session ends", || bed.recorder.ends() == [End::Revoked]).await;
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_list_that_has_run_out_refuses_or_is_accepted_as_set() {
         .revoke(&strict.config.files.crls[0], &[], past());
     strict.server().reload().unwrap();
     strict.once(&strict.vim()).await;
-    assert_eq!(strict.book.refusals(), [Reason::StaleCrl]);
+    assert_eq!(strict.recorder.refusals(), [Reason::StaleCrl]);
     let expiring = strict.server().expiring();
     assert_eq!(expiring.len(), 1, "{expiring:?}");
     assert_eq!(
@@ -108,14 +108,14 @@ async fn a_list_that_has_run_out_refuses_or_is_accepted_as_set() {
     assert!(problems[0].contains("ran out at"), "{problems:?}");
 
     let lenient = bed(StaleCrl::Accept);
-    let revoked = lenient.authority.issue("revoked", &Wish::endpoint(VIM));
+    let revoked = lenient.authority.issue("revoked", &Profile::endpoint(VIM));
     lenient
         .authority
         .revoke(&lenient.config.files.crls[0], &[&revoked.serial], past());
     lenient.server().reload().unwrap();
     assert_eq!(lenient.once(&lenient.vim()).await.state, State::Granted);
     lenient.once(&revoked).await;
-    assert_eq!(lenient.book.refusals(), [Reason::Revoked]);
+    assert_eq!(lenient.recorder.refusals(), [Reason::Revoked]);
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn damaged_files_change_nothing() {
 
 #[tokio::test]
 async fn an_authority_that_is_removed_ends_its_sessions() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let _join = bed.join(&bed.vim()).await;
     let other = Authority::new(bed.directory.path(), "other");
     replace(
@@ -173,7 +173,7 @@ async fn an_authority_that_is_removed_ends_its_sessions() {
         &std::fs::read_to_string(&other.file).unwrap(),
     );
     until("the session ends", || {
-        matches!(bed.book.ends().as_slice(), [End::Distrusted(_)])
+        matches!(bed.recorder.ends().as_slice(), [End::Distrusted(_)])
     })
     .await;
 }

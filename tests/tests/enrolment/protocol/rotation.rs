@@ -11,54 +11,59 @@ use manoward::{
 };
 
 use super::{
-    authority::{Wish, replace},
-    bed::{Bed, VIM, until},
+    authority::{Profile, replace},
+    testbed::{Testbed, VIM, until},
 };
 
 #[tokio::test]
 async fn a_new_certificate_replaces_the_old_session_without_a_gap() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let join = bed.join(&bed.vim()).await;
     for round in 1..=3 {
         // The same files, as a renewal program writes them.
         let next = bed.vim();
         join.reload_credentials().unwrap();
-        until("the old session ends", || bed.book.ends().len() == round).await;
+        until("the old session ends", || {
+            bed.recorder.ends().len() == round
+        })
+        .await;
         let sessions = bed.server().sessions();
         assert_eq!(sessions.len(), 1);
         let serial = u64::from_str_radix(&sessions[0].certificate.serial, 16).unwrap();
         assert_eq!(rcgen::SerialNumber::from(serial), next.serial);
-        assert_eq!(bed.book.fewest(), 1, "{:?}", bed.book.entries());
+        assert_eq!(bed.recorder.fewest(), 1, "{:?}", bed.recorder.entries());
     }
     assert_eq!(join.status().hosts[0].state, State::Granted);
 }
 
 #[tokio::test]
 async fn a_new_certificate_that_is_refused_does_not_cost_the_session() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let join = bed.join(&bed.vim()).await;
-    bed.authority
-        .issue("vim", &Wish::endpoint("spiffe://operator.example/nobody"));
+    bed.authority.issue(
+        "vim",
+        &Profile::endpoint("spiffe://operator.example/nobody"),
+    );
     join.reload_credentials().unwrap();
     let told = || join.status().hosts[0].reason.as_deref() == Some("no-matching-identity");
     until("the refusal is told", told).await;
     assert_eq!(join.status().hosts[0].state, State::Granted);
     assert_eq!(bed.server().counts().sessions, 1);
-    bed.authority.issue("vim", &Wish::endpoint(VIM));
+    bed.authority.issue("vim", &Profile::endpoint(VIM));
     join.reload_credentials().unwrap();
     until("the next one is granted", || {
-        bed.book.ends() == [End::Closed]
+        bed.recorder.ends() == [End::Closed]
     })
     .await;
-    assert_eq!(bed.book.fewest(), 1);
+    assert_eq!(bed.recorder.fewest(), 1);
 }
 
 #[tokio::test]
 async fn half_written_files_are_not_used() {
-    let bed = Bed::new();
+    let bed = Testbed::new();
     let vim = bed.vim();
     let join = bed.join(&vim).await;
-    let other = bed.authority.issue("other", &Wish::endpoint(VIM));
+    let other = bed.authority.issue("other", &Profile::endpoint(VIM));
     replace(
         &vim.certificate,
         &std::fs::read_to_string(&other.certificate).unwrap(),
@@ -67,35 +72,38 @@ async fn half_written_files_are_not_used() {
     assert!(error.contains("does not belong to"), "{error}");
     replace(&vim.key, &std::fs::read_to_string(&other.key).unwrap());
     join.reload_credentials().unwrap();
-    until("the new session is there", || bed.book.claims().len() == 2).await;
+    until("the new session is there", || {
+        bed.recorder.claims().len() == 2
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_host_that_starts_again_is_joined_again() {
-    let mut bed = Bed::new();
+    let mut bed = Testbed::new();
     let join = bed.join(&bed.vim()).await;
     bed.server.take().unwrap().shutdown().await;
-    assert_eq!(bed.book.ends(), [End::Shutdown]);
+    assert_eq!(bed.recorder.ends(), [End::Shutdown]);
     until("the endpoint notices", || join.status().granted == 0).await;
     bed.start();
     let began = Instant::now();
     until("the endpoint is back", || join.status().granted == 1).await;
     assert!(began.elapsed() < Duration::from_secs(10));
-    assert_eq!(bed.book.claims().len(), 2);
+    assert_eq!(bed.recorder.claims().len(), 2);
 }
 
 #[tokio::test]
 async fn a_host_that_crashed_is_joined_again_before_silence_tells() {
-    let mut bed = Bed::with(|_, config| config.idle_timeout = Duration::from_mins(2));
+    let mut bed = Testbed::with(|_, config| config.idle_timeout = Duration::from_mins(2));
     bed.server.take().unwrap().shutdown().await;
     // The kernel closes the sockets of a process that is killed; nobody says goodbye.
-    let (config, book) = (bed.config.clone(), Arc::clone(&bed.book));
+    let (config, recorder) = (bed.config.clone(), Arc::clone(&bed.recorder));
     let (crash, told) = std::sync::mpsc::channel::<()>();
     let (started, ready) = std::sync::mpsc::channel::<()>();
     let agent = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let guard = runtime.enter();
-        let server = Server::start(config, book).unwrap();
+        let server = Server::start(config, recorder).unwrap();
         started.send(()).unwrap();
         told.recv().unwrap();
         drop(guard);
@@ -111,7 +119,7 @@ async fn a_host_that_crashed_is_joined_again_before_silence_tells() {
     until("the session begins", || join.status().granted == 1).await;
     crash.send(()).unwrap();
     agent.join().unwrap();
-    assert!(bed.book.ends().is_empty(), "nobody noticed");
+    assert!(bed.recorder.ends().is_empty(), "nobody noticed");
     // What was under way has arrived nowhere.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(join.status().granted, 1);
@@ -134,7 +142,7 @@ async fn a_host_that_crashed_is_joined_again_before_silence_tells() {
 
 #[tokio::test]
 async fn an_endpoint_waits_for_a_host_that_is_not_there_yet() {
-    let mut bed = Bed::new();
+    let mut bed = Testbed::new();
     bed.server.take().unwrap().shutdown().await;
     let options = bed.options(&bed.vim());
     let join = Join::start(options, |_| {}).unwrap();
@@ -149,7 +157,7 @@ async fn an_endpoint_waits_for_a_host_that_is_not_there_yet() {
 
 #[tokio::test]
 async fn hosts_come_and_go_with_their_file() {
-    let (one, other) = (Bed::new(), Bed::new());
+    let (one, other) = (Testbed::new(), Testbed::new());
     other.authority.join_bundle(&one.authority.file);
     one.authority.join_bundle(&other.authority.file);
     other.server().reload().unwrap();
@@ -168,10 +176,10 @@ async fn hosts_come_and_go_with_their_file() {
         other.server().counts().sessions == 1
     })
     .await;
-    assert_eq!(one.book.claims().len(), 1, "the first was left alone");
+    assert_eq!(one.recorder.claims().len(), 1, "the first was left alone");
     std::fs::write(&file, format!("{}\n", other.address)).unwrap();
     join.reload_hosts().unwrap();
-    until("the first is left", || one.book.ends() == [End::Closed]).await;
+    until("the first is left", || one.recorder.ends() == [End::Closed]).await;
     assert_eq!(join.count(), (1, 1));
     std::fs::write(&file, "").unwrap();
     join.reload_hosts().unwrap_err();

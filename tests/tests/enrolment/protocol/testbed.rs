@@ -1,4 +1,4 @@
-//! A host, a registrar that keeps a book, and endpoints.
+//! A host, a registrar that records its calls, and endpoints.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -15,7 +15,7 @@ use manoward::{
 };
 use tempfile::TempDir;
 
-use super::authority::{Authority, Issued, Wish};
+use super::authority::{Authority, Issued, Profile};
 
 /// The identity that the registrar knows.
 pub const VIM: &str = "spiffe://operator.example/vim/1";
@@ -31,11 +31,11 @@ pub enum Entry {
 
 /// Knows one identity and writes down all calls.
 #[derive(Default)]
-pub struct Book {
+pub struct Recorder {
     entries: Mutex<Vec<Entry>>,
 }
 
-impl Book {
+impl Recorder {
     pub fn entries(&self) -> Vec<Entry> {
         self.entries.lock().unwrap().clone()
     }
@@ -86,7 +86,7 @@ impl Book {
     }
 }
 
-impl Registrar for Book {
+impl Registrar for Recorder {
     fn admit(&self, claim: &Claim) -> Result<Grant, Refusal> {
         let known = [Identity::uri(VIM), Identity::dns("vim.example")];
         if !claim
@@ -119,16 +119,16 @@ impl Registrar for Book {
 }
 
 /// One host and its authority.
-pub struct Bed {
+pub struct Testbed {
     pub directory: TempDir,
     pub authority: Authority,
     pub config: Config,
-    pub book: Arc<Book>,
+    pub recorder: Arc<Recorder>,
     pub server: Option<Server>,
     pub address: SocketAddr,
 }
 
-impl Bed {
+impl Testbed {
     pub fn new() -> Self {
         Self::with(|_, _| {})
     }
@@ -137,7 +137,7 @@ impl Bed {
     pub fn with(change: impl FnOnce(&Authority, &mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let authority = Authority::new(directory.path(), "operator");
-        let host = authority.issue("host", &Wish::host());
+        let host = authority.issue("host", &Profile::host());
         let mut config = Config::new(Files {
             certificate: host.certificate,
             key: host.key,
@@ -149,15 +149,15 @@ impl Bed {
         config.keepalive = Duration::from_millis(200);
         config.idle_timeout = Duration::from_secs(1);
         change(&authority, &mut config);
-        let book = Arc::new(Book::default());
-        let server = Server::start(config.clone(), Arc::clone(&book) as _).unwrap();
+        let recorder = Arc::new(Recorder::default());
+        let server = Server::start(config.clone(), Arc::clone(&recorder) as _).unwrap();
         let address = server.addresses()[0];
         config.listen = vec![address];
         Self {
             directory,
             authority,
             config,
-            book,
+            recorder,
             server: Some(server),
             address,
         }
@@ -194,7 +194,7 @@ impl Bed {
 
     /// An endpoint that the registrar knows.
     pub fn vim(&self) -> Issued {
-        self.authority.issue("vim", &Wish::endpoint(VIM))
+        self.authority.issue("vim", &Profile::endpoint(VIM))
     }
 
     /// Joins and waits until the session is there.
@@ -209,7 +209,7 @@ impl Bed {
 
     /// Starts the host again at the same address.
     pub fn start(&mut self) {
-        let server = Server::start(self.config.clone(), Arc::clone(&self.book) as _).unwrap();
+        let server = Server::start(self.config.clone(), Arc::clone(&self.recorder) as _).unwrap();
         self.server = Some(server);
     }
 }
@@ -222,11 +222,11 @@ pub async fn once(options: &Options) -> HostStatus {
 }
 
 /// Asserts that an endpoint was refused for this reason, here and at the host.
-pub fn assert_refused(bed: &Bed, status: &HostStatus, reason: Reason) {
+pub fn assert_refused(bed: &Testbed, status: &HostStatus, reason: Reason) {
     assert_eq!(status.state, State::Refused, "{status:?}");
     assert_eq!(status.reason.as_deref(), Some(reason.name()), "{status:?}");
-    assert_eq!(bed.book.refusals(), [reason]);
-    assert!(bed.book.claims().is_empty());
+    assert_eq!(bed.recorder.refusals(), [reason]);
+    assert!(bed.recorder.claims().is_empty());
     assert_eq!(bed.server().counts().sessions, 0);
 }
 
