@@ -7,4 +7,5 @@ pub mod policy;
 mod process;
 mod usage;
 
-pub use process::{Agent, BINARY_ENV, Hook, PATIENCE_ENV, binary};
+pub use manoward::datapath::Hook;
+pub use process::{Agent, BINARY_ENV, PATIENCE_ENV, binary};

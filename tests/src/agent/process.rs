@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use manoward::datapath::Hook;
 use nix::sys::signal::Signal;
 
 use crate::machine::namespace::Namespace;
@@ -33,27 +34,6 @@ pub fn binary() -> Result<OsString> {
     env::var_os(BINARY_ENV).with_context(|| {
         format!("{BINARY_ENV} does not name the agent's binary; run: cargo xtask test")
     })
-}
-
-/// Where the agent hooks into the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hook {
-    /// Before the kernel's own stack.
-    #[default]
-    Xdp,
-    /// Where the XDP slot is taken.
-    Tcx,
-}
-
-impl Hook {
-    /// As the configuration names it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Xdp => "xdp",
-            Self::Tcx => "tcx",
-        }
-    }
 }
 
 /// A running agent. Dropping it detaches its programs and removes its files.
@@ -91,7 +71,7 @@ impl<'a> Agent<'a> {
             folder.join("state").display(),
             folder.join("control.sock").display(),
             pins.display(),
-            hook.name(),
+            serde_json::to_string(&hook)?,
         );
         folder.write("agent.yaml", &config)?;
         let mut agent = Self {
