@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use harness::openssh;
-use harness::station::{HOST, HOST_OPERATIONS};
-use harness::tls::{self, Handshake};
+use harness::net::station::{HOST, HOST_OPERATIONS};
+use harness::programs::openssh;
+use harness::programs::tls::{self, Handshake};
 use harness::{Namespace, Outcome};
 
 use crate::scene::Scene;

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use harness::certificate::{self, Identity};
-use harness::process::Process;
-use harness::scratch::Scratch;
-use harness::station::HOST;
-use harness::{Namespace, agent, operator};
+use harness::Namespace;
+use harness::agent;
+use harness::agent::operator;
+use harness::machine::process::Process;
+use harness::machine::scratch::Scratch;
+use harness::net::station::HOST;
+use harness::programs::certificate::{self, Identity};
 
 /// Who the VIM proves to be.
 pub const VIM: &str = "spiffe://operator.example/vim/1";

@@ -1,8 +1,8 @@
 //! The host as it is without manoward: whoever reaches it, reaches its services.
 
-use harness::openssh;
-use harness::station::{HOST, HOST_OPERATIONS};
-use harness::tls;
+use harness::net::station::{HOST, HOST_OPERATIONS};
+use harness::programs::openssh;
+use harness::programs::tls;
 
 use crate::admission::{connects, login, session};
 use crate::scene::Scene;

@@ -3,9 +3,8 @@
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use harness::openssh;
-use harness::station::HOST;
-use harness::topology::NIC;
+use harness::net::station::{HOST, NIC};
+use harness::programs::openssh;
 use harness::{Agent, Namespace};
 
 use crate::admission::silence;

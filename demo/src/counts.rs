@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use harness::station::{HOST, INTRUDER, VIM};
-use harness::{Agent, openssh};
+use harness::Agent;
+use harness::net::station::{HOST, INTRUDER, VIM};
+use harness::programs::openssh;
 use serde_json::Value;
 
 use crate::admission::silence;

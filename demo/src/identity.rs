@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::capture::Capture;
-use harness::process::Process;
-use harness::station::{HOST, VIM};
-use harness::{Agent, openssh};
+use harness::Agent;
+use harness::machine::process::Process;
+use harness::net::capture::Capture;
+use harness::net::station::{HOST, VIM};
+use harness::programs::openssh;
 
 use crate::admission::{login, session, silence};
 use crate::authority;

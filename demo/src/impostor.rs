@@ -4,11 +4,13 @@
 //! come from its address and its MAC address on the same link look like the VIM's.
 
 use anyhow::{Context, Result, ensure};
-use harness::certificate::Identity;
-use harness::station::{HOST, INTRUDER, Mac, VIM};
-use harness::topology::NIC;
-use harness::wire::Wire;
-use harness::{Agent, disguise, openssh, wait};
+use harness::Agent;
+use harness::machine::wait;
+use harness::net::station::{HOST, INTRUDER, Mac, NIC, VIM};
+use harness::net::wire::Wire;
+use harness::programs::certificate::Identity;
+use harness::programs::openssh;
+use harness::scene::impersonation;
 
 use crate::admission::silence;
 use crate::identity::{PATIENCE, dropped_for};
@@ -49,7 +51,7 @@ pub fn beside_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>, rec
     });
     stage.step("the intruder replays how the VIM joined", || {
         let before = since(agent)?;
-        let heard = || -> Result<u64> { Ok(agent.tally()?.packets("enrolment", "permitted")) };
+        let heard = || -> Result<u64> { Ok(agent.counters()?.packets("enrolment", "permitted")) };
         let all = heard()? + recorded.len() as u64;
         replay(scene, recorded)?;
         let is_heard = || Ok(heard()? >= all);
@@ -67,7 +69,7 @@ pub fn after_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>, reco
             ask_as(scene, VIM.mac)
         })?;
         ensure!(since(agent)?.is_empty(), "there is a session");
-        disguise::wear(&scene.topology.intruder, INTRUDER.v4, INTRUDER.mac)?;
+        impersonation::take_addresses(&scene.topology.intruder, INTRUDER.v4, INTRUDER.mac)?;
         Ok(silence)
     });
 }
@@ -75,7 +77,7 @@ pub fn after_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>, reco
 /// The intruder asks for SSH from the VIM's address.
 fn ask_as(scene: &Scene, mac: Mac) -> Result<String> {
     let intruder = &scene.topology.intruder;
-    disguise::wear(intruder, VIM.v4, mac)?;
+    impersonation::take_addresses(intruder, VIM.v4, mac)?;
     silence(intruder, HOST.v4, openssh::PORT)
 }
 

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use harness::Topology;
-use harness::openssh::Sshd;
-use harness::station::{BASTION, GUEST, HOST, HOST_OPERATIONS, INTRUDER, TENANT, VIM};
-use harness::tls::TlsServer;
+use harness::net::station::{BASTION, GUEST, HOST, HOST_OPERATIONS, INTRUDER, TENANT, VIM};
+use harness::programs::openssh::Sshd;
+use harness::programs::tls::TlsServer;
 
 use crate::authority::Authority;
 

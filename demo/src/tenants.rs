@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use harness::station::GUEST;
+use harness::net::station::GUEST;
 
 use crate::scene::Scene;
 use crate::stage::Stage;

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
-use harness::differential::{grammar::Grammar, policies, turning::turned};
+use harness::judge::differential::{grammar::Grammar, policies, reversal::reversed};
 use manoward::enrolment::{pki::provider, wire};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -60,7 +60,7 @@ fn input(choice: u8, number: u64, grammar: &mut Grammar) -> Vec<u8> {
         let head = |way: u16, bytes: &[u8]| {
             (way | (pause as u16) << 12 | bytes.len() as u16).to_be_bytes()
         };
-        for (way, bytes) in [(0, frame.clone()), (0x8000, turned(&frame)), (0, frame)] {
+        for (way, bytes) in [(0, frame.clone()), (0x8000, reversed(&frame)), (0, frame)] {
             input.extend(head(way, &bytes));
             input.extend(bytes);
         }

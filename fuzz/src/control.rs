@@ -12,7 +12,7 @@ use axum::{
     http::{self, header::CONTENT_TYPE},
     response::{IntoResponse as _, Response},
 };
-use harness::differential::policies;
+use harness::judge::differential::policies;
 use manoward::{
     control::{
         api::Question,

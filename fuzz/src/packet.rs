@@ -10,10 +10,8 @@ mod table;
 
 use std::sync::OnceLock;
 
-use harness::{
-    differential::policies,
-    kernel::{ARRIVAL, ELSEWHERE, facts},
-};
+use harness::judge::differential::policies;
+use harness::judge::{ARRIVAL, ELSEWHERE, facts};
 use manoward::{
     frame::Frame,
     image::{Image, Numbers, compile},

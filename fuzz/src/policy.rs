@@ -1,6 +1,6 @@
 //! The policy file: from text to what the kernel reads.
 
-use harness::kernel::facts;
+use harness::judge::facts;
 use manoward::{
     explain::covering,
     image::{Image, Numbers, compile},

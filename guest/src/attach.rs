@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use harness::agent::Hook;
-use harness::station::{HOST, VIM};
+use harness::net::station::{HOST, VIM};
 use harness::{Agent, Policy};
 
 use crate::report::{Found, Report};

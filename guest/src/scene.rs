@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use harness::station::{HOST, INTRUDER, VIM};
+use harness::net::station::{HOST, INTRUDER, VIM};
 use harness::{Namespace, Outcome};
 
 /// Number of cables. The emulator gives both ends of the cable N a MAC address that ends in N.
@@ -78,7 +78,7 @@ impl Scene {
         }
         for machine in [&self.host, &self.peer] {
             // Most of it is not there.
-            let ip = harness::namespace::argv(&["ip", "-force", "-batch", "-"])?;
+            let ip = harness::machine::namespace::argv(&["ip", "-force", "-batch", "-"])?;
             machine.spawn_fed(&ip, &lines)?.finish(PATIENCE)?;
         }
         Ok(())

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use harness::iperf;
-use harness::namespace::argv;
+use harness::machine::namespace::argv;
+use harness::programs::iperf;
 use nix::unistd::Pid;
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::Array;
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use aya::{Ebpf, Pod};
-use harness::packet::{Ethernet, Ipv4, Packet, Udp};
+use harness::net::packet::{Ethernet, Ipv4, Packet, Udp};
 use nix::unistd::Pid;
 
 use super::scene::{FLOOD_PORT, RECEIVER_V4, Scene, first_source, source};

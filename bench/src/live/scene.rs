@@ -4,9 +4,9 @@ use std::fs;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
-use harness::link::{Port, veth};
-use harness::namespace::Namespace;
-use harness::station::{HOST, Mac, VIM};
+use harness::machine::namespace::Namespace;
+use harness::net::link::{Port, veth};
+use harness::net::station::{HOST, Mac, VIM};
 
 use super::contender::Contender;
 

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
-use harness::packet::{Arp, Ethernet, Fragment, Icmpv6, Ipv4, Ipv6, Packet, Tcp};
-use harness::station::{INTRUDER, Mac};
+use harness::net::packet::{Arp, Ethernet, Fragment, Icmpv6, Ipv4, Ipv6, Packet, Tcp};
+use harness::net::station::{INTRUDER, Mac};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 

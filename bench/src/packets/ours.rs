@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, Map, MapData};
 use aya::programs::{ProgramFd, loaded_programs};
-use harness::packet::Ethernet;
+use harness::net::packet::Ethernet;
 use ipnet::IpNet;
 use manoward::datapath::leases::{Holder, LeaseTable};
 use manoward::datapath::{self, Counters, Datapath, Explainer, Features, Hook, Pins, Program};

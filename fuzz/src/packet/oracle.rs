@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket};
-use harness::kernel::facts;
+use harness::judge::facts;
 use manoward::{
     explain::{covering, to_hex},
     frame::Frame,

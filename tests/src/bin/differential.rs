@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use harness::differential::{Comparison, policies};
+use harness::judge::Limits;
+use harness::judge::differential::{Comparison, policies};
 use manoward::policy::Policy;
 use serde::Serialize;
 use verdict::reason::Reason;
@@ -18,21 +19,6 @@ use verdict::reason::Reason;
 const REPORT: Duration = Duration::from_secs(10);
 /// Time between two looks at whether all is done.
 const MOMENT: Duration = Duration::from_millis(100);
-
-#[derive(Parser)]
-struct Args {
-    /// Decides which frames are compared.
-    #[arg(long)]
-    seed: u64,
-
-    /// Ends after this time.
-    #[arg(long)]
-    seconds: Option<u64>,
-
-    /// Ends after so many frames, shared by all policies.
-    #[arg(long, required_unless_present = "seconds")]
-    frames: Option<u64>,
-}
 
 /// When to end.
 #[derive(Clone, Copy)]
@@ -63,7 +49,7 @@ struct Summary {
 }
 
 fn main() -> Result<ExitCode> {
-    let args = Args::parse();
+    let limits = Limits::parse();
     let under = [
         ("small", policies::small()?),
         ("audited", policies::audited()?),
@@ -72,22 +58,20 @@ fn main() -> Result<ExitCode> {
     ];
     let started = Instant::now();
     let limit = Limit {
-        deadline: args.seconds.map(|s| started + Duration::from_secs(s)),
-        frames: args
-            .frames
-            .map_or(u64::MAX, |frames| frames.div_ceil(under.len() as u64)),
+        deadline: limits.deadline(1),
+        frames: limits.frames(under.len() as u64),
     };
     let progress = Progress::default();
     let results = thread::scope(|scope| {
         let threads = under.each_ref().map(|(name, policy)| {
             let progress = &progress;
-            scope.spawn(move || compare(name, policy, args.seed, limit, progress))
+            scope.spawn(move || compare(name, policy, limits.seed, limit, progress))
         });
         report(&progress, under.len() as u64);
         threads.map(|thread| thread.join().expect("a comparison does not panic"))
     });
     let mut summary = Summary {
-        seed: args.seed,
+        seed: limits.seed,
         frames: progress.frames.load(Ordering::Relaxed),
         seconds: started.elapsed().as_secs(),
         reached: BTreeMap::new(),

@@ -7,31 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use harness::differential::policies;
-use harness::oracle::Oracle;
-use harness::oracle::families::{FAMILIES, GRAMMAR};
-use harness::oracle::scene::{Scene, Stack};
+use harness::judge::Limits;
+use harness::judge::differential::policies;
+use harness::judge::oracle::Oracle;
+use harness::judge::oracle::families::{FAMILIES, GRAMMAR};
+use harness::judge::oracle::hosts::{Hosts, Stack};
 use serde::Serialize;
 
 /// Time between two lines about the progress.
 const REPORT: Duration = Duration::from_secs(10);
 
 const STACKS: [(&str, Stack); 2] = [("usual", Stack::Usual), ("credulous", Stack::Credulous)];
-
-#[derive(Parser)]
-struct Args {
-    /// Decides which frames are sent.
-    #[arg(long)]
-    seed: u64,
-
-    /// Ends after this time.
-    #[arg(long)]
-    seconds: Option<u64>,
-
-    /// Ends after so many frames, shared by all stacks.
-    #[arg(long, required_unless_present = "seconds")]
-    frames: Option<u64>,
-}
 
 /// What a run came to; the last line of the output, as JSON.
 #[derive(Default, Serialize)]
@@ -48,19 +34,16 @@ struct Summary {
 }
 
 fn main() -> Result<ExitCode> {
-    let args = Args::parse();
-    let share = STACKS.len() as u64;
+    let limits = Limits::parse();
     let started = Instant::now();
     let mut summary = Summary {
-        seed: args.seed,
+        seed: limits.seed,
         ..Summary::default()
     };
     for (name, stack) in STACKS {
-        let end = args
-            .seconds
-            .map(|seconds| Instant::now() + Duration::from_secs(seconds) / STACKS.len() as u32);
-        let frames = args.frames.map_or(u64::MAX, |all| all.div_ceil(share));
-        compare(stack, args.seed, end, frames, &mut summary)
+        let end = limits.deadline(STACKS.len() as u32);
+        let frames = limits.frames(STACKS.len() as u64);
+        compare(stack, limits.seed, end, frames, &mut summary)
             .with_context(|| format!("with a {name} stack"))?;
     }
     summary.seconds = started.elapsed().as_secs();
@@ -84,8 +67,8 @@ fn compare(
     frames: u64,
     summary: &mut Summary,
 ) -> Result<()> {
-    let scene = Scene::new(stack)?;
-    let mut oracle = Oracle::new(&scene, &policies::small_text())?;
+    let hosts = Hosts::new(stack)?;
+    let mut oracle = Oracle::new(&hosts, &policies::small_text())?;
     let mut families = oracle.families(seed);
     let mut told = Instant::now();
     while oracle.findings().frames < frames
@@ -103,8 +86,8 @@ fn compare(
         *summary.stricter.entry(reason).or_default() += count;
     }
     summary.frames += findings.frames;
-    for (family, tally) in &findings.families {
-        let reached = tally.admitted + tally.kept_out;
+    for (family, counts) in &findings.families {
+        let reached = counts.admitted + counts.kept_out;
         if reached > 0 {
             *summary.reached.entry((*family).to_owned()).or_default() += reached;
         }

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::Judges;
-use harness::packet::{Arp, Ethernet, Vlan};
-use harness::station::{HOST, INTRUDER, Mac, VIM};
+use harness::judge::Judges;
+use harness::net::packet::{Arp, Ethernet, Vlan};
+use harness::net::station::{HOST, INTRUDER, Mac, VIM};
 use verdict::reason::Reason;
 
 use crate::{ethernet, usual};

@@ -2,15 +2,15 @@
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{Judges, Loan, Ruling};
-use harness::packet::{Ethernet, Fragment, Ipv4, Ipv6, Tcp, Vlan};
-use harness::station::{HOST, INTRUDER, Mac, VIM};
+use harness::judge::{Judges, Pooled, Ruling};
+use harness::net::packet::{Ethernet, Fragment, Ipv4, Ipv6, Tcp, Vlan};
+use harness::net::station::{HOST, INTRUDER, Mac, VIM};
 use verdict::reason::Reason;
 
 use crate::{both, ethernet, policy};
 
 /// The VIM's policy, with this binding.
-fn bound(binding: &str) -> Result<Loan> {
+fn bound(binding: &str) -> Result<Pooled> {
     Judges::of(&policy(&format!(
         r#"
 endpoints:

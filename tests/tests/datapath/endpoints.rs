@@ -1,9 +1,9 @@
 //! The source address says who sends: the endpoint with the longest prefix that contains it.
 
 use anyhow::Result;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Ethernet, Ipv4, Ipv6, Packet, Tcp};
-use harness::station::{HOST, INTRUDER};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Ethernet, Ipv4, Ipv6, Packet, Tcp};
+use harness::net::station::{HOST, INTRUDER};
 use verdict::reason::Reason;
 
 use crate::{both, policy, usual};

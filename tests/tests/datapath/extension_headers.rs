@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Extension, Fragment, Ipv6, Tcp};
-use harness::station::{HOST, INTRUDER, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Extension, Fragment, Ipv6, Tcp};
+use harness::net::station::{HOST, INTRUDER, VIM};
 use verdict::reason::Reason;
 
 use crate::{NO_SERVICE, ethernet, usual, v6};
 
-fn chain(from: harness::station::Station, headers: &[Extension]) -> Packet {
+fn chain(from: harness::net::station::Station, headers: &[Extension]) -> Packet {
     headers.iter().cloned().fold(v6(from, HOST), Packet::with)
 }
 

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Extension, Fragment, Ipv4, Tcp, Udp};
-use harness::station::{BASTION, HOST, INTRUDER, Station, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Extension, Fragment, Ipv4, Tcp, Udp};
+use harness::net::station::{BASTION, HOST, INTRUDER, Station, VIM};
 use verdict::reason::Reason;
 
 use crate::{NO_SERVICE, ethernet, policy, usual, v6};

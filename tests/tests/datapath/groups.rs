@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{BROADCAST, Judges, Ruling};
-use harness::packet::{Fragment, Icmpv6, Ipv4, Ipv6, Udp};
-use harness::station::{HOST, INTRUDER, VIM};
+use harness::judge::{BROADCAST, Judges, Ruling};
+use harness::net::packet::{Fragment, Icmpv6, Ipv4, Ipv6, Udp};
+use harness::net::station::{HOST, INTRUDER, VIM};
 use verdict::reason::Reason;
 
 use crate::{NO_SERVICE, ethernet, usual};

@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Icmp, Icmpv6, Ipv4, Ipv6};
-use harness::station::{HOST, INTRUDER, Station, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Icmp, Icmpv6, Ipv4, Ipv6};
+use harness::net::station::{HOST, INTRUDER, Station, VIM};
 use verdict::reason::Reason;
 
 use crate::{policy, usual, v4, v6};

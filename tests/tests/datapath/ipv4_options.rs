@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Ipv4, Tcp, Udp};
-use harness::station::{HOST, INTRUDER, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Ipv4, Tcp, Udp};
+use harness::net::station::{HOST, INTRUDER, VIM};
 use verdict::reason::Reason;
 
 use crate::{NO_SERVICE, ethernet, usual};

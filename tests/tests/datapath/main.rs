@@ -23,8 +23,8 @@ mod unparseable;
 mod unprotected;
 mod vlan;
 
-use harness::packet::{Ethernet, Ipv4, Ipv6, Packet};
-use harness::station::Station;
+use harness::net::packet::{Ethernet, Ipv4, Ipv6, Packet};
+use harness::net::station::Station;
 
 /// A policy that protects the host's addresses; `rest` are its other fields.
 fn policy(rest: &str) -> String {
@@ -38,21 +38,25 @@ fn policy(rest: &str) -> String {
     )
 }
 
+/// The VIM and the bastion, each under both of its addresses.
+const ENDPOINTS: &str = r#"
+endpoints:
+  vim: { role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"] }
+  bastion: { role: bastion, addresses: [198.51.100.2, "2001:db8:0:51::2"] }
+"#;
+
 /// The VIM may use SSH and TLS, the bastion SSH; `more` are further lines.
 fn usual(more: &str) -> String {
     policy(&format!(
-        r#"
-endpoints:
-  vim: {{ role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"] }}
-  bastion: {{ role: bastion, addresses: [198.51.100.2, "2001:db8:0:51::2"] }}
-reference_points:
+        r"
+{ENDPOINTS}reference_points:
   Nf-Vi: {{ from: [vim], services: [ssh, libvirt-tls, relay, telemetry, gre] }}
   operations: {{ from: [bastion], services: [ssh] }}
 services:
   relay: {{ protocol: udp, ports: [7000] }}
   telemetry: {{ protocol: sctp, ports: [36422] }}
   gre: {{ protocol: gre }}
-{more}"#
+{more}"
     ))
 }
 

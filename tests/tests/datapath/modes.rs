@@ -1,9 +1,9 @@
 //! What a violation costs: in mode `enforce` it is dropped, in `audit` it is counted and passes.
 
 use anyhow::{Result, ensure};
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Icmpv6, Tcp, Vlan};
-use harness::station::{BASTION, HOST, INTRUDER, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Icmpv6, Tcp, Vlan};
+use harness::net::station::{BASTION, HOST, INTRUDER, VIM};
 use verdict::reason::Reason;
 
 use crate::{NO_SERVICE, policy, usual, v4, v6};

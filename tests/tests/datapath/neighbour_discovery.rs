@@ -4,9 +4,9 @@ use std::net::Ipv6Addr;
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::Judges;
-use harness::packet::{Extension, Icmpv6, Ipv6};
-use harness::station::{HOST, INTRUDER, VIM};
+use harness::judge::Judges;
+use harness::net::packet::{Extension, Icmpv6, Ipv6};
+use harness::net::station::{HOST, INTRUDER, VIM};
 use verdict::reason::Reason;
 
 use crate::{ethernet, usual};

@@ -1,9 +1,9 @@
 //! Before the first policy nothing passes by accident: programs are attached only after it.
 
 use anyhow::Result;
-use harness::kernel::Judges;
-use harness::packet::{Arp, Packet, Tcp};
-use harness::station::{GUEST, HOST, INTRUDER, VIM};
+use harness::judge::Judges;
+use harness::net::packet::{Arp, Packet, Tcp};
+use harness::net::station::{GUEST, HOST, INTRUDER, VIM};
 use verdict::reason::Outcome;
 
 use crate::{both, ethernet, usual, v4};

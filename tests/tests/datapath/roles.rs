@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Ethernet, Ipv4, Packet, Tcp};
-use harness::station::{BASTION, HOST, HOST_OPERATIONS, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Ethernet, Ipv4, Packet, Tcp};
+use harness::net::station::{BASTION, HOST, HOST_OPERATIONS, VIM};
 use verdict::reason::Reason;
 
 use crate::{both, policy, usual, v4};

@@ -1,9 +1,9 @@
 //! A packet is judged by the service that its protocol and destination port name.
 
 use anyhow::Result;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Ethernet, Ipv4, Ipv6, Packet, Sctp, Tcp, Udp};
-use harness::station::{HOST, HOST_OPERATIONS, INTRUDER, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Ethernet, Ipv4, Ipv6, Packet, Sctp, Tcp, Udp};
+use harness::net::station::{HOST, HOST_OPERATIONS, INTRUDER, VIM};
 use verdict::reason::Reason;
 
 use crate::{NO_SERVICE, both, policy, usual, v4, v6};

@@ -4,9 +4,9 @@ use std::net::Ipv6Addr;
 
 use anyhow::{Result, ensure};
 use harness::Packet;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Ethernet, Extension, Ipv4, Ipv6, Sctp, Tcp, Udp, Vlan};
-use harness::station::{HOST, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Ethernet, Extension, Ipv4, Ipv6, Sctp, Tcp, Udp, Vlan};
+use harness::net::station::{HOST, VIM};
 use verdict::reason::Reason;
 
 use crate::{ethernet, usual, v4, v6};

@@ -1,9 +1,9 @@
 //! Traffic that is not the host's passes, whatever it is.
 
 use anyhow::Result;
-use harness::kernel::Judges;
-use harness::packet::{Ethernet, Extension, Ipv4, Ipv6, Packet, Tcp, Udp, Vlan};
-use harness::station::{GUEST, HOST, INTRUDER, TENANT};
+use harness::judge::Judges;
+use harness::net::packet::{Ethernet, Extension, Ipv4, Ipv6, Packet, Tcp, Udp, Vlan};
+use harness::net::station::{GUEST, HOST, INTRUDER, TENANT};
 use verdict::reason::Reason;
 
 use crate::{both, usual, v4, v6};

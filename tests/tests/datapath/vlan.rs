@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{Judges, Ruling};
-use harness::packet::{Arp, Ipv4, Ipv6, Tcp, Vlan};
-use harness::station::{GUEST, HOST, INTRUDER, VIM};
+use harness::judge::{Judges, Ruling};
+use harness::net::packet::{Arp, Ipv4, Ipv6, Tcp, Vlan};
+use harness::net::station::{GUEST, HOST, INTRUDER, VIM};
 use verdict::reason::Reason;
 
 use crate::{ethernet, usual};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::env;
 
 use anyhow::{Result, ensure};
-use harness::differential::{Comparison, policies};
+use harness::judge::differential::{Comparison, policies};
 use manoward::policy::Policy;
 use verdict::reason::Reason;
 

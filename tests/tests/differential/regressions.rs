@@ -1,10 +1,10 @@
 //! Frames about which host and kernel have disagreed, or that have got around the policy.
 
 use anyhow::{Result, ensure};
-use harness::kernel::{Judges, facts};
+use harness::judge::{Judges, facts};
 use verdict::reason::Reason;
 
-use harness::differential::policies;
+use harness::judge::differential::policies;
 
 /// Name, frame in hexadecimal, and what becomes of it under the small policy.
 const FRAMES: [(&str, &str, Reason); 5] = [

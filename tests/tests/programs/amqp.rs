@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::amqp::{self, Broker, Client};
-use harness::sight::Sight;
-use harness::station::{INTRUDER, Station, VIM};
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{INTRUDER, Station, VIM};
+use harness::programs::amqp::{self, Broker, Client};
 use harness::{Agent, Namespace, Topology};
 
 use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound, take_over};
@@ -68,14 +68,14 @@ fn an_impostor_at_an_address_of_its_own_hears_nothing() -> Result<()> {
     assert_eq!(greeting(&impostor)?, amqp::GREETING, "without the agent");
 
     let agent = Agent::start(&scene.host, &outbound("[amqp]", "{}"))?;
-    let before = agent.tally()?.refused_out();
+    let before = agent.counters()?.refused_out();
     let heard = heard_from_host(&scene.intruder, || {
         assert!(!client.publish("instances", "secret")?);
         Ok(())
     })?;
     assert!(nobody_came(&impostor)?);
     assert_eq!(heard, 0);
-    assert!(agent.tally()?.refused_out() > before);
+    assert!(agent.counters()?.refused_out() > before);
     Ok(())
 }
 
@@ -89,7 +89,7 @@ fn an_impostor_at_the_vims_address_is_not_let_in() -> Result<()> {
     assert_eq!(greeting(&impostor)?, amqp::GREETING, "without the agent");
 
     let agent = Agent::start(&scene.host, &outbound("[amqp]", "{}"))?;
-    let answers = Sight::of(&scene.host, VIM.v4)?;
+    let answers = StackCounter::of(&scene.host, VIM.v4)?;
     assert!(!client.publish("instances", "secret")?);
     assert!(nobody_came(&impostor)?);
     assert_eq!(answers.packets()?, 0);

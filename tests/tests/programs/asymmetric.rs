@@ -3,9 +3,8 @@
 use std::io::{Read, Write};
 
 use anyhow::Result;
-use harness::link::{self, Port};
-use harness::station::{HOST, HOST_OPERATIONS, Mac, VIM};
-use harness::topology::NIC;
+use harness::net::link::{self, Port};
+use harness::net::station::{HOST, HOST_OPERATIONS, Mac, NIC, VIM};
 use harness::{Agent, Namespace, Outcome, Policy};
 
 use crate::{PATIENCE, SHORT, addresses};

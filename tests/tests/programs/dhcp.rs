@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::dhcp::Client;
-use harness::dnsmasq::Dnsmasq;
-use harness::station::{HOST, INTRUDER, VIM};
-use harness::topology::NIC;
+use harness::net::station::{HOST, INTRUDER, NIC, VIM};
+use harness::programs::dhcp::Client;
+use harness::programs::dnsmasq::Dnsmasq;
 use harness::{Agent, Namespace, Policy};
 
 use crate::{PATIENCE, SHORT, pair};

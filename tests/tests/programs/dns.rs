@@ -1,9 +1,9 @@
 //! Names that the host asks for.
 
 use anyhow::Result;
-use harness::dns::{Over, lookup};
-use harness::dnsmasq::Dnsmasq;
-use harness::station::{INTRUDER, VIM};
+use harness::net::station::{INTRUDER, VIM};
+use harness::programs::dns::{Over, lookup};
+use harness::programs::dnsmasq::Dnsmasq;
 use harness::{Agent, Topology};
 
 use crate::{addresses, heard_from_host, outbound};

@@ -6,11 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::link::{self, Port};
-use harness::packet::{Ethernet, Ipv6, Packet, Udp};
-use harness::station::{HOST, Mac, VIM};
-use harness::topology::NIC;
-use harness::wire::Wire;
+use harness::net::link::{self, Port};
+use harness::net::packet::{Ethernet, Ipv6, Packet, Udp};
+use harness::net::station::{HOST, Mac, NIC, VIM};
+use harness::net::wire::Wire;
 use harness::{Agent, Namespace, Policy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -135,7 +134,7 @@ fn a_thousand_connections_outlast_ten_million_spoofed_packets() -> Result<()> {
         sender.join().expect("a sender does not panic");
     }
     round(&mut connections)?;
-    let dropped = agent.tally()?.packets("Nf-Vi-out", "no-flow");
+    let dropped = agent.counters()?.packets("Nf-Vi-out", "no-flow");
     ensure!(rounds > 1, "the flood ended too early");
     // A queue on the way may lose some.
     let sent = (SENDERS * PACKETS) as u64;

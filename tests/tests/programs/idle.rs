@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::station::VIM;
+use harness::net::station::VIM;
 use harness::{Agent, Policy, Topology};
 use socket2::{SockRef, TcpKeepalive};
 

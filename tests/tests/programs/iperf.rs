@@ -1,8 +1,8 @@
 //! Much traffic over connections that the host opened.
 
 use anyhow::Result;
-use harness::iperf::{self, Load, Server, Way};
-use harness::station::{INTRUDER, VIM};
+use harness::net::station::{INTRUDER, VIM};
+use harness::programs::iperf::{self, Direction, Load, Server};
 use harness::{Agent, Topology};
 
 use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound};
@@ -17,9 +17,12 @@ fn tcp_and_udp_flow_both_ways() -> Result<()> {
     let _agent = Agent::start(&scene.host, &outbound("[bench]", BENCH))?;
     for vim in addresses(VIM) {
         for load in [Load::Tcp, Load::Udp] {
-            for way in [Way::Forth, Way::Back] {
-                let arrived = iperf::send(&scene.host, vim, load, way, PATIENCE)?;
-                assert!(arrived > Some(100), "{vim} {load:?} {way:?}: {arrived:?}");
+            for direction in [Direction::Upload, Direction::Download] {
+                let arrived = iperf::send(&scene.host, vim, load, direction, PATIENCE)?;
+                assert!(
+                    arrived > Some(100),
+                    "{vim} {load:?} {direction:?}: {arrived:?}"
+                );
             }
         }
     }
@@ -31,13 +34,19 @@ fn a_strangers_server_is_not_reached() -> Result<()> {
     let scene = Topology::new()?;
     let _server = Server::start(&scene.intruder)?;
     for intruder in addresses(INTRUDER) {
-        let arrived = iperf::send(&scene.host, intruder, Load::Tcp, Way::Forth, PATIENCE)?;
+        let arrived = iperf::send(
+            &scene.host,
+            intruder,
+            Load::Tcp,
+            Direction::Upload,
+            PATIENCE,
+        )?;
         assert!(arrived > Some(100), "without the agent: {arrived:?}");
     }
     let _agent = Agent::start(&scene.host, &outbound("[bench]", BENCH))?;
     let heard = heard_from_host(&scene.intruder, || {
         for intruder in addresses(INTRUDER) {
-            let arrived = iperf::send(&scene.host, intruder, Load::Tcp, Way::Forth, SHORT)?;
+            let arrived = iperf::send(&scene.host, intruder, Load::Tcp, Direction::Upload, SHORT)?;
             assert_eq!(arrived, None, "{intruder}");
         }
         Ok(())

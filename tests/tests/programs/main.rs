@@ -20,10 +20,9 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::link::{self, Port};
-use harness::sight::Sight;
-use harness::station::{HOST, Station};
-use harness::topology::NIC;
+use harness::net::link::{self, Port};
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{HOST, NIC, Station};
 use harness::{Namespace, Policy, Topology};
 
 /// Enough for what works.
@@ -101,9 +100,9 @@ fn hears([near, far]: &mut [TcpStream; 2]) -> Result<bool> {
 
 /// How many packets the host gets out to a listener while something happens.
 fn heard_from_host(listener: &Namespace, run: impl FnOnce() -> Result<()>) -> Result<u64> {
-    let ears = Sight::of_any(listener, &addresses(HOST))?;
+    let seen = StackCounter::of_any(listener, &addresses(HOST))?;
     run()?;
-    ears.packets()
+    seen.packets()
 }
 
 /// Gives the intruder the VIM's IPv4 address, under the intruder's own MAC address.

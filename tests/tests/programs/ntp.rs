@@ -1,8 +1,8 @@
 //! The time that the host asks for.
 
 use anyhow::Result;
-use harness::ntp::{self, Server};
-use harness::station::{INTRUDER, VIM};
+use harness::net::station::{INTRUDER, VIM};
+use harness::programs::ntp::{self, Server};
 use harness::{Agent, Topology};
 
 use crate::{addresses, heard_from_host, outbound};

@@ -5,9 +5,8 @@ use std::net::{IpAddr, TcpStream};
 use std::thread;
 
 use anyhow::{Context, Result};
-use harness::link::{self, Port};
-use harness::station::{HOST, Mac, VIM};
-use harness::topology::NIC;
+use harness::net::link::{self, Port};
+use harness::net::station::{HOST, Mac, NIC, VIM};
 use harness::{Agent, Namespace, Policy};
 
 use crate::{PATIENCE, connection};
@@ -114,9 +113,9 @@ fn is_discovered_by_the_host() -> Result<()> {
         assert_eq!(transfer(from, to)?, LENGTH, "{near}");
         forget_path(&host)?;
     }
-    let tally = agent.tally()?;
-    assert!(tally.packets("Nf-Vi-out", "icmp-error") > 0);
-    assert!(tally.packets("Nf-Vi", "icmp-error") > 0);
-    assert_eq!(tally.packets("*", "icmp-unrelated"), 0);
+    let counters = agent.counters()?;
+    assert!(counters.packets("Nf-Vi-out", "icmp-error") > 0);
+    assert!(counters.packets("Nf-Vi", "icmp-error") > 0);
+    assert_eq!(counters.packets("*", "icmp-unrelated"), 0);
     Ok(())
 }

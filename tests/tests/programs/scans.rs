@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use harness::nmap;
-use harness::openssh;
-use harness::sight::Sight;
-use harness::station::{BASTION, HOST, INTRUDER, VIM};
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{BASTION, HOST, INTRUDER, VIM};
+use harness::programs::nmap;
+use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Topology};
 
 use crate::{PATIENCE, addresses, outbound};
@@ -38,7 +38,7 @@ fn findings(
     ports: &str,
 ) -> Result<Vec<String>> {
     let sources = [VIM, INTRUDER, BASTION].map(addresses).concat();
-    let seen = Sight::of_any(&scene.host, &sources)?;
+    let seen = StackCounter::of_any(&scene.host, &sources)?;
     let states = nmap::scan(scanner, host, options, ports)?;
     let ports = states.into_iter().filter(|(_, state)| !hidden(state));
     let mut findings: Vec<_> = ports

@@ -6,9 +6,9 @@
 
 use anyhow::{Context, Result};
 use harness::Agent;
-use harness::sctp::{self, Server};
-use harness::station::{HOST, INTRUDER, VIM};
-use harness::wait;
+use harness::machine::wait;
+use harness::net::station::{HOST, INTRUDER, VIM};
+use harness::programs::sctp::{self, Server};
 
 use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound, pair};
 

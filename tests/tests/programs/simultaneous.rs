@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use anyhow::{Context, Result};
-use harness::sight::Sight;
-use harness::station::{HOST, INTRUDER, VIM};
-use harness::wait;
+use harness::machine::wait;
+use harness::net::stack_counter::StackCounter;
+use harness::net::station::{HOST, INTRUDER, VIM};
 use harness::{Agent, Topology};
 
 use crate::{PATIENCE, SHORT, addresses, outbound};
@@ -32,7 +32,7 @@ enum Lost {
 fn open(scene: &Topology, host: IpAddr, vim: IpAddr, lost: Lost) -> Result<[TcpStream; 2]> {
     let [host, vim] = [host, vim].map(|ip| SocketAddr::new(ip, BUS_PORT));
     scene.vim.feed(&["nft", "-f", "-"], LOSSY)?;
-    let seen = Sight::of(&scene.vim, host.ip())?;
+    let seen = StackCounter::of(&scene.vim, host.ip())?;
     let near = scene.host.tcp_begin(host, vim, PATIENCE)?;
     wait::until(&true, PATIENCE, || Ok(seen.packets()? > 0))?;
     if lost == Lost::FirstSyn {
@@ -95,7 +95,7 @@ fn a_strangers_syn_does_not_meet_the_hosts() -> Result<()> {
     let _agent = Agent::start(&scene.host, &outbound("[bus]", BUS))?;
     let [host, vim] = [HOST.v4, VIM.v4].map(|ip| SocketAddr::from((ip, BUS_PORT)));
     let near = scene.host.tcp_begin(host, vim, PATIENCE)?;
-    let seen = Sight::of(&scene.host, INTRUDER.v4)?;
+    let seen = StackCounter::of(&scene.host, INTRUDER.v4)?;
     let intruder = (INTRUDER.v4, BUS_PORT);
     let mut far = scene.intruder.tcp_begin(intruder, host, SHORT)?;
     assert!(far.write_all(b"ping").is_err());

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use anyhow::{Context, Result};
-use harness::station::{INTRUDER, Station, VIM};
+use harness::net::station::{INTRUDER, Station, VIM};
 use harness::{Agent, Namespace, Policy, Topology};
 
 use crate::{addresses, connection, hears};
@@ -40,7 +40,7 @@ fn the_permitted_ones_go_on_and_the_others_end() -> Result<()> {
     for connection in &mut others {
         assert!(!hears(connection)?, "{:?}", connection[0]);
     }
-    assert!(agent.tally()?.packets("Nf-Vi-out", "established") > 0);
+    assert!(agent.counters()?.packets("Nf-Vi-out", "established") > 0);
     Ok(())
 }
 

@@ -1,0 +1,46 @@
+//! The host that frames are judged for.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+
+use anyhow::Result;
+use manoward::image::Facts;
+use manoward::policy::{self, Policy};
+
+use crate::net::station::{HOST, HOST_OPERATIONS, NIC};
+
+/// Where programs run on a frame of a test: the loopback interface.
+pub const ARRIVAL: u32 = 1;
+
+/// An interface that no frame of a test arrives on.
+pub const ELSEWHERE: u32 = 99;
+
+/// A broadcast address of the host's.
+pub const BROADCAST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 255);
+
+/// Lengths of frames that the kernel runs a program on: an Ethernet header, and what fits into one
+/// buffer.
+pub const LENGTHS: RangeInclusive<usize> = 14..=3520;
+
+/// What the policies of tests are compiled for: the host of [`station`](crate::net::station), whose
+/// `eth0` is where frames arrive and whose `eth1` is elsewhere.
+#[must_use]
+pub fn facts() -> Facts {
+    Facts {
+        addresses: [HOST, HOST_OPERATIONS]
+            .iter()
+            .flat_map(|host| [host.v4.into(), host.v6.into()])
+            .collect(),
+        broadcasts: vec![BROADCAST],
+        arrivals: BTreeMap::from([
+            (NIC.to_owned(), vec![ARRIVAL]),
+            ("eth1".to_owned(), vec![ELSEWHERE]),
+        ]),
+    }
+}
+
+/// A policy of this text, without mistakes.
+pub fn read(text: &str) -> Result<Policy> {
+    Ok(policy::read(text, "policy.yaml")?.policy)
+}

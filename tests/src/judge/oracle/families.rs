@@ -1,0 +1,363 @@
+//! Families of frames that a stack and a filter in front of it may take differently.
+
+mod addresses;
+mod fragments;
+mod headers;
+mod messages;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use fastrand::Rng;
+use manoward::policy::Policy;
+
+use crate::judge::differential::grammar::Grammar;
+use crate::judge::differential::mutation;
+use crate::net::packet::{Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Packet, Sctp, Tcp, Udp};
+use crate::net::station::{BASTION, HOST, HOST_OPERATIONS, INTRUDER, Mac, Station, VIM};
+
+use super::repair;
+pub use addresses::LINK_LOCAL;
+
+/// The longest frame that an interface with the usual MTU takes.
+const LONGEST: usize = 1514;
+/// The shortest.
+const SHORTEST: usize = 14;
+
+/// One in so many frames of the directed families is damaged.
+const DAMAGED: u32 = 8;
+
+/// An odd number with well-mixed bits (the 64-bit golden ratio).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Services of the policies, and one that none of them has.
+const PORTS: [u16; 5] = [22, 53, 7000, 36422, 9999];
+
+/// Frames that belong together.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What they are an example of.
+    pub family: &'static str,
+    /// What their payload holds, and that of no other case.
+    pub tag: [u8; 8],
+    /// The frames, in the order in which they are sent.
+    pub frames: Vec<Vec<u8>>,
+}
+
+type Family = (&'static str, fn(&mut Families) -> Vec<Vec<u8>>);
+
+/// Every family. Frames of the grammar come more often.
+pub const FAMILIES: [Family; 24] = [
+    ("plain", Families::plain),
+    ("tcp-flags", Families::tcp_flags),
+    ("wrong-checksum", Families::wrong_checksum),
+    ("wrong-length", Families::wrong_length),
+    ("fragments-in-order", fragments::in_order),
+    ("fragments-out-of-order", fragments::out_of_order),
+    ("fragment-tiny", fragments::tiny),
+    ("fragments-overlapping", fragments::overlapping),
+    ("fragments-of-two-sources", fragments::of_two_sources),
+    ("fragments-of-two-datagrams", fragments::of_two_datagrams),
+    ("fragments-behind-headers", fragments::behind_headers),
+    ("fragments-to-a-group", fragments::to_a_group),
+    ("fragment-atomic", fragments::atomic),
+    ("ipv4-options", headers::ipv4_options),
+    ("source-route", headers::source_route),
+    ("extension-headers", headers::extension_headers),
+    ("vlan-tags", headers::vlan_tags),
+    ("tunnel", headers::tunnel),
+    ("group", addresses::group),
+    ("odd-source", addresses::odd_source),
+    ("odd-destination", addresses::odd_destination),
+    ("odd-mac", addresses::odd_mac),
+    ("icmp", messages::any),
+    ("icmp-error", messages::error),
+];
+
+/// Families of which it is not decided what is to be delivered, as long as it is permitted: which
+/// parts make up a datagram depends on which others arrive, and a tunnel is another service than
+/// what it carries.
+pub const AMBIGUOUS: [&str; 3] = [
+    "fragments-of-two-datagrams",
+    "fragments-overlapping",
+    "tunnel",
+];
+
+/// The family of the frames of the grammar.
+pub const GRAMMAR: &str = "grammar";
+
+/// A source of cases, the same for the same policy and seed.
+pub struct Families {
+    rng: Rng,
+    grammar: Grammar,
+    number: u64,
+}
+
+/// From which peer to which address of the host, by IPv4 or IPv6.
+#[derive(Clone, Copy, Debug)]
+struct Route {
+    v6: bool,
+    from: Station,
+    to: Station,
+}
+
+impl Families {
+    /// A source of cases for hosts with this policy.
+    #[must_use]
+    pub fn new(policy: &Policy, seed: u64) -> Self {
+        Self {
+            rng: Rng::with_seed(seed),
+            grammar: Grammar::new(policy, seed),
+            number: 0,
+        }
+    }
+
+    /// The next case: of the grammar, or of one of the directed families.
+    pub fn case(&mut self) -> Case {
+        if self.rng.u8(..3) == 0 {
+            self.generated()
+        } else {
+            let family = self.rng.usize(..FAMILIES.len());
+            self.directed(family)
+        }
+    }
+
+    /// The next case of the family with this place among [`FAMILIES`].
+    pub fn directed(&mut self, family: usize) -> Case {
+        let (family, make) = FAMILIES[family];
+        self.number += 1;
+        let mut frames = make(self);
+        for frame in &mut frames {
+            if self.once_in(DAMAGED) {
+                self.damage(frame);
+            }
+        }
+        self.finish(family, frames)
+    }
+
+    /// Damages a frame anywhere but in its tag.
+    fn damage(&mut self, frame: &mut Vec<u8>) {
+        let tag = self.tag();
+        let place = frame.windows(tag.len()).position(|bytes| bytes == tag);
+        mutation::damage(frame, &mut self.rng);
+        if let Some(place) = place
+            && let Some(there) = frame.get_mut(place..place + tag.len())
+        {
+            there.copy_from_slice(&tag);
+        }
+        if self.rng.bool() {
+            repair::checksums(frame);
+        }
+    }
+
+    fn generated(&mut self) -> Case {
+        self.number += 1;
+        let mut frame = self.grammar.tagged(self.tag().to_vec());
+        // Nobody but the host is asked.
+        if !self.once_in(16) {
+            frame[..6].copy_from_slice(&HOST.mac.0);
+        }
+        // Parts of different frames are no datagram.
+        repair::identify(&mut frame, self.number as u16);
+        if !self.once_in(8) {
+            repair::checksums(&mut frame);
+        }
+        self.finish(GRAMMAR, vec![frame])
+    }
+
+    fn finish(&self, family: &'static str, mut frames: Vec<Vec<u8>>) -> Case {
+        for frame in &mut frames {
+            let length = frame.len().clamp(SHORTEST, LONGEST);
+            frame.resize(length, 0);
+        }
+        Case {
+            family,
+            tag: self.tag(),
+            frames,
+        }
+    }
+
+    /// What the payload of this case holds; damage does not make it that of another.
+    fn tag(&self) -> [u8; 8] {
+        self.number.wrapping_mul(SPREAD).to_be_bytes()
+    }
+
+    fn once_in(&mut self, times: u32) -> bool {
+        self.rng.u32(..times) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.rng.usize(..from.len())]
+    }
+
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.rng.fill(&mut bytes);
+        bytes
+    }
+
+    /// From one who may much, one who may little, or one who may nothing.
+    fn route(&mut self) -> Route {
+        Route {
+            v6: self.rng.bool(),
+            from: self.pick(&[VIM, VIM, BASTION, INTRUDER, INTRUDER]),
+            to: self.pick(&[HOST, HOST, HOST_OPERATIONS]),
+        }
+    }
+
+    fn port(&mut self) -> u16 {
+        self.pick(&PORTS)
+    }
+
+    fn link(route: Route) -> Packet {
+        Packet::new().with(Ethernet {
+            source: route.from.mac,
+            ..Ethernet::default()
+        })
+    }
+
+    fn v4(&self, route: Route) -> Ipv4 {
+        Ipv4 {
+            identification: self.number as u16,
+            ..Ipv4::between(route.from.v4, route.to.v4)
+        }
+    }
+
+    fn v6(route: Route) -> Ipv6 {
+        Ipv6::between(route.from.v6, route.to.v6)
+    }
+
+    /// An IP header on a link.
+    fn network(&self, route: Route) -> Packet {
+        let link = Self::link(route);
+        if route.v6 {
+            link.with(Self::v6(route))
+        } else {
+            link.with(self.v4(route))
+        }
+    }
+
+    /// Adds a question to a service, with the tag and up to so many bytes more.
+    fn ask(&mut self, packet: Packet, v6: bool, more: usize) -> Packet {
+        let (port, source) = (self.port(), self.rng.u16(1024..));
+        let length = self.rng.usize(..=more);
+        let payload = [self.tag().to_vec(), self.bytes(length)].concat();
+        let packet = match self.rng.u8(..8) {
+            0..3 => packet.with(Udp {
+                source,
+                ..Udp::to(port)
+            }),
+            3..6 => packet.with(Tcp {
+                source,
+                ..Tcp::syn(port)
+            }),
+            6 => packet.with(Sctp {
+                source,
+                ..Sctp::to(port)
+            }),
+            _ if v6 => packet.with(Icmpv6::echo()),
+            _ => packet.with(Icmp::echo()),
+        };
+        packet.with(payload)
+    }
+
+    fn plain(&mut self) -> Vec<Vec<u8>> {
+        let route = self.route();
+        let packet = self.network(route);
+        vec![self.ask(packet, route.v6, 40).build()]
+    }
+
+    fn tcp_flags(&mut self) -> Vec<Vec<u8>> {
+        let route = self.route();
+        let length = self.rng.usize(..=40);
+        let segment = Tcp {
+            source: self.pick(&[53, 443, 49152]),
+            options: self.bytes(length),
+            sequence: self.rng.u32(..),
+            acknowledgement: self.rng.u32(..),
+            data_offset: self.once_in(4).then(|| self.rng.u8(..16)),
+            ..Tcp::to(self.port(), self.rng.u8(..))
+        };
+        let packet = self.network(route).with(segment);
+        vec![packet.with(self.tag().to_vec()).build()]
+    }
+
+    fn wrong_checksum(&mut self) -> Vec<Vec<u8>> {
+        let route = self.route();
+        let wrong = self.pick(&[0, 1, 0xffff]);
+        if !route.v6 && self.rng.bool() {
+            let header = Ipv4 {
+                checksum: Some(wrong),
+                ..self.v4(route)
+            };
+            let packet = Self::link(route).with(header);
+            return vec![self.ask(packet, false, 20).build()];
+        }
+        let (packet, port) = (self.network(route), self.port());
+        let packet = if self.rng.bool() {
+            packet.with(Udp {
+                checksum: Some(wrong),
+                ..Udp::to(port)
+            })
+        } else {
+            packet.with(Tcp {
+                checksum: Some(wrong),
+                ..Tcp::syn(port)
+            })
+        };
+        vec![packet.with(self.tag().to_vec()).build()]
+    }
+
+    /// The network header says another length than the frame has, or UDP another than IP.
+    fn wrong_length(&mut self) -> Vec<Vec<u8>> {
+        let route = self.route();
+        let wrong = self.pick(&[0, 8, 20, 27, 28, 36, 40, 48, 100, 1500, u16::MAX]);
+        let link = Self::link(route);
+        let packet = match (self.rng.u8(..3), route.v6) {
+            (0, _) => {
+                let datagram = Udp {
+                    length: Some(wrong),
+                    ..Udp::to(self.port())
+                };
+                let packet = self.network(route).with(datagram);
+                packet.with(self.tag().to_vec())
+            }
+            (_, true) => {
+                let header = Ipv6 {
+                    payload_length: Some(wrong),
+                    ..Self::v6(route)
+                };
+                let mut packet = link.with(header);
+                // A length of zero stands for a jumbogram (RFC 2675).
+                if self.rng.bool() {
+                    packet = packet.with(crate::net::packet::Extension::hop_by_hop());
+                }
+                self.ask(packet, true, 20)
+            }
+            (_, false) => {
+                let header = Ipv4 {
+                    total_length: Some(wrong),
+                    ..self.v4(route)
+                };
+                self.ask(link.with(header), false, 20)
+            }
+        };
+        let mut frame = packet.build();
+        if self.rng.bool() {
+            let padding = self.rng.usize(..64);
+            let padding = self.bytes(padding);
+            frame.extend(padding);
+        }
+        vec![frame]
+    }
+}
+
+/// The addresses of a station, of another with its IPv4 address, or of another with its IPv6
+/// address.
+const fn at(station: Station, v4: Ipv4Addr, v6: Ipv6Addr) -> Station {
+    Station { v4, v6, ..station }
+}
+
+/// A station with another MAC address.
+const fn with_mac(station: Station, mac: Mac) -> Station {
+    Station { mac, ..station }
+}

@@ -1,0 +1,204 @@
+//! What a policy permits of what a stack delivers, read off the policy as it is written: nothing of
+//! the product's decision is in use here.
+
+use std::net::IpAddr;
+
+use manoward::policy::{Direction, Endpoint, Policy, ServiceMatch, Transport};
+
+use super::sockets::{Delivery, Listener};
+use crate::judge::BROADCAST;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+const SCTP: u8 = 132;
+
+/// How something that was delivered stands to the policy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It may and has to be delivered.
+    Permitted,
+    /// It must not be delivered.
+    Refused,
+    /// The policy does not govern it: neighbours need it.
+    Free,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    protocol: u8,
+    /// Of protocols that have ports.
+    port: u16,
+}
+
+/// How a delivery from outside stands to `policy`, of a host that has opened no connection.
+#[must_use]
+pub fn standing(policy: &Policy, delivery: &Delivery) -> Standing {
+    let bytes = &delivery.bytes;
+    let protocol = match delivery.listener {
+        Listener::Service(port) => {
+            let asked = Asked {
+                protocol: UDP,
+                port,
+            };
+            return requested(policy, delivery, asked);
+        }
+        Listener::Transport(protocol) => protocol,
+    };
+    // No transport protocol makes anything of less than its header.
+    if bytes.len() < header_length(protocol) {
+        return Standing::Free;
+    }
+    match (protocol, bytes.first()) {
+        // Neighbour and listener discovery.
+        (ICMPV6, Some(130..=136 | 143)) => Standing::Free,
+        // Answers to what was never asked; a group is not asked for anything by them.
+        (ICMP, Some(0)) | (ICMPV6, Some(129)) if is_group(delivery.destination) => Standing::Free,
+        // Those, and redirects.
+        (ICMP, Some(0 | 5)) | (ICMPV6, Some(129 | 137)) => Standing::Refused,
+        (ICMP, Some(3 | 11 | 12)) | (ICMPV6, Some(1..=4)) => error(policy, delivery),
+        (TCP | UDP | SCTP, _) => {
+            let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+            requested(policy, delivery, Asked { protocol, port })
+        }
+        _ => requested(policy, delivery, Asked { protocol, port: 0 }),
+    }
+}
+
+const fn header_length(protocol: u8) -> usize {
+    match protocol {
+        TCP => 20,
+        SCTP => 12,
+        UDP | ICMP | ICMPV6 => 8,
+        _ => 0,
+    }
+}
+
+/// How something that asks for a service stands.
+fn requested(policy: &Policy, delivery: &Delivery, asked: Asked) -> Standing {
+    if may(policy, delivery.source, asked) {
+        Standing::Permitted
+    } else if is_group(delivery.destination) && !offered(policy, asked) {
+        Standing::Free
+    } else {
+        Standing::Refused
+    }
+}
+
+/// An error stands as what it quotes: something of a service's, to one who may use the service.
+fn error(policy: &Policy, delivery: &Delivery) -> Standing {
+    let quoted = delivery.bytes.get(8..).unwrap_or_default();
+    let read = || {
+        let (protocol, source, destination, transport) = match quoted.first()? >> 4 {
+            4 => {
+                let at = usize::from(quoted[0] & 0x0f) * 4;
+                let source: [u8; 4] = quoted.get(12..16)?.try_into().ok()?;
+                let destination: [u8; 4] = quoted.get(16..20)?.try_into().ok()?;
+                let transport = quoted.get(at..)?;
+                (
+                    *quoted.get(9)?,
+                    source.into(),
+                    destination.into(),
+                    transport,
+                )
+            }
+            6 => {
+                let source: [u8; 16] = quoted.get(8..24)?.try_into().ok()?;
+                let destination: [u8; 16] = quoted.get(24..40)?.try_into().ok()?;
+                let transport = quoted.get(40..)?;
+                (
+                    quoted[6],
+                    IpAddr::from(source),
+                    destination.into(),
+                    transport,
+                )
+            }
+            _ => return None,
+        };
+        let port = match protocol {
+            TCP | UDP | SCTP => u16::from_be_bytes([*transport.first()?, *transport.get(1)?]),
+            _ => 0,
+        };
+        let asked = Asked { protocol, port };
+        Some(source == delivery.destination && may(policy, destination, asked))
+    };
+    if read() == Some(true) {
+        Standing::Permitted
+    } else {
+        Standing::Refused
+    }
+}
+
+/// Whether an endpoint with this address may use the service.
+fn may(policy: &Policy, source: IpAddr, asked: Asked) -> bool {
+    let Some(endpoint) = endpoint(policy, source) else {
+        return false;
+    };
+    policy.reference_points.iter().any(|point| {
+        point.direction == Direction::Inbound
+            && point.roles.contains(&endpoint.role)
+            && point
+                .services
+                .iter()
+                .any(|name| covers(policy, name, asked))
+    })
+}
+
+/// Whether anybody may use the service.
+fn offered(policy: &Policy, asked: Asked) -> bool {
+    let inbound = policy
+        .reference_points
+        .iter()
+        .filter(|point| point.direction == Direction::Inbound);
+    inbound
+        .flat_map(|point| &point.services)
+        .any(|name| covers(policy, name, asked))
+}
+
+fn covers(policy: &Policy, name: &str, asked: Asked) -> bool {
+    policy.services[name]
+        .matches
+        .iter()
+        .any(|matched| match *matched {
+            ServiceMatch::Ports {
+                transport,
+                first,
+                last,
+            } => {
+                let protocol = match transport {
+                    Transport::Tcp => TCP,
+                    Transport::Udp => UDP,
+                    Transport::Sctp => SCTP,
+                };
+                protocol == asked.protocol && (first..=last).contains(&asked.port)
+            }
+            ServiceMatch::Protocol(protocol) => protocol == asked.protocol,
+        })
+}
+
+/// The endpoint with the longest prefix around an address.
+fn endpoint(policy: &Policy, address: IpAddr) -> Option<&Endpoint> {
+    let prefixes = policy.endpoints.values().flat_map(|endpoint| {
+        let around = endpoint.addresses.iter();
+        around.map(move |prefix| (prefix, endpoint))
+    });
+    prefixes
+        .filter(|(prefix, _)| prefix.contains(&address))
+        .max_by_key(|(prefix, _)| prefix.prefix_len())
+        .map(|(_, endpoint)| endpoint)
+}
+
+fn is_group(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.is_multicast()
+                || address.is_broadcast()
+                || address.is_unspecified()
+                || address == BROADCAST
+                || address.octets() == [198, 51, 100, 255]
+        }
+        IpAddr::V6(address) => address.is_multicast(),
+    }
+}

@@ -1,0 +1,11 @@
+//! What is on the network: stations and their addresses, links between machines, packets and raw
+//! frames, sockets, and traffic that goes on.
+
+pub mod capture;
+pub mod link;
+pub mod packet;
+pub mod socket;
+pub mod stack_counter;
+pub mod station;
+pub mod traffic;
+pub mod wire;

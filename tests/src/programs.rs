@@ -1,0 +1,13 @@
+//! Real daemons and tools of the field, one file for each.
+
+pub mod amqp;
+pub mod certificate;
+pub mod dhcp;
+pub mod dns;
+pub mod dnsmasq;
+pub mod iperf;
+pub mod nmap;
+pub mod ntp;
+pub mod openssh;
+pub mod sctp;
+pub mod tls;

@@ -1,0 +1,5 @@
+//! Machines that are joined, and what happens among them.
+
+pub mod impersonation;
+pub mod topology;
+pub mod watch;

@@ -1,0 +1,25 @@
+//! A station that takes another's addresses.
+
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+
+use crate::machine::namespace::Namespace;
+use crate::net::station::{HOST, Mac, NIC};
+
+/// Has a machine call the host from this address and this MAC address.
+///
+/// It asks and answers nothing by ARP, so that whose address it takes is still reached: taking over
+/// somebody's traffic is another attack.
+pub fn take_addresses(thief: &Namespace, address: Ipv4Addr, mac: Mac) -> Result<()> {
+    thief.sysctl(&format!("net/ipv4/conf/{NIC}/arp_ignore"), "8")?;
+    let (source, host) = (address.to_string(), HOST.v4.to_string());
+    let script = format!(
+        "link set {NIC} address {mac}\n\
+         address replace {source}/24 dev {NIC}\n\
+         neighbour replace {host} lladdr {} nud permanent dev {NIC}\n\
+         route replace {host} dev {NIC} src {source}\n",
+        HOST.mac
+    );
+    thief.feed(&["ip", "-batch", "-"], &script).map(drop)
+}

@@ -1,0 +1,43 @@
+//! What a proof is worth: a host with its agent, and endpoints and intruders around it.
+
+mod admitted;
+mod floods;
+mod intruders;
+mod log;
+mod sessions;
+mod stalled;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::net::packet::{Ethernet, Ipv4, Packet, Tcp};
+use harness::net::station::{HOST, Mac};
+use harness::{Namespace, Outcome};
+
+/// How long what comes soon is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long those wait who get no answer.
+const SHORT: Duration = Duration::from_millis(300);
+/// Longer than a session lasts in silence.
+const SILENCE: Duration = Duration::from_secs(25);
+/// Longer than a lease lasts that nobody renews.
+const LEASE: Duration = Duration::from_secs(21);
+/// How long `manoward join --once` may take.
+const ONCE: Duration = Duration::from_secs(20);
+/// The service that is asked for.
+const PORT: u16 = 7000;
+
+/// Whether the service answers.
+fn connects(from: &Namespace) -> Result<bool> {
+    Ok(from.tcp_connect((HOST.v4, PORT), SHORT)? == Outcome::Connected)
+}
+
+/// A SYN from the VIM's address, out of an interface with this MAC address.
+fn syn(mac: Mac) -> Vec<u8> {
+    let ethernet = Ethernet {
+        source: mac,
+        ..Ethernet::default()
+    };
+    let packet = Packet::new().with(ethernet).with(Ipv4::default());
+    packet.with(Tcp::syn(PORT)).build()
+}

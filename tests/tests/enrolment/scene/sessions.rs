@@ -1,0 +1,99 @@
+//! One identity, several addresses: what the policy says about them.
+
+use anyhow::Result;
+use harness::agent::operator::{Operator, policy};
+use harness::net::station::{HOST, INTRUDER, VIM};
+use harness::{Agent, Policy, Topology};
+
+use super::{ONCE, PATIENCE, PORT, connects};
+
+/// The scene's policy, in which the VIM is a network, with this rule.
+macro_rules! ruled {
+    ($rule:literal) => {
+        Policy {
+            endpoints: concat!(
+                "{ vim-1: { role: vim, addresses: [192.0.2.0/24, \"2001:db8:0:17::/64\"],
+                    authenticate: certificate, identity: \"spiffe://operator.example/vim/1\",
+                    sessions: ",
+                $rule,
+                " } }"
+            ),
+            ..policy()
+        }
+    };
+}
+
+fn addresses(agent: &Agent<'_>) -> Result<Vec<String>> {
+    let leases = agent.leases()?.leases.into_iter();
+    Ok(leases.map(|lease| lease.address.to_string()).collect())
+}
+
+#[test]
+fn the_last_to_prove_an_identity_takes_it_over() -> Result<()> {
+    let operator = Operator::new()?;
+    let scene = Topology::new()?;
+    let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
+    let agent = operator.agent(&scene.host, &ruled!("replace"))?;
+    let mut first = operator.join(&scene.vim, &operator.vim, &[])?;
+    agent.await_leases(1, PATIENCE)?;
+    assert!(connects(&scene.vim)?);
+    let _second = operator.join(&scene.intruder, &operator.vim, &[])?;
+    first.wait_for("replaced", PATIENCE)?;
+    assert_eq!(addresses(&agent)?, [INTRUDER.v4.to_string()]);
+    assert!(!connects(&scene.vim)?);
+    assert!(connects(&scene.intruder)?);
+    Ok(())
+}
+
+#[test]
+fn a_second_address_is_refused_where_the_policy_says_so() -> Result<()> {
+    let operator = Operator::new()?;
+    let scene = Topology::new()?;
+    let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
+    let mut agent = operator.agent(&scene.host, &ruled!("refuse"))?;
+    let both = ["--to", &HOST.v6.to_string()];
+    let mut first = operator.join(&scene.vim, &operator.vim, &both)?;
+    agent.await_leases(2, PATIENCE)?;
+    let refused = || -> Result<bool> {
+        let second = operator.join(&scene.intruder, &operator.vim, &["--once"])?;
+        let output = second.finish(ONCE)?;
+        Ok(format!("{}{}", output.stdout, output.stderr).contains("too-many-sessions"))
+    };
+    assert!(refused()?);
+    assert!(connects(&scene.vim)?);
+    assert!(!connects(&scene.intruder)?);
+
+    // A lease counts until it ends, whoever gave it.
+    first.kill();
+    agent.kill9();
+    agent.restart()?;
+    let inherited = agent.leases()?.leases;
+    assert_eq!(inherited.len(), 2);
+    assert!(inherited.iter().all(|lease| lease.since.is_none()));
+    assert!(refused()?);
+    let revoked = agent.ask_json(&["lease", "revoke", "vim-1", "--for", "0"])?;
+    assert_eq!(revoked["leases"], 2);
+    assert!(!connects(&scene.vim)?);
+    assert!(!refused()?);
+    Ok(())
+}
+
+#[test]
+fn as_many_addresses_hold_leases_as_the_policy_allows() -> Result<()> {
+    let operator = Operator::new()?;
+    let scene = Topology::new()?;
+    let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
+    let agent = operator.agent(&scene.host, &ruled!("2"))?;
+    let _first = operator.join(&scene.vim, &operator.vim, &[])?;
+    agent.await_leases(1, PATIENCE)?;
+    let mut second = operator.join(&scene.intruder, &operator.vim, &[])?;
+    agent.await_leases(2, PATIENCE)?;
+    let expected = [VIM.v4.to_string(), INTRUDER.v4.to_string()];
+    let mut held = addresses(&agent)?;
+    held.sort_by_key(|address| *address != expected[0]);
+    assert_eq!(held, expected);
+    assert!(connects(&scene.vim)?);
+    assert!(connects(&scene.intruder)?);
+    second.kill();
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! The agent as a service: its life, who may command it, and what fails around it.
+
+mod endurance;
+mod faults;
+mod permissions;
+mod refused_agents;

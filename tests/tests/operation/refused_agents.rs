@@ -1,0 +1,209 @@
+//! Agents that cannot start: why not is told with a remedy, and what is enforced stays.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::agent::binary;
+use harness::machine::process::Output;
+use harness::machine::scratch::Scratch;
+use harness::net::station::HOST;
+use harness::programs::openssh;
+use harness::{Agent, Namespace, Outcome, Policy, Topology};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A place for an agent that has to end by itself.
+struct Site<'a> {
+    host: &'a Namespace,
+    folder: Scratch,
+}
+
+impl<'a> Site<'a> {
+    fn new(host: &'a Namespace) -> Result<Self> {
+        let folder = Scratch::new("site")?;
+        folder.write("policy.yaml", &Policy::default().to_string())?;
+        Ok(Self { host, folder })
+    }
+
+    /// Starts an agent whose configuration differs in these keys.
+    fn start(&self, keys: &[(&str, &Path)]) -> Result<Output> {
+        let pins = Path::new("/sys/fs/bpf/site").to_owned();
+        let mut config = String::new();
+        for (key, usual) in [
+            ("policy", self.folder.join("policy.yaml")),
+            ("state", self.folder.join("state")),
+            ("socket", self.folder.join("control.sock")),
+            ("pins", pins),
+        ] {
+            let own = keys.iter().find(|(own, _)| *own == key);
+            let value = own.map_or(usual.as_path(), |(_, value)| value);
+            writeln!(config, "{key}: {}", value.display())?;
+        }
+        self.start_as(&config)
+    }
+
+    fn start_as(&self, config: &str) -> Result<Output> {
+        let path = self.folder.write("agent.yaml", config)?;
+        let mut command = Command::new(binary()?);
+        command.arg("agent").arg("--config").arg(path);
+        self.host.output(&command)
+    }
+}
+
+/// The agent ended, with this code, and said all of this.
+fn refused(output: &Output, code: i32, said: &[&str]) {
+    assert_eq!(output.status.code(), Some(code), "{}", output.stderr);
+    for part in said {
+        assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn a_second_agent_is_refused_and_the_first_goes_on() -> Result<()> {
+    let scene = Topology::new()?;
+    let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    let before = agent.status()?;
+    let site = Site::new(&scene.host)?;
+    let output = site.start(&[("socket", &agent.socket())])?;
+    refused(
+        &output,
+        1,
+        &["already served by a live agent", "systemctl stop manoward"],
+    );
+    let state = agent.folder().join("state");
+    let output = site.start(&[("state", &state)])?;
+    let folder = state.display().to_string();
+    refused(
+        &output,
+        1,
+        &["another agent uses", &folder, "systemctl stop manoward"],
+    );
+
+    let after = agent.status()?;
+    assert_eq!(
+        (after.pid, after.attachments),
+        (before.pid, before.attachments)
+    );
+    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    let outcome = openssh::connect(&scene.intruder, SHORT)?;
+    assert_eq!(outcome, Outcome::TimedOut);
+    Ok(())
+}
+
+#[test]
+fn a_socket_that_was_left_over_is_replaced() -> Result<()> {
+    let host = Namespace::new("host")?;
+    host.run(&["ip", "link", "add", "eth0", "type", "veth"])?;
+    let mut agent = Agent::start(&host, &Policy::default().to_string())?;
+    agent.kill9();
+    assert!(agent.socket().exists());
+    let output = agent.cli(&["status"])?;
+    refused(&output, 4, &["nobody listens", "systemctl start manoward"]);
+    agent.restart()?;
+    assert_eq!(agent.serial()?, Some(1));
+    agent.stop()?;
+    let output = agent.cli(&["status"])?;
+    refused(
+        &output,
+        4,
+        &["there is no socket", "systemctl start manoward"],
+    );
+    Ok(())
+}
+
+#[test]
+fn a_configuration_with_mistakes_is_refused() -> Result<()> {
+    let host = Namespace::new("host")?;
+    let site = Site::new(&host)?;
+    let output = site.start_as("state: /nonexistent\nsokcet: /nonexistent\n")?;
+    refused(&output, 1, &["agent.yaml", "sokcet", "line 2", "socket"]);
+    let output = site.start_as("hook: ebpf\n")?;
+    refused(&output, 1, &["agent.yaml", "ebpf", "xdp", "tcx"]);
+    let output = site.start_as("policy: [\n")?;
+    refused(&output, 1, &["agent.yaml", "line"]);
+    let mut command = Command::new(binary()?);
+    command.args(["agent", "--config", "/nonexistent/agent.yaml"]);
+    refused(
+        &host.output(&command)?,
+        1,
+        &["cannot read /nonexistent/agent.yaml"],
+    );
+    let group = format!(
+        "group: no-such-group\nstate: {}\n",
+        site.folder.join("s").display()
+    );
+    let socket = format!("{group}socket: {}\n", site.folder.join("c").display());
+    let output = site.start_as(&socket)?;
+    refused(&output, 1, &["no group `no-such-group`", "groupadd"]);
+    Ok(())
+}
+
+#[test]
+fn pins_that_cannot_be_used_are_refused() -> Result<()> {
+    let host = Namespace::new("host")?;
+    let site = Site::new(&host)?;
+    let plain = site.folder.join("pins");
+    let output = site.start(&[("pins", &plain)])?;
+    refused(
+        &output,
+        1,
+        &["not on a BPF file system", "mount -t bpf", "`pins`"],
+    );
+
+    let pins = Path::new("/sys/fs/bpf/newer");
+    host.enter(|| fs::create_dir_all(pins.join("layout-999")))??;
+    let output = site.start(&[("pins", pins)])?;
+    refused(
+        &output,
+        1,
+        &[
+            "layout version 999",
+            "manoward detach --pins /sys/fs/bpf/newer",
+        ],
+    );
+    assert!(
+        host.enter(|| pins.join("layout-999").exists())?,
+        "it is left alone"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_first_policy_with_mistakes_is_refused_and_none_is_awaited() -> Result<()> {
+    let host = Namespace::new("host")?;
+    host.run(&["ip", "link", "add", "eth0", "type", "veth"])?;
+    let site = Site::new(&host)?;
+    site.folder.write("policy.yaml", "serial: nonsense\n")?;
+    let output = site.start(&[])?;
+    refused(&output, 3, &["policy.yaml:1:", "must be a whole number"]);
+    let absent = Policy {
+        interfaces: "[eth9]",
+        ..Policy::default()
+    };
+    site.folder.write("policy.yaml", &absent.to_string())?;
+    let output = site.start(&[])?;
+    refused(&output, 3, &["no interface `eth9`", "eth0"]);
+    assert!(!host.enter(|| Path::new("/sys/fs/bpf/site/links/xdp-native-2").exists())?);
+
+    // Without any policy the agent runs, says so, and waits for the first.
+    let mut agent = Agent::start(&host, &Policy::default().to_string())?;
+    agent.ask(&["detach", "--yes"])?;
+    agent.kill9();
+    fs::remove_dir_all(agent.folder().join("state"))?;
+    fs::remove_file(agent.folder().join("policy.yaml"))?;
+    agent.restart()?;
+    assert_eq!(agent.serial()?, None);
+    let headline = agent.ask(&["status"])?;
+    assert!(
+        headline.starts_with("not enforcing: there is no policy"),
+        "{headline}"
+    );
+    let output = agent.apply(Policy::default())?;
+    assert!(output.status.success(), "{}", output.stderr);
+    assert_eq!(agent.ingress()?.len(), 1);
+    Ok(())
+}
