@@ -4,7 +4,7 @@ use aya_ebpf::{
     helpers::generated::bpf_xdp_get_buff_len,
     programs::{TcContext, XdpContext},
 };
-use verdict::packet::Packet;
+use verdict::frame::packet::Packet;
 
 use crate::settings;
 

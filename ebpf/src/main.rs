@@ -16,10 +16,9 @@ use frame::{SkbFrame, XdpFrame};
 use maps::{Image, OpenFlows};
 use verdict::{
     counters::Direction,
-    inbound, outbound,
-    packet::Packet,
+    decision::{fast, full},
+    frame::packet::Packet,
     reason::{Outcome, Verdict},
-    shortcut,
 };
 
 /// XDP ingress, for drivers and kernels with frames of several buffers.
@@ -28,9 +27,9 @@ use verdict::{
 pub fn manoward_xdp(context: XdpContext) -> u32 {
     let frame = XdpFrame::new(&context);
     let outcome = match Image::enforced() {
-        Some(image) => match shortcut::inbound(&frame, &image, &OpenFlows) {
-            Some(outcome) => outcome,
-            None => Outcome(judge_xdp(context.ctx)),
+        Some(image) => match fast::inbound(&frame, &image, &OpenFlows) {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome(judge_xdp(context.ctx)),
         },
         None => Outcome::NO_POLICY,
     };
@@ -46,9 +45,9 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
 pub fn manoward_tcx(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
     let outcome = match Image::enforced() {
-        Some(image) => match shortcut::inbound(&frame, &image, &OpenFlows) {
-            Some(outcome) => outcome,
-            None => Outcome(judge_tcx(context.skb.skb)),
+        Some(image) => match fast::inbound(&frame, &image, &OpenFlows) {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome(judge_tcx(context.skb.skb)),
         },
         None => Outcome::NO_POLICY,
     };
@@ -61,9 +60,9 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
 pub fn manoward_out(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
     let outcome = match Image::enforced() {
-        Some(image) => match shortcut::outbound(&frame, &image, &OpenFlows) {
-            Some(outcome) => outcome,
-            None => Outcome(judge_out(context.skb.skb)),
+        Some(image) => match fast::outbound(&frame, &image, &OpenFlows) {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome(judge_out(context.skb.skb)),
         },
         None => Outcome::NO_POLICY,
     };
@@ -72,28 +71,28 @@ pub fn manoward_out(context: TcContext) -> i32 {
 
 // Functions of their own for the kernel: what the shortcut leaves is verified apart from it.
 
-/// [`inbound::judge`] about the frame of an XDP program; an [`Outcome`] as a word.
+/// [`full::inbound`] about the frame of an XDP program; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_xdp(context: *mut xdp_md) -> u64 {
     received(&XdpFrame::new(&XdpContext::new(context)))
 }
 
-/// [`inbound::judge`] about the frame of a classifier, likewise.
+/// [`full::inbound`] about the frame of a classifier, likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_tcx(context: *mut __sk_buff) -> u64 {
     received(&SkbFrame::new(&TcContext::new(context)))
 }
 
-/// [`outbound::judge`] about the frame of a classifier, likewise.
+/// [`full::outbound`] about the frame of a classifier, likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
     let context = TcContext::new(context);
     let frame = SkbFrame::new(&context);
     let outcome = match Image::enforced() {
-        Some(image) => outbound::judge(&frame, &image, &OpenFlows),
+        Some(image) => full::outbound(&frame, &image, &OpenFlows),
         None => Outcome::NO_POLICY,
     };
     outcome.0
@@ -102,7 +101,7 @@ extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
 #[inline(always)]
 fn received<P: Packet>(frame: &P) -> u64 {
     let outcome = match Image::enforced() {
-        Some(image) => inbound::judge(frame, &image, &OpenFlows),
+        Some(image) => full::inbound(frame, &image, &OpenFlows),
         None => Outcome::NO_POLICY,
     };
     outcome.0

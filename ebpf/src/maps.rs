@@ -10,16 +10,25 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use verdict::{
-    address::{Ipv4, Ipv6},
     counters::{self, Count, Direction, EndpointCount},
-    endpoint::{self, Peer},
-    enrolment::{self, Limit},
-    flow::{Entry, Flows, Key, table},
-    image::{Flags, HEADER, Line, Missing, PER_LINE_16, PER_LINE_64, Tables, header},
-    judge::protected,
+    decision::enrolment,
+    frame::address::{Ipv4, Ipv6},
+    image::{
+        endpoint::{self, Peer},
+        fixed::HEADER,
+        header::{Flags, word},
+        line::{Line, Missing, PER_LINE_16, PER_LINE_64, Tables},
+        lookup::Lookup,
+        protected,
+    },
     layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
-    lease::{self, Lease, Leases},
     reason::{Outcome, Verdict},
+    state::{
+        flow::{Entry, Flows, Key, table},
+        lease::{self, Lease, Leases},
+        limit::Limit,
+        sets::NOWHERE,
+    },
 };
 
 use crate::settings;
@@ -67,7 +76,7 @@ static FLOWS: Array<Entry, 1, MMAPABLE> = Array::new();
 /// Key: number of a place for a lease. Written by the agent, read by every packet of an endpoint that
 /// has to hold one.
 #[btf_map]
-static LEASES: Array<Lease, { lease::PLACES as usize }, MMAPABLE> = Array::new();
+static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
 /// Key: number of a limit of enrolments. Written by the programs.
 #[btf_map]
@@ -132,7 +141,7 @@ impl Image {
     /// The slot that the image lies in. The control record may name another by now.
     #[inline(always)]
     fn slot(&self) -> u32 {
-        Flags(self.first[HEADER as usize].0[header::FLAGS]).slot()
+        Flags(self.first[HEADER as usize].0[word::FLAGS]).slot()
     }
 }
 
@@ -174,7 +183,9 @@ impl Tables for Image {
         let at = base * u64::from(PER_LINE_16) + u64::from(index);
         Ok(values[at as usize % (4 * CHUNK_WORDS)])
     }
+}
 
+impl Lookup for Image {
     #[inline(always)]
     fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
         found(protected_ipv4(self.slot(), address.0))
@@ -210,22 +221,22 @@ fn found(value: u32) -> Result<u32, Missing> {
 
 // Functions of their own for the kernel: each is verified once, whatever its callers know.
 
-/// [`protected`] for an IPv4 address in the image in `slot`.
+/// [`protected::find`] for an IPv4 address in the image in `slot`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn protected_ipv4(slot: u32, address: u32) -> u32 {
     match Image::in_slot(slot) {
-        Some(image) => protected(&image, Ipv4(address)).unwrap_or(MISSING),
+        Some(image) => protected::find(&image, Ipv4(address)).unwrap_or(MISSING),
         None => MISSING,
     }
 }
 
-/// [`protected`] for an IPv6 address in the image in `slot`.
+/// [`protected::find`] for an IPv6 address in the image in `slot`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn protected_ipv6(slot: u32, high: u64, low: u64) -> u32 {
     match Image::in_slot(slot) {
-        Some(image) => protected(&image, Ipv6 { high, low }).unwrap_or(MISSING),
+        Some(image) => protected::find(&image, Ipv6 { high, low }).unwrap_or(MISSING),
         None => MISSING,
     }
 }
@@ -272,6 +283,11 @@ impl Leases for OpenFlows {
     }
 
     #[inline(always)]
+    fn seed(&self) -> u64 {
+        settings::flow_seed()
+    }
+
+    #[inline(always)]
     fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
         search_lease_ipv4(address.0)
     }
@@ -310,11 +326,6 @@ impl Flows for OpenFlows {
     #[inline(always)]
     fn mask(&self) -> u32 {
         settings::flow_sets_mask()
-    }
-
-    #[inline(always)]
-    fn seed(&self) -> u64 {
-        settings::flow_seed()
     }
 
     #[inline(always)]
@@ -362,7 +373,7 @@ extern "C" fn search_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
 extern "C" fn choose_flow(hash: u64, kind: u32) -> u32 {
     match Image::enforced() {
         Some(image) => table::choose(&OpenFlows, &image, hash, kind as u8),
-        None => table::NOWHERE,
+        None => NOWHERE,
     }
 }
 

@@ -6,7 +6,7 @@
 use core::ptr::read_volatile;
 
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
-use verdict::flow::entry::{tick as tick_of_nanoseconds, tick_of_jiffies};
+use verdict::state::clock::{tick as tick_of_nanoseconds, tick_of_jiffies};
 
 /// 1 in a program that is loaded to explain its verdicts.
 #[unsafe(no_mangle)]

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use manoward::{
-    explain::{
-        addresses,
-        capture::{Capture, Captured},
-        parse_hex, to_hex,
-    },
-    frame::Frame,
+use manoward::explain::{
+    addresses,
+    capture::{Capture, Captured},
+    parse_hex, to_hex,
 };
-use verdict::{ethernet, packet::Packet as _};
+use verdict::frame::{ethernet, packet::Packet as _};
+use verdict::host::Frame;
 
 /// Frames that are looked at.
 const FRAMES: usize = 64;

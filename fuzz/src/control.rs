@@ -20,12 +20,11 @@ use manoward::{
     },
     enforcer::Filter,
     explain::{addresses, covering, direction, frame},
-    frame::Frame,
     policy::{self, Policy},
 };
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
-use verdict::{counters::Direction, ethernet};
+use verdict::{counters::Direction, frame::ethernet, host::Frame};
 
 /// Bytes of an answer at most; the API's own are much shorter here.
 const ANSWER: usize = 1 << 20;

@@ -13,19 +13,16 @@ use std::sync::OnceLock;
 use harness::judge::differential::policies;
 use harness::judge::{ARRIVAL, ELSEWHERE, facts};
 use manoward::{
-    frame::Frame,
     image::{Image, Numbers, compile},
     policy::{Authenticate, Policy},
 };
 use verdict::{
     counters::RULES,
-    ethernet,
-    flow::entry::ticks,
-    inbound,
-    lease::Origin,
-    outbound,
+    decision::{fast, full},
+    frame::{ethernet, origin::Origin},
+    host::Frame,
     reason::{Outcome, Verdict},
-    shortcut,
+    state::clock::ticks,
 };
 
 use table::Table;
@@ -85,8 +82,8 @@ pub fn for_each(data: &[u8], mut see: impl FnMut(Outcome)) {
     let ifindex = if place & 1 == 0 { ARRIVAL } else { ELSEWHERE };
     let vlan = TAGS[usize::from(place >> 1 & 3)];
     let adopting = choice & 8 != 0;
-    let mut quick = Table::new(&ruled.image, adopting);
-    let mut slow = Table::new(&ruled.image, adopting);
+    let mut quick = table::empty(&ruled.image, adopting);
+    let mut slow = table::empty(&ruled.image, adopting);
     let mut proven = choice & 16 == 0;
     for _ in 0..FRAMES {
         let Some((head, behind)) = rest.split_first_chunk() else {
@@ -105,7 +102,7 @@ pub fn for_each(data: &[u8], mut see: impl FnMut(Outcome)) {
             proven = prove(ruled, &frame, &mut [&mut quick, &mut slow]);
         }
         for table in [&mut quick, &mut slow] {
-            table.now = table.now.wrapping_add(pause);
+            table::wait(table, pause);
         }
         let inward = head & 0x8000 == 0;
         see(judge(ruled, &frame, inward, &quick, &slow));
@@ -125,14 +122,14 @@ fn prove(ruled: &Ruled, frame: &Frame<'_>, tables: &mut [&mut Table<'_>]) -> boo
         }
         for prefix in &endpoint.addresses {
             for table in &mut *tables {
-                table.grant(prefix.addr(), ruled.numbers.endpoints[name], origin);
+                table::grant(table, prefix.addr(), ruled.numbers.endpoints[name], origin);
             }
         }
     }
     true
 }
 
-/// The outcome for `frame`, to which the shortcut comes too.
+/// The outcome for `frame`, to which the fast path comes too.
 fn judge(
     ruled: &Ruled,
     frame: &Frame<'_>,
@@ -142,16 +139,20 @@ fn judge(
 ) -> Outcome {
     let image = &ruled.image;
     let (short, outcome) = if inward {
-        let short = shortcut::inbound(frame, image, quick);
-        let long = |table| inbound::judge(frame, image, table);
-        (short.unwrap_or_else(|| long(quick)), long(slow))
+        let short = fast::inbound(frame, image, quick);
+        let long = |table| full::inbound(frame, image, table);
+        (short.unwrap_or_else(|_| long(quick)), long(slow))
     } else {
-        let short = shortcut::outbound(frame, image, quick);
-        let long = |table| outbound::judge(frame, image, table);
-        (short.unwrap_or_else(|| long(quick)), long(slow))
+        let short = fast::outbound(frame, image, quick);
+        let long = |table| full::outbound(frame, image, table);
+        (short.unwrap_or_else(|_| long(quick)), long(slow))
     };
-    assert_eq!(short, outcome, "the shortcut against the whole decision");
-    assert_eq!(quick.flows(), slow.flows(), "flows after the shortcut");
+    assert_eq!(short, outcome, "the fast path against the full one");
+    assert_eq!(
+        quick.storage.flows(),
+        slow.storage.flows(),
+        "flows after the fast path"
+    );
     assert_eq!(Outcome::from_word(outcome.0), Some(outcome));
     assert!(u32::from(outcome.rule()) < RULES);
     if outcome.verdict() == Verdict::Pass && !outcome.audited() {

@@ -7,9 +7,8 @@ use manoward::{
     policy::{self, Policy, PolicyError, Validated},
 };
 use verdict::{
-    address::{Ipv4, Ipv6},
-    endpoint::Peer,
-    image::Tables as _,
+    frame::address::{Ipv4, Ipv6},
+    image::{endpoint::Peer, lookup::Lookup as _},
 };
 
 /// Longest text: what comes behind is more of the same.

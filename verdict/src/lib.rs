@@ -4,44 +4,42 @@
 //! and into the host side (agent, tests, `manoward explain`), where it reads byte slices and the
 //! same image in memory. Whatever the kernel decides, the host can therefore repeat and explain.
 //!
-//! The packet's way, in reading order:
+//! Four layers, each of which uses only those above it in this list:
 //!
-//! 1. [`ethernet`]: EtherType and VLAN tags.
-//! 2. [`ipv4`], [`ipv6`]: destination first, the rest only for a protected address.
-//! 3. [`transport`], [`icmp`]: ports, TCP flags, what a message is for.
-//! 4. [`inbound`], [`outbound`]: the decision, which asks the [`image`] for services and endpoints,
-//!    and the table of [`flow`]s for connections that the host opened.
-//! 5. [`reason`]: the verdict with its reason.
+//! 1. [`frame`]: what the bytes of a frame mean.
+//! 2. [`image`]: what the policy says, compiled into tables.
+//! 3. [`state`]: what is remembered: flows, leases, limits.
+//! 4. [`decision`]: what follows, stated once for each direction.
+//!
+//! A packet's way: [`decision::fast`] reads a plain packet and decides; where it cannot,
+//! [`decision::full`] reads whatever there is and decides to the end, by the same statements in
+//! [`decision::inbound`] and [`decision::outbound`]. What comes out is an [`Outcome`]: a verdict with
+//! its [`reason`], and what it is counted under ([`counters`]).
 //!
 //! The crate is `no_std` and forbids `unsafe`. Loops are bounded by constants and arithmetic on
 //! packet offsets stays small, because the kernel's verifier follows every path.
+//!
+//! [`Outcome`]: reason::Outcome
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::inline_always,
+    reason = "a call costs a packet several nanoseconds, and the verifier what it knew"
+)]
 
 #[cfg(test)]
 extern crate std;
 
-pub mod address;
 pub mod counters;
-pub mod endpoint;
-pub mod enrolment;
-pub mod ethernet;
-pub mod flow;
-pub mod icmp;
+pub mod decision;
+pub mod frame;
+mod hash;
+#[cfg(any(test, feature = "host"))]
+pub mod host;
 pub mod image;
-pub mod inbound;
-pub mod ipv4;
-pub mod ipv6;
-pub mod judge;
 pub mod layout;
-pub mod lease;
-pub mod outbound;
-pub mod packet;
 pub mod reason;
-pub mod service;
-pub mod shortcut;
-pub mod table;
+pub mod state;
 #[cfg(test)]
 mod tests;
-pub mod transport;

@@ -240,9 +240,9 @@ impl Outcome {
         (self.0 >> 32) as u32
     }
 
-    /// The same, of which the kernel's verifier no longer knows how it came about.
+    /// The same outcome, whose origin is hidden from the kernel's verifier.
     #[inline(always)]
-    pub fn forget(self) -> Self {
+    pub fn opaque(self) -> Self {
         Self(self.0 >> 16 << 16 | u64::from(core::hint::black_box(self.0 as u16)))
     }
 
@@ -313,7 +313,7 @@ mod tests {
             let outcome = Outcome::new(reason, false, 1, 1);
             assert_eq!(outcome.verdict(), reason.verdict());
             assert_eq!(Outcome::new(reason, true, 1, 1).verdict(), Verdict::Pass);
-            assert_eq!(outcome.forget(), outcome);
+            assert_eq!(outcome.opaque(), outcome);
         }
     }
 

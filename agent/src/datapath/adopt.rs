@@ -12,8 +12,8 @@ use procfs::{
 };
 use thiserror::Error;
 use verdict::{
+    frame::transport::IpProtocol,
     reason::{Reason, Verdict},
-    transport::IpProtocol,
 };
 
 use super::{

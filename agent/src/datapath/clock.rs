@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use verdict::{flow::entry::TICK_SHIFT, layout::FlowControl};
+use verdict::{layout::FlowControl, state::clock::TICK_SHIFT};
 
 /// Jiffies in a second, as kernels are configured (`kernel/Kconfig.hz`).
 const RATES: [u32; 9] = [100, 128, 200, 250, 256, 300, 500, 1000, 1024];

@@ -10,16 +10,17 @@ use elsa::FrozenMap;
 use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use verdict::{
-    address::{Ipv4, Ipv6},
-    enrolment::{self, Limit},
-    flow::{
-        Entry, Flow, Flows, Key,
-        entry::{TICK_SHIFT, tick, ticks},
-        table::{self, WAYS},
-    },
-    image::Tables,
+    decision::enrolment,
+    host::{Remembered, Storage},
+    image::line::Tables,
     layout::FlowControl,
-    lease::{self, Lease, Leases},
+    state::{
+        clock::{TICK_SHIFT, tick, ticks},
+        flow::{Entry, Flow, table},
+        lease::Lease,
+        limit::Limit,
+        sets::WAYS,
+    },
 };
 
 use super::{
@@ -67,21 +68,6 @@ pub fn duration(ticks: u32) -> Duration {
     Duration::from_nanos(u64::from(ticks) << TICK_SHIFT)
 }
 
-/// What changes while a policy is in force: flows, leases, and limits of enrolments.
-pub trait State {
-    /// Entry `index` of the table of flows; `None` past its end, or if it cannot be read.
-    fn entry(&self, index: u32) -> Option<&Entry>;
-
-    /// Entry `index` of the table of leases; `None` past its end, or if it cannot be read.
-    fn lease(&self, index: u32) -> Option<&Lease>;
-
-    /// Entry `index` of the limits; `None` past their end, or if it cannot be read.
-    fn limit(&self, index: u32) -> Option<&Limit>;
-
-    /// Entries of the table of flows.
-    fn count(&self) -> u32;
-}
-
 /// Tables in memory, without any leases.
 #[derive(Debug, Default)]
 pub struct InMemory {
@@ -89,7 +75,7 @@ pub struct InMemory {
     limits: Vec<Limit>,
 }
 
-impl State for InMemory {
+impl Storage for InMemory {
     fn entry(&self, index: u32) -> Option<&Entry> {
         self.flows.get(index as usize)
     }
@@ -102,7 +88,7 @@ impl State for InMemory {
         self.limits.get(index as usize)
     }
 
-    fn count(&self) -> u32 {
+    fn entries(&self) -> u32 {
         self.flows.len() as u32
     }
 }
@@ -137,7 +123,7 @@ impl<V: Pod, T> Read<V, T> {
     }
 }
 
-impl State for OnDemand {
+impl Storage for OnDemand {
     fn entry(&self, index: u32) -> Option<&Entry> {
         self.flows.get(index, |value| Entry::from_words(value.0))
     }
@@ -150,7 +136,7 @@ impl State for OnDemand {
         self.limits.get(index, Limit::from_word)
     }
 
-    fn count(&self) -> u32 {
+    fn entries(&self) -> u32 {
         self.flows.map.len()
     }
 }
@@ -264,80 +250,19 @@ impl Snapshot<OnDemand> {
     }
 }
 
-impl<S: State> Snapshot<S> {
-    /// The table as a decision by the image in `tables` uses it.
+impl<S: Storage> Snapshot<S> {
+    /// What is remembered, as a decision by the image in `tables` uses it.
     #[must_use]
-    pub const fn by<'a, T: Tables>(&'a self, tables: &'a T) -> ByImage<'a, S, T> {
-        ByImage {
-            snapshot: self,
+    pub const fn by<'a, T: Tables>(&'a self, tables: &'a T) -> Remembered<&'a S, &'a T> {
+        Remembered {
+            storage: &self.state,
             tables,
+            seed: self.control.seed,
+            now: self.now,
+            clock: self.lease_now,
+            adopting: self.now < self.control.adopting_until,
+            writable: self.writable,
         }
-    }
-}
-
-/// A table of flows with the image that says how long they last.
-pub struct ByImage<'a, S, T> {
-    snapshot: &'a Snapshot<S>,
-    tables: &'a T,
-}
-
-impl<S: State, T: Tables> Leases for ByImage<'_, S, T> {
-    fn lease(&self, index: u32) -> Option<&Lease> {
-        self.snapshot.state.lease(index)
-    }
-
-    fn clock(&self) -> u64 {
-        self.snapshot.lease_now
-    }
-
-    fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
-        lease::search(self, address)
-    }
-
-    fn search_lease_ipv6(&self, address: Ipv6) -> u32 {
-        lease::search(self, address)
-    }
-}
-
-impl<S: State, T: Tables> Flows for ByImage<'_, S, T> {
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        self.snapshot.state.entry(index)
-    }
-
-    fn limit(&self, index: u32) -> Option<&Limit> {
-        self.snapshot.state.limit(index)
-    }
-
-    fn mask(&self) -> u32 {
-        (self.snapshot.state.count() / WAYS).saturating_sub(1)
-    }
-
-    fn seed(&self) -> u64 {
-        self.snapshot.control.seed
-    }
-
-    fn now(&self) -> u32 {
-        self.snapshot.now
-    }
-
-    fn adopting(&self) -> bool {
-        self.snapshot.now < self.snapshot.control.adopting_until
-    }
-
-    fn shown(&self) -> bool {
-        false
-    }
-
-    fn writable(&self) -> bool {
-        self.snapshot.writable
-    }
-
-    fn search(&self, key: &Key) -> u32 {
-        table::search(self, key)
-    }
-
-    fn choose(&self, hash: u64, kind: u8) -> u32 {
-        table::choose(self, self.tables, hash, kind)
     }
 }
 

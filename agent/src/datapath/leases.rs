@@ -7,14 +7,16 @@ use std::{
 
 use aya::maps::{Array, MapData};
 use verdict::{
-    address::{Family, Ipv4},
-    flow::{
-        Entry, Flows as _, Key,
-        key::ENROLMENT,
-        table::{self, WAYS},
+    frame::{
+        address::{Family, Ipv4},
+        origin::Origin,
+        transport::IpProtocol,
     },
-    lease::{self, Lease, Origin},
-    transport::IpProtocol,
+    state::{
+        flow::{Entry, Flows as _, Key, key::ENROLMENT, table},
+        lease::{self, Lease},
+        sets::WAYS,
+    },
 };
 
 use super::{
@@ -164,7 +166,7 @@ impl LeaseTable {
             IpAddr::V4(v4) => places_of(Ipv4(v4.to_bits()), id, self.seed),
             IpAddr::V6(v6) => places_of(ipv6(v6.to_bits()), id, self.seed),
         };
-        let shared = (0..2 * WAYS).map(move |step| lease::shared_place(hash, step));
+        let shared = (0..2 * WAYS).map(move |step| lease::shared_index(hash, step));
         std::iter::once(own).chain(shared)
     }
 
@@ -186,7 +188,7 @@ fn key<A: Family>(local: A, remote: A, ports: u32) -> Key {
 
 /// The index that is the endpoint's own, and the hash that the shared ones follow from.
 fn places_of<A: Family>(address: A, id: u32, seed: u64) -> (u32, u64) {
-    (lease::own_place::<A>(id), lease::hash(address, seed))
+    (lease::own_index::<A>(id), lease::hash(address, seed))
 }
 
 /// [`Lease::words`] for an address of either family.

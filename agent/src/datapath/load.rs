@@ -7,7 +7,7 @@ use aya::{
     maps::Map,
     programs::{SchedClassifier, Xdp, links::FdLink},
 };
-use verdict::{flow::table::WAYS, layout::MAX_FLOW_SETS};
+use verdict::{layout::MAX_FLOW_SETS, state::sets::WAYS};
 
 use super::{
     Features, Hook, LoadError, Program,

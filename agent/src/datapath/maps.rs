@@ -5,7 +5,7 @@
 use aya::Pod;
 use verdict::{
     counters::{Count, EndpointCount},
-    image::Line,
+    image::line::Line,
     layout::{CHUNK_LINES, Control, FlowControl},
 };
 

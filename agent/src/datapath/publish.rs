@@ -3,7 +3,11 @@
 use aya::maps::{Array, ArrayOfMaps, MapData, MapError};
 use thiserror::Error;
 use verdict::{
-    image::{Flags, HEADER, Line, header},
+    image::{
+        fixed::HEADER,
+        header::{Flags, word},
+        line::Line,
+    },
     layout::{Control, chunk_index},
 };
 
@@ -66,7 +70,7 @@ impl Datapath {
             filled.copy_from_slice(lines);
             rest.fill(Line::default());
             if number == 0 {
-                let flags = &mut value.0[HEADER as usize][header::FLAGS];
+                let flags = &mut value.0[HEADER as usize][word::FLAGS];
                 *flags = Flags(*flags).in_slot(slot).0;
                 let mut first: Array<_, Chunk> = self
                     .map(name::FIRST)?

@@ -2,8 +2,8 @@
 
 use aya::EbpfLoader;
 use verdict::{
-    flow::{entry::ticks_per_jiffy, table::WAYS},
     layout::{Control, FlowControl},
+    state::{clock::ticks_per_jiffy, sets::WAYS},
 };
 
 use super::{

@@ -5,7 +5,8 @@ use std::collections::btree_map::Entry;
 use thiserror::Error;
 use verdict::{
     counters::Direction,
-    inbound, outbound,
+    decision::full,
+    host::Frame,
     reason::{Outcome, Verdict},
 };
 
@@ -20,7 +21,6 @@ use crate::{
         PacketError, addresses, because, covering, direction, endpoint, fate, frame, rule, to_hex,
         vlan_text,
     },
-    frame::Frame,
     policy::protocol::Mac,
 };
 
@@ -80,8 +80,8 @@ impl Enforcer {
                 vlan: None,
             };
             match direction {
-                Direction::In => inbound::judge(&frame, &current.image, &flows),
-                Direction::Out => outbound::judge(&frame, &current.image, &flows),
+                Direction::In => full::inbound(&frame, &current.image, &flows),
+                Direction::Out => full::outbound(&frame, &current.image, &flows),
             }
         };
         let (host, on_loopback) = (judge(ifindex), judge(LOOPBACK));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use thiserror::Error;
 use tracing::{info, warn};
-use verdict::transport::IpProtocol;
+use verdict::frame::transport::IpProtocol;
 
 use super::{Current, Enforcer, adopt::protects_more, host_facts, now, session};
 use crate::{

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use thiserror::Error;
-use verdict::flow::{Flow, State, table};
+use verdict::state::flow::{Flow, State, table};
 
 use super::{Current, Enforcer};
 use crate::{

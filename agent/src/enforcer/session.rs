@@ -5,10 +5,11 @@
 
 use verdict::{
     counters::Direction,
-    inbound,
+    decision::full,
+    frame::transport::IpProtocol,
+    host::Frame,
     layout::FlowControl,
     reason::{Reason, Verdict},
-    transport::IpProtocol,
 };
 
 use super::ApplyError;
@@ -16,7 +17,6 @@ use crate::{
     control::api::Session,
     datapath::flows::Snapshot,
     explain::{self, Packet, covering},
-    frame::Frame,
     image::{Facts, Image, Numbers},
     leases::Registry,
     policy::{Authenticate, Policy},
@@ -59,7 +59,7 @@ pub fn check(
         vlan: None,
     };
     let flows = Snapshot::empty(1, FlowControl::default(), 0);
-    let outcome = inbound::judge(&frame, image, &flows.by(image));
+    let outcome = full::inbound(&frame, image, &flows.by(image));
     let proven = || match found.as_ref().map(|found| &found.endpoint.authenticate) {
         Some(Authenticate::Certificate { identity, .. }) => {
             registry.is_some_and(|registry| registry.holds(identity, packet.from))

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, net::IpAddr};
 
 use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, SingleVlanHeader, VlanId};
 use thiserror::Error;
-use verdict::{ethernet::VlanTags, transport::IpProtocol};
+use verdict::frame::{ethernet::VlanTags, transport::IpProtocol};
 
 use crate::{
     frame::{ether_type, ip_header},

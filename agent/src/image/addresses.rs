@@ -7,11 +7,17 @@ use std::{
 
 use ipnet::IpNet;
 use verdict::{
-    address::{Family, Ipv4, Ipv6, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
-    endpoint::Peer,
-    image::{self, DIRECT_IPV4, DIRECT_IPV6, Flags, LENGTHS, Modes, PER_LINE_64, header},
+    frame::address::{Family, Ipv4, Ipv6, family},
+    image::{
+        bucket::Bucketed,
+        endpoint::Peer,
+        fixed::{DIRECT_IPV4, DIRECT_IPV6, LENGTHS},
+        header::{Flags, Modes, word},
+        line::PER_LINE_64,
+        protected::{Direct, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
+        region::Region,
+    },
     layout::LAYOUT_VERSION,
-    table::Region,
 };
 
 use super::{
@@ -52,7 +58,7 @@ pub fn write(
         lengths::<Ipv6>(lines, &peers6),
     ];
     let flags = Flags::new(LAYOUT_VERSION, modes(policy), counts, longest);
-    lines.header()[header::FLAGS] = flags.0;
+    lines.header()[word::FLAGS] = flags.0;
     Ok(())
 }
 
@@ -195,10 +201,10 @@ fn regions(
         place(peers6).ok_or_else(too_many)?,
     ];
     for (word, region) in [
-        header::PROTECTED,
-        header::PROTECTED + 1,
-        header::ENDPOINTS,
-        header::ENDPOINTS + 1,
+        word::PROTECTED,
+        word::PROTECTED + 1,
+        word::ENDPOINTS,
+        word::ENDPOINTS + 1,
     ]
     .into_iter()
     .zip(regions)
@@ -212,7 +218,7 @@ fn regions(
 }
 
 /// Places `entries` into as few buckets as it takes.
-fn place<A: Family>(entries: &[Entry<A>]) -> Option<Placed> {
+fn place<A: Bucketed>(entries: &[Entry<A>]) -> Option<Placed> {
     let usual = buckets::buckets_for::<A>(entries.len());
     let sizes = std::iter::successors(Some(1), |growth| Some(growth * 2));
     sizes
@@ -223,7 +229,7 @@ fn place<A: Family>(entries: &[Entry<A>]) -> Option<Placed> {
 
 /// Writes the prefix lengths that a lookup probes, and returns how many there are.
 fn lengths<A: Family>(lines: &mut Lines, peers: &Expanded<A>) -> u8 {
-    let line = lines.line(LENGTHS + image::family::<A>() as u32);
+    let line = lines.line(LENGTHS + family::<A>() as u32);
     for (at, &length) in peers.lengths.iter().enumerate() {
         line[at / 8] |= u64::from(length) << (8 * (at % 8));
     }

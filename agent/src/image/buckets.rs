@@ -3,9 +3,11 @@
 //! An entry goes to its first choice while that has room, so that most lookups read one line.
 
 use verdict::{
-    address::Family,
-    image::{Line, PER_LINE_64},
-    table::{Region, summary_bits},
+    image::bucket::Bucketed,
+    image::{
+        line::{Line, PER_LINE_64},
+        region::{Region, summary_bits},
+    },
 };
 
 /// A prefix, and the value that a lookup of it yields.
@@ -28,7 +30,7 @@ const SMALL: usize = 4096;
 
 /// Buckets that `count` entries get: enough to be filled by two thirds at most.
 #[must_use]
-pub fn buckets_for<A: Family>(count: usize) -> u32 {
+pub fn buckets_for<A: Bucketed>(count: usize) -> u32 {
     let slots = if count <= SMALL {
         2 * count
     } else {
@@ -46,7 +48,7 @@ pub struct Placed {
 }
 
 /// Places `entries` into `buckets` buckets; `None` if they do not fit.
-pub fn place<A: Family>(entries: &[Entry<A>], buckets: u32) -> Option<Placed> {
+pub fn place<A: Bucketed>(entries: &[Entry<A>], buckets: u32) -> Option<Placed> {
     let region = Region {
         base: 0,
         mask: buckets - 1,
@@ -79,7 +81,7 @@ struct Placement<'a, A> {
     random: u64,
 }
 
-impl<A: Family> Placement<'_, A> {
+impl<A: Bucketed> Placement<'_, A> {
     fn bucket(&mut self, bucket: u32) -> &mut [u32] {
         let start = bucket as usize * A::PER_BUCKET;
         &mut self.slots[start..start + A::PER_BUCKET]
@@ -155,7 +157,7 @@ impl<A: Family> Placement<'_, A> {
             let entry = self.entries[index as usize];
             entry
                 .address
-                .place(entry.length, entry.value, &mut lines[bucket], at);
+                .put(entry.length, entry.value, &mut lines[bucket], at);
             let hash = self.hashes[index as usize];
             let first = self.region.first(hash) as usize;
             if (first, A::preferred(hash)) != (bucket, at) {

@@ -1,6 +1,6 @@
 //! From a validated policy and the facts of the host to an image.
 
-use verdict::image::header;
+use verdict::image::header::word;
 
 use super::{
     CompileError, Facts, Image, Numbers, addresses,
@@ -26,8 +26,8 @@ pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Imag
     let first_rule = served.write_rules(&mut lines, policy, &roles, numbers);
     let first_record = records::write(&mut lines, policy, facts, numbers)?;
     services::timeouts(&mut lines, policy);
-    lines.header()[header::RECORDS] = (u64::from(first_rule) << 32) | u64::from(first_record);
-    lines.header()[header::ROLES] = roles.known_mask(policy);
+    lines.header()[word::RECORDS] = (u64::from(first_rule) << 32) | u64::from(first_record);
+    lines.header()[word::ROLES] = roles.known_mask(policy);
     addresses::write(&mut lines, policy, &protected, &roles, numbers)?;
     if lines.len() > MAX_LINES as usize {
         return Err(CompileError::TooLarge { lines: lines.len() });

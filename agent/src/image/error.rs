@@ -1,7 +1,7 @@
 //! Why a policy cannot be compiled.
 
 use thiserror::Error;
-use verdict::endpoint::INTERFACES_PER_SET;
+use verdict::image::endpoint::INTERFACES_PER_SET;
 
 use super::lines::MAX_LINES;
 

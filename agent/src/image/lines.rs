@@ -1,7 +1,10 @@
 //! The lines of an image while it is being compiled.
 
 use verdict::{
-    image::{FIXED_LINES, HEADER, Line, PER_LINE_16, PER_LINE_32},
+    image::{
+        fixed::{FIXED_LINES, HEADER},
+        line::{Line, PER_LINE_16, PER_LINE_32},
+    },
     layout::{CHUNK_LINES, CHUNKS},
 };
 

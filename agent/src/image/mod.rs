@@ -23,10 +23,10 @@ pub use error::CompileError;
 pub use facts::Facts;
 pub use numbers::{Numbers, RuleName};
 use verdict::{
-    address::{Ipv4, Ipv6},
-    endpoint::{self, Peer},
-    image::{Line, Missing, Tables},
-    judge::protected,
+    image::{
+        line::{Line, Missing, Tables},
+        lookup::Lookup,
+    },
     layout::CHUNK_LINES,
 };
 
@@ -87,20 +87,6 @@ impl Tables for Image {
     fn line(&self, index: u64) -> Result<&Line, Missing> {
         self.lines.get(index as usize).ok_or(Missing)
     }
-
-    fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
-        protected(self, address)
-    }
-
-    fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
-        protected(self, address)
-    }
-
-    fn endpoint_ipv4(&self, address: Ipv4) -> Result<Peer, Missing> {
-        endpoint::find(self, address)
-    }
-
-    fn endpoint_ipv6(&self, address: Ipv6) -> Result<Peer, Missing> {
-        endpoint::find(self, address)
-    }
 }
+
+impl Lookup for Image {}

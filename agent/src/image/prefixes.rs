@@ -4,7 +4,7 @@
 //! written out as several longer ones where that takes few entries: a policy of hosts and a /28
 //! is looked up with one probe.
 
-use verdict::{address::Family, image::MAX_LENGTHS};
+use verdict::{frame::address::Family, image::fixed::MAX_LENGTHS};
 
 use super::buckets::Entry;
 
@@ -28,13 +28,13 @@ pub trait Countable: Family + Ord {
     fn subprefix(self, length: u8, longer: u8, index: u64) -> Self;
 }
 
-impl Countable for verdict::address::Ipv4 {
+impl Countable for verdict::frame::address::Ipv4 {
     fn subprefix(self, _length: u8, longer: u8, index: u64) -> Self {
         Self(self.0 | (index << (32 - longer)) as u32)
     }
 }
 
-impl Countable for verdict::address::Ipv6 {
+impl Countable for verdict::frame::address::Ipv6 {
     fn subprefix(self, _length: u8, longer: u8, index: u64) -> Self {
         // At length 0 there is one address, and nothing to shift.
         let bits = u128::from(index)

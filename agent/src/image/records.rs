@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use verdict::{
-    endpoint::{
+    frame::ethernet::{VlanTags, mac_word},
+    image::endpoint::{
         BOUND_INTERFACE, BOUND_LEASE, BOUND_MAC, BOUND_VLAN, INTERFACES_PER_SET, PER_LINE, Record,
     },
-    ethernet::{VlanTags, mac_word},
 };
 
 use super::{CompileError, Facts, Numbers, lines::Lines};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use verdict::service::GOVERNING;
+use verdict::image::service::GOVERNING;
 
 use crate::policy::Policy;
 

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use verdict::{
-    flow::{State, entry::ticks},
-    image::TIMEOUTS,
-    service::{GOVERNING, LINES, LINES_PER_SERVICE, MAX_SERVICES, Place, Rule, Service},
-    transport::IpProtocol,
+    frame::transport::IpProtocol,
+    image::{
+        fixed::TIMEOUTS,
+        service::{GOVERNING, LINES, LINES_PER_SERVICE, MAX_SERVICES, Rule, Service, ServiceKey},
+    },
+    state::{clock::ticks, flow::State},
 };
 
 use super::{Numbers, RuleName, lines::Lines, roles::Roles};
@@ -114,10 +116,10 @@ fn indexes_of(policy: &Policy, service: &str) -> Vec<u32> {
                 last,
             } => {
                 let table = table_of(transport);
-                indexes.extend((first..=last).map(|port| Place::port(table, port).word()));
+                indexes.extend((first..=last).map(|port| ServiceKey::port(table, port).word()));
             }
             ServiceMatch::Protocol(protocol) => {
-                indexes.push(Place::protocol(IpProtocol(protocol)).word());
+                indexes.push(ServiceKey::protocol(IpProtocol(protocol)).word());
             }
         }
     }

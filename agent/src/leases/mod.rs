@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
-use verdict::lease::Origin;
+use verdict::frame::origin::Origin;
 
 use crate::{
     control::api::{LeaseList, RefusedCount},

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use tracing::{error, info};
-use verdict::lease::Origin;
+use verdict::frame::origin::Origin;
 
 use super::{
     Registry,

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 use jiff::Timestamp;
 use tracing::error;
-use verdict::lease::Origin;
+use verdict::frame::origin::Origin;
 
 use crate::{
     control::api::LeaseEntry,

@@ -5,7 +5,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
-use verdict::flow::State;
+use verdict::state::flow::State;
 
 use super::{
     limits,

@@ -6,7 +6,7 @@ mod fields;
 mod meaning;
 mod reporting;
 
-use verdict::flow::State;
+use verdict::state::flow::State;
 
 use super::*;
 

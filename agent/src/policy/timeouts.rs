@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use verdict::flow::State;
+use verdict::state::flow::State;
 
 /// Units of a duration and their seconds, from the smallest; each divides the next.
 pub const UNITS: &[(char, u32)] = &[('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];

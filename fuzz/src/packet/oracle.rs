@@ -7,9 +7,9 @@ use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket};
 use harness::judge::facts;
 use manoward::{
     explain::{covering, to_hex},
-    frame::Frame,
     policy::{Direction, Policy, Protect},
 };
+use verdict::host::Frame;
 use verdict::reason::{Outcome, Reason};
 
 /// What a frame carries.

@@ -4,17 +4,22 @@ use std::net::IpAddr;
 
 use manoward::image::Image;
 use verdict::{
-    address::{Family, Ipv4, Ipv6},
-    enrolment::{self, Limit},
-    flow::{
-        Entry, Flow, Flows, Key,
-        entry::ticks,
-        table::{self, WAYS},
+    decision::enrolment,
+    frame::{
+        address::{Family, Ipv4, Ipv6},
+        origin::Origin,
     },
-    lease::{self, Lease, Leases, Origin},
+    host::{Remembered, Storage},
+    state::{
+        clock::ticks,
+        flow::{Entry, Flow},
+        lease::{self, Lease},
+        limit::Limit,
+        sets::WAYS,
+    },
 };
 
-/// Sets of flows: few, so that places become scarce.
+/// Sets of flows: few, so that room becomes scarce.
 const SETS: u32 = 4;
 /// Seconds that a lease lasts.
 const LASTS: u32 = 15;
@@ -22,124 +27,94 @@ const LASTS: u32 = 15;
 const BEGINNING: u32 = 1000;
 const SEED: u64 = 0x0123_4567_89ab_cdef;
 
-/// Places for all of it.
-pub struct Table<'a> {
-    /// The tick of now.
-    pub now: u32,
-    image: &'a Image,
-    places: Vec<Entry>,
-    /// Places for leases that are taken.
+/// What is remembered, by the image of a policy.
+pub type Table<'a> = Remembered<Memory, &'a Image>;
+
+/// Flows, leases and limits in memory.
+pub struct Memory {
+    flows: Vec<Entry>,
+    /// Entries for leases that are taken, by index.
     leases: Vec<(u32, Lease)>,
-    /// A place for a lease that is not.
+    /// An entry for a lease that is not taken.
     free: Lease,
     limits: Vec<Limit>,
-    adopting: bool,
 }
 
-impl<'a> Table<'a> {
-    /// Empty places by `image`.
-    pub fn new(image: &'a Image, adopting: bool) -> Self {
-        Self {
-            now: ticks(BEGINNING),
-            image,
-            places: (0..SETS * WAYS).map(|_| Entry::default()).collect(),
-            leases: Vec::new(),
-            free: Lease::default(),
-            limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
-            adopting,
-        }
+impl Storage for Memory {
+    fn entry(&self, index: u32) -> Option<&Entry> {
+        self.flows.get(index as usize)
     }
 
-    /// Every flow, fragments included.
-    pub fn flows(&self) -> Vec<Option<Flow>> {
-        self.places.iter().map(Entry::read).collect()
+    fn entries(&self) -> u32 {
+        self.flows.len() as u32
     }
 
-    /// Gives the endpoint `id` a lease at `address` from `origin`.
-    pub fn grant(&mut self, address: IpAddr, id: u32, origin: Origin) {
-        match address {
-            IpAddr::V4(v4) => self.give(Ipv4(v4.to_bits()), id, origin),
-            IpAddr::V6(v6) => {
-                let bits = v6.to_bits();
-                let address = Ipv6 {
-                    high: (bits >> 64) as u64,
-                    low: bits as u64,
-                };
-                self.give(address, id, origin);
-            }
-        }
-    }
-
-    fn give<A: Family>(&mut self, address: A, id: u32, origin: Origin) {
-        let until = u64::from(self.now) + u64::from(ticks(LASTS));
-        let hash = lease::hash(address, SEED);
-        let shared = (0..2 * WAYS).map(|step| lease::shared_place(hash, step));
-        let mut places = [lease::own_place::<A>(id)].into_iter().chain(shared);
-        let free = places.find(|place| self.leases.iter().all(|(taken, _)| taken != place));
-        if let Some(place) = free {
-            let lease = Lease::from_words(Lease::words(address, id, origin, &[], until));
-            self.leases.push((place, lease));
-        }
-    }
-}
-
-impl Leases for Table<'_> {
     fn lease(&self, index: u32) -> Option<&Lease> {
-        let taken = self.leases.iter().find(|(place, _)| *place == index);
+        let taken = self.leases.iter().find(|(taken, _)| *taken == index);
         Some(taken.map_or(&self.free, |(_, lease)| lease))
     }
 
-    fn clock(&self) -> u64 {
-        self.now.into()
-    }
-
-    fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
-        lease::search(self, address)
-    }
-
-    fn search_lease_ipv6(&self, address: Ipv6) -> u32 {
-        lease::search(self, address)
-    }
-}
-
-impl Flows for Table<'_> {
     fn limit(&self, index: u32) -> Option<&Limit> {
         self.limits.get(index as usize)
     }
+}
 
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        self.places.get(index as usize)
+impl Memory {
+    /// Every flow, fragments included.
+    pub fn flows(&self) -> Vec<Option<Flow>> {
+        self.flows.iter().map(Entry::read).collect()
     }
+}
 
-    fn mask(&self) -> u32 {
-        SETS - 1
+/// Nothing is remembered yet.
+pub fn empty(image: &Image, adopting: bool) -> Table<'_> {
+    let now = ticks(BEGINNING);
+    Table {
+        storage: Memory {
+            flows: (0..SETS * WAYS).map(|_| Entry::default()).collect(),
+            leases: Vec::new(),
+            free: Lease::default(),
+            limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
+        },
+        tables: image,
+        seed: SEED,
+        now,
+        clock: now.into(),
+        adopting,
+        writable: true,
     }
+}
 
-    fn seed(&self) -> u64 {
-        SEED
+/// Moves the clocks of `table` on by so many ticks.
+pub fn wait(table: &mut Table<'_>, ticks: u32) {
+    table.now = table.now.wrapping_add(ticks);
+    table.clock = table.now.into();
+}
+
+/// Gives the endpoint `id` a lease at `address` from `origin`.
+pub fn grant(table: &mut Table<'_>, address: IpAddr, id: u32, origin: Origin) {
+    match address {
+        IpAddr::V4(v4) => give(table, Ipv4(v4.to_bits()), id, origin),
+        IpAddr::V6(v6) => {
+            let bits = v6.to_bits();
+            let address = Ipv6 {
+                high: (bits >> 64) as u64,
+                low: bits as u64,
+            };
+            give(table, address, id, origin);
+        }
     }
+}
 
-    fn now(&self) -> u32 {
-        self.now
-    }
-
-    fn adopting(&self) -> bool {
-        self.adopting
-    }
-
-    fn shown(&self) -> bool {
-        false
-    }
-
-    fn writable(&self) -> bool {
-        true
-    }
-
-    fn search(&self, key: &Key) -> u32 {
-        table::search(self, key)
-    }
-
-    fn choose(&self, hash: u64, kind: u8) -> u32 {
-        table::choose(self, self.image, hash, kind)
+fn give<A: Family>(table: &mut Table<'_>, address: A, id: u32, origin: Origin) {
+    let until = u64::from(table.now) + u64::from(ticks(LASTS));
+    let hash = lease::hash(address, SEED);
+    let shared = (0..2 * WAYS).map(|step| lease::shared_index(hash, step));
+    let mut indexes = [lease::own_index::<A>(id)].into_iter().chain(shared);
+    let leases = &mut table.storage.leases;
+    let free = indexes.find(|index| leases.iter().all(|(taken, _)| taken != index));
+    if let Some(index) = free {
+        let lease = Lease::from_words(Lease::words(address, id, origin, &[], until));
+        leases.push((index, lease));
     }
 }

@@ -10,11 +10,11 @@ use manoward::datapath::flow_control;
 use manoward::datapath::flows::{self, Snapshot};
 use manoward::datapath::{Datapath, Explainer, Hook, Pins, Program, check_kernel, flow_sets};
 use manoward::explain::to_hex;
-use manoward::frame::Frame;
 use manoward::image::{Facts, Image, Numbers, compile};
 use manoward::policy::Policy;
+use verdict::decision::full;
+use verdict::host::Frame;
 use verdict::reason::Outcome;
-use verdict::{inbound, outbound};
 
 use super::facts::{ARRIVAL, facts, read};
 use super::pool::{Pooled, pool};
@@ -154,7 +154,7 @@ impl Judges {
             vlan: None,
         };
         self.flows.at(flows::now()?);
-        let here = inbound::judge(&frame, &self.image, &self.flows.by(&self.image));
+        let here = full::inbound(&frame, &self.image, &self.flows.by(&self.image));
         let explainers = [("xdp", &mut self.xdp), ("tcx", &mut self.tcx)];
         let asked = if runs_at_tcx(bytes) { 2 } else { 1 };
         for (hook, explainer) in explainers.into_iter().take(asked) {
@@ -179,7 +179,7 @@ impl Judges {
             vlan: None,
         };
         self.flows.at(flows::now()?);
-        let here = outbound::judge(&frame, &self.image, &self.flows.by(&self.image));
+        let here = full::outbound(&frame, &self.image, &self.flows.by(&self.image));
         if runs_at_tcx(bytes) {
             let there = self
                 .out

@@ -8,12 +8,14 @@ use super::sample::{
     ipv6, tcp, udp,
 };
 use crate::{
-    address::{Ipv4, Ipv6},
-    flow::entry::ticks,
-    image::{Modes, TIMEOUTS},
+    decision::{fast, path::Undecided},
+    frame::{
+        address::{Ipv4, Ipv6},
+        transport::{ACK, SYN},
+    },
+    image::{fixed::TIMEOUTS, header::Modes},
     reason::{Outcome, Reason, Verdict},
-    shortcut,
-    transport::{ACK, SYN},
+    state::clock::ticks,
 };
 
 const TCP: u8 = 6;
@@ -121,13 +123,25 @@ fn what_the_host_may_not_ask_opens_nothing() {
     );
     assert_eq!(host.sends(&v4(HOST, OTHER, UDP, &udp(OWN, NTP))), wrong);
     assert_eq!(host.sends(&v4(HOST, VIM, UDP, &udp(OWN, 9))), no_service);
-    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+    assert!(
+        host.0
+            .storage
+            .entries
+            .iter()
+            .all(|entry| entry.read().is_none())
+    );
     // Nor does an answer to whom the host would not have answered.
     let reply = v4(HOST, OTHER, TCP, &segment(SSH, OWN, ACK));
     assert_eq!(host.sends(&reply), under(Reason::WrongRole, 1, 3));
     let reply = v4(HOST, STRANGER, TCP, &segment(SSH, OWN, ACK));
     assert_eq!(host.sends(&reply), under(Reason::UnknownDestination, 1, 0));
-    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+    assert!(
+        host.0
+            .storage
+            .entries
+            .iter()
+            .all(|entry| entry.read().is_none())
+    );
 }
 
 #[test]
@@ -138,7 +152,13 @@ fn replies_of_services_take_no_flow() {
         host.sends(&v4(HOST, VIM, TCP, &segment(SSH, OWN, ACK))),
         reply
     );
-    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+    assert!(
+        host.0
+            .storage
+            .entries
+            .iter()
+            .all(|entry| entry.read().is_none())
+    );
     // A connection that the host opens from a service's port is none.
     let opening = v4(HOST, VIM, TCP, &segment(SSH, OWN, SYN));
     assert_eq!(host.sends(&opening), ungoverned(Reason::NoService, 1));
@@ -339,7 +359,13 @@ fn a_whole_packet_is_no_first_fragment() {
     assert_eq!(whole.reason(), Reason::Permitted);
     let sent = host.sends(&v4(HOST, VIM, TCP, &segment(SSH, OWN, ACK)));
     assert_eq!(sent.reason(), Reason::Reply);
-    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+    assert!(
+        host.0
+            .storage
+            .entries
+            .iter()
+            .all(|entry| entry.read().is_none())
+    );
     let later = host.takes(&fragment(OTHER, HOST, 0, 4, &[0; 32]));
     assert_eq!(later.reason(), Reason::Fragment);
 }
@@ -393,7 +419,8 @@ fn an_audit_lets_the_host_ask_and_be_answered() {
     // An answer to nobody who may ask opens nothing, though it passes.
     let opened = || {
         host.0
-            .places
+            .storage
+            .entries
             .iter()
             .filter(|entry| entry.read().is_some())
             .count()
@@ -414,8 +441,8 @@ fn a_host_that_may_ask_anyone_is_answered_by_whom_it_asked() {
     assert_eq!(answer(OWN + 1), ungoverned(Reason::NoService, 0));
 }
 
-/// The outcome of what the shortcut decides by itself.
-fn at_once(short: Option<Outcome>) -> Reason {
+/// The outcome of what the fast path decides by itself.
+fn at_once(short: Result<Outcome, Undecided>) -> Reason {
     short.expect("a decision").reason()
 }
 
@@ -424,11 +451,11 @@ fn plain_packets_are_decided_at_once() {
     let host = Host::enforcing();
     let takes = |frame: &[u8]| {
         let frame = sample::bytes(frame);
-        at_once(shortcut::inbound(&frame, &host.0.image, &host.0))
+        at_once(fast::inbound(&frame, &host.0.tables, &host.0))
     };
     let sends = |frame: &[u8]| {
         let frame = sample::bytes(frame);
-        at_once(shortcut::outbound(&frame, &host.0.image, &host.0))
+        at_once(fast::outbound(&frame, &host.0.tables, &host.0))
     };
     let ssh = segment(OWN, SSH, SYN);
     assert_eq!(takes(&v4(VIM, HOST, TCP, &ssh)), Reason::Permitted);
@@ -476,11 +503,11 @@ fn a_host_without_rules_follows_its_flows_at_once() {
     // Both peers hold no permission here; one is no endpoint at all.
     host.lets(&v4(HOST, OTHER, UDP, &udp(OWN, 9)));
     let again = v4(HOST, OTHER, UDP, &udp(OWN, 9));
-    let sent = shortcut::outbound(&sample::bytes(&again), &table.image, table);
-    assert_eq!(sent, Some(ungoverned(Reason::Outbound, 3)));
+    let sent = fast::outbound(&sample::bytes(&again), &table.tables, table);
+    assert_eq!(sent, Ok(ungoverned(Reason::Outbound, 3)));
     let answer = v4(OTHER, HOST, UDP, &udp(9, OWN));
-    let taken = shortcut::inbound(&sample::bytes(&answer), &table.image, table);
-    assert_eq!(taken, Some(ungoverned(Reason::Established, 3)));
+    let taken = fast::inbound(&sample::bytes(&answer), &table.tables, table);
+    assert_eq!(taken, Ok(ungoverned(Reason::Established, 3)));
     host.lets(&v4(HOST, STRANGER, UDP, &udp(OWN, 9)));
     let answer = v4(STRANGER, HOST, UDP, &udp(9, OWN));
     assert_eq!(host.takes(&answer), ungoverned(Reason::Established, 0));
@@ -519,7 +546,12 @@ fn a_flow_ends_after_its_time_in_either_way() {
         assert_eq!(host.takes(&answer), under(Reason::NoFlow, 4, 1));
         // What is sent opens another.
         assert_eq!(host.sends(&question), under(Reason::Outbound, 4, 1));
-        let flows = host.0.places.iter().filter_map(|entry| entry.read());
+        let flows = host
+            .0
+            .storage
+            .entries
+            .iter()
+            .filter_map(|entry| entry.read());
         let opened = flows.map(|flow| flow.opened).max();
         assert_eq!(opened, Some(host.0.now));
     }
@@ -564,7 +596,13 @@ fn an_answer_that_only_an_audit_lets_pass_opens_nothing() {
     let host = Host::enforcing();
     let answer = host.sends(&v4(HOST, VIM, UDP, &udp(WATCHED, OWN)));
     assert_eq!(answer, Outcome::new(Reason::WrongRole, true, 2, 1));
-    assert!(host.0.places.iter().all(|entry| entry.read().is_none()));
+    assert!(
+        host.0
+            .storage
+            .entries
+            .iter()
+            .all(|entry| entry.read().is_none())
+    );
 }
 
 #[test]

@@ -9,14 +9,15 @@ use super::sample::{
     VIM, VIM6, VLAN, WATCHED, image,
 };
 use crate::{
-    address::{Family, Ipv4, Ipv6},
     counters::RULES,
-    ethernet,
-    flow::Entry,
-    image::{HEADER, LENGTHS},
-    inbound, outbound,
+    decision::{fast, full},
+    frame::{
+        address::{Family, Ipv4, Ipv6},
+        ethernet,
+    },
+    image::fixed::{HEADER, LENGTHS},
     reason::{Outcome, Reason, Verdict},
-    shortcut,
+    state::flow::Entry,
 };
 
 /// Values that steer the decision, one byte or two.
@@ -231,9 +232,9 @@ proptest! {
         let flows = Table::new(1, image.clone());
         let frame = Bytes { bytes: &bytes, vlan, ifindex };
         for _ in 0..2 {
-            let outcome = inbound::judge(&frame, &image, &flows);
+            let outcome = full::inbound(&frame, &image, &flows);
             prop_assert!(u32::from(outcome.rule()) < RULES);
-            let outcome = outbound::judge(&frame, &image, &flows);
+            let outcome = full::outbound(&frame, &image, &flows);
             prop_assert!(u32::from(outcome.rule()) < RULES);
         }
     }
@@ -247,11 +248,11 @@ proptest! {
     ) {
         let frame = Bytes { bytes: &bytes, vlan, ifindex };
         let flows = Table::new(1, image(audit));
-        check(inbound::judge(&frame, &image(audit), &flows), is_for_the_host(&frame));
+        check(full::inbound(&frame, &image(audit), &flows), is_for_the_host(&frame));
     }
 
     #[test]
-    fn the_shortcut_comes_to_the_same_end(
+    fn the_fast_path_comes_to_the_same_end(
         frames in vec_of((any_frame(), any::<bool>()), 1..6),
         image in prop_oneof![damaged(), Just(image(false)), Just(image(true))],
         vlan in proptest::option::of(select(vec![0, VLAN])),
@@ -264,16 +265,16 @@ proptest! {
         for (bytes, inward) in answered {
             let frame = Bytes { bytes: &bytes, vlan, ifindex };
             let (short, long) = if inward {
-                let short = shortcut::inbound(&frame, &image, &quick);
-                let long = |table| inbound::judge(&frame, &image, table);
-                (short.unwrap_or_else(|| long(&quick)), long(&slow))
+                let short = fast::inbound(&frame, &image, &quick);
+                let long = |table| full::inbound(&frame, &image, table);
+                (short.unwrap_or_else(|_| long(&quick)), long(&slow))
             } else {
-                let short = shortcut::outbound(&frame, &image, &quick);
-                let long = |table| outbound::judge(&frame, &image, table);
-                (short.unwrap_or_else(|| long(&quick)), long(&slow))
+                let short = fast::outbound(&frame, &image, &quick);
+                let long = |table| full::outbound(&frame, &image, table);
+                (short.unwrap_or_else(|_| long(&quick)), long(&slow))
             };
             prop_assert_eq!(short, long);
-            let flows = |table: &Table| table.places.iter().map(Entry::read).collect::<Vec<_>>();
+            let flows = |table: &Table| table.storage.entries.iter().map(Entry::read).collect::<Vec<_>>();
             prop_assert_eq!(flows(&quick), flows(&slow));
         }
     }
@@ -282,7 +283,7 @@ proptest! {
     fn more_bytes_behind_the_packet_change_nothing(bytes in frame(), tail in vec_of(any::<u8>(), 1..64)) {
         let judge = |bytes: &[u8]| {
             let flows = Table::new(1, image(false));
-            inbound::judge(&sample::bytes(bytes), &image(false), &flows)
+            full::inbound(&sample::bytes(bytes), &image(false), &flows)
         };
         let short = judge(&bytes);
         let long = [&bytes[..], &tail].concat();

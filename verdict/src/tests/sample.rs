@@ -2,66 +2,43 @@
 
 use std::{collections::BTreeSet, vec, vec::Vec};
 
-use crate::{
-    address::{Family, Ipv4, Ipv6, PROTECTED_GUEST},
-    endpoint::{self, BOUND_INTERFACE, BOUND_LEASE, BOUND_MAC, BOUND_VLAN, PER_LINE, Peer, Record},
-    enrolment::{self, Limit},
-    ethernet::{VlanTags, mac_word},
-    flow::{
-        Entry, Flows, Key, State,
-        table::{self, WAYS},
-    },
-    image::{
-        DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, Flags, HEADER, Header, LENGTHS, Line, Missing,
-        Modes, PER_LINE_16, PER_LINE_32, PER_LINE_64, TIMEOUTS, Tables, header,
-    },
-    inbound,
-    judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST, protected},
-    layout::LAYOUT_VERSION,
-    lease::{self, Lease, Leases, Origin},
-    outbound,
-    packet::Packet,
-    reason::Outcome,
-    service::{GOVERNING, LINES, LINES_PER_SERVICE, Place, Rule, Service},
-    shortcut,
-    table::Region,
-    transport::IpProtocol,
-};
-
 /// A frame.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Bytes<'a> {
-    /// From the destination MAC address on.
-    pub bytes: &'a [u8],
-    /// The tag that was taken out of it.
-    pub vlan: Option<u16>,
-    /// The interface it arrives on.
-    pub ifindex: u32,
-}
+pub use crate::host::Frame as Bytes;
+use crate::{
+    decision::{enrolment, fast, full, path::Undecided},
+    frame::{
+        address::{Family, Ipv4, Ipv6},
+        ethernet::{VlanTags, mac_word},
+        origin::Origin,
+        transport::IpProtocol,
+    },
+    host::{Remembered, Storage},
+    image::{
+        bucket::Bucketed,
+        endpoint::{BOUND_INTERFACE, BOUND_LEASE, BOUND_MAC, BOUND_VLAN, PER_LINE, Peer, Record},
+        fixed::{DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, HEADER, LENGTHS, TIMEOUTS},
+        header::{Flags, Header, Modes, word},
+        line::{Line, Missing, PER_LINE_16, PER_LINE_32, PER_LINE_64, Tables},
+        lookup::Lookup,
+        protected::{Direct, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
+        region::Region,
+        service::{GOVERNING, LINES, LINES_PER_SERVICE, Rule, Service, ServiceKey},
+    },
+    layout::LAYOUT_VERSION,
+    reason::Outcome,
+    state::{
+        flow::{Entry, State},
+        lease::{self, Lease},
+        limit::Limit,
+        sets::WAYS,
+    },
+};
 
 /// A frame as XDP sees it.
 pub fn bytes(bytes: &[u8]) -> Bytes<'_> {
     Bytes {
         bytes,
         ..Bytes::default()
-    }
-}
-
-impl Packet for Bytes<'_> {
-    fn view<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
-        self.bytes.get(offset..)?.first_chunk()
-    }
-
-    fn offloaded_vlan(&self) -> Option<u16> {
-        self.vlan
-    }
-
-    fn frame_len(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    fn ifindex(&self) -> u32 {
-        self.ifindex
     }
 }
 
@@ -130,47 +107,47 @@ impl Tables for Image {
     fn line(&self, index: u64) -> Result<&Line, Missing> {
         self.0.get(index as usize).ok_or(Missing)
     }
-
-    fn protected_ipv4(&self, address: Ipv4) -> Result<u32, Missing> {
-        protected(self, address)
-    }
-
-    fn protected_ipv6(&self, address: Ipv6) -> Result<u32, Missing> {
-        protected(self, address)
-    }
-
-    fn endpoint_ipv4(&self, address: Ipv4) -> Result<Peer, Missing> {
-        endpoint::find(self, address)
-    }
-
-    fn endpoint_ipv6(&self, address: Ipv6) -> Result<Peer, Missing> {
-        endpoint::find(self, address)
-    }
 }
+
+impl Lookup for Image {}
 
 /// Ticks that every state of a flow lasts.
 pub const LASTS: u32 = 100;
 
-/// A table of flows at a time of its own.
-pub struct Table {
-    pub places: Vec<Entry>,
+/// Flows, leases and limits in memory.
+pub struct Memory {
+    pub entries: Vec<Entry>,
     pub leases: Vec<Lease>,
     pub limits: Vec<Limit>,
-    pub image: Image,
-    pub now: u32,
-    pub clock: u64,
-    pub adopting: bool,
-    pub writable: bool,
 }
+
+impl Storage for Memory {
+    fn entry(&self, index: u32) -> Option<&Entry> {
+        self.entries.get(index as usize)
+    }
+
+    fn entries(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    fn lease(&self, index: u32) -> Option<&Lease> {
+        self.leases.get(index as usize)
+    }
+
+    fn limit(&self, index: u32) -> Option<&Limit> {
+        self.limits.get(index as usize)
+    }
+}
+
+/// What is remembered, at a time of its own.
+pub type Table = Remembered<Memory, Image>;
 
 impl Table {
     /// The same with room for leases and for proofs.
-    pub fn enrolling(self) -> Self {
-        Self {
-            leases: (0..lease::PLACES).map(|_| Lease::default()).collect(),
-            limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
-            ..self
-        }
+    pub fn enrolling(mut self) -> Self {
+        self.storage.leases = (0..lease::ENTRIES).map(|_| Lease::default()).collect();
+        self.storage.limits = (0..enrolment::LIMITS).map(|_| Limit::default()).collect();
+        self
     }
 
     /// Gives the endpoint `id` a lease at `address` from `origin` until the time `until`.
@@ -188,27 +165,28 @@ impl Table {
         until: u64,
     ) {
         let hash = lease::hash(address, SEED);
-        let shared = (0..2 * WAYS).map(|step| lease::shared_place(hash, step));
-        let mut places = [lease::own_place::<A>(id)].into_iter().chain(shared);
-        let free = places.find(|&at| self.leases[at as usize].is_empty());
+        let shared = (0..2 * WAYS).map(|step| lease::shared_index(hash, step));
+        let mut indexes = [lease::own_index::<A>(id)].into_iter().chain(shared);
+        let leases = &mut self.storage.leases;
+        let free = indexes.find(|&at| leases[at as usize].is_empty());
         let free = free.expect("room for a lease");
         let words = Lease::words(address, id, origin, beside, until);
-        self.leases[free as usize] = Lease::from_words(words);
+        leases[free as usize] = Lease::from_words(words);
     }
 
-    /// The outcome of a frame that comes in. Where the shortcut decides, it has to decide the same.
+    /// The outcome of a frame that comes in. Where the fast path decides, it has to decide the same.
     pub fn takes(&self, frame: &Bytes<'_>) -> Outcome {
-        let short = shortcut::inbound(frame, &self.image, self);
-        Self::same(short, inbound::judge(frame, &self.image, self))
+        let short = fast::inbound(frame, &self.tables, self);
+        Self::same(short, full::inbound(frame, &self.tables, self))
     }
 
-    /// The same of one that goes out.
+    /// The outcome of a frame that goes out.
     pub fn sends(&self, frame: &Bytes<'_>) -> Outcome {
-        let short = shortcut::outbound(frame, &self.image, self);
-        Self::same(short, outbound::judge(frame, &self.image, self))
+        let short = fast::outbound(frame, &self.tables, self);
+        Self::same(short, full::outbound(frame, &self.tables, self))
     }
 
-    fn same(short: Option<Outcome>, long: Outcome) -> Outcome {
+    fn same(short: Result<Outcome, Undecided>, long: Outcome) -> Outcome {
         assert_eq!(short.unwrap_or(long), long);
         long
     }
@@ -216,77 +194,20 @@ impl Table {
     /// An empty table of `sets` sets, by `image`.
     pub fn new(sets: usize, image: Image) -> Self {
         Self {
-            places: (0..sets * WAYS as usize)
-                .map(|_| Entry::default())
-                .collect(),
-            leases: Vec::new(),
-            limits: Vec::new(),
-            image,
+            storage: Memory {
+                entries: (0..sets * WAYS as usize)
+                    .map(|_| Entry::default())
+                    .collect(),
+                leases: Vec::new(),
+                limits: Vec::new(),
+            },
+            tables: image,
+            seed: SEED,
             now: 1000,
             clock: 1000,
             adopting: false,
             writable: true,
         }
-    }
-}
-
-impl Leases for Table {
-    fn lease(&self, index: u32) -> Option<&Lease> {
-        self.leases.get(index as usize)
-    }
-
-    fn clock(&self) -> u64 {
-        self.clock
-    }
-
-    fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
-        lease::search(self, address)
-    }
-
-    fn search_lease_ipv6(&self, address: Ipv6) -> u32 {
-        lease::search(self, address)
-    }
-}
-
-impl Flows for Table {
-    fn limit(&self, index: u32) -> Option<&Limit> {
-        self.limits.get(index as usize)
-    }
-
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        self.places.get(index as usize)
-    }
-
-    fn mask(&self) -> u32 {
-        self.places.len() as u32 / WAYS - 1
-    }
-
-    fn seed(&self) -> u64 {
-        SEED
-    }
-
-    fn now(&self) -> u32 {
-        self.now
-    }
-
-    fn adopting(&self) -> bool {
-        self.adopting
-    }
-
-    fn shown(&self) -> bool {
-        false
-    }
-
-    fn writable(&self) -> bool {
-        self.writable
-    }
-
-    fn search(&self, key: &Key) -> u32 {
-        table::search(self, key)
-    }
-
-    fn choose(&self, hash: u64, kind: u8) -> u32 {
-        table::choose(self, &self.image, hash, kind)
     }
 }
 
@@ -314,14 +235,14 @@ pub fn image_in(modes: Modes) -> Image {
     // Taken by another address, so that these are looked up among all.
     image.direct(BROADCAST, DIRECT_IPV4, &[u64::MAX]);
     image.direct(GUEST, DIRECT_IPV4, &[u64::MAX]);
-    image.serve(Place::port(0, SSH), served(1, false));
-    image.serve(Place::port(1, WATCHED), served(2, true));
-    image.serve(Place::protocol(IpProtocol(GRE)), served(3, false));
+    image.serve(ServiceKey::port(0, SSH), served(1, false));
+    image.serve(ServiceKey::port(1, WATCHED), served(2, true));
+    image.serve(ServiceKey::protocol(IpProtocol(GRE)), served(3, false));
     for table in [0, 1] {
-        image.serve(Place::port(table, NTP), OUTBOUND);
+        image.serve(ServiceKey::port(table, NTP), OUTBOUND);
     }
     for icmp in [IpProtocol::ICMP, IpProtocol::ICMPV6] {
-        image.serve(Place::protocol(icmp), OUTBOUND);
+        image.serve(ServiceKey::protocol(icmp), OUTBOUND);
     }
     for state in State::ALL {
         let code = usize::from(state.code());
@@ -329,7 +250,7 @@ pub fn image_in(modes: Modes) -> Image {
     }
 
     let enrolment = Service::enrolment(5, Rule::new(5, false), false);
-    image.serve(Place::port(1, ENROLMENT), enrolment);
+    image.serve(ServiceKey::port(1, ENROLMENT), enrolment);
 
     let rules = image.append(6 * LINES_PER_SERVICE);
     for (service, direction, role, rule) in [
@@ -382,10 +303,10 @@ pub fn image_in(modes: Modes) -> Image {
         ]),
     ];
     let line = &mut image.0[HEADER as usize];
-    line[header::FLAGS] = Flags::new(LAYOUT_VERSION, modes, [2, 1], [32, 128]).0;
-    line[header::PROTECTED..header::RECORDS].copy_from_slice(&regions);
-    line[header::RECORDS] = u64::from(rules) << 32 | u64::from(records);
-    line[header::ROLES] = 0b110;
+    line[word::FLAGS] = Flags::new(LAYOUT_VERSION, modes, [2, 1], [32, 128]).0;
+    line[word::PROTECTED..word::RECORDS].copy_from_slice(&regions);
+    line[word::RECORDS] = u64::from(rules) << 32 | u64::from(records);
+    line[word::ROLES] = 0b110;
     image.0[LENGTHS as usize][0] = 24 << 8 | 32;
     image.0[LENGTHS as usize + 1][0] = 128;
     image
@@ -395,7 +316,7 @@ impl Image {
     /// The same with other IPv4 endpoints: prefixes, their lengths and numbers.
     pub fn with_endpoints(mut self, peers: &[(Ipv4, u8, u32)]) -> Self {
         let region = self.region(peers);
-        self.0[HEADER as usize][header::ENDPOINTS] = region;
+        self.0[HEADER as usize][word::ENDPOINTS] = region;
         let lengths: BTreeSet<u8> = peers.iter().map(|&(_, length, _)| length).collect();
         self.with_lengths(lengths)
     }
@@ -406,7 +327,7 @@ impl Image {
         let counts = [lengths.len() as u8, 1];
         let longest = lengths.last().copied().unwrap_or(0);
         let flags = Flags::new(LAYOUT_VERSION, modes, counts, [longest, 128]);
-        self.0[HEADER as usize][header::FLAGS] = flags.0;
+        self.0[HEADER as usize][word::FLAGS] = flags.0;
         let line = &mut self.0[LENGTHS as usize];
         *line = Line::default();
         for (at, length) in lengths.into_iter().rev().enumerate() {
@@ -422,7 +343,7 @@ impl Image {
     }
 
     /// Lists `service` at `place`.
-    pub fn serve(&mut self, place: Place, service: Service) {
+    pub fn serve(&mut self, place: ServiceKey, service: Service) {
         let index = place.word();
         let line = &mut self.0[(index / PER_LINE_32) as usize];
         let word = &mut line[(index / 2 % PER_LINE_64) as usize];
@@ -435,14 +356,14 @@ impl Image {
             u64::from(value) << (16 * (index % 4));
     }
 
-    fn direct<A: Family>(&mut self, address: A, region: u32, words: &[u64]) {
+    fn direct<A: Direct>(&mut self, address: A, region: u32, words: &[u64]) {
         let first = address.direct_entry() as usize * words.len();
         let line = &mut self.0[region as usize + first / 8];
         line[first % 8..first % 8 + words.len()].copy_from_slice(words);
     }
 
     /// Appends a region of one bucket and returns the header's word for it.
-    fn region<A: Family>(&mut self, prefixes: &[(A, u8, u32)]) -> u64 {
+    fn region<A: Bucketed>(&mut self, prefixes: &[(A, u8, u32)]) -> u64 {
         let base = self.append(1);
         let bucket = &mut self.0[base as usize];
         let mut taken = vec![false; A::PER_BUCKET];
@@ -455,7 +376,7 @@ impl Image {
                 preferred
             };
             taken[at] = true;
-            address.place(length, value, bucket, at);
+            address.put(length, value, bucket, at);
         }
         Region { base, mask: 0 }.to_word()
     }

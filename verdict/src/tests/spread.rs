@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use crate::address::Ipv6;
+use crate::frame::address::Ipv6;
 
 /// Seeds as the kernel gives them: any bits.
 pub fn seeds() -> impl ExactSizeIterator<Item = u64> {

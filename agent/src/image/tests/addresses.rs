@@ -7,11 +7,12 @@ use std::{
 
 use ipnet::IpNet;
 use verdict::{
-    address::PROTECTED_GUEST,
-    address::{Family, Ipv4, Ipv6},
-    image::Header,
-    judge::{PROTECTED_BROADCAST, PROTECTED_UNICAST},
-    table,
+    frame::address::{Ipv4, Ipv6},
+    image::{
+        header::Header,
+        protected::{Direct, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
+        region,
+    },
 };
 
 use super::{
@@ -82,9 +83,9 @@ fn a_hundred_thousand_addresses_of_each_family() {
 
 /// The value of `address` among the protected ones. Its direct entry has to say the same, or to leave
 /// it open.
-fn protected<A: Family>(image: &Image, address: A) -> u32 {
+fn protected<A: Direct>(image: &Image, address: A) -> u32 {
     let header = Header::of(image).expect("a header");
-    let value = table::find(image, header.protected::<A>(), address, A::BITS).expect("all lines");
+    let value = region::find(image, header.protected::<A>(), address, A::BITS).expect("all lines");
     let direct = address.direct(image).expect("all lines");
     // Of an IPv6 address it only tells that it is protected.
     let says = if A::BITS == 128 && value != 0 {

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use verdict::{endpoint::Record, ethernet, image::Header, reason::Reason};
+use verdict::{
+    frame::ethernet,
+    image::{endpoint::Record, header::Header},
+    reason::Reason,
+};
 
 use super::{
     super::{Facts, Image, Numbers, compile},
     read,
 };
-use crate::frame::Frame;
+use verdict::host::Frame;
 
 fn facts() -> Facts {
     Facts {

@@ -10,9 +10,12 @@ mod services;
 use std::net::IpAddr;
 
 use verdict::{
-    address::{Family, Ipv4, Ipv6},
-    endpoint::{self, Peer},
-    image::Tables as _,
+    frame::address::{Ipv4, Ipv6},
+    image::{
+        endpoint::{self, Peer},
+        line::Tables as _,
+        lookup::{self, Listed},
+    },
 };
 
 use super::{Facts, Image, Numbers, compile};
@@ -51,10 +54,10 @@ fn endpoint_of(image: &Image, address: IpAddr) -> u32 {
 }
 
 /// The same; looked for in either order, it has to be the same endpoint.
-fn found<A: Family>(image: &Image, address: A) -> u32 {
+fn found<A: Listed>(image: &Image, address: A) -> u32 {
     let found = endpoint::find(image, address).expect("all lines");
     let longest_first = match endpoint::find_longest(image, address) {
-        Ok(Peer(0)) => endpoint::find_shorter(image, address),
+        Ok(Peer(0)) => lookup::find_shorter(image, address),
         longest => longest,
     };
     assert_eq!(longest_first, Ok(found));

@@ -8,8 +8,8 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::{collection::vec, prelude::*, sample::select};
 use verdict::{
-    address::{Family, Ipv4, Ipv6},
-    image::MAX_LENGTHS,
+    frame::address::{Family, Ipv4, Ipv6},
+    image::fixed::MAX_LENGTHS,
 };
 
 use super::{

@@ -1,10 +1,15 @@
 //! Ports, protocols, rules and modes.
 
 use verdict::{
-    flow::{State, entry::ticks, table::timeout},
-    image::{Header, Modes},
-    service::{GOVERNING, Place, Rule, Service},
-    transport::IpProtocol,
+    frame::transport::IpProtocol,
+    image::{
+        header::{Header, Modes},
+        service::{GOVERNING, Rule, Service, ServiceKey},
+    },
+    state::{
+        clock::ticks,
+        flow::{State, table::timeout},
+    },
 };
 
 use super::{
@@ -44,7 +49,7 @@ fn number(numbers: &Numbers, reference_point: &str, service: &str) -> u16 {
 }
 
 fn of_port(image: &Image, table: u32, port: u16) -> u16 {
-    let service = Service::at(image, Place::port(table, port)).expect("all lines");
+    let service = Service::at(image, ServiceKey::port(table, port)).expect("all lines");
     if service.is_inbound() {
         service.number()
     } else {
@@ -71,7 +76,7 @@ fn every_port_of_every_transport_is_where_it_belongs() {
         assert_eq!(of_port(&image, sctp, port), expected, "sctp {port}");
     }
     for protocol in 0..=u8::MAX {
-        let place = Place::protocol(IpProtocol(protocol));
+        let place = ServiceKey::protocol(IpProtocol(protocol));
         let found = Service::at(&image, place).expect("all lines");
         assert_eq!(found.is_inbound(), protocol == 47, "{protocol}");
     }
@@ -93,7 +98,7 @@ fn the_first_reference_point_of_a_role_counts() {
 fn the_first_that_enforces_governs() {
     let (image, numbers) = compiled(&read(POLICY));
     let governing = |port| {
-        let service = Service::at(&image, Place::port(0, port));
+        let service = Service::at(&image, ServiceKey::port(0, port));
         service.expect("all lines").governing()
     };
     let enforced = Rule::new(number(&numbers, "enforced", "ssh"), false);
@@ -136,7 +141,7 @@ fn outbound_services_are_where_the_peer_offers_them() {
     let (image, numbers) = compiled(&read(POLICY));
     let header = Header::of(&image).expect("a header");
     for port in 0..=u16::MAX {
-        let service = Service::at(&image, Place::port(1, port)).expect("all lines");
+        let service = Service::at(&image, ServiceKey::port(1, port)).expect("all lines");
         let outbound = matches!(port, 123 | 65_534 | 65_535);
         assert_eq!(service.is_outbound(), outbound, "{port}");
         if outbound {
@@ -163,7 +168,7 @@ services:
 ",
     ));
     let header = Header::of(&image).expect("a header");
-    let at = |port| Service::at(&image, Place::port(0, port)).expect("all lines");
+    let at = |port| Service::at(&image, ServiceKey::port(0, port)).expect("all lines");
     let rules = |port| {
         let service = at(port);
         let inbound = service.inbound(&image, header, 1).expect("all lines").id();

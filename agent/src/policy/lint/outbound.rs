@@ -1,6 +1,6 @@
 //! Connections that the host opens: to whom, and how long they are remembered.
 
-use verdict::flow::State;
+use verdict::state::flow::State;
 
 use super::{Code, Lint};
 use crate::policy::{Direction, Mode, Object, Outbound, Policy, timeouts::Timeout};

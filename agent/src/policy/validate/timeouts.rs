@@ -1,6 +1,6 @@
 //! Timeouts of flows: states that exist, durations with a unit.
 
-use verdict::flow::State;
+use verdict::state::flow::State;
 
 use crate::policy::{
     limits,

@@ -1,0 +1,189 @@
+//! What a packet is about: two addresses, and what one asks of the other.
+
+use core::hint::black_box;
+
+use crate::{
+    frame::{
+        icmp,
+        network::Network,
+        packet::Packet,
+        transport::{IpProtocol, PORTS_LEN},
+    },
+    image::service::ServiceKey,
+    reason::Reason,
+    state::flow::Key,
+};
+
+/// What a packet asks for at either end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ends {
+    /// Where the service would be listed that the packet comes from.
+    pub source: ServiceKey,
+    /// Where the service would be listed that the packet asks for.
+    pub destination: ServiceKey,
+    /// Source port in the upper, destination port in the lower half. Of echo messages, the
+    /// identifier in both; 0 of protocols without ports.
+    pub ports: u32,
+}
+
+impl Ends {
+    /// Reads the ends of a packet of `protocol`, which is not ICMP, whose transport header is at
+    /// `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::TransportTruncated`] if the frame ends too early.
+    #[inline(always)]
+    pub fn read<P: Packet>(packet: &P, protocol: IpProtocol, at: usize) -> Result<Self, Reason> {
+        let ports = match protocol.port_table() {
+            Some(_) => *packet.view(at).ok_or(Reason::TransportTruncated)?,
+            None => [0; PORTS_LEN],
+        };
+        Ok(Self::of(protocol, ports))
+    }
+
+    /// The ends of a packet of `protocol`, which is not ICMP; `ports` are what its transport header
+    /// starts with.
+    #[inline(always)]
+    pub const fn of(protocol: IpProtocol, ports: [u8; PORTS_LEN]) -> Self {
+        let Some(table) = protocol.port_table() else {
+            let key = ServiceKey::protocol(protocol);
+            return Self {
+                source: key,
+                destination: key,
+                ports: 0,
+            };
+        };
+        let ports = u32::from_be_bytes(ports);
+        Self {
+            source: ServiceKey::port(table, (ports >> 16) as u16),
+            destination: ServiceKey::port(table, ports as u16),
+            ports,
+        }
+    }
+
+    /// The ends of an ICMP message.
+    #[inline(always)]
+    pub fn of_icmp<A: Network>(message: icmp::Message) -> Self {
+        let key = ServiceKey::protocol(A::ICMP);
+        let class = A::icmp_class(message.kind);
+        Self {
+            source: if class == icmp::Class::ECHO_REQUEST {
+                ServiceKey::NONE
+            } else {
+                key
+            },
+            destination: if class == icmp::Class::ECHO_REPLY {
+                ServiceKey::NONE
+            } else {
+                key
+            },
+            ports: u32::from(message.echo_id) << 16 | u32::from(message.echo_id),
+        }
+    }
+}
+
+/// Whether a packet is for one host or for a group.
+///
+/// No value is 0, which the kernel's verifier keeps in mind where it forgets other numbers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cast(u8);
+
+/// For one host.
+pub const UNICAST: Cast = Cast(1);
+/// For a group: multicast or broadcast.
+pub const TO_GROUP: Cast = Cast(2);
+
+/// Two addresses, and what one asks of the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Conversation<A> {
+    /// Whether the packet is for a group.
+    pub cast: Cast,
+    /// The protected address.
+    pub local: A,
+    /// The peer's address.
+    pub remote: A,
+    /// IP protocol.
+    pub protocol: u8,
+    /// Offset of the transport header in the frame, bytes.
+    pub transport: u16,
+    /// Where the service of the local side would be listed.
+    pub local_key: ServiceKey,
+    /// Where the service of the remote side would be listed.
+    pub remote_key: ServiceKey,
+    /// Local port in the upper, remote port in the lower half; see [`Ends::ports`]. Of later
+    /// fragments, the identification.
+    pub ports: u32,
+}
+
+impl<A: Network> Conversation<A> {
+    /// What a packet from `remote` to `local` is about.
+    #[inline(always)]
+    pub const fn received(cast: Cast, local: A, remote: A, protocol: u8, ends: Ends) -> Self {
+        Self {
+            transport: 0,
+            cast,
+            local,
+            remote,
+            protocol,
+            local_key: ends.destination,
+            remote_key: ends.source,
+            ports: ends.ports.rotate_left(16),
+        }
+    }
+
+    /// What a packet from `local` to `remote` is about.
+    #[inline(always)]
+    pub const fn sent(cast: Cast, local: A, remote: A, protocol: u8, ends: Ends) -> Self {
+        Self {
+            transport: 0,
+            cast,
+            local,
+            remote,
+            protocol,
+            local_key: ends.source,
+            remote_key: ends.destination,
+            ports: ends.ports,
+        }
+    }
+
+    /// The same, with the transport header at `transport`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at(self, transport: usize) -> Self {
+        Self {
+            transport: transport as u16,
+            ..self
+        }
+    }
+
+    /// The same values, whose origin is hidden from the kernel's verifier: it would follow what
+    /// comes next anew for every kind of packet.
+    #[inline(always)]
+    #[must_use]
+    pub fn opaque(self) -> Self {
+        Self {
+            cast: Cast(black_box(self.cast.0)),
+            local: self.local,
+            remote: self.remote,
+            protocol: black_box(self.protocol),
+            local_key: self.local_key.opaque(),
+            remote_key: self.remote_key.opaque(),
+            // No header is read so far behind; the verifier wants to know.
+            transport: black_box(self.transport) & 0x7fff,
+            ports: self.ports,
+        }
+    }
+
+    /// The key of the flow of this `kind` that a packet is about.
+    #[inline(always)]
+    pub fn key(&self, kind: u8) -> Key {
+        Key::new(kind, self.local, self.remote, self.protocol, self.ports)
+    }
+
+    /// Whether the packet is for a group.
+    #[inline(always)]
+    pub fn is_to_group(&self) -> bool {
+        self.cast == TO_GROUP
+    }
+}

@@ -1,0 +1,218 @@
+//! The full path: every packet, to the end.
+//!
+//! Cheapest check first: most packets are not of a protected address and leave after one look
+//! at an array. Every failure is a [`Reason`] of its own; what governs a packet (a rule, or
+//! nothing) decides whether a drop is enforced or audited.
+
+use core::marker::PhantomData;
+
+use super::{
+    Ip, Judge,
+    conversation::{Conversation, Ends, TO_GROUP, UNICAST},
+    discovery,
+    inbound::Inbound,
+    judge,
+    outbound::Outbound,
+    pass,
+    path::FullPath,
+    ungoverned,
+};
+use crate::{
+    frame::{
+        ethernet::{self, Frame},
+        icmp::{self, Class},
+        packet::Packet,
+        transport::IpProtocol,
+    },
+    image::{
+        header::{Header, Modes},
+        lookup::{Destination, Lookup, destination},
+    },
+    reason::{Outcome, Reason},
+    state::flow::Flows,
+};
+
+/// Decides about `packet`, which came in, by the policy in `tables` and the `flows` that are open.
+#[inline(always)]
+pub fn inbound<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+    decide::<Ingress, P, T, F>(packet, tables, flows, Modes::AUDIT)
+}
+
+/// Decides about `packet`, which goes out, by the policy in `tables`, and opens and follows `flows`.
+#[inline(always)]
+pub fn outbound<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+    decide::<Egress, P, T, F>(packet, tables, flows, Modes::AUDIT_OUTBOUND)
+}
+
+#[inline(always)]
+fn decide<J: Judge<Stop = Reason>, P: Packet, T: Lookup, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    audit: Modes,
+) -> Outcome {
+    let decided = ethernet::parse(packet)
+        .and_then(|frame| judge::<J, P, T, F>(packet, tables, flows, &frame));
+    match decided {
+        Ok(outcome) => outcome,
+        Err(reason) => ungoverned(tables, audit, reason, 0),
+    }
+}
+
+struct Ingress;
+
+impl Judge for Ingress {
+    type Stop = Reason;
+
+    #[inline(always)]
+    fn network<A: Ip, P: Packet, T: Lookup, F: Flows>(
+        packet: &P,
+        tables: &T,
+        flows: &F,
+        frame: &Frame,
+    ) -> Result<Outcome, Reason> {
+        let Some(header) = A::header(packet, frame.payload) else {
+            return Err(A::TRUNCATED);
+        };
+        let policy = Header::of(tables)?;
+        let local = A::destination(header);
+        let destination = destination(tables, local)?;
+        if destination == Destination::Unprotected {
+            return Ok(pass(Reason::Unprotected, 0));
+        }
+        let frame = &frame.opaque();
+        let inbound = Inbound::<_, _, _, FullPath> {
+            packet,
+            tables,
+            flows,
+            policy,
+            frame,
+            path: PhantomData,
+        };
+        inbound.judge::<A>(header, local, destination)
+    }
+}
+
+impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
+    /// Decides about a packet with this network header, which is not for an unprotected address.
+    #[inline(always)]
+    fn judge<A: Ip>(
+        &self,
+        header: &A::Header,
+        local: A,
+        destination: Destination,
+    ) -> Result<Outcome, Reason> {
+        let packet = self.packet;
+        let datagram = A::datagram(packet, self.frame.payload, header)?;
+        let protocol = IpProtocol(datagram.protocol);
+        if datagram.position.offset() != 0 {
+            // Without its first fragment, which is judged, no datagram to a group is delivered.
+            if destination == Destination::Group {
+                return Ok(pass(Reason::Unprotected, 0));
+            }
+            if usize::from(datagram.position.offset()) * 8 < protocol.header_len() {
+                return Err(Reason::FragmentOverlap);
+            }
+            return self.later_fragment(local, &datagram);
+        }
+        datagram.check_length()?;
+        let ends = if protocol == A::ICMP {
+            let message = icmp::Message::read(packet, datagram.transport)?;
+            match A::icmp_class(message.kind) {
+                Class::REDIRECT => return Err(Reason::IcmpRedirect),
+                Class::DISCOVERY => return discovery::neighbour(packet, &datagram, message),
+                Class::MEMBERSHIP => {
+                    return discovery::listener(&datagram, destination, message.kind);
+                }
+                Class::ERROR => return self.error(local, &datagram),
+                _ => Ends::of_icmp::<A>(message),
+            }
+        } else {
+            Ends::read(packet, protocol, datagram.transport)?
+        };
+        let kind = if destination == Destination::Group {
+            TO_GROUP
+        } else {
+            UNICAST
+        };
+        let about = Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
+        let outcome = self.decide(&about.at(datagram.transport).opaque())?;
+        self.note_first_fragment(local, &datagram, outcome);
+        Ok(outcome)
+    }
+}
+
+struct Egress;
+
+impl Judge for Egress {
+    type Stop = Reason;
+
+    #[inline(always)]
+    fn network<A: Ip, P: Packet, T: Lookup, F: Flows>(
+        packet: &P,
+        tables: &T,
+        flows: &F,
+        frame: &Frame,
+    ) -> Result<Outcome, Reason> {
+        let Some(header) = A::header(packet, frame.payload) else {
+            return Err(A::TRUNCATED);
+        };
+        let policy = Header::of(tables)?;
+        let local = A::source(header);
+        // A host that has no address yet asks for one. What it sends passes, and is remembered.
+        let unnamed = local.is_unspecified();
+        if !unnamed && destination(tables, local)? != Destination::Protected {
+            return Ok(pass(Reason::Unprotected, 0));
+        }
+        let outbound = Outbound::<_, _, _, FullPath> {
+            packet,
+            tables,
+            flows,
+            policy,
+            path: PhantomData,
+        };
+        let outcome = outbound.judge::<A>(frame, header);
+        if unnamed {
+            return Ok(pass(Reason::Unprotected, 0));
+        }
+        outcome
+    }
+}
+
+impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
+    /// Decides about a packet with this network header, which comes from a protected address.
+    #[inline(always)]
+    fn judge<A: Ip>(&self, frame: &Frame, header: &A::Header) -> Result<Outcome, Reason> {
+        let (packet, tables) = (self.packet, self.tables);
+        let datagram = A::datagram(packet, frame.opaque().payload, header)?;
+        let remote = A::destination(header);
+        let protocol = IpProtocol(datagram.protocol);
+        if datagram.position.offset() != 0 {
+            return self.later_fragment(remote, &datagram);
+        }
+        datagram.check_length()?;
+        let to_group = destination(tables, remote)? == Destination::Group;
+        let ends = if protocol == A::ICMP {
+            let message = icmp::Message::read(packet, datagram.transport)?;
+            match A::icmp_class(message.kind) {
+                Class::REDIRECT => return Err(Reason::IcmpRedirect),
+                Class::DISCOVERY => return Ok(pass(Reason::NeighbourDiscovery, 0)),
+                Class::MEMBERSHIP => return Ok(pass(Reason::GroupMembership, 0)),
+                Class::ERROR => return self.error(remote, &datagram),
+                _ => Ends::of_icmp::<A>(message),
+            }
+        } else if protocol == IpProtocol::IGMP && to_group {
+            return Ok(pass(Reason::GroupMembership, 0));
+        } else {
+            Ends::read(packet, protocol, datagram.transport)?
+        };
+        let kind = if to_group { TO_GROUP } else { UNICAST };
+        let about = Conversation::sent(kind, datagram.source, remote, datagram.protocol, ends);
+        let outcome = self.decide(&about.at(datagram.transport).opaque())?;
+        self.note_first_fragment(remote, &datagram, outcome);
+        Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,363 @@
+use std::{vec, vec::Vec};
+
+use super::*;
+use crate::frame::address::Ipv4;
+use crate::image::{fixed::HEADER, header::word, service::ServiceKey};
+use crate::reason::Verdict;
+use crate::tests::sample::{
+    self, BOUND, BROADCAST, Bytes, GRE, HOST, HOST6, INTERFACES, Image, MAC, NTP, OTHER, SSH,
+    STRANGER, Table, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, ipv4, ipv6, served, tcp, udp,
+};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+fn outcome(image: &Image, frame: &[u8]) -> Outcome {
+    inbound(&sample::bytes(frame), image, &Table::new(1, image.clone()))
+}
+
+/// Of an IPv4 packet, under a policy that enforces.
+fn v4(source: Ipv4, destination: Ipv4, protocol: u8, transport: &[u8]) -> Outcome {
+    let packet = ipv4(source, destination, protocol, transport);
+    outcome(&image(false), &ethernet(MAC, 0x0800, &packet))
+}
+
+/// Of an IPv6 packet that `change` is made to, under a policy that enforces.
+fn v6(next: u8, transport: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Outcome {
+    let mut packet = ipv6(VIM6, HOST6, next, transport);
+    change(&mut packet);
+    outcome(&image(false), &ethernet(MAC, 0x86dd, &packet))
+}
+
+fn syn(port: u16) -> Vec<u8> {
+    tcp(port, 2)
+}
+
+fn passed(reason: Reason, rule: u16, endpoint: u32) -> Outcome {
+    Outcome::new(reason, false, rule, endpoint)
+}
+
+fn drop(reason: Reason) -> Outcome {
+    Outcome::new(reason, false, 0, 0)
+}
+
+#[test]
+fn what_is_not_for_the_host_passes() {
+    let unprotected = passed(Reason::Unprotected, 0, 0);
+    assert_eq!(v4(STRANGER, Ipv4(HOST.0 + 1), TCP, &syn(SSH)), unprotected);
+    assert_eq!(v4(STRANGER, Ipv4(HOST.0 + 1), TCP, &[]), unprotected);
+    let other = ethernet(MAC, 0x88cc, &[]);
+    assert_eq!(outcome(&image(false), &other), passed(Reason::NotIp, 0, 0));
+}
+
+#[test]
+fn an_endpoint_with_the_role_is_permitted() {
+    let permitted = passed(Reason::Permitted, 1, 1);
+    assert_eq!(v4(VIM, HOST, TCP, &syn(SSH)), permitted);
+    assert_eq!(v6(TCP, &syn(SSH), |_| ()), permitted);
+    assert_eq!(v4(VIM, HOST, GRE, &[]), passed(Reason::Permitted, 3, 1));
+}
+
+#[test]
+fn others_are_not() {
+    let unknown = Outcome::new(Reason::UnknownSource, false, 1, 0);
+    assert_eq!(v4(STRANGER, HOST, TCP, &syn(SSH)), unknown);
+    let wrong_role = Outcome::new(Reason::WrongRole, false, 1, 3);
+    assert_eq!(v4(OTHER, HOST, TCP, &syn(SSH)), wrong_role);
+    assert_eq!(v4(VIM, HOST, TCP, &syn(23)), drop(Reason::NoService));
+    assert_eq!(v4(VIM, HOST, UDP, &udp(1, SSH)), drop(Reason::NoService));
+    assert_eq!(v4(VIM, HOST, 89, &[]), drop(Reason::NoService));
+}
+
+#[test]
+fn an_established_connection_is_judged_like_a_new_one() {
+    for flags in [0x10, 0x12, 0x04, 0x11] {
+        let outcome = v4(STRANGER, HOST, TCP, &tcp(SSH, flags));
+        assert_eq!(outcome.reason(), Reason::UnknownSource);
+    }
+}
+
+#[test]
+fn a_bound_endpoint_comes_from_where_it_is_bound() {
+    let packet = ipv4(BOUND, HOST, TCP, &syn(SSH));
+    let tagged = ethernet(MAC, 0x8100, &[&[0, VLAN as u8, 8, 0], &packet[..]].concat());
+    let judged = |bytes: &[u8], ifindex| {
+        let frame = Bytes {
+            bytes,
+            vlan: None,
+            ifindex,
+        };
+        inbound(&frame, &image(false), &Table::new(1, image(false)))
+    };
+    for ifindex in INTERFACES {
+        assert_eq!(judged(&tagged, ifindex), passed(Reason::Permitted, 1, 2));
+    }
+    let wrong = |reason| Outcome::new(reason, false, 1, 2);
+    assert_eq!(judged(&tagged, 8), wrong(Reason::WrongInterface));
+    let untagged = ethernet(MAC, 0x0800, &packet);
+    assert_eq!(judged(&untagged, 7), wrong(Reason::WrongVlan));
+    let foreign = ethernet([2; 6], 0x8100, &tagged[14..]);
+    assert_eq!(judged(&foreign, 7), wrong(Reason::WrongMac));
+}
+
+#[test]
+fn the_mode_of_the_rule_governs_its_violations() {
+    for audit in [false, true] {
+        let judged = |source, port| {
+            let packet = ipv4(source, HOST, UDP, &udp(1, port));
+            outcome(&image(audit), &ethernet(MAC, 0x0800, &packet))
+        };
+        let audited = Outcome::new(Reason::UnknownSource, true, 2, 0);
+        assert_eq!(judged(STRANGER, WATCHED), audited);
+        assert_eq!(judged(STRANGER, WATCHED).verdict(), Verdict::Pass);
+        assert_eq!(judged(OTHER, WATCHED), passed(Reason::Permitted, 2, 3));
+        let ungoverned = Outcome::new(Reason::NoService, audit, 0, 0);
+        assert_eq!(judged(OTHER, 9), ungoverned);
+    }
+}
+
+#[test]
+fn a_broken_policy_is_never_audited() {
+    // The endpoints of IPv6 are the image's last line, so this frame needs all of it.
+    let frame = ethernet(MAC, 0x86dd, &ipv6(VIM6, HOST6, TCP, &syn(SSH)));
+    let whole = image(true);
+    assert_eq!(outcome(&whole, &frame), passed(Reason::Permitted, 1, 1));
+    for lines in 0..whole.0.len() {
+        let mut broken = whole.clone();
+        broken.0.truncate(lines);
+        let outcome = outcome(&broken, &frame);
+        assert_eq!(outcome, Outcome::NO_POLICY, "{lines} lines");
+        assert_eq!(outcome.verdict(), Verdict::Drop);
+    }
+}
+
+#[test]
+fn without_a_flow_nothing_answers_the_host() {
+    let no_flow = Outcome::new(Reason::NoFlow, false, 4, 1);
+    let mut answer = tcp(40_000, 0x12);
+    answer[..2].copy_from_slice(&NTP.to_be_bytes());
+    assert_eq!(v4(VIM, HOST, TCP, &answer), no_flow);
+    assert_eq!(v4(VIM, HOST, UDP, &udp(NTP, 40_000)), no_flow);
+    assert_eq!(v4(VIM, HOST, ICMP, &icmp(0)), no_flow);
+    let unknown = Outcome::new(Reason::UnknownSource, false, 4, 0);
+    assert_eq!(v4(STRANGER, HOST, UDP, &udp(NTP, 40_000)), unknown);
+    let wrong = Outcome::new(Reason::WrongRole, false, 4, 3);
+    assert_eq!(v4(OTHER, HOST, UDP, &udp(NTP, 40_000)), wrong);
+    assert_eq!(
+        v4(STRANGER, HOST, TCP, &tcp(40_000, 0x12)),
+        drop(Reason::NoService)
+    );
+    assert_eq!(v4(VIM, HOST, ICMP, &icmp(3)), drop(Reason::IcmpUnrelated));
+    assert_eq!(v6(ICMPV6, &icmp(2), |_| ()), drop(Reason::IcmpUnrelated));
+    assert_eq!(v4(VIM, HOST, ICMP, &icmp(5)), drop(Reason::IcmpRedirect));
+}
+
+#[test]
+fn who_may_ping_decides_nothing_about_errors_and_redirects() {
+    let mut image = image(false);
+    for protocol in [IpProtocol::ICMP, IpProtocol::ICMPV6] {
+        image.serve(ServiceKey::protocol(protocol), served(3, false));
+    }
+    let v4 = |source, kind| {
+        let packet = ipv4(source, HOST, ICMP, &icmp(kind));
+        outcome(&image, &ethernet(MAC, 0x0800, &packet))
+    };
+    let v6 = |kind| {
+        let packet = ipv6(sample::v6(0x666), HOST6, ICMPV6, &icmp(kind));
+        outcome(&image, &ethernet(MAC, 0x86dd, &packet))
+    };
+    let unrelated = drop(Reason::IcmpUnrelated);
+    let unknown = Outcome::new(Reason::UnknownSource, false, 3, 0);
+    assert_eq!((v4(VIM, 3), v6(2)), (unrelated, unrelated));
+    assert_eq!(
+        (v4(VIM, 0), v6(129)),
+        (drop(Reason::NoService), drop(Reason::NoService))
+    );
+    assert_eq!((v4(STRANGER, 8), v6(128)), (unknown, unknown));
+    assert_eq!(v4(VIM, 8), passed(Reason::Permitted, 3, 1));
+}
+
+#[test]
+fn neighbour_discovery_never_crossed_a_router() {
+    for kind in [133, 135, 136] {
+        let message = [&icmp(kind)[..], &[0; 16]].concat();
+        let judged = |hops| v6(ICMPV6, &message, |p| p[7] = hops);
+        assert_eq!(judged(255), passed(Reason::NeighbourDiscovery, 0, 0));
+        assert_eq!(judged(254), drop(Reason::HopLimit));
+    }
+    let redirect = v6(ICMPV6, &icmp(137), |p| p[7] = 255);
+    assert_eq!(redirect, drop(Reason::IcmpRedirect));
+}
+
+/// The outcome of an ICMPv6 message with these hops that comes from a link-local address, unless
+/// `change` makes it another.
+fn on_link(message: &[u8], hops: u8, change: impl FnOnce(&mut Vec<u8>)) -> Outcome {
+    v6(ICMPV6, message, |packet| {
+        packet[7] = hops;
+        packet[8..10].copy_from_slice(&[0xfe, 0x80]);
+        change(packet);
+    })
+}
+
+#[test]
+fn neighbour_discovery_is_whole_and_from_the_link() {
+    let discovered = passed(Reason::NeighbourDiscovery, 0, 0);
+    let invalid = drop(Reason::DiscoveryInvalid);
+    let message = |kind, body: usize| [&icmp(kind)[..], &vec![0; body]].concat();
+    // Solicitations of routers are short; advertisements have four times as many bytes as those
+    // of neighbours have behind the address.
+    for (kind, body) in [(133, 0), (134, 8), (135, 16), (136, 16)] {
+        let judged = |body| on_link(&message(kind, body), 255, |_| ());
+        assert_eq!(judged(body), discovered, "{kind}");
+        assert_eq!(judged(body + 8), discovered, "{kind}");
+        if body > 0 {
+            // Padding of the frame is no part of the message.
+            let padded = |packet: &mut Vec<u8>| {
+                packet[4..6].copy_from_slice(&(7 + body as u16).to_be_bytes());
+            };
+            let short = on_link(&message(kind, body), 255, padded);
+            assert_eq!(short, invalid, "{kind}");
+        }
+        let mut coded = message(kind, body);
+        coded[1] = 1;
+        assert_eq!(on_link(&coded, 255, |_| ()), invalid, "{kind}");
+    }
+    for kind in [135, 136] {
+        let truncated = on_link(&message(kind, 15), 255, |_| ());
+        assert_eq!(truncated, drop(Reason::TransportTruncated));
+        let mut group = message(kind, 16);
+        group[8] = 0xff;
+        assert_eq!(on_link(&group, 255, |_| ()), invalid);
+        // The address that is asked for, not its checksum or what follows.
+        let mut other = message(kind, 24);
+        other[24] = 0xff;
+        assert_eq!(on_link(&other, 255, |_| ()), discovered);
+    }
+    // Routers advertise themselves from the link alone; others have addresses, too.
+    let elsewhere = |packet: &mut Vec<u8>| packet[8..10].copy_from_slice(&[0x20, 1]);
+    assert_eq!(on_link(&message(134, 8), 255, elsewhere), invalid);
+    assert_eq!(on_link(&message(135, 16), 255, elsewhere), discovered);
+}
+
+#[test]
+fn members_of_groups_are_heard_from_the_link() {
+    let to_group = |packet: &mut Vec<u8>| packet[24..26].copy_from_slice(&[0xff, 2]);
+    let from_nobody = |packet: &mut Vec<u8>| packet[8..24].fill(0);
+    let from_elsewhere = |packet: &mut Vec<u8>| packet[8..10].copy_from_slice(&[0x20, 1]);
+    let invalid = drop(Reason::DiscoveryInvalid);
+    let passes = passed(Reason::Unprotected, 0, 0);
+    for kind in [130, 131, 132, 143] {
+        let judged = |change: &dyn Fn(&mut Vec<u8>)| {
+            on_link(&icmp(kind), 1, |packet| {
+                to_group(packet);
+                change(packet);
+            })
+        };
+        assert_eq!(judged(&|_| ()), passes, "{kind}");
+        assert_eq!(judged(&from_elsewhere), invalid, "{kind}");
+        // A host that has no address yet tells, and does not ask.
+        let expected = if kind == 130 { invalid } else { passes };
+        assert_eq!(judged(&from_nobody), expected, "{kind}");
+        assert_eq!(judged(&|packet| packet[7] = 2), drop(Reason::HopLimit));
+        let to_host = on_link(&icmp(kind), 1, |_| ());
+        assert_eq!(to_host, passed(Reason::GroupMembership, 0, 0), "{kind}");
+    }
+}
+
+#[test]
+fn a_group_is_judged_where_it_asks_for_a_service() {
+    let unprotected = passed(Reason::Unprotected, 0, 0);
+    // 0.0.0.0 is delivered like a broadcast to whoever sends from it (RFC 1122, 3.3.6).
+    for group in [BROADCAST, Ipv4(0xe000_0005), Ipv4(u32::MAX), Ipv4(0)] {
+        let watched = v4(STRANGER, group, UDP, &udp(1, WATCHED));
+        assert_eq!(watched, Outcome::new(Reason::UnknownSource, true, 2, 0));
+        assert_eq!(v4(STRANGER, group, UDP, &udp(1, 9)), unprotected);
+        assert_eq!(v4(STRANGER, group, 89, &[]), unprotected);
+    }
+    let to_all_nodes = |p: &mut Vec<u8>| p[24..26].copy_from_slice(&[0xff, 2]);
+    assert_eq!(v6(ICMPV6, &icmp(143), to_all_nodes), drop(Reason::HopLimit));
+    assert_eq!(
+        v6(TCP, &syn(SSH), to_all_nodes),
+        passed(Reason::Permitted, 1, 1)
+    );
+}
+
+/// An IPv4 packet at this offset, in units of 8 bytes.
+fn fragment(source: Ipv4, protocol: u8, offset: u16) -> Outcome {
+    let mut packet = ipv4(source, HOST, protocol, &[0; 32]);
+    packet[6..8].copy_from_slice(&offset.to_be_bytes());
+    outcome(&image(false), &ethernet(MAC, 0x0800, &packet))
+}
+
+#[test]
+fn early_fragments_come_from_whoever_holds_a_permission() {
+    assert_eq!(fragment(VIM, UDP, 1), passed(Reason::Fragment, 0, 1));
+    assert_eq!(fragment(OTHER, UDP, 1), passed(Reason::Fragment, 0, 3));
+    assert_eq!(
+        fragment(STRANGER, UDP, 1),
+        drop(Reason::FragmentUnpermitted)
+    );
+    assert_eq!(
+        fragment(BOUND, UDP, 1),
+        Outcome::new(Reason::WrongVlan, false, 0, 2)
+    );
+}
+
+#[test]
+fn a_role_without_any_permission_has_no_later_fragments() {
+    let mut image = image(false);
+    image.0[HEADER as usize][word::ROLES] = 0b010;
+    let judged = |source| {
+        let mut packet = ipv4(source, HOST, UDP, &[0; 32]);
+        packet[7] = 1;
+        outcome(&image, &ethernet(MAC, 0x0800, &packet))
+    };
+    let unpermitted = Outcome::new(Reason::FragmentUnpermitted, false, 0, 3);
+    assert_eq!(judged(OTHER), unpermitted);
+    assert_eq!(judged(VIM), passed(Reason::Fragment, 0, 1));
+}
+
+#[test]
+fn later_fragments_do_not_reach_into_the_transport_header() {
+    assert_eq!(fragment(VIM, TCP, 1), drop(Reason::FragmentOverlap));
+    assert_eq!(fragment(VIM, TCP, 2), drop(Reason::FragmentOverlap));
+    assert_eq!(fragment(VIM, TCP, 3), passed(Reason::Fragment, 0, 1));
+}
+
+#[test]
+fn a_first_fragment_holds_the_transport_header() {
+    let first = |len: usize| {
+        let mut packet = ipv4(VIM, HOST, TCP, &syn(SSH)[..len]);
+        packet[6] = 0x20;
+        outcome(&image(false), &ethernet(MAC, 0x0800, &packet))
+    };
+    assert_eq!(first(20), passed(Reason::Permitted, 1, 1));
+    assert_eq!(first(19), drop(Reason::FragmentTiny));
+    assert_eq!(first(8), drop(Reason::FragmentTiny));
+}
+
+#[test]
+fn a_short_transport_header_is_truncated() {
+    for (protocol, len) in [(TCP, 20), (UDP, 8), (ICMP, 8), (132, 12)] {
+        let short = v4(VIM, HOST, protocol, &vec![0; len - 1]);
+        assert_eq!(short, drop(Reason::TransportTruncated), "{protocol}");
+        let whole = v4(VIM, HOST, protocol, &vec![0; len]);
+        assert_ne!(whole.reason(), Reason::TransportTruncated, "{protocol}");
+    }
+}
+
+#[test]
+fn a_frame_that_ends_before_the_ports_is_truncated() {
+    let frame = ethernet(MAC, 0x0800, &ipv4(VIM, HOST, TCP, &syn(SSH)));
+    for end in 0..frame.len() {
+        let expected = match end {
+            0..14 => drop(Reason::EthernetTruncated),
+            14..34 => drop(Reason::Ipv4Truncated),
+            34..38 => drop(Reason::TransportTruncated),
+            _ => passed(Reason::Permitted, 1, 1),
+        };
+        assert_eq!(outcome(&image(false), &frame[..end]), expected, "{end}");
+    }
+}

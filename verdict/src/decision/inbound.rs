@@ -1,0 +1,305 @@
+//! The policy for packets that come in.
+
+use core::marker::PhantomData;
+
+use super::{Ip, conversation::Conversation, enrolment, pass, path::Path, ungoverned};
+use crate::{
+    frame::{
+        ethernet::Frame,
+        origin::Origin,
+        packet::Packet,
+        transport::{IpProtocol, segment},
+    },
+    image::{
+        endpoint::{Peer, Record},
+        header::{Header, Modes},
+        lookup::Lookup,
+        protected::PROTECTED_GUEST,
+        service::{GOVERNING, Rule, Service},
+    },
+    reason::{Outcome, Reason},
+    state::{
+        flow::{
+            Entry, Flows, Half, follow,
+            key::{CONNECTION, ENROLMENT},
+            table::open,
+        },
+        lease,
+    },
+};
+
+/// What packets to a protected address are decided by.
+pub struct Inbound<'a, P, T, F, S> {
+    /// The packet.
+    pub packet: &'a P,
+    /// The image in force.
+    pub tables: &'a T,
+    /// What is remembered.
+    pub flows: &'a F,
+    /// The header of the image.
+    pub policy: Header<'a>,
+    /// Its Ethernet header.
+    pub frame: &'a Frame,
+    /// Which path it takes.
+    pub path: PhantomData<S>,
+}
+
+impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
+    /// Decides about a packet: it asks for a service of the host's, or answers the host.
+    #[inline(always)]
+    pub fn decide<A: Ip>(&self, about: &Conversation<A>) -> Result<Outcome, S::Stop> {
+        let asked = Service::at(self.tables, about.local_key)?;
+        let peer;
+        if asked.is_inbound() {
+            if about.is_to_group() || !asked.is_offered() {
+                S::go_on()?;
+            }
+            peer = self.peer(about.remote)?;
+            let decided = if asked.is_offered() {
+                self.asks(about, asked, peer)?
+            } else {
+                self.enrols(about, asked, peer)?
+            };
+            if let Some(outcome) = decided {
+                return Ok(outcome);
+            }
+            S::go_on()?;
+        } else {
+            if about.is_to_group() {
+                return Ok(pass(Reason::Unprotected, 0));
+            }
+            if !self.may_answer(about)? {
+                return Ok(self.ungoverned(Reason::NoService, 0));
+            }
+            peer = self.peer(about.remote)?;
+        }
+        self.answers(about, asked, peer)
+    }
+
+    /// Whether the packet may belong to a connection that the host opened, whoever has sent it.
+    #[inline(always)]
+    fn may_answer<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, S::Stop> {
+        Ok(self.any_flow() || Service::at(self.tables, about.remote_key)?.is_outbound())
+    }
+
+    /// Decides about a packet that asks for a service which is offered to some roles; `None` if it
+    /// may not have it, and may still answer the host.
+    #[inline(always)]
+    fn asks<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        asked: Service,
+        peer: Peer,
+    ) -> Result<Option<Outcome>, S::Stop> {
+        let id = peer.id();
+        if id == 0 {
+            let refused = asked.governing().violated(Reason::UnknownSource, 0);
+            return Ok((!self.any_flow()).then_some(refused));
+        }
+        let rule = asked.inbound(self.tables, self.policy, peer.role())?;
+        if rule.id() == 0 {
+            let refused = asked.governing().violated(Reason::WrongRole, id);
+            return Ok((!self.may_answer(about)?).then_some(refused));
+        }
+        if peer.is_bound()
+            && let Err(reason) = self.check_origin(peer, about.remote)?
+        {
+            return Ok(Some(rule.violated(reason, id)));
+        }
+        Ok(Some(rule.permit(Reason::Permitted, id)))
+    }
+
+    /// Decides about a packet of a connection that the host may have opened.
+    #[inline(always)]
+    fn answers<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        asked: Service,
+        peer: Peer,
+    ) -> Result<Outcome, S::Stop> {
+        let id = peer.id();
+        let answered = Service::at(self.tables, about.remote_key)?;
+        let mut rule = Rule::NONE;
+        if answered.is_outbound() && id != 0 {
+            rule = answered.outbound(self.tables, self.policy, peer.role())?;
+        }
+        // A datagram to a group asks; it answers nobody.
+        if about.is_to_group() || (rule.id() == 0 && !self.any_flow()) {
+            return self.refuse(asked, answered, id);
+        }
+        if peer.is_bound()
+            && let Err(reason) = self.check_origin(peer, about.remote)?
+        {
+            S::go_on()?;
+            return Ok(self.refused(rule, reason, id));
+        }
+        let now = self.flows.now();
+        let found = self.flow(about, now)?;
+        let segment = segment(
+            self.packet,
+            IpProtocol(about.protocol),
+            usize::from(about.transport),
+        )?;
+        if let Some(entry) = found {
+            let bytes = self.packet.frame_len();
+            return match follow::receive(self.flows, entry, about.protocol, segment, bytes, now) {
+                Ok(()) => Ok(rule.permit(Reason::Established, id)),
+                Err(reason) => {
+                    S::go_on()?;
+                    Ok(self.refused(rule, reason, id))
+                }
+            };
+        }
+        S::go_on()?;
+        if rule.id() == 0 {
+            return self.refuse(asked, answered, id);
+        }
+        // Of the host's own connections the agent knows.
+        if self.flows.adopting()
+            && about.protocol == IpProtocol::TCP.0
+            && segment.continues()
+            && about.local.protected(self.tables)? == PROTECTED_GUEST
+        {
+            let key = about.key(CONNECTION);
+            let received = Half(Half::SEEN).after(self.packet.frame_len(), 0);
+            if open(self.flows, &key, now, Half(0), received) {
+                return Ok(rule.permit(Reason::Established, id));
+            }
+        }
+        Ok(rule.violated(Reason::NoFlow, id))
+    }
+
+    /// Decides about a datagram with which an endpoint may prove who it is; `None` if it need not,
+    /// and may still answer the host.
+    #[inline(always)]
+    fn enrols<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        asked: Service,
+        peer: Peer,
+    ) -> Result<Option<Outcome>, S::Stop> {
+        if !peer.is_bound() {
+            return Ok(None);
+        }
+        let id = peer.id();
+        let record = Record::read(self.tables, self.policy, id)?;
+        let bound = record.check(self.packet, self.tables, self.frame);
+        if bound.is_ok() && !record.needs_lease() {
+            return Ok(None);
+        }
+        let rule = asked.inbound(self.tables, self.policy, peer.role())?;
+        if rule.id() == 0 {
+            let refused = asked.governing().violated(Reason::WrongRole, id);
+            return Ok(bound.is_ok().then_some(refused));
+        }
+        Ok(Some(match bound.and_then(|()| self.admit(about, id)) {
+            Ok(()) => rule.permit(Reason::Permitted, id),
+            Err(reason) => rule.violated(reason, id),
+        }))
+    }
+
+    /// Admits a datagram of an endpoint that proves who it is, within limits.
+    #[inline(always)]
+    fn admit<A: Ip>(&self, about: &Conversation<A>, id: u32) -> Result<(), Reason> {
+        let (packet, frame) = (self.packet, self.frame);
+        let proven = lease::check(self.flows, id, about.remote, packet, frame).is_ok();
+        let origin = Origin::of(packet, frame);
+        let key = about.key(ENROLMENT);
+        enrolment::admit(self.tables, self.flows, &key, about.remote, origin, proven)
+    }
+
+    /// The endpoint at `address`, if there is one.
+    #[inline(always)]
+    pub fn peer<A: Ip>(&self, address: A) -> Result<Peer, S::Stop> {
+        let peer = S::endpoint(self.tables, address)?;
+        if peer.id() != 0 && peer.role() == GOVERNING {
+            return Err(Reason::NoPolicy.into());
+        }
+        Ok(peer)
+    }
+
+    /// Checks that the packet comes from where `peer`, which has sent it from `source`, is bound to,
+    /// and that it holds a lease if it has to.
+    #[inline(always)]
+    pub fn check_origin<A: Ip>(
+        &self,
+        peer: Peer,
+        source: A,
+    ) -> Result<Result<(), Reason>, S::Stop> {
+        let record = Record::read(self.tables, self.policy, peer.id())?;
+        let bound = record.check(self.packet, self.tables, self.frame);
+        if bound.is_ok() && record.needs_lease() {
+            return S::lease(self.flows, peer.id(), source, self.packet, self.frame);
+        }
+        Ok(bound)
+    }
+
+    /// The flow that a packet belongs to.
+    ///
+    /// UDP is also asked of groups, and before the host has an address (DHCP): the answers come
+    /// from whoever is permitted to give them.
+    #[inline(always)]
+    pub fn flow<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        now: u32,
+    ) -> Result<Option<&Entry>, S::Stop> {
+        let mut key = about.key(CONNECTION);
+        let mut attempt = 0;
+        while attempt < 3 {
+            if let Some(entry) = S::flow(self.flows, self.tables, &key, now)? {
+                return Ok(Some(entry));
+            }
+            if about.protocol != IpProtocol::UDP.0 {
+                return Ok(None);
+            }
+            key = if attempt == 0 {
+                key.from_anywhere()
+            } else {
+                key.to_nobody()
+            };
+            attempt += 1;
+        }
+        Ok(None)
+    }
+
+    /// Whether flows may exist that no rule permits.
+    #[inline(always)]
+    pub fn any_flow(&self) -> bool {
+        self.policy.flags().modes().has(Modes::UNRULED_FLOWS)
+    }
+
+    /// The drop of a packet that no rule lets in, under the rule that governs it, if one does.
+    #[inline(always)]
+    fn refuse(&self, asked: Service, answered: Service, id: u32) -> Result<Outcome, S::Stop> {
+        let governing = if asked.is_inbound() {
+            asked.governing()
+        } else if answered.is_outbound() {
+            answered.outbound(self.tables, self.policy, GOVERNING)?
+        } else {
+            return Ok(self.ungoverned(Reason::NoService, 0));
+        };
+        let reason = if id == 0 {
+            Reason::UnknownSource
+        } else {
+            Reason::WrongRole
+        };
+        Ok(governing.violated(reason, id))
+    }
+
+    /// A drop under `rule`, or under none.
+    #[inline(always)]
+    fn refused(&self, rule: Rule, reason: Reason, id: u32) -> Outcome {
+        if rule.id() == 0 {
+            self.ungoverned(reason, id)
+        } else {
+            rule.violated(reason, id)
+        }
+    }
+
+    /// A drop that no rule governs.
+    #[inline(always)]
+    pub fn ungoverned(&self, reason: Reason, id: u32) -> Outcome {
+        ungoverned(self.tables, Modes::AUDIT, reason, id)
+    }
+}

@@ -1,0 +1,132 @@
+//! The policy for packets that go out.
+
+use core::marker::PhantomData;
+
+use super::{Ip, conversation::Conversation, pass, path::Path, ungoverned};
+use crate::{
+    frame::{
+        packet::Packet,
+        transport::{IpProtocol, segment},
+    },
+    image::{
+        header::{Header, Modes},
+        lookup::Lookup,
+        service::{GOVERNING, Rule, Service},
+    },
+    reason::{Outcome, Reason, Verdict},
+    state::flow::{Flows, key::CONNECTION},
+};
+
+/// What packets from a protected address are decided by.
+pub struct Outbound<'a, P, T, F, S> {
+    /// The packet.
+    pub packet: &'a P,
+    /// The image in force.
+    pub tables: &'a T,
+    /// What is remembered.
+    pub flows: &'a F,
+    /// The header of the image.
+    pub policy: Header<'a>,
+    /// Which path it takes.
+    pub path: PhantomData<S>,
+}
+
+impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
+    /// Decides about a packet: it answers for a service of the host's, or belongs to a connection
+    /// that the host opens or has opened.
+    #[inline(always)]
+    pub fn decide<A: Ip>(&self, about: &Conversation<A>) -> Result<Outcome, S::Stop> {
+        let (tables, policy) = (self.tables, self.policy);
+        let to_group = about.is_to_group();
+        let mut id = 0;
+        let mut role = GOVERNING;
+        if !to_group {
+            let peer = S::endpoint(tables, about.remote)?;
+            (id, role) = (peer.id(), peer.role());
+        }
+        let opens = self.opens(about)?;
+        let asked = Service::at(tables, about.local_key)?;
+        let answers = asked.is_inbound() && !opens;
+        if answers && id != 0 {
+            let rule = asked.inbound(tables, policy, role)?;
+            if rule.id() != 0 {
+                return Ok(rule.permit(Reason::Reply, id));
+            }
+        }
+        let offered = Service::at(tables, about.remote_key)?;
+        let mut rule = Rule::NONE;
+        // Whoever of the right role listens may answer what is sent to a group.
+        if offered.is_outbound() && (id != 0 || to_group) {
+            rule = offered.outbound(tables, policy, role)?;
+        }
+        let outcome = if rule.id() != 0 {
+            rule.permit(Reason::Outbound, id)
+        } else if policy.flags().modes().has(Modes::ANY_OUTBOUND) {
+            pass(Reason::Outbound, id)
+        } else {
+            S::go_on()?;
+            let governing = if offered.is_outbound() {
+                offered.outbound(tables, policy, GOVERNING)?
+            } else if answers {
+                asked.governing()
+            } else {
+                Rule::NONE
+            };
+            let refused = self.refused(governing, id);
+            // An answer that only an audit lets pass opens nothing.
+            if answers || matches!(refused.verdict(), Verdict::Drop) {
+                return Ok(refused);
+            }
+            refused
+        };
+        self.track(about, outcome.opaque())
+    }
+
+    /// Whether the packet opens a TCP connection.
+    #[inline(always)]
+    fn opens<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, S::Stop> {
+        let protocol = IpProtocol(about.protocol);
+        Ok(segment(self.packet, protocol, usize::from(about.transport))?.opens())
+    }
+
+    /// A drop under the rule that governs a packet, or under none.
+    #[inline(always)]
+    fn refused(&self, governing: Rule, id: u32) -> Outcome {
+        if governing.id() == 0 {
+            return self.ungoverned(Reason::NoService, id);
+        }
+        governing.violated(
+            if id == 0 {
+                Reason::UnknownDestination
+            } else {
+                Reason::WrongRole
+            },
+            id,
+        )
+    }
+
+    /// Follows the flow of a packet that may go out, and opens it.
+    #[inline(always)]
+    fn track<A: Ip>(&self, about: &Conversation<A>, outcome: Outcome) -> Result<Outcome, S::Stop> {
+        let key = about.key(CONNECTION);
+        let key = match (about.is_to_group(), about.local.is_unspecified()) {
+            (true, true) => key.to_nobody(),
+            (true, false) => key.from_anywhere(),
+            (false, _) => key,
+        };
+        let protocol = IpProtocol(about.protocol);
+        let segment = segment(self.packet, protocol, usize::from(about.transport))?;
+        let bytes = self.packet.frame_len();
+        if S::send(self.flows, self.tables, &key, segment, bytes)? {
+            Ok(outcome)
+        } else {
+            Ok(outcome.because(Reason::FlowTableFull))
+        }
+    }
+
+    /// A drop that no rule governs.
+    #[inline(always)]
+    pub fn ungoverned(&self, reason: Reason, id: u32) -> Outcome {
+        ungoverned(self.tables, Modes::AUDIT_OUTBOUND, reason, id)
+    }
+}

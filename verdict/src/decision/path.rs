@@ -1,0 +1,223 @@
+//! The two paths that a decision can take.
+//!
+//! The policy is stated once, in [`inbound`](super::inbound) and [`outbound`](super::outbound),
+//! over the trait [`Path`]. On the [`FullPath`] it is decided to the end. The [`FastPath`] is the
+//! same statement without a call and without a write that could fail: where either would be
+//! needed it stops, nothing has been written, and the full path decides.
+
+use super::Ip;
+use crate::{
+    frame::{ethernet::Frame, packet::Packet, transport::Segment},
+    image::{
+        endpoint::{self, Peer},
+        line::Missing,
+        lookup::{self, Lookup},
+    },
+    reason::Reason,
+    state::{
+        clock::ticks,
+        flow::{
+            Entry, Flows, Key, follow,
+            table::{at_home, expired, find},
+        },
+        lease,
+    },
+};
+
+/// How far a decision goes, and how it looks things up on its way.
+pub trait Path {
+    /// Why there is no outcome: for the full path a [`Reason`] that no rule governs.
+    type Stop: From<Reason> + From<Missing>;
+
+    /// Goes on with what takes calls.
+    ///
+    /// # Errors
+    ///
+    /// The fast path stops here.
+    fn go_on() -> Result<(), Self::Stop>;
+
+    /// The endpoint whose longest prefix covers `address`, if one does.
+    ///
+    /// # Errors
+    ///
+    /// If the image lacks a line.
+    fn endpoint<A: Ip, T: Lookup>(tables: &T, address: A) -> Result<Peer, Self::Stop>;
+
+    /// Checks that the endpoint `id` holds a lease at `source`, and that `packet` comes from where
+    /// it was given.
+    ///
+    /// # Errors
+    ///
+    /// The fast path stops unless the lease holds; the inner result is that of [`lease::check`].
+    fn lease<A: Ip, P: Packet, F: Flows>(
+        flows: &F,
+        id: u32,
+        source: A,
+        packet: &P,
+        frame: &Frame,
+    ) -> Result<Result<(), Reason>, Self::Stop>;
+
+    /// The flow with `key`; `None` if there is none or it has outlived its state.
+    ///
+    /// # Errors
+    ///
+    /// The fast path stops unless there is one.
+    fn flow<'a, F: Flows, T: Lookup>(
+        flows: &'a F,
+        tables: &T,
+        key: &Key,
+        now: u32,
+    ) -> Result<Option<&'a Entry>, Self::Stop>;
+
+    /// Notes a packet of `bytes` bytes from the local side, and opens its flow if there is none;
+    /// `false` if the table has no room for that.
+    ///
+    /// # Errors
+    ///
+    /// The fast path stops where a flow would have to be opened.
+    fn send<F: Flows, T: Lookup>(
+        flows: &F,
+        tables: &T,
+        key: &Key,
+        segment: Segment,
+        bytes: u64,
+    ) -> Result<bool, Self::Stop>;
+}
+
+/// Every packet, to the end.
+pub struct FullPath;
+
+impl Path for FullPath {
+    type Stop = Reason;
+
+    #[inline(always)]
+    fn go_on() -> Result<(), Reason> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn endpoint<A: Ip, T: Lookup>(tables: &T, address: A) -> Result<Peer, Reason> {
+        Ok(address.endpoint(tables)?)
+    }
+
+    #[inline(always)]
+    fn lease<A: Ip, P: Packet, F: Flows>(
+        flows: &F,
+        id: u32,
+        source: A,
+        packet: &P,
+        frame: &Frame,
+    ) -> Result<Result<(), Reason>, Reason> {
+        Ok(lease::check(flows, id, source, packet, frame))
+    }
+
+    #[inline(always)]
+    fn flow<'a, F: Flows, T: Lookup>(
+        flows: &'a F,
+        tables: &T,
+        key: &Key,
+        now: u32,
+    ) -> Result<Option<&'a Entry>, Reason> {
+        Ok(find(flows, tables, key, now)?)
+    }
+
+    #[inline(always)]
+    fn send<F: Flows, T: Lookup>(
+        flows: &F,
+        tables: &T,
+        key: &Key,
+        segment: Segment,
+        bytes: u64,
+    ) -> Result<bool, Reason> {
+        Ok(follow::send_or_open(flows, tables, key, segment, bytes)?)
+    }
+}
+
+/// The common packets, in one straight line.
+pub struct FastPath;
+
+/// The fast path has no outcome, and has written nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Undecided;
+
+impl From<Reason> for Undecided {
+    #[inline(always)]
+    fn from(_: Reason) -> Self {
+        Self
+    }
+}
+
+impl From<Missing> for Undecided {
+    #[inline(always)]
+    fn from(_: Missing) -> Self {
+        Self
+    }
+}
+
+/// The shortest time that a state of a flow lasts, ticks: policies give each a second at least.
+const MIN_TIMEOUT: u32 = ticks(1) - 1;
+
+impl Path for FastPath {
+    type Stop = Undecided;
+
+    #[inline(always)]
+    fn go_on() -> Result<(), Undecided> {
+        Err(Undecided)
+    }
+
+    #[inline(always)]
+    fn endpoint<A: Ip, T: Lookup>(tables: &T, address: A) -> Result<Peer, Undecided> {
+        Ok(match endpoint::find_longest(tables, address)? {
+            Peer(0) => lookup::find_shorter(tables, address)?,
+            peer => peer,
+        })
+    }
+
+    #[inline(always)]
+    fn lease<A: Ip, P: Packet, F: Flows>(
+        flows: &F,
+        id: u32,
+        source: A,
+        packet: &P,
+        frame: &Frame,
+    ) -> Result<Result<(), Reason>, Undecided> {
+        if lease::holds(flows, id, source, packet, frame) {
+            return Ok(Ok(()));
+        }
+        Err(Undecided)
+    }
+
+    #[inline(always)]
+    fn flow<'a, F: Flows, T: Lookup>(
+        flows: &'a F,
+        tables: &T,
+        key: &Key,
+        now: u32,
+    ) -> Result<Option<&'a Entry>, Undecided> {
+        let Some(entry) = at_home(flows, key) else {
+            return Err(Undecided);
+        };
+        // How long the state lasts is looked up for flows that are seldom used.
+        if entry.idle(now) > MIN_TIMEOUT && expired(entry, tables, now)? {
+            return Err(Undecided);
+        }
+        Ok(Some(entry))
+    }
+
+    #[inline(always)]
+    fn send<F: Flows, T: Lookup>(
+        flows: &F,
+        tables: &T,
+        key: &Key,
+        segment: Segment,
+        bytes: u64,
+    ) -> Result<bool, Undecided> {
+        let now = flows.now();
+        match Self::flow(flows, tables, key, now)? {
+            Some(entry) if follow::send(flows, entry, key.protocol(), segment, bytes, now) => {
+                Ok(true)
+            }
+            _ => Err(Undecided),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! An image: a policy compiled into lines of 64 bytes, one CPU cache line each.
+//!
+//! Fixed part, by line:
+//!
+//! | line | holds |
+//! | --- | --- |
+//! | 0 | header: the words below |
+//! | 1, 2 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
+//! | 3.. | direct entries of protected addresses ([`protected::Direct`]): IPv4, then IPv6 |
+//! | then | how long each state of a flow lasts, 16 x 32 bits ([ticks](crate::state::clock::ticks)) |
+//! | then | service of each TCP, UDP, SCTP port, and of each IP protocol: 32 bits ([`service`]) |
+//!
+//! Behind it lie, where the header says: rules of services (four lines each), endpoint records
+//! (four in a line), sets of interfaces (one line each), and the regions of buckets, large ones with
+//! their summaries ([`region`]).
+//!
+//! All words are in host byte order; fields within a word count from bit 0.
+
+pub mod bucket;
+pub mod endpoint;
+pub mod fixed;
+pub mod header;
+pub mod line;
+pub mod lookup;
+pub mod protected;
+pub mod region;
+pub mod service;

@@ -1,0 +1,326 @@
+//! Services: what a packet asks for, and under which rule a role may have it.
+
+use core::hint::black_box;
+
+use super::{
+    fixed::{SERVICE_WORDS, SERVICES},
+    header::Header,
+    line::{Missing, PER_LINE_16, PER_LINE_32, Tables},
+};
+use crate::{
+    frame::transport::IpProtocol,
+    reason::{Outcome, Reason},
+};
+
+/// Services in one image, service 0 ("none") included.
+pub const MAX_SERVICES: u32 = 1024;
+
+/// Lines that the rules of one service in one direction take: one 16-bit rule for each of 64 roles.
+pub const LINES: u32 = 64 / PER_LINE_16;
+
+/// Lines that all rules of one service take: inbound, then outbound.
+pub const LINES_PER_SERVICE: u32 = 2 * LINES;
+
+/// Where services are listed: a port of TCP, UDP or SCTP, or an IP protocol. It is the 32-bit word
+/// of the image that tells the [`Service`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ServiceKey(u32);
+
+impl ServiceKey {
+    const FIRST: u32 = SERVICES * PER_LINE_32;
+    const PORTS: u32 = 65_536;
+    const PROTOCOLS: u32 = Self::FIRST + 3 * Self::PORTS;
+
+    /// A key without a service.
+    pub const NONE: Self = Self(Self::FIRST + SERVICE_WORDS - 1);
+
+    /// A port of the transport with [`IpProtocol::port_table`] `table`.
+    ///
+    /// Ports lie in the order of their bytes on the wire, so that those of packets need not be
+    /// turned around; kernels would forget, too, how large they can be.
+    #[inline(always)]
+    #[must_use]
+    pub const fn port(table: u32, port: u16) -> Self {
+        Self(Self::FIRST + table * Self::PORTS + port.to_be() as u32)
+    }
+
+    /// A protocol without ports.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(protocol: IpProtocol) -> Self {
+        Self(Self::PROTOCOLS + protocol.0 as u32)
+    }
+
+    /// The same value, whose origin is hidden from the kernel's verifier.
+    #[inline(always)]
+    #[must_use]
+    pub fn opaque(self) -> Self {
+        Self(black_box(self.0))
+    }
+
+    /// The number of the word, counted from the start of the image.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u32 {
+        self.0
+    }
+}
+
+/// What is served under a [`ServiceKey`]: number of the service in bits 0 to 9, and in which directions.
+///
+/// The service that a port belongs to inbound may be another than outbound; each pair that occurs
+/// has a number. Bits 16 to 31 are the rule that governs those who may not use the service inbound,
+/// so that a packet of a stranger asks no further line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Service(pub u32);
+
+impl Service {
+    const ENROLMENT: u32 = 1 << 12;
+    const OUTBOUND: u32 = 1 << 13;
+    const INBOUND: u32 = 1 << 14;
+    const GOVERNING_SHIFT: u32 = 16;
+
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// Composes a service that roles may use under rules of which `inbound` governs all others, if
+    /// any may, and that the host may use of roles if `outbound`.
+    #[must_use]
+    pub const fn new(number: u16, inbound: Option<Rule>, outbound: bool) -> Self {
+        match inbound {
+            Some(governing) => Self::composed(number, Self::INBOUND, governing, outbound),
+            None => Self::composed(number, 0, Rule::NONE, outbound),
+        }
+    }
+
+    /// The service with which endpoints prove who they are.
+    #[must_use]
+    pub const fn enrolment(number: u16, inbound: Rule, outbound: bool) -> Self {
+        Self::composed(number, Self::ENROLMENT, inbound, outbound)
+    }
+
+    const fn composed(number: u16, kind: u32, governing: Rule, outbound: bool) -> Self {
+        let outbound = if outbound { Self::OUTBOUND } else { 0 };
+        let governing = (governing.0 as u32) << Self::GOVERNING_SHIFT;
+        Self(number as u32 | kind | outbound | governing)
+    }
+
+    /// Whether endpoints prove with it who they are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_enrolment(self) -> bool {
+        self.0 & Self::ENROLMENT != 0
+    }
+
+    /// The service under `key`.
+    #[inline(always)]
+    pub fn at<T: Tables>(tables: &T, key: ServiceKey) -> Result<Self, Missing> {
+        Ok(Self(tables.fixed32(key.0)?))
+    }
+
+    /// Number, below [`MAX_SERVICES`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        (self.0 & (MAX_SERVICES - 1)) as u16
+    }
+
+    /// The rule that governs those who may not use this inbound.
+    #[inline(always)]
+    #[must_use]
+    pub const fn governing(self) -> Rule {
+        Rule((self.0 >> Self::GOVERNING_SHIFT) as u16)
+    }
+
+    /// Whether roles may connect to the host.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_inbound(self) -> bool {
+        self.0 & (Self::INBOUND | Self::ENROLMENT) != 0
+    }
+
+    /// Whether roles may connect to the host for anything else than to prove who they are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_offered(self) -> bool {
+        self.0 & Self::INBOUND != 0
+    }
+
+    /// Whether the host may connect to roles.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_outbound(self) -> bool {
+        self.0 & Self::OUTBOUND != 0
+    }
+
+    /// The rule under which `role` may use this inbound; number 0 if it may not.
+    #[inline(always)]
+    pub fn inbound<T: Tables>(
+        self,
+        tables: &T,
+        header: Header<'_>,
+        role: u8,
+    ) -> Result<Rule, Missing> {
+        self.rule(tables, header.rules(), role)
+    }
+
+    /// The rule under which the host may use this at `role`; number 0 if it may not.
+    #[inline(always)]
+    pub fn outbound<T: Tables>(
+        self,
+        tables: &T,
+        header: Header<'_>,
+        role: u8,
+    ) -> Result<Rule, Missing> {
+        self.rule(tables, header.rules() + u64::from(LINES), role)
+    }
+
+    #[inline(always)]
+    fn rule<T: Tables>(self, tables: &T, first: u64, role: u8) -> Result<Rule, Missing> {
+        let base = first + u64::from(u32::from(self.number()) * LINES_PER_SERVICE);
+        Ok(Rule(tables.value16(base, u32::from(role & 63))?))
+    }
+}
+
+/// A rule of a service: its number, and whether its reference point is in mode audit, in the bits
+/// where an [`Outcome`] has them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rule(pub u16);
+
+impl Rule {
+    /// No rule.
+    pub const NONE: Self = Self(0);
+
+    /// Composes a rule; `id` is 1 to 511.
+    #[must_use]
+    pub const fn new(id: u16, audit: bool) -> Self {
+        Self((id << Outcome::RULE_SHIFT) | if audit { Outcome::AUDITED } else { 0 })
+    }
+
+    /// Number of the rule; 0 if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn id(self) -> u16 {
+        self.0 >> Outcome::RULE_SHIFT
+    }
+
+    /// The outcome for a packet that the rule permits, for `reason`.
+    #[inline(always)]
+    pub const fn permit(self, reason: Reason, endpoint: u32) -> Outcome {
+        Outcome::with_rule(reason, self.0 & !Outcome::AUDITED, endpoint)
+    }
+
+    /// The outcome for a packet that violates the rule, in the mode of its reference point.
+    #[inline(always)]
+    pub const fn violated(self, reason: Reason, endpoint: u32) -> Outcome {
+        Outcome::with_rule(reason, self.0, endpoint)
+    }
+}
+
+/// The role number under which a service keeps the rule that governs those of whom the host may not
+/// use it; for the other direction there is [`Service::governing`].
+pub const GOVERNING: u8 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::fixed::FIXED_LINES;
+    use crate::tests::sample::{GRE, NTP, OUTBOUND, SSH, WATCHED, image, served};
+
+    #[test]
+    fn a_service_is_found_by_its_own_transport_and_port() {
+        let image = image(false);
+        let at = |place| Service::at(&image, place).expect("all lines");
+        assert_eq!(at(ServiceKey::port(0, SSH)), served(1, false));
+        assert_eq!(at(ServiceKey::port(1, WATCHED)), served(2, true));
+        assert_eq!(at(ServiceKey::port(1, NTP)), OUTBOUND);
+        for (table, port) in [
+            (1, SSH),
+            (2, SSH),
+            (0, WATCHED),
+            (0, SSH + 1),
+            (2, u16::MAX),
+        ] {
+            assert_eq!(at(ServiceKey::port(table, port)), Service::NONE);
+        }
+        for protocol in 0..=u8::MAX {
+            let expected = match protocol {
+                GRE => served(3, false),
+                1 | 58 => OUTBOUND,
+                _ => Service::NONE,
+            };
+            assert_eq!(at(ServiceKey::protocol(IpProtocol(protocol))), expected);
+        }
+        assert_eq!(at(ServiceKey::NONE), Service::NONE);
+    }
+
+    #[test]
+    fn every_place_is_another() {
+        let ports = (0..3)
+            .flat_map(|table| [0, 256, 1, u16::MAX].map(|port| ServiceKey::port(table, port)));
+        let protocols = (0..=u8::MAX).map(|protocol| ServiceKey::protocol(IpProtocol(protocol)));
+        let places: std::vec::Vec<u32> = ports
+            .chain(protocols)
+            .chain([ServiceKey::NONE])
+            .map(|key| {
+                assert_eq!(key.opaque(), key);
+                key.word()
+            })
+            .collect();
+        assert!(places.is_sorted_by(|a, b| a < b));
+        let line = |key: ServiceKey| key.word() / PER_LINE_32;
+        assert_eq!(line(ServiceKey::port(0, 0)), SERVICES);
+        assert_eq!(line(ServiceKey::NONE), FIXED_LINES - 1);
+    }
+
+    #[test]
+    fn an_enrolment_is_a_service_for_peers() {
+        for outbound in [false, true] {
+            let rule = Rule::new(511, true);
+            let service = Service::enrolment(7, rule, outbound);
+            assert!(service.is_enrolment() && service.is_inbound());
+            assert_eq!((service.number(), service.is_outbound()), (7, outbound));
+            assert_eq!(service.governing(), rule);
+            assert!(!Service::new(7, Some(rule), outbound).is_enrolment());
+        }
+    }
+
+    #[test]
+    fn rules_of_all_roles_fill_their_lines() {
+        assert_eq!(LINES * PER_LINE_16, 64);
+        assert_eq!(LINES_PER_SERVICE, LINES + LINES);
+    }
+
+    #[test]
+    fn a_rule_belongs_to_service_direction_and_role() {
+        let image = image(false);
+        let header = Header::of(&image).expect("a header");
+        let inbound = |number, role| {
+            let service = Service::new(number, Some(Rule::NONE), true);
+            service.inbound(&image, header, role).map(Rule::id)
+        };
+        let outbound = |number, role| {
+            let service = Service::new(number, Some(Rule::NONE), true);
+            service.outbound(&image, header, role).map(Rule::id)
+        };
+        assert_eq!(
+            (inbound(1, 1), inbound(1, 2), outbound(4, GOVERNING)),
+            (Ok(1), Ok(0), Ok(4))
+        );
+        assert_eq!((inbound(2, 1), inbound(2, 2)), (Ok(0), Ok(2)));
+        assert_eq!(inbound(1, 64 + 1), Ok(1), "roles have six bits");
+        assert_eq!(inbound(1, 32 + 1), Ok(0), "and not five");
+        assert_eq!((outbound(1, 1), outbound(4, 1)), (Ok(0), Ok(4)));
+        assert_eq!((inbound(4, 1), outbound(4, 2)), (Ok(0), Ok(0)));
+        let watched = served(2, true).inbound(&image, header, 2);
+        assert_eq!(watched, Ok(Rule::new(2, true)));
+    }
+
+    #[test]
+    fn a_rule_keeps_its_number() {
+        for id in [0, 1, 511] {
+            assert_eq!(Rule::new(id, false).id(), id);
+            assert_eq!(Rule::new(id, true).id(), id);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a flow is found by.
+
+use crate::{
+    frame::address::Family,
+    hash::{MIX, finish},
+};
+
+/// A connection between a local and a remote transport address.
+pub const CONNECTION: u8 = 1;
+/// Fragments of a datagram that the remote side sends.
+pub const FRAGMENTS_IN: u8 = 2;
+/// Fragments of a datagram that the local side sends.
+pub const FRAGMENTS_OUT: u8 = 3;
+/// Datagrams with which the remote side proves who it is.
+pub const ENROLMENT: u8 = 4;
+
+const PROTOCOL_SHIFT: u32 = 32;
+const KIND_SHIFT: u32 = 40;
+const IPV6: u64 = 1 << 47;
+/// Bits of the last word that tell flows apart; above them lie 16 bits of the hash.
+pub(super) const TAG_SHIFT: u32 = 48;
+
+/// The five-tuple of a flow, local side first, as five words of 64 bits.
+///
+/// Words 0 and 1: local address; 2 and 3: remote address (IPv4 in the lower half of the second
+/// word). Word 4: remote port, or a fragment's identification, in bits 0 to 15 (31); local port, or
+/// echo identifier, in 16 to 31; IP protocol in 32 to 39; what it is the key of in 40 to 46; IPv6
+/// in bit 47. All in host byte order.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Key {
+    pub(super) local: [u64; 2],
+    pub(super) remote: [u64; 2],
+    pub(super) tail: u64,
+}
+
+impl Key {
+    /// A key of this kind; `ports` is the local port in the upper, the remote port in the lower
+    /// half. For fragments, it is the identification.
+    #[inline(always)]
+    #[must_use]
+    pub fn new<A: Family>(kind: u8, local: A, remote: A, protocol: u8, ports: u32) -> Self {
+        let family = if A::BITS == 128 { IPV6 } else { 0 };
+        Self {
+            local: local.to_words(),
+            remote: remote.to_words(),
+            tail: u64::from(ports)
+                | u64::from(protocol) << PROTOCOL_SHIFT
+                | u64::from(kind) << KIND_SHIFT
+                | family,
+        }
+    }
+
+    /// The key in five words.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_words(self) -> [u64; 5] {
+        let ([a, b], [c, d]) = (self.local, self.remote);
+        [a, b, c, d, self.tail]
+    }
+
+    /// The key that [`Key::to_words`] gave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words([a, b, c, d, tail]: [u64; 5]) -> Self {
+        Self {
+            local: [a, b],
+            remote: [c, d],
+            tail,
+        }
+    }
+
+    /// The key under which the answers to a datagram to a group are expected: from anywhere.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_anywhere(self) -> Self {
+        Self {
+            remote: [0; 2],
+            ..self
+        }
+    }
+
+    /// The same, and sent before the host had an address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_nobody(self) -> Self {
+        Self {
+            local: [0; 2],
+            remote: [0; 2],
+            ..self
+        }
+    }
+
+    /// A hash under `seed`; bits 20 to 63 are well mixed.
+    #[inline(always)]
+    pub(super) fn hash(&self, seed: u64) -> u64 {
+        let addresses = if self.tail & IPV6 == 0 {
+            (self.local[1] << 32 | self.remote[1]) ^ seed
+        } else {
+            let low = (self.local[1] ^ self.remote[1].rotate_left(32)).wrapping_add(seed);
+            (self.local[0] ^ self.remote[0].rotate_left(32) ^ seed) ^ low.wrapping_mul(MIX[1])
+        };
+        let product =
+            addresses.wrapping_mul(MIX[0]) ^ self.tail.wrapping_add(seed).wrapping_mul(MIX[1]);
+        finish(product)
+    }
+
+    /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`], [`FRAGMENTS_OUT`] or [`ENROLMENT`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        (self.tail >> KIND_SHIFT) as u8 & 0x7f
+    }
+
+    /// IP protocol.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(&self) -> u8 {
+        (self.tail >> PROTOCOL_SHIFT) as u8
+    }
+
+    /// Whether the addresses are IPv6.
+    #[must_use]
+    pub const fn is_ipv6(&self) -> bool {
+        self.tail & IPV6 != 0
+    }
+
+    /// Local address: two words of IPv6, or IPv4 in the second.
+    #[must_use]
+    pub const fn local(&self) -> [u64; 2] {
+        self.local
+    }
+
+    /// Remote address: two words of IPv6, or IPv4 in the second.
+    #[must_use]
+    pub const fn remote(&self) -> [u64; 2] {
+        self.remote
+    }
+
+    /// Local port, or echo identifier.
+    #[must_use]
+    pub const fn local_port(&self) -> u16 {
+        (self.tail >> 16) as u16
+    }
+
+    /// Remote port.
+    #[must_use]
+    pub const fn remote_port(&self) -> u16 {
+        self.tail as u16
+    }
+}

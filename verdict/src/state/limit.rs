@@ -1,0 +1,37 @@
+//! Limits: how much may be admitted in a tick.
+
+use core::cell::Cell;
+
+/// How much has been admitted in the tick of the last admission: tick in the lower half, number in
+/// the upper. What several CPUs admit at once may count as one.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct Limit(Cell<u64>);
+
+impl Limit {
+    /// The limit in this word.
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self(Cell::new(word))
+    }
+
+    /// Whether one more may be admitted at `now`, of `most` in a tick; it is counted if `writable`.
+    #[inline(always)]
+    pub fn admit(&self, now: u32, most: u32, writable: bool) -> bool {
+        admit_one(&self.0, now, most, writable)
+    }
+}
+
+/// [`Limit::admit`] for a count in `cell`.
+#[inline(always)]
+pub(crate) fn admit_one(cell: &Cell<u64>, now: u32, most: u32, writable: bool) -> bool {
+    let word = cell.get();
+    let count = if word as u32 == now { word >> 32 } else { 0 };
+    if count >= u64::from(most) {
+        return false;
+    }
+    if writable {
+        cell.set((count + 1) << 32 | u64::from(now));
+    }
+    true
+}

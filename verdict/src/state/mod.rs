@@ -1,0 +1,9 @@
+//! What is remembered from packet to packet: flows, leases, limits.
+//!
+//! Programs on several CPUs read and write the same tables without a lock; so does the agent.
+
+pub mod clock;
+pub mod flow;
+pub mod lease;
+pub mod limit;
+pub mod sets;
