@@ -1,6 +1,7 @@
 //! Families of frames that a stack and a filter in front of it may take differently.
 
 mod addresses;
+mod fields;
 mod fragments;
 mod headers;
 mod messages;
@@ -47,10 +48,10 @@ type Family = (&'static str, fn(&mut Families) -> Vec<Vec<u8>>);
 
 /// Every family. Frames of the grammar come more often.
 pub const FAMILIES: [Family; 24] = [
-    ("plain", Families::plain),
-    ("tcp-flags", Families::tcp_flags),
-    ("wrong-checksum", Families::wrong_checksum),
-    ("wrong-length", Families::wrong_length),
+    ("plain", fields::plain),
+    ("tcp-flags", fields::tcp_flags),
+    ("wrong-checksum", fields::wrong_checksum),
+    ("wrong-length", fields::wrong_length),
     ("fragments-in-order", fragments::in_order),
     ("fragments-out-of-order", fragments::out_of_order),
     ("fragment-tiny", fragments::tiny),
@@ -258,96 +259,6 @@ impl Families {
             _ => packet.with(Icmp::echo()),
         };
         packet.with(payload)
-    }
-
-    fn plain(&mut self) -> Vec<Vec<u8>> {
-        let route = self.route();
-        let packet = self.network(route);
-        vec![self.ask(packet, route.v6, 40).build()]
-    }
-
-    fn tcp_flags(&mut self) -> Vec<Vec<u8>> {
-        let route = self.route();
-        let length = self.rng.usize(..=40);
-        let segment = Tcp {
-            source: self.pick(&[53, 443, 49152]),
-            options: self.bytes(length),
-            sequence: self.rng.u32(..),
-            acknowledgement: self.rng.u32(..),
-            data_offset: self.once_in(4).then(|| self.rng.u8(..16)),
-            ..Tcp::to(self.port(), self.rng.u8(..))
-        };
-        let packet = self.network(route).with(segment);
-        vec![packet.with(self.tag().to_vec()).build()]
-    }
-
-    fn wrong_checksum(&mut self) -> Vec<Vec<u8>> {
-        let route = self.route();
-        let wrong = self.pick(&[0, 1, 0xffff]);
-        if !route.v6 && self.rng.bool() {
-            let header = Ipv4 {
-                checksum: Some(wrong),
-                ..self.v4(route)
-            };
-            let packet = Self::link(route).with(header);
-            return vec![self.ask(packet, false, 20).build()];
-        }
-        let (packet, port) = (self.network(route), self.port());
-        let packet = if self.rng.bool() {
-            packet.with(Udp {
-                checksum: Some(wrong),
-                ..Udp::to(port)
-            })
-        } else {
-            packet.with(Tcp {
-                checksum: Some(wrong),
-                ..Tcp::syn(port)
-            })
-        };
-        vec![packet.with(self.tag().to_vec()).build()]
-    }
-
-    /// The network header says another length than the frame has, or UDP another than IP.
-    fn wrong_length(&mut self) -> Vec<Vec<u8>> {
-        let route = self.route();
-        let wrong = self.pick(&[0, 8, 20, 27, 28, 36, 40, 48, 100, 1500, u16::MAX]);
-        let link = Self::link(route);
-        let packet = match (self.rng.u8(..3), route.v6) {
-            (0, _) => {
-                let datagram = Udp {
-                    length: Some(wrong),
-                    ..Udp::to(self.port())
-                };
-                let packet = self.network(route).with(datagram);
-                packet.with(self.tag().to_vec())
-            }
-            (_, true) => {
-                let header = Ipv6 {
-                    payload_length: Some(wrong),
-                    ..Self::v6(route)
-                };
-                let mut packet = link.with(header);
-                // A length of zero stands for a jumbogram (RFC 2675).
-                if self.rng.bool() {
-                    packet = packet.with(crate::net::packet::Extension::hop_by_hop());
-                }
-                self.ask(packet, true, 20)
-            }
-            (_, false) => {
-                let header = Ipv4 {
-                    total_length: Some(wrong),
-                    ..self.v4(route)
-                };
-                self.ask(link.with(header), false, 20)
-            }
-        };
-        let mut frame = packet.build();
-        if self.rng.bool() {
-            let padding = self.rng.usize(..64);
-            let padding = self.bytes(padding);
-            frame.extend(padding);
-        }
-        vec![frame]
     }
 }
 
