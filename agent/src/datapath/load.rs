@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-const PINNED: [&str; 9] = [
+pub(super) const PINNED: [&str; 9] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
