@@ -52,11 +52,18 @@ fn accepted(program: Program) -> Result<Found> {
     namespace.enter(|| {
         let pins = Pins::new(Path::new("/sys/fs/bpf/manoward"));
         let features = check_kernel()?;
-        let log = statistics(&pins, features, FLOWS, program)
-            .inspect_err(|error| eprintln!("{error:?}"))?;
+        let verified = statistics(&pins, features, FLOWS, program)?;
         let linked = Linked::read(&object(features), program.name())?;
-        let statistics = Statistics::read(&log)?;
-        cost(program, &linked, &statistics, Rounding::of(kernel()?)).map(Found::accepted)
+        let rounding = Rounding::of(kernel()?);
+        let cost = Statistics::read(&verified.log)
+            .and_then(|statistics| cost(program, &linked, &statistics, rounding));
+        match verified.refused {
+            None => cost.map(Found::accepted),
+            Some(error) => {
+                eprintln!("{error:?}");
+                Ok(Found::refused(&error, cost.ok()))
+            }
+        }
     })?
 }
 

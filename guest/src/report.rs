@@ -1,5 +1,6 @@
 //! Telling the outside what was found.
 
+use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::time::Instant;
@@ -41,16 +42,25 @@ impl Found {
     /// A program that the verifier accepts: as long as it keeps within the budget, all is well.
     pub fn accepted(cost: Cost) -> Self {
         let found = match cost.excess() {
-            None => Self::yes(format!(
-                "{} instructions followed, {} bytes of stack",
-                cost.followed, cost.deepest.stack
-            )),
-            Some(excess) => Self::new(Finding::Failed, excess),
+            None => Self::yes(cost.summary()),
+            Some(excess) => Self::failed(excess),
         };
         Self {
             cost: Some(cost),
             ..found
         }
+    }
+
+    /// A program that the verifier refuses, and what it cost until then, if the verifier tells.
+    pub fn refused(error: &impl Display, cost: Option<Cost>) -> Self {
+        let summary = cost.as_ref().map(|cost| format!("{}; ", cost.summary()));
+        let found = Self::failed(format!("{}{error}", summary.unwrap_or_default()));
+        Self { cost, ..found }
+    }
+
+    /// Not working, and it should.
+    pub fn failed(detail: impl Into<String>) -> Self {
+        Self::new(Finding::Failed, detail)
     }
 
     fn new(finding: Finding, detail: impl Into<String>) -> Self {
@@ -90,8 +100,7 @@ impl Report {
         }
         let started = Instant::now();
         eprintln!("==> {capability}");
-        let found =
-            look().unwrap_or_else(|error| Found::new(Finding::Failed, format!("{error:#}")));
+        let found = look().unwrap_or_else(|error| Found::failed(format!("{error:#}")));
         eprintln!("    {:?}: {}", found.finding, found.detail);
         self.tell(&Line::Row(Row {
             capability: capability.to_owned(),

@@ -41,7 +41,7 @@ pub use load::{Datapath, flow_sets};
 pub use pins::{PinError, Pins};
 pub use publish::PublishError;
 pub use refusal::AttachError;
-pub use statistics::{StatisticsError, statistics};
+pub use statistics::{StatisticsError, Verified, statistics};
 
 #[doc(hidden)]
 pub use object::object;

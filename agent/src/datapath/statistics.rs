@@ -16,16 +16,28 @@ use super::{
 /// Why there are no statistics.
 #[derive(Debug, Error)]
 pub enum StatisticsError {
-    /// The kernel does not accept the program.
+    /// The verifier was not asked.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The program was loaded although no file could be opened.
+    #[error("the kernel loads programs without a file descriptor, so there is no log")]
+    NoLog,
     /// The limit of open files cannot be changed.
     #[error("cannot change the limit of open files: {0}")]
     Limit(#[from] Errno),
 }
 
-/// The verifier's log of `program`, with statistics alone (`BPF_LOG_STATS`); its maps are made or
-/// found under `pins`, with a table for `flows`.
+/// What the verifier said about a program.
+#[derive(Debug)]
+pub struct Verified {
+    /// Its log, with statistics alone (`BPF_LOG_STATS`).
+    pub log: String,
+    /// Why it does not accept the program, if it does not.
+    pub refused: Option<LoadError>,
+}
+
+/// Lets the verifier look at `program`, with maps that are made or found under `pins` and a table for
+/// `flows`.
 ///
 /// aya returns the log of a program that was not loaded, and of no other. So the program is loaded
 /// while this process may open no file: the kernel verifies and compiles it, and gives up only when
@@ -33,13 +45,13 @@ pub enum StatisticsError {
 ///
 /// # Errors
 ///
-/// If the kernel refuses the program, or the limit of open files cannot be changed.
+/// If the verifier was not asked, or the limit of open files cannot be changed.
 pub fn statistics(
     pins: &Pins,
     features: Features,
     flows: u32,
     program: Program,
-) -> Result<String, StatisticsError> {
+) -> Result<Verified, StatisticsError> {
     pins.prepare().map_err(LoadError::from)?;
     let settings = Settings::new(features, Purpose::Enforce, pins, flow_sets(flows))?;
     let mut ebpf = settings
@@ -51,24 +63,22 @@ pub fn statistics(
     setrlimit(Resource::RLIMIT_NOFILE, 0, hard)?;
     let loaded = load_program(&mut ebpf, program);
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
-    match loaded {
-        Ok(()) => Ok(String::new()),
-        Err(error) => accepted(&error).ok_or(error.into()),
-    }
-}
-
-/// The log, if all that was missing is a file descriptor.
-fn accepted(error: &LoadError) -> Option<String> {
-    let LoadError::Program { source, .. } = error else {
-        return None;
+    let Err(error) = loaded else {
+        return Err(StatisticsError::NoLog);
     };
-    let ProgramError::LoadError {
-        io_error,
-        verifier_log,
-    } = source
+    let LoadError::Program {
+        source: ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        },
+        ..
+    } = &error
     else {
-        return None;
+        return Err(error.into());
     };
-    let only_file = io_error.raw_os_error() == Some(Errno::EMFILE as i32);
-    only_file.then(|| verifier_log.to_string())
+    let accepted = io_error.raw_os_error() == Some(Errno::EMFILE as i32);
+    Ok(Verified {
+        log: verifier_log.to_string(),
+        refused: (!accepted).then_some(error),
+    })
 }

@@ -56,6 +56,16 @@ impl Cost {
         (self.followed * 100).div_ceil(INSTRUCTIONS)
     }
 
+    /// The cost in short.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Self {
+            followed, deepest, ..
+        } = self;
+        let stack = deepest.stack;
+        format!("{followed} instructions followed, {stack} bytes of stack")
+    }
+
     /// What exceeds the budget, if anything does.
     #[must_use]
     pub fn excess(&self) -> Option<String> {

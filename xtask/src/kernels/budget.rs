@@ -31,7 +31,16 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     distinct
 }
 
-/// The tables in the terminal, one for each kernel; nothing if no program was looked at.
+const fn colour(fits: bool) -> Style {
+    if fits {
+        Style::new().green()
+    } else {
+        Style::new().red().bold()
+    }
+}
+
+/// The tables in the terminal, one for each kernel; nothing if no program was looked at. `own` are the
+/// instructions of the program itself, `all` those of the functions that it calls, too.
 pub fn terminal(columns: &[Column]) -> String {
     let mut text = String::new();
     let columns = columns.iter().filter(|it| costs(it).next().is_some());
@@ -39,23 +48,17 @@ pub fn terminal(columns: &[Column]) -> String {
         let _ = writeln!(text, "\n{}", style(&column.release).bold());
         let _ = writeln!(
             text,
-            "{:14} {:>9} {:>9} {:>6} {:>6} {:>6}  deepest calls",
-            "program", "length", "followed", "budget", "stack", "budget"
+            "{:14} {:>6} {:>6} {:>9} {:>6} {:>6} {:>6}  deepest calls",
+            "program", "own", "all", "followed", "budget", "stack", "budget"
         );
         for cost in costs(column) {
-            let colour = |fits| {
-                if fits {
-                    Style::new().green()
-                } else {
-                    Style::new().red().bold()
-                }
-            };
             let followed = colour(cost.followed <= INSTRUCTIONS);
             let stack = colour(cost.deepest.stack <= STACK);
             let _ = writeln!(
                 text,
-                "{:14} {:>9} {:>9} {} {:>6} {}  {}",
+                "{:14} {:>6} {:>6} {:>9} {} {:>6} {}  {}",
                 cost.program,
+                cost.functions.first().map_or(0, |it| it.instructions),
                 cost.instructions(),
                 cost.followed,
                 followed.apply_to(format!("{:>4} %", cost.percent())),
@@ -102,12 +105,10 @@ fn programs(columns: &[Column]) -> String {
     let names = columns.iter().flat_map(costs).map(|it| it.program.as_str());
     let mut text = head("program | instructions", columns);
     for name in distinct(names) {
-        let found: Vec<_> = columns.iter().map(|column| cost(column, name)).collect();
-        let cell = |cost: &Option<&Cost>| {
-            cost.map(|it| format!("{} / {}", thousands(it.followed), it.deepest.stack))
-        };
-        let length = found.iter().flatten().map(|cost| cost.instructions());
-        row(&mut text, name, length, found.iter().map(cell));
+        let found = || columns.iter().map(|column| cost(column, name));
+        let length = found().flatten().map(Cost::instructions);
+        let cell = |cost: &Cost| format!("{} / {}", thousands(cost.followed), cost.deepest.stack);
+        row(&mut text, name, length, found().map(|it| it.map(cell)));
     }
     text
 }
@@ -118,12 +119,12 @@ fn functions(columns: &[Column]) -> String {
     let names = every().flat_map(|cost| &cost.functions);
     let mut text = head("function | instructions", columns);
     for name in distinct(names.map(|it| it.name.as_str())) {
-        let of = |cost: &'_ Cost| {
+        let of = |cost: &Cost| {
             let found = cost.functions.iter().find(|it| it.name == name);
             found.map(|it| (it.instructions, it.stack))
         };
-        // Several programs call the same function, and another kernel's programs are of the same
-        // object: its length is one, its stack may differ with what is known about its arguments.
+        // Several programs call the same function; its stack is the same in all of them, unless the
+        // verifier finds a part of it dead in one.
         let stack = |column: &Column| {
             let stack = costs(column).filter_map(of).map(|(_, stack)| stack).max();
             stack.map(|stack| stack.to_string())
@@ -135,12 +136,12 @@ fn functions(columns: &[Column]) -> String {
 }
 
 fn head(first: &str, columns: &[Column]) -> String {
-    let names: String = columns
-        .iter()
-        .map(|it| format!(" {} |", it.release))
-        .collect();
+    let mut text = format!("| {first} |");
+    for column in columns {
+        let _ = write!(text, " {} |", column.release);
+    }
     let rule = " --- |".repeat(columns.len());
-    format!("| {first} |{names}\n| --- | --- |{rule}\n")
+    text + "\n| --- | --- |" + &rule + "\n"
 }
 
 fn row(
@@ -160,11 +161,11 @@ fn row(
     text.push('\n');
 }
 
-/// A number below a million with its thousands set apart.
+/// A number with its thousands set apart.
 fn thousands(number: u32) -> String {
     match number {
         0..1000 => number.to_string(),
-        _ => format!("{},{:03}", number / 1000, number % 1000),
+        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
     }
 }
 
@@ -216,7 +217,7 @@ mod tests {
         let text = console::strip_ansi_codes(&text);
         let line = text.lines().last().unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
-        let expected = "xdp 1234 350000 50 % 112 480 xdp 64 > judge 40";
+        let expected = "xdp 1200 1234 350000 50 % 112 480 xdp 64 > judge 40";
         assert_eq!(words.join(" "), expected);
     }
 
@@ -253,6 +254,6 @@ mod tests {
     fn thousands_are_set_apart() {
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(518_033), "518,033");
-        assert_eq!(thousands(1_000), "1,000");
+        assert_eq!(thousands(1_000_001), "1,000,001");
     }
 }
