@@ -66,3 +66,56 @@ fn calls(instructions: &[bpf_insn]) -> Vec<Call> {
     };
     instructions.iter().enumerate().filter_map(call).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use manoward::datapath::{Features, Program, object};
+
+    use super::*;
+
+    const FEATURES: Features = Features {
+        jiffies_per_second: None,
+        coarse_clock: true,
+        multi_buffer: true,
+        tcx: true,
+    };
+
+    #[test]
+    fn functions_follow_each_other_and_have_names() {
+        for program in [Program::Xdp, Program::In, Program::Out] {
+            let linked = Linked::read(&object(FEATURES), program.name()).unwrap();
+            let Linked { functions, names } = linked;
+            assert_eq!(names[0], program.name());
+            assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+            for pair in functions.windows(2) {
+                assert_eq!(pair[0].instructions.end, pair[1].instructions.start);
+            }
+            let called: BTreeSet<usize> =
+                functions.iter().flat_map(|it| it.callees.clone()).collect();
+            let others: BTreeSet<usize> = (1..functions.len()).collect();
+            assert_eq!(called, others, "who is linked is called");
+        }
+    }
+
+    #[test]
+    fn what_the_object_does_not_have_is_named() {
+        let error = Linked::read(&object(FEATURES), "other").unwrap_err();
+        assert_eq!(error.to_string(), "the kernel object has no other");
+    }
+
+    #[test]
+    fn calls_go_forwards_and_backwards_and_not_to_helpers() {
+        let call = |source: u8, distance| bpf_insn {
+            code: (BPF_JMP | BPF_CALL) as u8,
+            _bitfield_align_1: [],
+            _bitfield_1: bpf_insn::new_bitfield_1(0, source),
+            off: 0,
+            imm: distance,
+        };
+        let found = calls(&[call(1, 1), call(0, 1), call(1, -2)]);
+        let expected = [Call { at: 0, target: 2 }, Call { at: 2, target: 1 }];
+        assert_eq!(found, expected);
+    }
+}

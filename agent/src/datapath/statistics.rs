@@ -8,9 +8,10 @@ use nix::{
 use thiserror::Error;
 
 use super::{
-    kernel::Features,
-    load::{LoadError, PINNED, Program, Purpose, Settings, flow_sets, load_program, object},
-    pins::Pins,
+    Features, LoadError, Pins, Program, flow_sets,
+    load::{PINNED, load_program},
+    object::object,
+    settings::{Purpose, Settings},
 };
 
 /// Why there are no statistics.
