@@ -103,7 +103,7 @@ pub fn written(text: &str, columns: &[Column]) -> Result<String> {
 /// The table of the programs: instructions that were followed, and the deepest stack.
 fn programs(columns: &[Column]) -> String {
     let names = columns.iter().flat_map(costs).map(|it| it.program.as_str());
-    let mut text = head("program | instructions", columns);
+    let mut text = head("program | length", columns);
     for name in distinct(names) {
         let found = || columns.iter().map(|column| cost(column, name));
         let length = found().flatten().map(Cost::instructions);
@@ -117,7 +117,7 @@ fn programs(columns: &[Column]) -> String {
 fn functions(columns: &[Column]) -> String {
     let every = || columns.iter().flat_map(costs);
     let names = every().flat_map(|cost| &cost.functions);
-    let mut text = head("function | instructions", columns);
+    let mut text = head("function | length", columns);
     for name in distinct(names.map(|it| it.name.as_str())) {
         let of = |cost: &Cost| {
             let found = cost.functions.iter().find(|it| it.name == name);
