@@ -1,12 +1,17 @@
-//! Whether the verifier accepts the programs, and after how many instructions.
+//! Whether the verifier accepts the programs, and what they cost it.
 
+use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use harness::Namespace;
-use manoward::datapath::{Datapath, Hook, Pins, Program, check_kernel};
+use manoward::datapath::{Pins, Program, check_kernel, object, statistics};
+use manoward_guest_report::budget::{self, Chain, Cost};
 
+use crate::calls::{Rounding, deepest};
+use crate::linked::Linked;
 use crate::report::{Found, Report};
+use crate::verifier_log::Statistics;
 
 /// Flows of the table that programs are loaded with.
 const FLOWS: u32 = 1024;
@@ -46,13 +51,62 @@ fn accepted(program: Program) -> Result<Found> {
     let namespace = Namespace::new("programs")?;
     namespace.enter(|| {
         let pins = Pins::new(Path::new("/sys/fs/bpf/manoward"));
-        let mut datapath = Datapath::open(pins, Hook::Xdp, check_kernel()?, FLOWS)?;
-        datapath
-            .load_program(program)
-            .inspect_err(|error| eprintln!("{error:?}"))?;
-        Ok(Found::yes(match datapath.instructions_of(program) {
-            Some(count @ 1..) => format!("{count} instructions"),
-            _ => "the kernel does not tell how many instructions".to_owned(),
-        }))
+        let features = check_kernel()?;
+        let verified = statistics(&pins, features, FLOWS, program)?;
+        let linked = Linked::read(&object(features), program.name())?;
+        let rounding = Rounding::of(kernel()?);
+        let cost = Statistics::read(&verified.log)
+            .and_then(|statistics| cost(program, &linked, &statistics, rounding));
+        match verified.refused {
+            None => cost.map(Found::accepted),
+            Some(error) => {
+                eprintln!("{error:?}");
+                Ok(Found::refused(&error, cost.ok()))
+            }
+        }
     })?
+}
+
+/// The running kernel's major and minor number.
+fn kernel() -> Result<(u32, u32)> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = release
+        .split(|it: char| !it.is_ascii_digit())
+        .map_while(|it| it.parse().ok());
+    let numbers = numbers.next().zip(numbers.next());
+    numbers.with_context(|| format!("`{release}` is no release of Linux"))
+}
+
+/// Puts together what the verifier and the object tell about a program.
+fn cost(
+    program: Program,
+    linked: &Linked,
+    statistics: &Statistics,
+    rounding: Rounding,
+) -> Result<Cost> {
+    let Statistics { followed, stack } = statistics;
+    let Linked { functions, names } = linked;
+    ensure!(
+        stack.len() == functions.len(),
+        "the verifier tells of {} functions, the object has {}",
+        stack.len(),
+        functions.len()
+    );
+    let (bytes, chain) = deepest(functions, stack, rounding);
+    let every = names.iter().zip(functions).zip(stack);
+    Ok(Cost {
+        program: program.name().to_owned(),
+        followed: *followed,
+        deepest: Chain {
+            stack: bytes,
+            functions: chain.into_iter().map(|it| names[it].clone()).collect(),
+        },
+        functions: every
+            .map(|((name, function), stack)| budget::Function {
+                name: name.clone(),
+                instructions: function.instructions.len() as u32,
+                stack: *stack,
+            })
+            .collect(),
+    })
 }

@@ -1,10 +1,12 @@
 //! Telling the outside what was found.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use manoward_guest_report::budget::Cost;
 use manoward_guest_report::{Finding, Line, Row};
 
 /// The serial line that reports are written to; the other one is the console.
@@ -17,6 +19,8 @@ pub struct Found {
     pub finding: Finding,
     /// What a reader wants to know beside that.
     pub detail: String,
+    /// What a program costs the verifier, where that was asked.
+    pub cost: Option<Cost>,
 }
 
 impl Found {
@@ -35,27 +39,58 @@ impl Found {
         Self::new(Finding::No, detail)
     }
 
+    /// A program that the verifier accepts: as long as it keeps within the budget, all is well.
+    pub fn accepted(cost: Cost) -> Self {
+        let found = match cost.excess() {
+            None => Self::yes(cost.summary()),
+            Some(excess) => Self::failed(excess),
+        };
+        Self {
+            cost: Some(cost),
+            ..found
+        }
+    }
+
+    /// A program that the verifier refuses, and what it cost until then, if the verifier tells.
+    pub fn refused(error: &impl Display, cost: Option<Cost>) -> Self {
+        let summary = cost.as_ref().map(|cost| format!("{}; ", cost.summary()));
+        let found = Self::failed(format!("{}{error}", summary.unwrap_or_default()));
+        Self { cost, ..found }
+    }
+
+    /// Not working, and it should.
+    pub fn failed(detail: impl Into<String>) -> Self {
+        Self::new(Finding::Failed, detail)
+    }
+
     fn new(finding: Finding, detail: impl Into<String>) -> Self {
         Self {
             finding,
             detail: detail.into(),
+            cost: None,
         }
     }
 }
 
-/// The serial line, and what is to be told there.
+/// Where findings are told, and which.
 pub struct Report {
-    line: File,
+    line: Box<dyn Write>,
     /// What the names of the capabilities that are looked at contain.
     only: String,
 }
 
 impl Report {
-    /// Opens it, for capabilities with `only` in their names.
+    /// Opens the serial line, for capabilities with `only` in their names.
     pub fn open(only: String) -> Result<Self> {
         let file = OpenOptions::new().write(true).open(LINE);
-        let line = file.with_context(|| format!("opening {LINE}"))?;
+        let line = Box::new(file.with_context(|| format!("opening {LINE}"))?);
         Ok(Self { line, only })
+    }
+
+    /// To the standard output, for capabilities with `only` in their names.
+    pub fn here(only: String) -> Self {
+        let line = Box::new(io::stdout());
+        Self { line, only }
     }
 
     /// Looks for a capability, if it is wanted, and tells how it was found.
@@ -65,14 +100,14 @@ impl Report {
         }
         let started = Instant::now();
         eprintln!("==> {capability}");
-        let found =
-            look().unwrap_or_else(|error| Found::new(Finding::Failed, format!("{error:#}")));
+        let found = look().unwrap_or_else(|error| Found::failed(format!("{error:#}")));
         eprintln!("    {:?}: {}", found.finding, found.detail);
         self.tell(&Line::Row(Row {
             capability: capability.to_owned(),
             finding: found.finding,
             detail: found.detail,
             seconds: started.elapsed().as_secs_f64(),
+            cost: found.cost,
         }))
     }
 
@@ -83,6 +118,6 @@ impl Report {
 
     fn tell(&mut self, line: &Line) -> Result<()> {
         let line = line.write().context("writing a row")?;
-        writeln!(self.line, "{line}").with_context(|| format!("writing to {LINE}"))
+        writeln!(self.line, "{line}").context("telling a row")
     }
 }

@@ -1,12 +1,15 @@
-//! `cargo xtask kernels`: boots Debian's kernels in emulated machines, and finds out what works there.
+//! `cargo xtask kernels`: boots Debian's kernels in emulated machines, and finds out what works there
+//! and what the programs cost each verifier, that of this machine included.
 
+mod budget;
 mod download;
+mod here;
 mod initramfs;
 mod machine;
 mod report;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -34,12 +37,18 @@ const PATIENCE_QUICK: Duration = Duration::from_mins(5);
 
 /// The documentation that is written.
 const PAGE: &str = "docs/kernels.md";
+/// The documentation in which the budget's tables are written anew.
+const BUDGET_PAGE: &str = "docs/architecture.md";
 
-/// Finds out what works in older kernels. Boots Debian's under qemu, without their help from the
-/// hardware, so a kernel takes minutes.
+/// How the kernel of this machine is called.
+const HERE: &str = "here";
+
+/// Finds out what works in older kernels, and what the programs cost their verifiers and this
+/// machine's. Boots Debian's under qemu, without help from the hardware, so a kernel takes minutes;
+/// `--only here` takes seconds.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these versions.
+    /// Only these versions; `here` is the kernel of this machine, of which only the budget is shown.
     #[arg(long, num_args = 1.., value_name = "VERSION")]
     only: Vec<String>,
 
@@ -47,11 +56,16 @@ pub struct Args {
     #[arg(long)]
     quick: bool,
 
+    /// Only what the programs cost the verifiers.
+    #[arg(long, conflicts_with_all = ["quick", "row"])]
+    budget: bool,
+
     /// Only the rows whose name contains this word.
     #[arg(long, value_name = "WORD", value_parser = word)]
     row: Option<String>,
 
-    /// Write what was found into docs/kernels.md. Takes all of it.
+    /// Write what was found into docs/kernels.md, and the budget into docs/architecture.md; with
+    /// `--budget` only the latter. Takes all kernels.
     #[arg(long, conflicts_with_all = ["only", "quick", "row"])]
     write_docs: bool,
 
@@ -70,8 +84,14 @@ impl Args {
     /// What is asked of the first process, as words on the kernel's command line.
     fn words(&self) -> String {
         let quick = self.quick.then(|| "manoward.quick".to_owned());
+        let budget = self.budget.then(|| "manoward.budget".to_owned());
         let row = self.row.as_ref().map(|row| format!("manoward.row={row}"));
-        quick.into_iter().chain(row).collect::<Vec<_>>().join(" ")
+        quick
+            .into_iter()
+            .chain(budget)
+            .chain(row)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     const fn patience(&self) -> Duration {
@@ -91,23 +111,21 @@ enum Output {
 /// Runs the command. A row that does not hold is no error of the command's, but its ending.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let chosen = chosen(&args.only)?;
-    setup::provide(Part::Kernels)?;
-    let binaries = binaries(args.quick)?;
+    if chosen.iter().any(|kernel| *kernel != Kernel::Here) {
+        setup::provide(Part::Kernels)?;
+    }
+    let binaries = binaries(tests(&chosen, args))?;
     let mut columns = Vec::new();
-    for release in chosen {
-        columns.push(look(release, &binaries, args)?);
+    for kernel in chosen {
+        columns.push(look(kernel, &binaries, args)?);
         if args.write_docs {
             // Each time, as a run takes long.
-            let page = workspace::root().join(PAGE);
-            fs::write(&page, report::page(&columns)).with_context(|| format!("writing {PAGE}"))?;
+            write(&columns, args.budget)?;
         }
     }
     match args.output {
-        Output::Table => print!("{}", report::table(&columns)),
+        Output::Table => print!("{}{}", report::table(&columns), budget::terminal(&columns)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&columns)?),
-    }
-    if args.write_docs {
-        eprintln!("{PAGE} was written.");
     }
     let hold = columns.iter().all(Column::holds);
     Ok(if hold {
@@ -117,26 +135,75 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-fn chosen(only: &[String]) -> Result<Vec<Release>> {
-    let known = || RELEASES.map(|release| release.version).join(", ");
-    for version in only {
-        if !RELEASES.iter().any(|release| release.version == version) {
-            bail!("there is no kernel {version} here; there are {}", known());
+/// Writes what was found into the documentation, or the budget alone.
+fn write(columns: &[Column], budget: bool) -> Result<()> {
+    let path = workspace::root().join(BUDGET_PAGE);
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {BUDGET_PAGE}"))?;
+    let text = budget::written(&text, columns).with_context(|| format!("in {BUDGET_PAGE}"))?;
+    fs::write(&path, text).with_context(|| format!("writing {BUDGET_PAGE}"))?;
+    if !budget {
+        let emulated = columns.iter().filter(|it| it.version != HERE);
+        let emulated: Vec<Column> = emulated.cloned().collect();
+        let page = workspace::root().join(PAGE);
+        fs::write(&page, report::page(&emulated)).with_context(|| format!("writing {PAGE}"))?;
+    }
+    Ok(())
+}
+
+/// A kernel that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kernel {
+    /// One that is booted.
+    Emulated(Release),
+    /// That of this machine.
+    Here,
+}
+
+impl Kernel {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Emulated(release) => release.version,
+            Self::Here => HERE,
         }
     }
-    let wanted = |release: &Release| only.is_empty() || only.iter().any(|it| it == release.version);
-    Ok(RELEASES.into_iter().filter(wanted).collect())
+}
+
+fn chosen(only: &[String]) -> Result<Vec<Kernel>> {
+    let kernels = || {
+        RELEASES
+            .map(Kernel::Emulated)
+            .into_iter()
+            .chain([Kernel::Here])
+    };
+    for name in only {
+        if !kernels().any(|kernel| kernel.name() == name) {
+            let known: Vec<_> = kernels().map(Kernel::name).collect();
+            bail!("there is no kernel {name}; there are {}", known.join(", "));
+        }
+    }
+    let wanted = |kernel: &Kernel| only.is_empty() || only.iter().any(|it| it == kernel.name());
+    Ok(kernels().filter(wanted).collect())
+}
+
+/// Of [`TESTS`], those that will run.
+fn tests(chosen: &[Kernel], args: &Args) -> &'static [&'static str] {
+    if args.budget || chosen == [Kernel::Here] {
+        &[]
+    } else if args.quick {
+        &TESTS[..1]
+    } else {
+        &TESTS
+    }
 }
 
 /// Builds what runs in the machine. Not optimised: the emulated verifier takes most of the time.
-fn binaries(quick: bool) -> Result<Binaries> {
+fn binaries(tests: &[&str]) -> Result<Binaries> {
     build::object()?;
     // At once, so that both share what they depend on.
     let packages = ["--package", "manoward", "--package", GUEST];
     process::run(&mut build::cargo(&[&["build"], &packages[..]].concat()))
         .context("building the agent and the first process")?;
     let agent = workspace::agent("debug");
-    let tests = if quick { &TESTS[..1] } else { &TESTS };
     let tests = tests
         .iter()
         .map(|name| Ok(((*name).to_owned(), test(name)?)));
@@ -172,28 +239,25 @@ fn executable(line: &str, name: &str) -> Option<PathBuf> {
     of_test.then(|| PathBuf::from(path))
 }
 
-fn look(release: Release, binaries: &Binaries, args: &Args) -> Result<Column> {
-    let version = release.version;
-    eprintln!(
-        "\n{} Linux {version}",
-        style("==>").for_stderr().cyan().bold()
-    );
+fn look(kernel: Kernel, binaries: &Binaries, args: &Args) -> Result<Column> {
+    let name = kernel.name();
+    eprintln!("\n{} Linux {name}", style("==>").for_stderr().cyan().bold());
     let started = Instant::now();
-    let folder = workspace::target_dir().join("kernels").join(version);
+    let folder = workspace::target_dir().join("kernels").join(name);
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let kernel = download::provide(release, &folder)?;
-    let image = initramfs::pack(&kernel, binaries, &folder)?;
-    let show = |row: &Row| eprintln!("{}", report::line(row));
-    let boot = machine::Boot {
-        image: &kernel.image,
-        initramfs: &image,
-        folder: &folder,
-        words: &args.words(),
+    let (release, ending) = match kernel {
+        Kernel::Here => {
+            let word = args.row.as_deref().unwrap_or_default();
+            (
+                here::release()?,
+                here::run(&binaries.guest, &folder, word, show)?,
+            )
+        }
+        Kernel::Emulated(release) => boot(release, binaries, &folder, args)?,
     };
-    let ending = machine::run(&boot, args.patience(), show)?;
     let column = Column {
-        version: version.to_owned(),
-        release: kernel.release,
+        version: name.to_owned(),
+        release,
         rows: ending.rows,
         cut: ending.cut,
         seconds: started.elapsed().as_secs_f64(),
@@ -208,8 +272,31 @@ fn look(release: Release, binaries: &Binaries, args: &Args) -> Result<Column> {
             log.display()
         );
     }
-    eprintln!("Linux {version} took {elapsed}");
+    eprintln!("Linux {name} took {elapsed}");
     Ok(column)
+}
+
+fn show(row: &Row) {
+    eprintln!("{}", report::line(row));
+}
+
+/// Boots a kernel; its full release, and how that ended.
+fn boot(
+    release: Release,
+    binaries: &Binaries,
+    folder: &Path,
+    args: &Args,
+) -> Result<(String, machine::Ending)> {
+    let kernel = download::provide(release, folder)?;
+    let image = initramfs::pack(&kernel, binaries, folder)?;
+    let boot = machine::Boot {
+        image: &kernel.image,
+        initramfs: &image,
+        folder,
+        words: &args.words(),
+    };
+    let ending = machine::run(&boot, args.patience(), show)?;
+    Ok((kernel.release, ending))
 }
 
 #[cfg(test)]
@@ -218,9 +305,10 @@ mod tests {
 
     #[test]
     fn only_known_kernels_are_chosen() {
-        assert_eq!(chosen(&[]).unwrap().len(), RELEASES.len());
+        assert_eq!(chosen(&[]).unwrap().len(), RELEASES.len() + 1);
         let one = chosen(&["6.1".to_owned()]).unwrap();
-        assert_eq!(one[0].version, "6.1");
+        assert_eq!(one[0].name(), "6.1");
+        assert_eq!(chosen(&["here".to_owned()]).unwrap(), [Kernel::Here]);
         assert!(chosen(&["2.6".to_owned()]).is_err());
     }
 

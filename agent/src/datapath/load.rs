@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-const PINNED: [&str; 9] = [
+pub(super) const PINNED: [&str; 9] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -91,8 +91,7 @@ impl Datapath {
 
     /// How many instructions of `program`, which is loaded, the verifier followed; `None` where the
     /// kernel does not tell (before Linux 5.16).
-    #[must_use]
-    pub fn instructions_of(&self, program: Program) -> Option<u32> {
+    fn instructions_of(&self, program: Program) -> Option<u32> {
         let info = self.ebpf.program(program.name())?.info().ok()?;
         info.verified_instruction_count()
     }

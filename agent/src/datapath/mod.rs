@@ -28,6 +28,7 @@ mod pins;
 mod publish;
 mod refusal;
 mod settings;
+mod statistics;
 
 pub use adopt::{AdoptError, Adopted, adopt};
 pub use attach::Attachment;
@@ -40,6 +41,7 @@ pub use load::{Datapath, flow_sets};
 pub use pins::{PinError, Pins};
 pub use publish::PublishError;
 pub use refusal::AttachError;
+pub use statistics::{StatisticsError, Verified, statistics};
 
 #[doc(hidden)]
 pub use object::object;

@@ -4,7 +4,11 @@
 //! A crate of its own, as both ends share it: the guest embeds what xtask builds, so xtask cannot
 //! depend on the guest.
 
+pub mod budget;
+
 use serde::{Deserialize, Serialize};
+
+use budget::Cost;
 
 /// How a capability was found.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -31,6 +35,9 @@ pub struct Row {
     pub detail: String,
     /// How long that took.
     pub seconds: f64,
+    /// What a program costs the verifier, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
 }
 
 /// A line.
@@ -73,6 +80,7 @@ mod tests {
             finding: Finding::Limited,
             detail: "a|b\nc".to_owned(),
             seconds: 1.5,
+            cost: None,
         })
     }
 

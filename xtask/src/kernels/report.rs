@@ -137,8 +137,9 @@ A machine has one processor and two network namespaces, the host and its peer, e
 the type virtio and an e1000e. The peer has the addresses of the VIM and of an intruder. Where the
 agent is attached, `yes` means that the VIM gets in and the intruder does not, and that the host
 reaches the VIM and not the intruder; the intruder does get in as long as the policy only audits.
-Before Linux 5.16 the kernel does not tell how many instructions its verifier followed; it gives up
-at a million. Decisions are tested by the suites `datapath` and, with a tenth of its frames,
+Where a program is accepted, the verifier has told how many instructions it followed and how much
+stack the deepest chain of calls takes; more than the [budget](architecture.md#budget) is a failure.
+Decisions are tested by the suites `datapath` and, with a tenth of its frames,
 `differential`.
 
 `yes`: seen working. `limited`: seen working, at a cost that `manoward status` tells of. `no`: the
@@ -182,6 +183,7 @@ mod tests {
             finding,
             detail: detail.to_owned(),
             seconds: 1.5,
+            cost: None,
         }
     }
 
