@@ -1,10 +1,14 @@
 //! `manoward services`
 
+mod query;
+
 use std::io::{self, Write};
 
 use clap::Args;
 use comfy_table::Cell;
-use manoward::policy::{CatalogueEntry, Encryption, catalogue, catalogue::Usual};
+use manoward::policy::{CatalogueEntry, Encryption, ServiceMatch, catalogue, catalogue::Usual};
+
+use query::Query;
 
 use super::{
     Context, Exit,
@@ -13,8 +17,8 @@ use super::{
     tone::Tone,
 };
 
-/// Columns of a terminal on which peers can be shown beside all else.
-const ROOM_FOR_PEERS: u16 = 110;
+/// Columns of a terminal on which everything can be shown side by side.
+const ROOM_FOR_ALL: u16 = 120;
 
 /// List the built-in services.
 ///
@@ -25,67 +29,113 @@ const ROOM_FOR_PEERS: u16 = 110;
 Examples:
   manoward services
   manoward services libvirt
+  manoward services 443
+  manoward services udp/53
   manoward services --output json | jq -r '.[] | select(.encryption == \"plaintext\").name'")]
 pub struct Services {
-    /// Only those whose name, peer or description contains this
-    #[arg(value_name = "WORD")]
-    word: Option<String>,
+    /// Only those about this: a port or range (443, tcp/443, 6800-7300), a protocol (sctp), or a
+    /// part of a name, subject, peer or description
+    #[arg(value_name = "WHAT")]
+    what: Vec<String>,
 }
 
 pub fn run(args: Services, context: &Context) -> anyhow::Result<Exit> {
-    let word = args.word.unwrap_or_default().to_lowercase();
+    let what = args.what.join(" ");
+    let query = Query::parse(&what);
     let entries: Vec<_> = catalogue()
         .iter()
-        .filter(|entry| contains(entry, &word))
+        .filter(|entry| query.finds(entry))
         .collect();
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &entries)?,
-        Format::Table if entries.is_empty() => writeln!(out, "No service is about `{word}`.")?,
+        Format::Table if entries.is_empty() => writeln!(
+            out,
+            "No service is about `{what}`. A policy defines its own under `services`."
+        )?,
         Format::Table => show(&mut out, &entries, output::width())?,
     }
     Ok(Exit::Success)
 }
 
-fn contains(entry: &CatalogueEntry, word: &str) -> bool {
-    [entry.name, entry.peer, entry.description]
-        .iter()
-        .any(|text| text.to_lowercase().contains(word))
-}
-
 fn show(out: &mut impl Write, entries: &[&CatalogueEntry], width: Option<u16>) -> io::Result<()> {
-    let has_room = width.is_none_or(|columns| columns >= ROOM_FOR_PEERS);
-    let mut columns = vec![
-        Column::Short("SERVICE"),
-        Column::Short("OPENED BY"),
-        Column::Long("PORTS"),
-        Column::Short("ENCRYPTION"),
-        Column::Long("WHAT IT IS"),
-    ];
-    if has_room {
-        columns.push(Column::Long("PEER"));
-    }
-    let mut table = Table::new(columns);
-    for entry in entries {
-        let matches: Vec<String> = entry.matches.iter().map(ToString::to_string).collect();
-        let mut cells = vec![
-            Tone::Strong.cell(entry.name),
-            Tone::Plain.cell(opened_by(entry.usual)),
-            Tone::Plain.cell(matches.join(", ")),
-            encryption(entry.encryption),
-            Tone::Plain.cell(entry.description),
-        ];
-        if has_room {
-            cells.push(Tone::Quiet.cell(entry.peer));
-        }
-        table.row(cells);
-    }
+    let has_room = width.is_none_or(|columns| columns >= ROOM_FOR_ALL);
+    let table = if has_room {
+        wide(entries)
+    } else {
+        narrow(entries)
+    };
     out.write_all(table.render(width).as_bytes())?;
     if !has_room {
         let hint = "A wider terminal, or JSON, also shows who is at the other end.";
         writeln!(out, "{}", Tone::Quiet.paint(hint))?;
     }
     Ok(())
+}
+
+/// A column for everything.
+fn wide(entries: &[&CatalogueEntry]) -> Table {
+    let mut table = Table::new([
+        Column::Short("SERVICE"),
+        Column::Short("OPENED BY"),
+        Column::Long("PORTS"),
+        Column::Short("ENCRYPTION"),
+        Column::Long("WHAT IT IS"),
+        Column::Long("PEER"),
+    ]);
+    for entry in entries {
+        table.row([
+            Tone::Strong.cell(entry.name),
+            Tone::Plain.cell(opened_by(entry.usual)),
+            Tone::Plain.cell(ports(entry.matches)),
+            encryption(entry.encryption),
+            Tone::Plain.cell(entry.description),
+            Tone::Quiet.cell(entry.peer),
+        ]);
+    }
+    table
+}
+
+/// Ports stand above what the service is: side by side both would be wrapped to shreds.
+fn narrow(entries: &[&CatalogueEntry]) -> Table {
+    let mut table = Table::new([
+        Column::Short("SERVICE"),
+        Column::Short("OPENED BY"),
+        Column::Short("ENCRYPTION"),
+        Column::Long("PORTS, AND WHAT IT IS"),
+    ]);
+    for entry in entries {
+        table.row([
+            Tone::Strong.cell(entry.name),
+            Tone::Plain.cell(opened_by(entry.usual)),
+            encryption(entry.encryption),
+            Tone::Plain.cell(format!("{}\n{}", ports(entry.matches), entry.description)),
+        ]);
+    }
+    table
+}
+
+/// The protocols, each once before its ports: `tcp 4444, 4567-4568; udp 4567`.
+fn ports(matches: &[ServiceMatch]) -> String {
+    let mut line = String::new();
+    let mut before = None;
+    for carried in matches {
+        let text = carried.to_string();
+        let protocol = carried.range().0;
+        match text.split_once(' ') {
+            Some((_, ports)) if before == Some(protocol) => {
+                line.push_str(", ");
+                line.push_str(ports);
+            }
+            _ if before.is_some() => {
+                line.push_str("; ");
+                line.push_str(&text);
+            }
+            _ => line.push_str(&text),
+        }
+        before = Some(protocol);
+    }
+    line
 }
 
 const fn opened_by(usual: Usual) -> &'static str {
@@ -122,15 +172,28 @@ mod tests {
     }
 
     #[test]
-    fn a_word_selects() {
-        let named = |word| {
-            catalogue()
-                .iter()
-                .filter(|entry| contains(entry, word))
-                .count()
-        };
-        assert_eq!(named("libvirt-t"), 2);
-        assert_eq!(named("gre"), 1);
-        assert_eq!(named(""), catalogue().len());
+    fn a_protocol_is_said_once_before_its_ports() {
+        let written = |name| ports(catalogue::find(name).unwrap().matches);
+        assert_eq!(written("galera"), "tcp 4444, 4567-4568; udp 4567");
+        assert_eq!(written("ipsec"), "udp 500, 4500; esp; ah");
+        assert_eq!(written("ping"), "icmp; icmpv6");
+    }
+
+    #[test]
+    fn every_line_fits_a_narrow_terminal() {
+        let entries: Vec<_> = catalogue().iter().collect();
+        let mut out = Vec::new();
+        show(&mut out, &entries, Some(80)).unwrap();
+        let text = strip_str(str::from_utf8(&out).unwrap()).to_string();
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        for entry in entries {
+            assert!(
+                text.contains(&format!("\n{} ", entry.name)),
+                "{}",
+                entry.name
+            );
+        }
     }
 }

@@ -18,6 +18,7 @@ mod modes;
 mod neighbour_discovery;
 mod no_policy;
 mod roles;
+mod routing;
 mod services;
 mod unparseable;
 mod unprotected;
