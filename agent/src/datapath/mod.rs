@@ -42,4 +42,6 @@ pub use publish::PublishError;
 pub use refusal::AttachError;
 
 #[doc(hidden)]
+pub use load::load_over;
+#[doc(hidden)]
 pub use object::object;
