@@ -4,10 +4,13 @@ mod case;
 mod driver;
 mod family;
 mod ours;
+mod paired;
+mod policy;
 mod rounds;
 mod scale;
 mod subject;
 mod table;
+mod tables;
 mod walk;
 mod xdp_filter;
 
@@ -20,6 +23,7 @@ pub use case::{Kind, Sources};
 pub use driver::{Floor, open};
 pub use family::Family;
 pub use ours::NAME;
+pub use paired::{Objects, Options, PairedReport, Selection, USUAL, Verdict, compare};
 pub use rounds::Case;
 pub use scale::MOST;
 pub use table::Costs;
@@ -28,12 +32,10 @@ pub use xdp_filter::Variant;
 
 use crate::machine::{last_core, pin, private_bpf_file_system};
 use driver::{Driver, Kind as DriverKind};
-use ours::{ENDPOINTS, Known, Ours};
+use ours::Ours;
+use policy::Known;
 use subject::Subject;
 use xdp_filter::XdpFilter;
-
-/// Addresses of the policy under which connections are opened.
-const PEERS: u32 = 1000;
 
 /// Measures with so many addresses each, so often, and, unless told not to, the peers too.
 pub fn measure(driver: &Path, counts: &[u32], rounds: u32, peers: bool) -> Result<Costs> {
@@ -55,15 +57,10 @@ fn subjects(counts: &[u32], peers: bool) -> Result<Vec<Box<dyn Subject>>> {
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
     for &count in counts {
         eprintln!("Filling tables with {count} addresses per IP version ...");
-        subjects.push(Box::new(Ours::load(Known::Addresses, count)?));
-        subjects.push(Box::new(Ours::load(Known::Prefixes, count)?));
-        if count <= ENDPOINTS {
-            for known in [Known::Singles, Known::Macs, Known::Leases] {
+        for known in Known::ALL {
+            if known.is_measured(count) {
                 subjects.push(Box::new(Ours::load(known, count)?));
             }
-        }
-        if count == PEERS {
-            subjects.push(Box::new(Ours::load(Known::Peers, count)?));
         }
         if peers {
             for variant in Variant::ALL {

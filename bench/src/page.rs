@@ -35,6 +35,13 @@ test: no table is in a cache only because the last packet asked it the same. Eac
 before: one packet from every source, judged as it should be by the program's own counters. Then all
 cases take turns, round after round, so that a machine that drifts is as fast or as slow for each.
 Values are low quartiles, less that of a program that only returns `XDP_DROP`.
+
+Two revisions are compared in another way (`cargo xtask bench --compare REVISION`): the kernel objects
+of both are loaded into one process, twice each, since it matters where code lies, over the same maps.
+A round of a case is eight runs, of 125,000 packets each, in the order A B B A B A A B or with A and B
+exchanged, by turns, and the walk through the sources goes on from run to run. A round's value for
+either is the median of its four runs, by the thread's processor time; what is reported is the mean of
+the differences within the rounds, with its confidence interval by Student's t.
 ";
 
 const LIVE_METHOD: &str = "\

@@ -28,3 +28,49 @@ impl Progress {
         }
     }
 }
+
+/// Rounds of cases that end as soon as they are decided.
+#[derive(Debug)]
+pub struct Elimination {
+    rounds: u32,
+    undecided: usize,
+    is_terminal: bool,
+}
+
+impl Elimination {
+    /// Says that so many rounds are to come at most.
+    pub fn new(rounds: u32) -> Self {
+        Self {
+            rounds,
+            undecided: 0,
+            is_terminal: stderr().is_terminal(),
+        }
+    }
+
+    /// Says which one it is, from 1 on, and of how many cases.
+    pub fn round(&mut self, round: u32, undecided: usize) {
+        let changed = self.undecided != undecided;
+        self.undecided = undecided;
+        if self.is_terminal {
+            let mut out = stderr();
+            let line = format!(
+                "\rRound {round} of at most {}, {undecided} cases \x1b[K",
+                self.rounds
+            );
+            // A report that cannot be seen is no reason to stop.
+            let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        } else if changed {
+            eprintln!(
+                "Round {round} of at most {}, {undecided} cases ...",
+                self.rounds
+            );
+        }
+    }
+
+    /// Ends the line.
+    pub fn end(self) {
+        if self.is_terminal {
+            eprintln!();
+        }
+    }
+}

@@ -58,9 +58,27 @@ impl Spread {
     }
 }
 
+/// Half of the values are at most this. `NaN` for none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        count if count % 2 == 0 => f64::midpoint(values[middle - 1], values[middle]),
+        _ => values[middle],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert!((median(vec![3.0, 1.0, 900.0]) - 3.0).abs() < 1e-9);
+        assert!((median(vec![900.0, 2.0, 1.0, 3.0]) - 2.5).abs() < 1e-9);
+        assert!(median(Vec::new()).is_nan());
+    }
 
     #[test]
     fn one_slow_round_changes_nothing() {

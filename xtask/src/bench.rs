@@ -3,12 +3,17 @@
 //! The measuring program is a crate of its own: it embeds the agent, and the agent embeds the kernel
 //! object that is built here first.
 
+mod revision;
+
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 
 use crate::setup::{self, Part};
 use crate::{build, process, workspace};
+use revision::Earlier;
 
 const PACKAGE: &str = "manoward-bench";
 
@@ -20,7 +25,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',')]
     endpoints: Vec<u32>,
 
-    /// How often each case is measured.
+    /// How often each case is measured; in a comparison with a revision, how often at most.
     #[arg(long)]
     rounds: Option<u32>,
 
@@ -36,9 +41,27 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     show: Option<PathBuf>,
 
-    /// Show what has changed since this result.
-    #[arg(long, value_name = "FILE")]
-    compare: Option<PathBuf>,
+    /// Show what packets cost more or less than with the kernel object of this revision of git, as in
+    /// `HEAD~1`: both run side by side. Or, for a .json file, what has changed since this result.
+    #[arg(long, value_name = "REVISION")]
+    compare: Option<String>,
+
+    /// In a comparison with a revision: only these cases, as in `by-lease`, or `all` [default: the
+    /// most frequent ones].
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "compare")]
+    case: Vec<String>,
+
+    /// In a comparison with a revision: what a packet may cost more, ns.
+    #[arg(long, value_name = "NS", default_value_t = 2.0, requires = "compare")]
+    limit_ns: f64,
+
+    /// In a comparison with a revision: how long its rounds take at most.
+    #[arg(long, default_value_t = 5, requires = "compare")]
+    minutes: u32,
+
+    /// In a comparison with a revision: how it is printed.
+    #[arg(long, value_enum, default_value_t = Output::Table, requires = "compare")]
+    output: Output,
 
     /// Write the result into docs/performance.md and its pictures.
     #[arg(long)]
@@ -53,25 +76,87 @@ pub struct Args {
     no_peers: bool,
 }
 
+/// How a comparison is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What a comparison with a revision ends with if it could not be made; the program that makes it
+/// ends with 1 if a case is slower and with 2 if one is unclear.
+const NOT_COMPARED: u8 = 3;
+
 /// Runs the command.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     if !process::is_root() {
         bail!(
             "the benchmark loads programs into the kernel, which takes root. \
              Run: sudo -E env PATH=$PATH cargo xtask bench"
         );
     }
+    if let Some(revision) = args.compare.as_deref().filter(|name| !is_result(name)) {
+        let code = compare(args, revision).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            NOT_COMPARED
+        });
+        return Ok(ExitCode::from(code));
+    }
     let peers = args.peers || !args.no_peers;
     setup::provide(if peers { Part::Bench } else { Part::Demo })?;
     build::object()?;
     let agent = build::agent(true)?;
-    let mut command = build::cargo(&["build", "--release", "--package", PACKAGE]);
-    process::run(&mut command).context("building the benchmark")?;
-    let program = workspace::target_dir().join("release").join(PACKAGE);
-    process::run(measure(&program, args, peers)?.env(build::AGENT_ENV, agent))
+    let program = program()?;
+    process::run(measure(&program, args, peers)?.env(build::AGENT_ENV, agent))?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn measure(program: &Path, args: &Args, peers: bool) -> Result<std::process::Command> {
+/// Whether `--compare` names a result and no revision.
+fn is_result(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "json")
+}
+
+/// Compares this tree's kernel object with a revision's; returns what the comparison ended with.
+fn compare(args: &Args, revision: &str) -> Result<u8> {
+    if args.show.is_some() || args.write_docs || args.only.iter().any(|part| part != "packets") {
+        bail!("a comparison with a revision measures packets, and writes no documentation");
+    }
+    let earlier = Earlier::build(revision)?;
+    let now = build::object()?;
+    let mut command = packets_command(&program()?, args);
+    command.arg("--base").arg(&earlier.object);
+    command.arg("--now").arg(now);
+    command.args(["--revision", revision, "--commit", &earlier.commit]);
+    command.args(["--limit-ns", &args.limit_ns.to_string()]);
+    command.args(["--minutes", &args.minutes.to_string()]);
+    if !args.case.is_empty() {
+        command.args(["--case", &args.case.join(",")]);
+    }
+    if args.output == Output::Json {
+        command.args(["--output", "json"]);
+    }
+    if let Some(file) = &args.json {
+        let file = std::path::absolute(file).context("finding --json")?;
+        command.arg("--json").arg(file);
+    }
+    let status = command.status().context("starting the benchmark")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.with_context(|| format!("the benchmark ended with {status}"))
+}
+
+/// Builds the program that measures, around the kernel object.
+fn program() -> Result<PathBuf> {
+    let mut command = build::cargo(&["build", "--release", "--package", PACKAGE]);
+    process::run(&mut command).context("building the benchmark")?;
+    Ok(workspace::target_dir().join("release").join(PACKAGE))
+}
+
+/// What measures packets, as often and with as many addresses as was asked for.
+fn packets_command(program: &Path, args: &Args) -> Command {
     let mut command = process::command(program);
     command.arg("--driver").arg(workspace::ebpf_built("bench"));
     if !args.endpoints.is_empty() {
@@ -81,13 +166,18 @@ fn measure(program: &Path, args: &Args, peers: bool) -> Result<std::process::Com
     if let Some(rounds) = args.rounds {
         command.arg("--rounds").arg(rounds.to_string());
     }
+    command
+}
+
+fn measure(program: &Path, args: &Args, peers: bool) -> Result<Command> {
+    let mut command = packets_command(program, args);
     if !args.only.is_empty() {
         command.arg("--only").arg(args.only.join(","));
     }
     for (option, file) in [
         ("--json", &args.json),
         ("--show", &args.show),
-        ("--compare", &args.compare),
+        ("--compare", &args.compare.as_ref().map(PathBuf::from)),
     ] {
         if let Some(file) = file {
             // The program runs in the workspace's folder.

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Command::Build(args) => build::run(&args).map(done),
         Command::Lint(args) => lint::run(&args).map(done),
         Command::Test(args) => test::run(&args),
-        Command::Bench(args) => bench::run(&args).map(done),
+        Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Mutants(args) => mutants::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -3,7 +3,7 @@
 //! Distributions ship compilers without `core`'s source and rustup's downloads are not reachable
 //! everywhere, so neither way alone serves every machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -72,6 +72,18 @@ impl Toolchain {
 
     /// The cargo that compiles the eBPF crate; the caller adds the subcommand's arguments.
     pub fn cargo(self, machine: &Machine, subcommand: &str) -> Result<Command> {
+        let folder = workspace::ebpf_dir();
+        self.cargo_in(machine, subcommand, &folder, &workspace::ebpf_target_dir())
+    }
+
+    /// The same for an eBPF crate in another folder, with its own target folder.
+    pub fn cargo_in(
+        self,
+        machine: &Machine,
+        subcommand: &str,
+        folder: &Path,
+        target: &Path,
+    ) -> Result<Command> {
         let compiler = self
             .compiler(machine)
             .context("the BPF compiler has gone")?;
@@ -94,9 +106,9 @@ impl Toolchain {
             }
         }
         command
-            .current_dir(workspace::ebpf_dir())
+            .current_dir(folder)
             .args(["--target", BPF_TARGET, "--target-dir"])
-            .arg(workspace::ebpf_target_dir())
+            .arg(target)
             .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &linker.path)
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(compiler).join("\x1f"));
         Ok(command)

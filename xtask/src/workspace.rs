@@ -41,7 +41,12 @@ pub fn object() -> PathBuf {
 /// What the build of the eBPF crate leaves: `manoward`, the datapath, and `bench`, which drives
 /// measurements.
 pub fn ebpf_built(name: &str) -> PathBuf {
-    ebpf_target_dir()
+    ebpf_built_in(&ebpf_target_dir(), name)
+}
+
+/// The same in another target folder.
+pub fn ebpf_built_in(target: &Path, name: &str) -> PathBuf {
+    target
         .join(crate::machine::BPF_TARGET)
         .join("release")
         .join(name)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aya::{
     Ebpf,
     maps::Map,
-    programs::{SchedClassifier, Xdp, links::FdLink},
+    programs::{ProgramFd, SchedClassifier, Xdp, links::FdLink},
 };
 use verdict::{layout::MAX_FLOW_SETS, state::sets::WAYS};
 
@@ -14,7 +14,7 @@ use super::{
     error::program_failed,
     flow_control,
     maps::name,
-    object::object,
+    object::{for_kernel, object},
     pins::{LinkPin, PinError, Pins},
     settings::{Purpose, Settings},
 };
@@ -151,6 +151,26 @@ pub const fn flow_sets(flows: u32) -> u32 {
     } else {
         sets
     }
+}
+
+/// Loads `program` of a kernel object over the maps that are pinned under `pins`, as it would enforce.
+///
+/// The object may be of another build that has the same layout version.
+pub fn load_over(
+    pins: &Pins,
+    object: &[u8],
+    program: Program,
+    features: Features,
+) -> Result<ProgramFd, LoadError> {
+    let settings = Settings::new(features, Purpose::Enforce, pins, 1)?;
+    let loader = &mut settings.loader(pins, &PINNED);
+    let mut ebpf = loader.load(&for_kernel(object, features))?;
+    load_program(&mut ebpf, program)?;
+    let name = program.name();
+    let loaded = ebpf.program(name).ok_or(LoadError::Missing(name))?;
+    let fd = loaded.fd().map_err(program_failed(program))?;
+    fd.try_clone()
+        .map_err(|error| program_failed(program)(error.into()))
 }
 
 /// Loads `program` into the kernel.

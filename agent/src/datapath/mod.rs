@@ -44,4 +44,6 @@ pub use refusal::AttachError;
 pub use statistics::{StatisticsError, Verified, statistics};
 
 #[doc(hidden)]
+pub use load::load_over;
+#[doc(hidden)]
 pub use object::object;

@@ -15,10 +15,15 @@ const NO_FRAGS: &[u8] = b"xdp\0frags\0";
 /// The kernel object, as a kernel with these features takes it.
 #[must_use]
 pub fn object(features: Features) -> Cow<'static, [u8]> {
+    for_kernel(OBJECT, features)
+}
+
+/// An object, as a kernel with these features takes it.
+pub(super) fn for_kernel(object: &[u8], features: Features) -> Cow<'_, [u8]> {
     if features.multi_buffer {
-        return OBJECT.into();
+        return object.into();
     }
-    let mut object = OBJECT.to_vec();
+    let mut object = object.to_vec();
     for start in 0..object.len().saturating_sub(FRAGS.len()) {
         let name = &mut object[start..start + FRAGS.len()];
         if name == FRAGS {

@@ -105,6 +105,16 @@ pub enum Sources {
     Prefixes,
 }
 
+/// Packets, as one writes what they are and where they come from.
+pub fn label(kind: Kind, sources: Sources) -> String {
+    let name = kind.name();
+    match sources {
+        Sources::Changing => name.to_owned(),
+        Sources::Fixed => format!("{name}, one"),
+        Sources::Prefixes => format!("{name}, prefixes"),
+    }
+}
+
 /// A verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {

@@ -1,14 +1,16 @@
 //! The programs in the kernel that call the program under test.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aya::maps::{Array, ProgramArray};
 use aya::programs::{ProgramFd, SchedClassifier, TestRun as _, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::packets::case::{Code, Packets};
+use crate::packets::case::{self, Code, Packets};
 use crate::packets::walk::Walk;
 
 /// The kernel tail-calls only between programs of one type that agree on frames of several buffers.
@@ -40,6 +42,15 @@ impl Kind {
             Self::Frags => "frames of several buffers",
             Self::Single => "frames of one buffer",
             Self::Out => "packets out",
+        }
+    }
+
+    /// For manoward's program that judges such packets.
+    pub const fn of_ours(kind: case::Kind) -> Self {
+        if kind.is_out() {
+            Self::Out
+        } else {
+            Self::Frags
         }
     }
 
@@ -95,6 +106,8 @@ pub struct Run {
     returned: u32,
     /// Mean time per packet, as the kernel tells it.
     pub ns: u32,
+    /// What this thread was running for all packets, with the call.
+    pub processor: Duration,
 }
 
 impl Driver {
@@ -128,8 +141,10 @@ impl Driver {
             repeat,
             ..TestRunOptions::default()
         };
+        let before = processor_time()?;
         let result = self.drive(options).context("running the driver")?;
         Ok(Run {
+            processor: processor_time()?.saturating_sub(before),
             returned: result.return_value,
             ns: u32::try_from(result.duration.as_nanos()).context("a run took too long")?,
         })
@@ -158,6 +173,12 @@ impl Driver {
             Kind::Out => Code::of_classifier(run.returned),
         }
     }
+}
+
+/// What this thread has been running for so far, in any mode.
+fn processor_time() -> Result<Duration> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    Ok(time.context("reading the thread's clock")?.into())
 }
 
 /// Reads the object with the programs that drive a measurement.

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::packets::case::{Code, Kind, Packets, Sources};
+use crate::packets::case::{Kind, Packets, Sources, label};
 use crate::packets::driver::{Driver, Floor, Kind as DriverKind};
 use crate::packets::family::Family;
 use crate::packets::subject::{Subject, Tally};
@@ -64,12 +64,7 @@ impl Case {
 
     /// The packets, as one writes them.
     pub fn name(&self) -> String {
-        let name = self.packets.name();
-        match self.sources {
-            Sources::Changing => name.to_owned(),
-            Sources::Fixed => format!("{name}, one"),
-            Sources::Prefixes => format!("{name}, prefixes"),
-        }
+        label(self.packets, self.sources)
     }
 }
 
@@ -137,16 +132,7 @@ fn check(driver: &mut Driver, case: &Pending<'_>) -> Result<()> {
         code == expected,
         "the verdict is {code:?} and should be {expected:?}"
     );
-    let wanted = match expected {
-        Code::Pass => Tally {
-            passed: count.into(),
-            dropped: 0,
-        },
-        Code::Drop => Tally {
-            passed: 0,
-            dropped: count.into(),
-        },
-    };
+    let wanted = Tally::of(expected, count);
     ensure!(
         tally == wanted,
         "the program counted {tally:?} and should have counted {wanted:?}"
@@ -237,7 +223,8 @@ fn conclude(floors: Vec<PendingFloor>, cases: Vec<Pending<'_>>) -> Result<Measur
     })
 }
 
-fn driver_of(drivers: &mut [Driver], kind: DriverKind) -> Result<&mut Driver> {
+/// The driver of a kind.
+pub fn driver_of(drivers: &mut [Driver], kind: DriverKind) -> Result<&mut Driver> {
     let mut drivers = drivers.iter_mut();
     drivers
         .find(|driver| driver.kind == kind)

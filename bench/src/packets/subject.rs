@@ -3,7 +3,7 @@
 use anyhow::Result;
 use aya::programs::ProgramFd;
 
-use crate::packets::case::{Kind, Sources};
+use crate::packets::case::{Code, Kind, Sources};
 use crate::packets::driver;
 
 /// A program with its tables filled.
@@ -42,6 +42,20 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// So many packets of one verdict.
+    pub const fn of(verdict: Code, packets: u32) -> Self {
+        match verdict {
+            Code::Pass => Self {
+                passed: packets as u64,
+                dropped: 0,
+            },
+            Code::Drop => Self {
+                passed: 0,
+                dropped: packets as u64,
+            },
+        }
+    }
+
     /// What came since.
     pub const fn since(self, before: Self) -> Self {
         Self {

@@ -53,6 +53,12 @@ impl Walk {
             at: 0,
         }
     }
+
+    /// Begins where `packets` steps from here lead to.
+    pub const fn skip(&mut self, packets: u32) {
+        let steps = packets as u64 * self.stride as u64;
+        self.at = ((self.at as u64 + steps) % self.count as u64) as u32;
+    }
 }
 
 /// The first number from the golden part of `count` on that is coprime to it; 0 for one value.
@@ -98,6 +104,17 @@ mod tests {
                 visited[at as usize] = true;
             }
             assert!(visited.iter().all(|&visited| visited));
+        }
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_it_was_left() {
+        for count in [1, 10, 1000, 1_000_000] {
+            let mut walk = Walk::new(FIELD, count);
+            let before: Vec<_> = steps(walk).collect();
+            walk.skip(7);
+            let after: Vec<_> = steps(walk).collect();
+            assert_eq!(after[0], before[7 % before.len()]);
         }
     }
 

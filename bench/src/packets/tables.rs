@@ -1,0 +1,168 @@
+//! Maps that are filled as the agent fills them: with an image, flows and leases.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::{Array, Map, MapData};
+use aya::programs::ProgramFd;
+use harness::net::packet::Ethernet;
+use manoward::datapath::leases::{Holder, LeaseTable};
+use manoward::datapath::{
+    self, Counters, Datapath, Explainer, Features, Hook, Pins, Program, load_over,
+};
+use manoward::image::{self, Facts, Numbers};
+use verdict::counters;
+use verdict::ethernet::mac_word;
+use verdict::flow::Entry;
+use verdict::lease::Origin;
+use verdict::reason::{Reason, Verdict};
+
+use crate::machine::BPF_FILE_SYSTEM;
+use crate::packets::case::{FLOWS_PER_FAMILY, Kind, PEER_PORT};
+use crate::packets::family::Family;
+use crate::packets::policy::{Known, name, policy};
+use crate::packets::subject::Tally;
+
+/// Flows that the table holds at least, as an agent's does that is not told otherwise.
+const FLOWS: u32 = 65_536;
+
+/// Words of a place in the table of flows.
+const FLOW_WORDS: usize = size_of::<Entry>() / 8;
+
+/// Longer than any measurement takes.
+const LEASE: Duration = Duration::from_hours(24);
+/// The interface that packets seem to come in on: where the kernel runs a program for its user, that
+/// is the loopback interface.
+const LOOPBACK: u32 = 1;
+
+/// The maps of one policy.
+pub struct Tables {
+    /// How its endpoints are known.
+    pub known: Known,
+    /// Number of addresses or prefixes per IP version.
+    pub count: u32,
+    features: Features,
+    counters: Counters,
+    numbers: Numbers,
+    pins: Pins,
+    _datapath: Datapath,
+}
+
+impl Tables {
+    /// Makes them, and fills them with so many addresses or prefixes of each IP version.
+    pub fn fill(known: Known, count: u32) -> Result<Self> {
+        let policy = policy(known, count)?;
+        let numbers = Numbers::default()
+            .carried_to(&policy)
+            .context("the policy has too many names")?;
+        let image = image::compile(&policy, &Facts::default(), &numbers)?;
+        let folder = format!("manoward-{}-{count}", known.label());
+        let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(folder));
+        let features = datapath::check_kernel()?;
+        let flows = FLOWS.max(2 * count.min(FLOWS_PER_FAMILY));
+        let mut datapath = Datapath::open(pins.clone(), Hook::Xdp, features, flows)?;
+        datapath.publish(&image)?;
+        match known {
+            Known::Addresses => open_flows(&pins, features, count)?,
+            Known::Leases => give_leases(&pins, &numbers, count)?,
+            _ => {}
+        }
+        Ok(Self {
+            known,
+            count,
+            features,
+            counters: Counters::open(&pins)?,
+            numbers,
+            pins,
+            _datapath: datapath,
+        })
+    }
+
+    /// Loads the program that judges such packets, of this build.
+    pub fn load(&self, kind: Kind) -> Result<ProgramFd> {
+        self.load_from(&datapath::object(self.features), kind)
+    }
+
+    /// Loads it from another object, which asks the same tables.
+    pub fn load_from(&self, object: &[u8], kind: Kind) -> Result<ProgramFd> {
+        let program = if kind.is_out() {
+            Program::Out
+        } else {
+            Program::Xdp
+        };
+        Ok(load_over(&self.pins, object, program, self.features)?)
+    }
+
+    /// Does what has to be done before a run.
+    pub fn prepare(&self, kind: Kind) -> Result<()> {
+        if kind == Kind::Opening {
+            forget_flows(&self.pins)?;
+        }
+        Ok(())
+    }
+
+    /// What has been counted so far, of packets in the direction of this kind.
+    pub fn tally(&self, kind: Kind) -> Result<Tally> {
+        let direction = if kind.is_out() {
+            counters::Direction::Out
+        } else {
+            counters::Direction::In
+        };
+        let rules = self.numbers.rules.values().copied();
+        let mut tally = Tally::default();
+        for counter in self.counters.verdicts(std::iter::once(0).chain(rules))? {
+            if counter.direction != direction {
+                continue;
+            }
+            match counter.outcome.verdict() {
+                Verdict::Pass => tally.passed += counter.count.packets,
+                Verdict::Drop => tally.dropped += counter.count.packets,
+            }
+        }
+        Ok(tally)
+    }
+}
+
+/// Lets the protected address open a connection to every allowed one.
+fn open_flows(pins: &Pins, features: Features, count: u32) -> Result<()> {
+    let mut program = Explainer::rehearsing(pins, Program::Out, features)?;
+    for family in Family::ALL {
+        for number in 0..count.min(FLOWS_PER_FAMILY) {
+            let outcome = program.outcome(&family.question(PEER_PORT, number), 0)?;
+            ensure!(
+                outcome.reason() == Reason::Outbound,
+                "connection {number} is not opened: {outcome:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Empties the table of flows.
+fn forget_flows(pins: &Pins) -> Result<()> {
+    let map = Map::from_map_data(MapData::from_pin(pins.map("FLOWS"))?)?;
+    let mut flows = Array::<_, [u64; FLOW_WORDS]>::try_from(map)?;
+    for place in 0..flows.len() {
+        flows.set(place, [0; FLOW_WORDS], 0)?;
+    }
+    Ok(())
+}
+
+/// Gives every endpoint its leases.
+fn give_leases(pins: &Pins, numbers: &Numbers, count: u32) -> Result<()> {
+    let mut table = LeaseTable::open(pins)?;
+    let mac = mac_word(Ethernet::default().source.0);
+    for number in 0..count {
+        for family in Family::ALL {
+            let holder = Holder {
+                id: numbers.endpoints[&name(number + 1)],
+                address: family.allowed(number),
+                origin: Origin::new(mac, 0, LOOPBACK),
+                beside: Vec::new(),
+            };
+            ensure!(table.give(&holder, LEASE)?, "no room for lease {number}");
+        }
+    }
+    Ok(())
+}
