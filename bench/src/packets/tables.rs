@@ -13,10 +13,10 @@ use manoward::datapath::{
 };
 use manoward::image::{self, Facts, Numbers};
 use verdict::counters;
-use verdict::ethernet::mac_word;
-use verdict::flow::Entry;
-use verdict::lease::Origin;
+use verdict::frame::ethernet::mac_word;
+use verdict::frame::origin::Origin;
 use verdict::reason::{Reason, Verdict};
+use verdict::state::flow::Entry;
 
 use crate::machine::BPF_FILE_SYSTEM;
 use crate::packets::case::{FLOWS_PER_FAMILY, Kind, PEER_PORT};

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::Result;
 use harness::Packet;
-use harness::kernel::{Judges, Ruling, facts, read};
-use harness::packet::{Ethernet, Ipv4, Ipv6, Udp};
-use harness::station::{HOST, INTRUDER, Mac, Station, VIM};
+use harness::judge::{Judges, Ruling, facts, read};
+use harness::net::packet::{Ethernet, Ipv4, Ipv6, Udp};
+use harness::net::station::{HOST, INTRUDER, Mac, Station, VIM};
 use verdict::reason::Reason;
 
 use crate::{ethernet, policy};
