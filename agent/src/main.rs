@@ -41,7 +41,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Stats(args) => cli::stats::run(args, context).await,
             Command::Endpoints(args) => cli::endpoints::run(args, context).await,
             Command::Flows(args) => cli::flows::run(args, context).await,
-            Command::Services(args) => cli::services::run(args, context),
+            Command::Services(args) => cli::services::run(&args, context),
             Command::Explain(args) => cli::explain::run(args, context).await,
             Command::Lease(args) => match args.command {
                 lease::Command::List(args) => lease::list(args, context).await,

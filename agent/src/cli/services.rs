@@ -39,7 +39,7 @@ pub struct Services {
     what: Vec<String>,
 }
 
-pub fn run(args: Services, context: &Context) -> anyhow::Result<Exit> {
+pub fn run(args: &Services, context: &Context) -> anyhow::Result<Exit> {
     let what = args.what.join(" ");
     let query = Query::parse(&what);
     let entries: Vec<_> = catalogue()
