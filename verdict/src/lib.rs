@@ -21,6 +21,15 @@
 //!
 //! [`Outcome`]: reason::Outcome
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::decimal_bitwise_operands,
+        clippy::many_single_char_names,
+        clippy::match_same_arms,
+        reason = "tests write ports as people do, MAC addresses byte by byte, and a case a line"
+    )
+)]
 #![no_std]
 #![forbid(unsafe_code)]
 #![allow(

@@ -261,6 +261,7 @@ impl Outcome {
 
     /// The verdict in force.
     #[inline(always)]
+    #[must_use]
     pub const fn verdict(self) -> Verdict {
         // Reasons to pass, and whatever is audited, are outside of these codes.
         let code = self.0 & ((Reason::SPACE as u64 - 1) | Self::AUDITED as u64);

@@ -45,6 +45,7 @@ impl Ends {
     /// The ends of a packet of `protocol`, which is not ICMP; `ports` are what its transport header
     /// starts with.
     #[inline(always)]
+    #[must_use]
     pub const fn of(protocol: IpProtocol, ports: [u8; PORTS_LEN]) -> Self {
         let Some(table) = protocol.port_table() else {
             let key = ServiceKey::protocol(protocol);
@@ -64,6 +65,7 @@ impl Ends {
 
     /// The ends of an ICMP message.
     #[inline(always)]
+    #[must_use]
     pub fn of_icmp<A: Network>(message: icmp::Message) -> Self {
         let key = ServiceKey::protocol(A::ICMP);
         let class = A::icmp_class(message.kind);

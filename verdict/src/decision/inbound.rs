@@ -265,6 +265,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
 
     /// Whether flows may exist that no rule permits.
     #[inline(always)]
+    #[must_use]
     pub fn any_flow(&self) -> bool {
         self.policy.flags().modes().has(Modes::UNRULED_FLOWS)
     }

@@ -9,6 +9,7 @@ use crate::{
         transport::{IpProtocol, segment},
     },
     image::{
+        endpoint::Peer,
         header::{Header, Modes},
         lookup::Lookup,
         service::{GOVERNING, Rule, Service},
@@ -38,17 +39,16 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
     pub fn decide<A: Ip>(&self, about: &Conversation<A>) -> Result<Outcome, S::Stop> {
         let (tables, policy) = (self.tables, self.policy);
         let to_group = about.is_to_group();
-        let mut id = 0;
-        let mut role = GOVERNING;
+        let mut peer = Peer::NONE;
         if !to_group {
-            let peer = S::endpoint(tables, about.remote)?;
-            (id, role) = (peer.id(), peer.role());
+            peer = S::endpoint(tables, about.remote)?;
         }
+        let id = peer.id();
         let opens = self.opens(about)?;
         let asked = Service::at(tables, about.local_key)?;
         let answers = asked.is_inbound() && !opens;
         if answers && id != 0 {
-            let rule = asked.inbound(tables, policy, role)?;
+            let rule = asked.inbound(tables, policy, peer.role())?;
             if rule.id() != 0 {
                 return Ok(rule.permit(Reason::Reply, id));
             }
@@ -57,7 +57,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         let mut rule = Rule::NONE;
         // Whoever of the right role listens may answer what is sent to a group.
         if offered.is_outbound() && (id != 0 || to_group) {
-            rule = offered.outbound(tables, policy, role)?;
+            rule = offered.outbound(tables, policy, peer.role())?;
         }
         let outcome = if rule.id() != 0 {
             rule.permit(Reason::Outbound, id)

@@ -107,16 +107,16 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
             return Err(Reason::IcmpUnrelated);
         }
         let peer = self.peer(about.remote)?;
-        let (id, role) = (peer.id(), peer.role());
+        let id = peer.id();
         if asked.is_offered() {
-            let rule = asked.inbound(self.tables, self.policy, role)?;
+            let rule = asked.inbound(self.tables, self.policy, peer.role())?;
             if rule.id() != 0 {
                 return Ok(rule.permit(Reason::IcmpError, id));
             }
         }
         let mut rule = Rule::NONE;
         if answered.is_outbound() && id != 0 {
-            rule = answered.outbound(self.tables, self.policy, role)?;
+            rule = answered.outbound(self.tables, self.policy, peer.role())?;
         }
         if rule.id() == 0 && !self.any_flow() {
             return Ok(self.ungoverned(Reason::IcmpUnrelated, id));
@@ -144,10 +144,10 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
     #[inline(always)]
     fn quoted<A: Ip>(&self, about: &Conversation<A>) -> Result<Outcome, Reason> {
         let peer = FullPath::endpoint(self.tables, about.remote)?;
-        let (id, role) = (peer.id(), peer.role());
+        let id = peer.id();
         let asked = Service::at(self.tables, about.local_key)?;
         if asked.is_inbound() && id != 0 {
-            let rule = asked.inbound(self.tables, self.policy, role)?;
+            let rule = asked.inbound(self.tables, self.policy, peer.role())?;
             if rule.id() != 0 {
                 return Ok(rule.permit(Reason::IcmpError, id));
             }
@@ -155,7 +155,7 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         let answered = Service::at(self.tables, about.remote_key)?;
         let mut rule = Rule::NONE;
         if answered.is_outbound() && id != 0 {
-            rule = answered.outbound(self.tables, self.policy, role)?;
+            rule = answered.outbound(self.tables, self.policy, peer.role())?;
         }
         let any = self.policy.flags().modes().has(Modes::ANY_OUTBOUND);
         if rule.id() != 0 || any {

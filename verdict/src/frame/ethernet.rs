@@ -119,8 +119,9 @@ pub fn source_mac<P: Packet>(packet: &P) -> Option<u64> {
 #[inline(always)]
 #[must_use]
 pub const fn mac_word(bytes: [u8; 6]) -> u64 {
-    let [a, b, c, d, e, f] = bytes;
-    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    u64::from_be_bytes([
+        0, 0, bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5],
+    ])
 }
 
 /// Reads the Ethernet header and up to two VLAN tags.

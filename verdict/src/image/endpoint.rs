@@ -31,6 +31,9 @@ const BOUND_SHIFT: u32 = 56;
 pub struct Peer(pub u32);
 
 impl Peer {
+    /// No endpoint.
+    pub const NONE: Self = Self(0);
+
     const ROLE_SHIFT: u32 = 16;
     const BOUND: u32 = 1 << 22;
 
@@ -168,7 +171,7 @@ fn contains<T: Tables>(tables: &T, link: u64, ifindex: u32) -> Result<bool, Miss
 pub fn find<A: Bucketed, T: Tables>(tables: &T, source: A) -> Result<Peer, Missing> {
     let header = Header::of(tables)?;
     let count = header.flags().lengths::<A>();
-    let lengths = tables.line(LENGTHS as u64 + family::<A>() as u64)?;
+    let lengths = tables.line(u64::from(LENGTHS) + family::<A>() as u64)?;
     let mut at = 0;
     while at < MAX_LENGTHS {
         if at >= count {

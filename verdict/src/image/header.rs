@@ -36,9 +36,9 @@ impl Flags {
     /// the longest of each.
     #[must_use]
     pub const fn new(version: u16, modes: Modes, counts: [u8; 2], longest: [u8; 2]) -> Self {
-        let [count4, count6] = counts;
-        let [longest4, longest6] = longest;
-        let bytes = [modes.0, longest4, longest6, count4, count6, 0, 0, 0];
+        let bytes = [
+            modes.0, longest[0], longest[1], counts[0], counts[1], 0, 0, 0,
+        ];
         Self(u64::from_le_bytes(bytes) | (version as u64) << 48)
     }
 

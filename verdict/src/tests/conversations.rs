@@ -15,10 +15,11 @@ use crate::{
     },
     image::{fixed::TIMEOUTS, header::Modes},
     reason::{Outcome, Reason, Verdict},
-    state::clock::ticks,
+    state::{clock::ticks, flow::Entry},
 };
 
 const TCP: u8 = 6;
+const IGMP: u8 = 2;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
@@ -546,12 +547,7 @@ fn a_flow_ends_after_its_time_in_either_way() {
         assert_eq!(host.takes(&answer), under(Reason::NoFlow, 4, 1));
         // What is sent opens another.
         assert_eq!(host.sends(&question), under(Reason::Outbound, 4, 1));
-        let flows = host
-            .0
-            .storage
-            .entries
-            .iter()
-            .filter_map(|entry| entry.read());
+        let flows = host.0.storage.entries.iter().filter_map(Entry::read);
         let opened = flows.map(|flow| flow.opened).max();
         assert_eq!(opened, Some(host.0.now));
     }
@@ -582,7 +578,6 @@ fn what_keeps_a_link_together_goes_out() {
     assert_eq!(sends(137), ungoverned(Reason::IcmpRedirect, 0));
     let redirect = host.sends(&v4(HOST, VIM, ICMP, &icmp(5)));
     assert_eq!(redirect, ungoverned(Reason::IcmpRedirect, 0));
-    const IGMP: u8 = 2;
     let report = |to| host.sends(&v4(HOST, to, IGMP, &[0; 8]));
     assert_eq!(
         report(Ipv4(0xe000_0016)),

@@ -1,7 +1,7 @@
 //! What the unit tests share, and the properties that hold for every frame and every image.
 
-pub mod sample;
-pub mod spread;
+pub(crate) mod sample;
+pub(crate) mod spread;
 
 mod conversations;
 mod properties;

@@ -91,7 +91,7 @@ pub const fn served(number: u16, audit: bool) -> Service {
 /// Service 4.
 pub const OUTBOUND: Service = Service::new(4, None, true);
 
-/// 2001:db8::`interface`
+/// The address of this `interface` in `2001:db8::/64`.
 pub const fn v6(interface: u64) -> Ipv6 {
     Ipv6 {
         high: 0x2001_0db8_0000_0000,
@@ -144,6 +144,7 @@ pub type Table = Remembered<Memory, Image>;
 
 impl Table {
     /// The same with room for leases and for proofs.
+    #[must_use]
     pub fn enrolling(mut self) -> Self {
         self.storage.leases = (0..lease::ENTRIES).map(|_| Lease::default()).collect();
         self.storage.limits = (0..enrolment::LIMITS).map(|_| Limit::default()).collect();
@@ -156,6 +157,10 @@ impl Table {
     }
 
     /// The same, that holds on the interfaces `beside` the origin's, too.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for it.
     pub fn give_on<A: Family>(
         &mut self,
         beside: &[u32],
@@ -192,6 +197,7 @@ impl Table {
     }
 
     /// An empty table of `sets` sets, by `image`.
+    #[must_use]
     pub fn new(sets: usize, image: Image) -> Self {
         Self {
             storage: Memory {

@@ -11,9 +11,9 @@ pub fn seeds() -> impl ExactSizeIterator<Item = u64> {
 
 /// Checks that about half of the upper 40 bits are set in these `differences` of two hashes.
 pub fn assert_spread(differences: impl ExactSizeIterator<Item = u64>, what: &str) {
-    let bits = 40 * differences.len();
+    let bits = 40 * u32::try_from(differences.len()).expect("few differences");
     let set: u32 = differences.map(|bits| (bits >> 24).count_ones()).sum();
-    let share = f64::from(set) / bits as f64;
+    let share = f64::from(set) / f64::from(bits);
     assert!((0.35..0.65).contains(&share), "{what}: {share}");
 }
 

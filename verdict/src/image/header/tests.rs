@@ -76,7 +76,7 @@ fn the_fixed_part_does_not_overlap() {
         assert!(
             FIXED_LINES < crate::layout::CHUNK_LINES,
             "one chunk holds it"
-        )
+        );
     };
 }
 

@@ -58,7 +58,9 @@ pub fn receive<F: Flows>(
 fn tcp_flags(sent: Half, received: Half, segment: Segment) -> Result<u64, Reason> {
     let answered = received.has(Half::SEEN);
     let expected = if sent.has(Half::SEEN) {
-        let distance = upper(segment.sequence).wrapping_sub(sent.mark()) as i16;
+        let distance = upper(segment.sequence)
+            .wrapping_sub(sent.mark())
+            .cast_signed();
         (-WINDOW..=WINDOW).contains(&distance)
     } else if answered {
         // Taken over mid-stream, and the host has not said yet what it expects.

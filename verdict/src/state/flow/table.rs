@@ -64,7 +64,7 @@ pub trait Flows: Leases {
 #[inline(always)]
 pub fn timeout<T: Tables>(tables: &T, state: u8) -> Result<u32, Missing> {
     let line = tables.line(TIMEOUTS.into())?;
-    Ok((line[((state / 2) & 7) as usize] >> (32 * (state % 2) as u32)) as u32)
+    Ok((line[((state / 2) & 7) as usize] >> (32 * u32::from(state % 2))) as u32)
 }
 
 /// Whether the flow in `entry` has outlived its state.

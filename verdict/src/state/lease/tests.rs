@@ -204,7 +204,7 @@ fn a_place_tells_what_it_was_given() {
     // The same words are those of another address in the other family.
     let low = |low| Ipv6 { high: 0, low };
     assert!(v4.is_at(PROVER) && !v4.is_at(low(u64::from(PROVER.0))));
-    assert!(!v4.is_at(low(u64::from(PROVER.0) | super::IPV6)));
+    assert!(!v4.is_at(low(u64::from(PROVER.0) | IPV6)));
     let small = Lease::from_words(Lease::words(low(7), ID, origin(), &[], until));
     assert!(small.is_at(low(7)) && !small.is_at(Ipv4(7)));
     assert!(!v6.is_at(Ipv6 {
