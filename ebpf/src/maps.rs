@@ -2,7 +2,7 @@
 //!
 //! User space creates, pins and fills them; the programs read images and write counters.
 
-use core::ptr::from_ref;
+use core::{arch::asm, ptr::from_ref};
 
 use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, PerCpuArray},
@@ -145,6 +145,18 @@ impl Image {
     }
 }
 
+/// `index & MASK`, also where the compiler knows that this changes nothing, and would leave it out:
+/// kernels before 5.12 lose the bounds of a number that has lain on the stack.
+#[inline(always)]
+fn masked<const MASK: u32>(index: u32) -> usize {
+    let mut index = index as usize;
+    // SAFETY: it changes this one register, and nothing else.
+    unsafe {
+        asm!("{0} &= {1}", inout(reg) index, const MASK, options(pure, nomem, nostack));
+    }
+    index
+}
+
 /// A chunk other than the first.
 #[inline(always)]
 fn chunk(slot: u32, chunk: u32) -> Option<&'static Chunk> {
@@ -172,7 +184,9 @@ impl Tables for Image {
         // SAFETY: a chunk is twice as many halves of words; the lower one is the first where the
         // kernel runs this program.
         let halves = unsafe { &*from_ref(self.first).cast::<[u32; 2 * CHUNK_WORDS]>() };
-        Ok(halves[index as usize % (2 * CHUNK_WORDS)])
+        let index = masked::<{ 2 * CHUNK_WORDS as u32 - 1 }>(index);
+        // SAFETY: there are as many halves as the mask has numbers.
+        Ok(unsafe { *halves.get_unchecked(index) })
     }
 
     #[inline(always)]
