@@ -163,8 +163,8 @@ pub fn load_over(
     features: Features,
 ) -> Result<ProgramFd, LoadError> {
     let settings = Settings::new(features, Purpose::Enforce, pins, 1)?;
-    let loader = &mut settings.loader(pins, &PINNED);
-    let mut ebpf = loader.load(&for_kernel(object, features))?;
+    let object = for_kernel(object, features);
+    let mut ebpf = settings.loader(pins, &PINNED).load(&object)?;
     load_program(&mut ebpf, program)?;
     let name = program.name();
     let loaded = ebpf.program(name).ok_or(LoadError::Missing(name))?;
