@@ -70,7 +70,7 @@ pub fn manoward_out(context: TcContext) -> i32 {
     action(finish(Direction::Out, outcome, frame.frame_len()))
 }
 
-// Functions of their own for the kernel: what the shortcut leaves is verified apart from it.
+// Functions of their own: the kernel verifies the full path apart from the fast one.
 
 /// [`full::inbound`] about the frame of an XDP program; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
@@ -79,14 +79,14 @@ extern "C" fn judge_xdp(context: *mut xdp_md) -> u64 {
     received(&XdpFrame::new(&XdpContext::new(context)))
 }
 
-/// [`full::inbound`] about the frame of a classifier, likewise.
+/// [`full::inbound`] about the frame of a classifier; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_tcx(context: *mut __sk_buff) -> u64 {
     received(&SkbFrame::new(&TcContext::new(context)))
 }
 
-/// [`full::outbound`] about the frame of a classifier, likewise.
+/// [`full::outbound`] about the frame of a classifier; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {

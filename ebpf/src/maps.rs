@@ -36,8 +36,10 @@ use crate::settings;
 /// Values start on a page, so that a line of the image is one cache line.
 const MMAPABLE: usize = 1 << 10;
 
-/// The control record: the only variable of the programs. Its map is called `.data`. Written by the
-/// agent at once, read by every packet.
+/// The control record: the only variable of the programs, in the map `.data`.
+///
+/// Written by the agent, as one word; read by every packet. Before the first policy it names no slot,
+/// and every packet is dropped with `no-policy`.
 #[unsafe(no_mangle)]
 static mut CONTROL: Control = Control::NONE;
 
@@ -57,47 +59,75 @@ const CHUNK_WORDS: usize = (CHUNK_LINES * PER_LINE_64) as usize;
 
 type ChunkMap = Array<Chunk, 1, MMAPABLE>;
 
-/// Key: slot. Value: the first chunk of an image, where the fixed part of it lies; most images have
-/// no other. Otherwise like `IMAGES`.
+/// Key: slot. Value: the first chunk of an image, which holds its fixed part; most images have no
+/// other.
+///
+/// Written by the agent before the control record names the slot, never while it does; read by every
+/// packet. Capacity: [`SLOTS`], all allocated. A miss cannot happen but before the first policy, and
+/// drops with [`Reason::NoPolicy`](verdict::reason::Reason::NoPolicy).
 #[btf_map]
 static FIRST: Array<Chunk, { SLOTS as usize }, MMAPABLE> = Array::new();
 
-/// Key: [`chunk_index`]. Value: an array whose key 0 is a chunk. Written by the agent, before the
-/// control record names the slot; never while it does. A missing chunk drops what asks for it with
+/// Key: [`chunk_index`]. Value: an array whose key 0 is a further chunk of an image.
+///
+/// Written and read as `FIRST`. Capacity: [`CHUNKS`] for each slot, allocated as a policy needs them;
+/// the agent refuses a policy that needs more. A miss drops the packet that asks for it with
 /// [`Reason::NoPolicy`](verdict::reason::Reason::NoPolicy).
 #[btf_map]
 static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMaps::new();
 
-/// Key: number of a place; user space sets how many there are. Written by the programs, read by the
-/// agent.
+/// Key: index of an entry of the table of flows ([`table`]). Value: one flow, or zeros.
+///
+/// Written by the programs of both directions, on any CPU; read by them and by the agent. Capacity: set
+/// by the agent before loading (`flows` in agent.yaml), at most
+/// [`MAX_FLOW_SETS`](verdict::layout::MAX_FLOW_SETS) sets. When both sets of a new flow are full of
+/// answered connections, it is refused with `flow-table-full`. A miss means that the host has no such
+/// connection open.
 #[btf_map]
 static FLOWS: Array<Entry, 1, MMAPABLE> = Array::new();
 
-/// Key: number of a place for a lease. Written by the agent, read by every packet of an endpoint that
-/// has to hold one.
+/// Key: index of an entry of the table of leases ([`lease::own_index`], [`lease::shared_index`]). Value:
+/// one lease, or zeros.
+///
+/// Written by the agent alone; read by every packet of an endpoint that has to hold a lease. Capacity:
+/// [`lease::ENTRIES`]; when the shared entries are full, the agent refuses a lease at a further
+/// address. A miss drops with `no-lease`.
 #[btf_map]
 static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
-/// Key: number of a limit of enrolments. Written by the programs.
+/// Key: index of a limit of enrolments. Value: how much was admitted in the last tick.
+///
+/// Written and read by the programs. Capacity: [`enrolment::LIMITS`], all allocated; sources with the
+/// same hash share a limit. A miss, which cannot happen, drops with `rate-limited`.
 #[btf_map]
 static LIMITS: Array<Limit, { enrolment::LIMITS as usize }> = Array::new();
 
-/// Key 0: what the agent tells about the table of flows. Never changes while there are flows, but
-/// for the deadline.
+/// Key 0: the agent's settings of the table of flows.
+///
+/// Written by the agent; read by packets for which no flow is open. While there are flows, only the
+/// deadline in it changes. A miss, which cannot happen, adopts nothing.
 #[btf_map]
 static FLOW_CONTROL: Array<FlowControl, 1> = Array::new();
 
-/// Key: [`Direction::cell`]. Written by the programs, on their own CPU; read by the agent, which
-/// clears the cells of a rule number before it gives that number another meaning.
+/// Key: [`Direction::cell`]. Value: packets and bytes of one direction, rule, mode and reason.
+///
+/// Written by the programs, each on its own CPU; read by the agent, which clears the cells of a rule
+/// number before it gives that number another meaning. Capacity: every cell that an outcome can name,
+/// so there is no miss. Counters are 64 bits wide and do not overflow in practice.
 #[btf_map]
 static VERDICTS: PerCpuArray<Count, { counters::VERDICT_CELLS as usize }> = PerCpuArray::new();
 
-/// Key: endpoint number. Otherwise like `VERDICTS`.
+/// Key: number of an endpoint. Value: packets and bytes from it and to it, passed and dropped.
+///
+/// Written and read as `VERDICTS`. Capacity: [`counters::ENDPOINTS`], every number that a policy can
+/// give, so there is no miss.
 #[btf_map]
 static ENDPOINTS: PerCpuArray<EndpointCount, { counters::ENDPOINTS as usize }> = PerCpuArray::new();
 
-/// Key 0: the last outcome, packed. Written only by a program that was loaded to explain its
-/// verdicts; the datapath's own never touches it.
+/// Key 0: the last outcome, as [`Outcome`] packs it.
+///
+/// Written only by a program that was loaded to explain its verdicts, and read by the agent that asked;
+/// the datapath's own programs never touch it. Each outcome replaces the one before.
 #[btf_map]
 static TRACE: Array<u64, 1> = Array::new();
 
@@ -169,7 +199,7 @@ impl Tables for Image {
         Ok(&self.chunk_of(index)?[(index % u64::from(CHUNK_LINES)) as usize].0)
     }
 
-    // Words are found by one addition, where a line and a place within it would take two. The
+    // Words are found by one addition, where a line and an offset in it would take two. The
     // remainder is for the verifier, where it cannot tell that a word lies in the chunk.
 
     #[inline(always)]
@@ -353,7 +383,7 @@ impl Flows for OpenFlows {
     }
 
     #[inline(always)]
-    fn shown(&self) -> bool {
+    fn adopts_socket(&self) -> bool {
         settings::adopt()
     }
 
@@ -425,7 +455,7 @@ fn add(count: &mut Count, bytes: u64) {
 #[inline(always)]
 pub fn trace(outcome: Outcome) {
     if let Some(last) = TRACE.get_ptr_mut(0) {
-        // SAFETY: whoever asks for explanations runs one program at a time.
+        // SAFETY: the agent runs one explaining program at a time.
         unsafe { *last = outcome.0 };
     }
 }

@@ -44,7 +44,7 @@ static TICKS_PER_JIFFY: u64 = 0;
 #[unsafe(no_mangle)]
 static COARSE_CLOCK: u8 = 0;
 
-/// Whether every outcome is left for whoever asks for an explanation.
+/// Whether every outcome is written to `TRACE`.
 #[inline(always)]
 pub fn explain() -> bool {
     // SAFETY: a static is always readable; volatile, as user space replaces the value.

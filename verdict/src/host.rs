@@ -112,7 +112,7 @@ impl<S: Storage, T: Tables> Flows for Remembered<S, T> {
         self.adopting
     }
 
-    fn shown(&self) -> bool {
+    fn adopts_socket(&self) -> bool {
         false
     }
 

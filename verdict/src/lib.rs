@@ -12,7 +12,7 @@
 //! 4. [`decision`]: what follows, stated once for each direction.
 //!
 //! A packet's way: [`decision::fast`] reads a plain packet and decides; where it cannot,
-//! [`decision::full`] reads whatever there is and decides to the end, by the same statements in
+//! [`decision::full`] reads any packet and decides it to the end. Both take the policy from
 //! [`decision::inbound`] and [`decision::outbound`]. What comes out is an [`Outcome`]: a verdict with
 //! its [`reason`], and what it is counted under ([`counters`]).
 //!

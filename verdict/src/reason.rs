@@ -187,7 +187,7 @@ impl Outcome {
         Self::with_rule(reason, (rule << Self::RULE_SHIFT) | audited, endpoint)
     }
 
-    /// Composes an outcome of a rule that is already in its place, with [`Outcome::AUDITED`].
+    /// Composes an outcome from a rule that is shifted to its bits already, [`Outcome::AUDITED`] included.
     #[inline(always)]
     pub const fn with_rule(reason: Reason, rule: u16, endpoint: u32) -> Self {
         Self(((endpoint as u64) << 32) | (rule | reason.code() as u16) as u64)
@@ -240,7 +240,7 @@ impl Outcome {
         (self.0 >> 32) as u32
     }
 
-    /// The same outcome, whose origin is hidden from the kernel's verifier.
+    /// This outcome, with its value's origin hidden from the kernel's verifier.
     #[inline(always)]
     pub fn opaque(self) -> Self {
         Self(self.0 >> 16 << 16 | u64::from(core::hint::black_box(self.0 as u16)))
@@ -253,7 +253,7 @@ impl Outcome {
         self.0 as u16 & !(Reason::SPACE as u16 - 1)
     }
 
-    /// The same for another reason.
+    /// This outcome with another reason.
     #[inline(always)]
     pub const fn because(self, reason: Reason) -> Self {
         Self(self.0 & !(Reason::SPACE as u64 - 1) | reason.code() as u64)

@@ -87,7 +87,8 @@ impl Ends {
 
 /// Whether a packet is for one host or for a group.
 ///
-/// No value is 0, which the kernel's verifier keeps in mind where it forgets other numbers.
+/// No value is 0: the kernel's verifier recognises a zero that was spilled to the stack, where it loses
+/// the value of other numbers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cast(u8);
 
@@ -149,7 +150,7 @@ impl<A: Network> Conversation<A> {
         }
     }
 
-    /// The same, with the transport header at `transport`.
+    /// This conversation, with the transport header at offset `transport` of the frame.
     #[inline(always)]
     #[must_use]
     pub const fn at(self, transport: usize) -> Self {
@@ -159,8 +160,8 @@ impl<A: Network> Conversation<A> {
         }
     }
 
-    /// The same values, whose origin is hidden from the kernel's verifier: it would follow what
-    /// comes next anew for every kind of packet.
+    /// This conversation, with its values' origin hidden from the kernel's verifier: otherwise it would
+    /// follow what comes next once for every kind of packet.
     #[inline(always)]
     #[must_use]
     pub fn opaque(self) -> Self {

@@ -1,8 +1,8 @@
 //! Enrolment: datagrams with which an endpoint proves who it is, before it has a lease.
 //!
-//! The agent has to read them from whoever holds an endpoint's address, so as few reach it as a
-//! proof takes. All datagrams between the same two ports come from the same place: the first one
-//! decides, and what the agent is told of a session is true of every datagram of it.
+//! Anyone who holds an endpoint's address can send them, and the agent has to parse them, so only as
+//! many pass as a proof takes. A session is the datagrams between two addresses and ports; all of them
+//! have to come from the origin (MAC address, VLAN, interface) of the first.
 
 use crate::{
     frame::origin::Origin,

@@ -76,7 +76,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         self.answers(about, asked, peer)
     }
 
-    /// Whether the packet may belong to a connection that the host opened, whoever has sent it.
+    /// Whether the host may have opened a connection that the packet belongs to, as far as its ports
+    /// tell.
     #[inline(always)]
     fn may_answer<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, S::Stop> {
         Ok(self.any_flow() || Service::at(self.tables, about.remote_key)?.is_outbound())
@@ -123,7 +124,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         if answered.is_outbound() && id != 0 {
             rule = answered.outbound(self.tables, self.policy, peer.role())?;
         }
-        // A datagram to a group asks; it answers nobody.
+        // What is sent to a group is a request, never an answer.
         if about.is_to_group() || (rule.id() == 0 && !self.any_flow()) {
             return self.refuse(asked, answered, id);
         }
@@ -154,7 +155,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         if rule.id() == 0 {
             return self.refuse(asked, answered, id);
         }
-        // Of the host's own connections the agent knows.
+        // The agent adopts the host's own connections; those of guests are adopted here.
         if self.flows.adopting()
             && about.protocol == IpProtocol::TCP.0
             && segment.continues()
@@ -236,8 +237,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
 
     /// The flow that a packet belongs to.
     ///
-    /// UDP is also asked of groups, and before the host has an address (DHCP): the answers come
-    /// from whoever is permitted to give them.
+    /// A UDP query to a group, or sent before the host has an address (DHCP), opens a flow without a
+    /// remote address: any peer that a rule permits may answer it.
     #[inline(always)]
     pub fn flow<A: Ip>(
         &self,
@@ -254,9 +255,9 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
                 return Ok(None);
             }
             key = if attempt == 0 {
-                key.from_anywhere()
+                key.without_remote()
             } else {
-                key.to_nobody()
+                key.without_addresses()
             };
             attempt += 1;
         }

@@ -110,8 +110,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
     fn track<A: Ip>(&self, about: &Conversation<A>, outcome: Outcome) -> Result<Outcome, S::Stop> {
         let key = about.key(CONNECTION);
         let key = match (about.is_to_group(), about.local.is_unspecified()) {
-            (true, true) => key.to_nobody(),
-            (true, false) => key.from_anywhere(),
+            (true, true) => key.without_addresses(),
+            (true, false) => key.without_remote(),
             (false, _) => key,
         };
         let protocol = IpProtocol(about.protocol);

@@ -79,8 +79,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The same, if no tag lies in the frame: there was none, or the NIC has taken it out. The
-    /// compiler then knows where every header lies.
+    /// This frame if no tag lies in it (there was none, or the NIC has removed it), with the offset of
+    /// the payload as a constant: the compiler then knows every offset behind it.
     #[inline(always)]
     #[must_use]
     pub const fn untagged(&self) -> Option<Self> {
@@ -94,8 +94,8 @@ impl Frame {
         }
     }
 
-    /// The same values, whose origin is hidden from the kernel's verifier: it would follow what
-    /// comes next anew for every number of tags.
+    /// This frame, with its values' origin hidden from the kernel's verifier: otherwise it would follow
+    /// what comes next once for every number of tags.
     #[inline(always)]
     #[must_use]
     pub fn opaque(&self) -> Self {

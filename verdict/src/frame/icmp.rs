@@ -8,7 +8,7 @@ use crate::reason::Reason;
 pub struct Class(u8);
 
 impl Class {
-    /// Asks something, or tells something that nobody here waits for.
+    /// Every other type.
     pub const OTHER: Self = Self(0);
     /// Echo request.
     pub const ECHO_REQUEST: Self = Self(1);

@@ -89,7 +89,7 @@ impl Network for Ipv4 {
         if header_len < HEADER_LEN || total_len < header_len {
             return Err(Reason::Ipv4Header);
         }
-        // The last byte of the options: where nothing behind them is read, nobody else asks for it.
+        // The frame must hold the options even where nothing behind them is read.
         if header_len != HEADER_LEN && packet.view::<1>(at + header_len - 1).is_none() {
             return Err(Reason::Ipv4Truncated);
         }

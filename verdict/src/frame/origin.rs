@@ -46,7 +46,7 @@ impl Origin {
         (self.link >> 32) as u32
     }
 
-    /// Checks that `other` is the same.
+    /// Checks that `other` is equal, and tells in which part it is not.
     ///
     /// # Errors
     ///

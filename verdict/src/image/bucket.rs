@@ -21,8 +21,8 @@ pub trait Bucketed: Family {
 
     /// A hash of the prefix `self/length`. Bits 24 to 63 are well mixed.
     ///
-    /// It needs no secret: who sends cannot make a lookup read more than two lines, and the agent
-    /// places what the operator lists. So none has to be read before a hash is begun.
+    /// It needs no secret seed: a lookup reads two lines at most, whatever a sender chooses. So nothing
+    /// has to be read before hashing begins.
     fn hash(self, length: u8) -> u64;
 
     /// The entry of a bucket that `hash` prefers, below [`Family::PER_BUCKET`].

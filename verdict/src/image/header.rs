@@ -42,7 +42,7 @@ impl Flags {
         Self(u64::from_le_bytes(bytes) | (version as u64) << 48)
     }
 
-    /// The same of an image in `slot`.
+    /// These flags for an image in `slot`.
     #[must_use]
     pub const fn in_slot(self, slot: u32) -> Self {
         Self(self.0 | (slot as u64) << SLOT_SHIFT)

@@ -90,8 +90,8 @@ pub fn find<A: Bucketed, T: Tables>(
     look_up(tables, region, (address, length), address.hash(length))
 }
 
-/// The same, where most that is asked for is not there: the summary rules out nearly all of it, and
-/// is a sixteenth of the buckets at most, so that it stays in caches that they do not fit.
+/// [`find`] for lookups that mostly find nothing: the summary rules out nearly all of them, and is a
+/// sixteenth of the buckets at most, so that it stays in caches that the buckets do not fit into.
 #[inline(always)]
 pub fn find_summarized<A: Bucketed, T: Tables>(
     tables: &T,

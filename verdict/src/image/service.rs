@@ -37,7 +37,7 @@ impl ServiceKey {
     /// A port of the transport with [`IpProtocol::port_table`] `table`.
     ///
     /// Ports lie in the order of their bytes on the wire, so that those of packets need not be
-    /// turned around; kernels would forget, too, how large they can be.
+    /// byte-swapped: older kernels would lose their bounds, too.
     #[inline(always)]
     #[must_use]
     pub const fn port(table: u32, port: u16) -> Self {
@@ -51,7 +51,7 @@ impl ServiceKey {
         Self(Self::PROTOCOLS + protocol.0 as u32)
     }
 
-    /// The same value, whose origin is hidden from the kernel's verifier.
+    /// This key, with its value's origin hidden from the kernel's verifier.
     #[inline(always)]
     #[must_use]
     pub fn opaque(self) -> Self {
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_service_is_found_by_its_own_transport_and_port() {
         let image = image(false);
-        let at = |place| Service::at(&image, place).expect("all lines");
+        let at = |key| Service::at(&image, key).expect("all lines");
         assert_eq!(at(ServiceKey::port(0, SSH)), served(1, false));
         assert_eq!(at(ServiceKey::port(1, WATCHED)), served(2, true));
         assert_eq!(at(ServiceKey::port(1, NTP)), OUTBOUND);
@@ -259,7 +259,7 @@ mod tests {
         let ports = (0..3)
             .flat_map(|table| [0, 256, 1, u16::MAX].map(|port| ServiceKey::port(table, port)));
         let protocols = (0..=u8::MAX).map(|protocol| ServiceKey::protocol(IpProtocol(protocol)));
-        let places: std::vec::Vec<u32> = ports
+        let keys: std::vec::Vec<u32> = ports
             .chain(protocols)
             .chain([ServiceKey::NONE])
             .map(|key| {
@@ -267,7 +267,7 @@ mod tests {
                 key.word()
             })
             .collect();
-        assert!(places.is_sorted_by(|a, b| a < b));
+        assert!(keys.is_sorted_by(|a, b| a < b));
         let line = |key: ServiceKey| key.word() / PER_LINE_32;
         assert_eq!(line(ServiceKey::port(0, 0)), SERVICES);
         assert_eq!(line(ServiceKey::NONE), FIXED_LINES - 1);

@@ -120,7 +120,7 @@ const TAG: VlanTags = VlanTags::single(42);
 const ALL: u8 = BOUND_MAC | BOUND_VLAN | BOUND_INTERFACE;
 
 #[test]
-fn an_endpoint_bound_to_nothing_comes_from_anywhere() {
+fn an_endpoint_bound_to_nothing_comes_without_remote() {
     assert_eq!(checked(0, [0; 6], VlanTags::NONE, &[]), Ok(()));
 }
 

@@ -119,8 +119,8 @@ const fn sent(protocol: u8, segment: Segment) -> (u64, u16) {
 
 /// Notes a packet of `bytes` bytes from the local side of the flow in `entry`.
 ///
-/// Returns `false` if it begins another connection between the same ends. The flow is then as
-/// before.
+/// Returns `false`, and leaves the flow unchanged, if the packet opens another connection with the same
+/// five-tuple.
 #[inline(always)]
 pub fn send<F: Flows>(
     flows: &F,
@@ -174,7 +174,7 @@ pub fn send_or_open<F: Flows, T: Lookup>(
         received = Half::SEEN;
     }
     // A datagram tells not whether it begins something: only of what a socket has is that known.
-    let mid_stream = protocol == IpProtocol::TCP.0 || flows.shown();
+    let mid_stream = protocol == IpProtocol::TCP.0 || flows.adopts_socket();
     if flows.adopting() && mid_stream && !segment.opens() {
         // What the local side expects next is not known.
         received = Half::SEEN;

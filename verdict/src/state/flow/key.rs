@@ -69,20 +69,20 @@ impl Key {
         }
     }
 
-    /// The key under which the answers to a datagram to a group are expected: from anywhere.
+    /// This key without a remote address: any peer may answer what was sent to a group.
     #[inline(always)]
     #[must_use]
-    pub const fn from_anywhere(self) -> Self {
+    pub const fn without_remote(self) -> Self {
         Self {
             remote: [0; 2],
             ..self
         }
     }
 
-    /// The same, and sent before the host had an address.
+    /// This key without addresses: sent to a group before the host had an address.
     #[inline(always)]
     #[must_use]
-    pub const fn to_nobody(self) -> Self {
+    pub const fn without_addresses(self) -> Self {
         Self {
             local: [0; 2],
             remote: [0; 2],

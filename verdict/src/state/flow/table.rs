@@ -1,10 +1,10 @@
-//! The table of flows: sets of eight places, two sets for each flow.
+//! The table of flows: sets of eight entries, two sets for each flow.
 //!
-//! The hash names two sets, and in the first of them a place. Most flows lie right there. Nothing
-//! but a packet that the host sends puts a connection into the table, so nobody outside can fill
-//! it; a flow that no place is left for takes that of one that has ended, else of fragments, else
-//! of the connection that has waited longest for its answer. One that has been answered is never
-//! given up.
+//! The hash names two sets, and an entry in the first of them, where most flows lie. Only packets
+//! that the host sends open connections, so nobody outside can fill the table with them. Where all
+//! entries of both sets are taken, a new flow replaces one that has ended, else fragments, else the
+//! connection that has waited longest for its answer. A connection that was answered is never
+//! replaced.
 
 use core::hint::black_box;
 
@@ -26,7 +26,7 @@ use crate::{
 
 /// The table, in a kernel map or in memory.
 pub trait Flows: Leases {
-    /// The place `index`; `None` past the end of the table.
+    /// The entry `index`; `None` past the end of the table.
     fn entry(&self, index: u32) -> Option<&Entry>;
 
     /// Number of sets, less one; a power of two of sets, at most
@@ -36,11 +36,11 @@ pub trait Flows: Leases {
     /// The tick of now.
     fn now(&self) -> u32;
 
-    /// Whether TCP connections of guests may be taken over in their midst.
+    /// Whether TCP connections of guests may be taken over mid-stream.
     fn adopting(&self) -> bool;
 
     /// Whether the packet stands for a connection that a socket of the host has already.
-    fn shown(&self) -> bool;
+    fn adopts_socket(&self) -> bool;
 
     /// Whether packets change the table; not those that are only explained.
     fn writable(&self) -> bool;
@@ -83,7 +83,7 @@ pub fn at_home<'a, F: Flows>(flows: &'a F, key: &Key) -> Option<&'a Entry> {
     }
 }
 
-/// The place of the flow with `key`, alive or not; [`NOWHERE`] if there is none.
+/// The index of the flow with `key`, alive or not; [`NOWHERE`] if there is none.
 #[inline(always)]
 pub fn search<F: Flows>(flows: &F, key: &Key) -> u32 {
     let hash = key.hash(flows.seed());
@@ -99,8 +99,8 @@ pub fn search<F: Flows>(flows: &F, key: &Key) -> u32 {
     NOWHERE
 }
 
-/// The place where a flow of this `kind` is to be put whose key has this `hash`; [`NOWHERE`] if every
-/// one is taken by flows that are not given up.
+/// The index of the entry for a new flow of this `kind` whose key has this `hash`; [`NOWHERE`] if all
+/// are taken by flows that are not replaced.
 #[inline(always)]
 pub fn choose<F: Flows, T: Tables>(flows: &F, tables: &T, hash: u64, kind: u8) -> u32 {
     let mask = flows.mask();
@@ -126,13 +126,13 @@ pub fn choose<F: Flows, T: Tables>(flows: &F, tables: &T, hash: u64, kind: u8) -
     chosen
 }
 
-/// Cost of a flow that is not given up.
+/// Cost of a flow that is never replaced.
 const HELD: u64 = u64::MAX;
 
-/// What it would cost to give up the flow in `entry` for one of this `kind`.
+/// What it costs to replace the flow in `entry` by one of this `kind`; the least is replaced.
 #[inline(always)]
 fn cost<T: Tables>(entry: &Entry, tables: &T, kind: u8, now: u32) -> u64 {
-    // Forgotten how it came about, so that the kernel's verifier follows what comes next only once.
+    // Its origin is hidden from the kernel's verifier, which then follows what comes next only once.
     let state = black_box(entry.state());
     if entry.is_empty() || timeout(tables, state).is_ok_and(|lasts| entry.idle(now) > lasts) {
         return 0;
@@ -166,8 +166,8 @@ pub fn find<'a, F: Flows, T: Tables>(
     }
 }
 
-/// Puts a flow into the table, where it is not yet or has outlived its state. `false` if there is no
-/// place for it.
+/// Opens the flow with `key`, which is not in the table or has outlived its state. `false` if there is
+/// no room for it.
 #[inline(always)]
 pub fn open<F: Flows>(flows: &F, key: &Key, now: u32, sent: Half, received: Half) -> bool {
     if !flows.writable() {

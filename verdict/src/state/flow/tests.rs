@@ -74,8 +74,8 @@ fn keys_tell_apart_what_differs_in_anything() {
         ipv6(HOST6, VIM6),
         ipv6(VIM6, HOST6),
         ipv6(low(u64::from(HOST.0)), low(u64::from(VIM.0))),
-        key(1).from_anywhere(),
-        key(1).to_nobody(),
+        key(1).without_remote(),
+        key(1).without_addresses(),
     ];
     for (at, key) in keys.iter().enumerate() {
         assert_eq!(Key::from_words(key.to_words()), *key);
