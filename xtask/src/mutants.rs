@@ -23,7 +23,7 @@ const TIMED_OUT: i32 = 3;
 /// Changes the verdict in small ways, and lists what its tests do not notice.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only in these files of verdict/src, as in `lease.rs`.
+    /// Only in these files of verdict/src, as in `state/lease.rs`.
     #[arg(long, value_name = "FILE")]
     file: Vec<String>,
 
