@@ -21,7 +21,7 @@ use rtnetlink::{
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Mutex, Notify, mpsc},
+    sync::{Notify, mpsc},
     task::JoinHandle,
     time::MissedTickBehavior,
 };
@@ -31,7 +31,7 @@ use crate::{
     config::{Config, Enrolment},
     control::server,
     datapath::{interface::Interfaces, leases::LeaseTable},
-    enforcer::Enforcer,
+    enforcer::{Enforcer, Handle, View},
     enrolment,
     leases::{Closing, Registry},
     logging,
@@ -63,13 +63,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let socket = config.socket.clone();
     let changes = Changes::watch()?;
     let interfaces = Interfaces::read().await?;
-    let enforcer =
-        tokio::task::spawn_blocking(move || Enforcer::start(config, interfaces)).await??;
-    announce(&enforcer);
-    let enforcer = Arc::new(Mutex::new(enforcer));
+    let proofs = config.enrolment.clone();
+    let enforcer = Handle::start(config, interfaces).await?;
+    announce(&enforcer.view());
     let end = Arc::new(Notify::new());
-    let follower = tokio::spawn(changes.follow(Arc::clone(&enforcer)));
-    let enrolling = enrol(&enforcer, Arc::clone(&end)).await?;
+    let follower = tokio::spawn(changes.follow(enforcer.clone()));
+    let enrolling = enrol(proofs, &enforcer, Arc::clone(&end)).await?;
     let ended = tokio::spawn(server::serve(listener, enforcer, Arc::clone(&end)));
     tokio::select! {
         () = end.notified() => {}
@@ -92,18 +91,21 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 /// Lets endpoints prove who they are, if the agent is to; until `end` is notified.
 async fn enrol(
-    enforcer: &Arc<Mutex<Enforcer>>,
+    config: Option<Enrolment>,
+    enforcer: &Handle,
     end: Arc<Notify>,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
-    let mut enforcer = enforcer.lock().await;
-    let Some(config) = enforcer.config().enrolment.clone() else {
+    let Some(config) = config else {
         return Ok(None);
     };
     let table = LeaseTable::open(enforcer.pins()).context("cannot open the table of leases")?;
     let (closings, closed) = mpsc::unbounded_channel();
     let term = Duration::from_secs(config.lease.into());
     let registry = Arc::new(Registry::new(table, term, config.port, closings));
-    enforcer.set_registry(Arc::clone(&registry));
+    let followed = Arc::clone(&registry);
+    enforcer
+        .change(|enforcer| enforcer.set_registry(followed))
+        .await?;
     Ok(Some(tokio::spawn(serve_enrolments(
         config, registry, closed, end,
     ))))
@@ -190,22 +192,22 @@ fn lock(state: &Path) -> anyhow::Result<File> {
 }
 
 /// Tells the log and the service manager what is enforced.
-fn announce(enforcer: &Enforcer) {
-    let status = enforcer.status();
-    for problem in &status.problems {
+fn announce(view: &View) {
+    for problem in view.problems() {
         warn!("{problem}");
     }
-    let summary = status.policy.map_or_else(
+    let summary = view.current.as_ref().map_or_else(
         || "no policy yet, nothing is enforced".to_owned(),
-        |policy| {
-            let interfaces = status.attachments.len();
+        |current| {
+            let policy = current.policy();
+            let interfaces = view.attachments.len();
             format!(
                 "policy {} serial {} on {interfaces} interface(s)",
                 policy.name, policy.serial
             )
         },
     );
-    info!(version = status.version, "ready: {summary}");
+    info!(version = env!("CARGO_PKG_VERSION"), "ready: {summary}");
     notify(&[NotifyState::Ready, NotifyState::Status(&summary)]);
 }
 
@@ -278,7 +280,7 @@ impl Changes {
     }
 
     /// Adapts what is enforced to every change, and keeps it pinned.
-    async fn follow(self, enforcer: Arc<Mutex<Enforcer>>) {
+    async fn follow(self, enforcer: Handle) {
         let mut looking = tokio::time::interval(LOOK);
         looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut missed = false;
@@ -302,15 +304,14 @@ impl Changes {
             } else {
                 None
             };
-            let mut enforcer = Arc::clone(&enforcer).lock_owned().await;
-            let work = move || {
+            let work = |enforcer: &mut Enforcer| {
                 enforcer.keep();
                 if let Some(interfaces) = interfaces {
                     enforcer.follow(interfaces);
                 }
             };
-            if let Err(error) = tokio::task::spawn_blocking(work).await {
-                warn!(%error, "following the host ended in a panic");
+            if let Err(error) = enforcer.change(work).await {
+                warn!(%error, "the host's changes were not followed");
             }
         }
     }

@@ -18,3 +18,4 @@ mod leases;
 pub mod logging;
 pub mod policy;
 pub mod store;
+pub mod worker;

@@ -8,6 +8,9 @@ use clap::Parser as _;
 use cli::{Cli, Command, Context, Exit, lease, pki, policy};
 use tokio::runtime;
 
+/// Requests that read the kernel's maps, or check a policy, at the same time.
+const READERS: usize = 4;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.color.choose();
@@ -20,9 +23,9 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
     let mut threads = match command {
         Command::Agent(_) => {
             let mut threads = runtime::Builder::new_multi_thread();
-            // What blocks takes turns anyway, nearly all of it for the enforcer. The allocator keeps
-            // for every thread what that has held at most: some 20 MB where it took connections over.
-            threads.max_blocking_threads(1);
+            // For those who look at the kernel's maps; the enforcer has threads of its own. The
+            // allocator keeps for every thread what that has held at most.
+            threads.max_blocking_threads(READERS);
             threads
         }
         _ => runtime::Builder::new_current_thread(),

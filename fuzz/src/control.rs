@@ -15,13 +15,13 @@ use axum::{
 use harness::judge::differential::policies;
 use manoward::{
     control::{
-        api::Question,
         requests::{Agent, Peer, Request, routes},
+        wire,
     },
-    enforcer::Filter,
-    explain::{addresses, covering, direction, frame},
+    explain::{addresses, covering},
     policy::{self, Policy},
 };
+use manoward_api::Question;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
 use verdict::{counters::Direction, frame::ethernet, host::Frame};
@@ -72,7 +72,7 @@ struct Reader;
 impl Agent for Reader {
     async fn answer(&self, _: Peer, request: Request) -> Response {
         match request {
-            Request::Flows(query) => match Filter::read(&query) {
+            Request::Flows(query) => match wire::query(query) {
                 Ok(_) => "read".into_response(),
                 Err(error) => error.to_string().into_response(),
             },
@@ -89,7 +89,7 @@ impl Agent for Reader {
                 }
                 Err(error) => Json(error).into_response(),
             },
-            Request::Explain(question) => explain(&question).into_response(),
+            Request::Explain(question) => explain(question).into_response(),
             other => format!("{other:?}").into_response(),
         }
     }
@@ -102,15 +102,23 @@ fn in_force() -> &'static Policy {
 }
 
 /// Composes the frame that is asked about. What was described is what another parser finds in it.
-fn explain(question: &Question) -> String {
+fn explain(asked: Question) -> String {
     let policy = in_force();
-    let (bytes, interface) = match frame(question, policy) {
+    let described = match asked {
+        Question::Packet { from, to, .. } => Some((from, to)),
+        Question::Frame { .. } => None,
+    };
+    let question = match wire::question(asked) {
+        Ok(question) => question,
+        Err(error) => return error.to_string(),
+    };
+    let (bytes, interface) = match question.frame(policy) {
         Ok(composed) => composed,
         Err(error) => return error.to_string(),
     };
     let found = addresses(&bytes);
-    if let Question::Packet { from, to, .. } = question {
-        assert_eq!(found, Some((*from, *to)), "the addresses of the packet");
+    if described.is_some() {
+        assert_eq!(found, described, "the addresses of the packet");
         let frame = Frame {
             bytes: &bytes,
             ifindex: 1,
@@ -118,7 +126,7 @@ fn explain(question: &Question) -> String {
         };
         assert!(ethernet::parse(&frame).is_ok());
     }
-    let peer = found.map(|(source, destination)| match direction(question) {
+    let peer = found.map(|(source, destination)| match question.direction {
         Direction::In => source,
         Direction::Out => destination,
     });

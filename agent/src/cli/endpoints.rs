@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use comfy_table::Cell;
-use manoward::control::api::{Count, EndpointEntry};
+use manoward_api::{Count, EndpointEntry};
 
 use super::{
     Context, Exit,
@@ -127,7 +127,7 @@ fn binding(endpoint: &EndpointEntry) -> String {
 #[cfg(test)]
 mod tests {
     use anstream::adapter::strip_str;
-    use manoward::control::api::Fates;
+    use manoward_api::Fates;
 
     use super::*;
 

@@ -113,7 +113,7 @@ fn of_client(error: &ClientError) -> Exit {
     }
 }
 
-/// The exit code for a [`Failure`](manoward::control::api::Failure)'s code.
+/// The exit code for a [`Failure`](manoward_api::Failure)'s code.
 fn of_code(code: &str) -> Exit {
     match code {
         "invalid-policy" => Exit::InvalidPolicy,
@@ -131,7 +131,7 @@ fn of_io(error: &io::Error) -> Option<Exit> {
 #[cfg(test)]
 mod tests {
     use anyhow::{Context as _, anyhow};
-    use manoward::control::api::Failure;
+    use manoward_api::Failure;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
-use manoward::control::api::{LeaseEntry, LeaseList, RefusedCount, Revocation};
+use manoward_api::{LeaseEntry, LeaseList, RefusedCount, Revocation};
 
 use super::{
     Context, Exit,

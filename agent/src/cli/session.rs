@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use manoward::control::api::Session;
+use manoward_api::Session;
 
 const VARIABLE: &str = "SSH_CONNECTION";
 

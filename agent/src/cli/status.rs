@@ -3,11 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use manoward::{
-    control::api,
-    datapath::{Attachment, Hook, HookMode},
-    policy::{Mode, Outbound},
-};
+use manoward_api::{self as api, Attachment, Hook, HookMode, Mode, Outbound};
 
 use super::{
     Context, Exit,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Attribute, Cell, Color};
-use manoward::control::api::Fate;
+use manoward_api::Fate;
 
 /// What a text wants to say by its looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

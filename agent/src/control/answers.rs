@@ -1,20 +1,60 @@
-//! Failures of the control API: each error with its status and its code.
+//! Failures of the control API: each error with its code, and the status that goes with it.
 
 use axum::{
     Json,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use manoward_api::{Failure, Report};
+use tracing::warn;
 
-use super::api::{Failure, Report};
+use super::wire::QueryError;
 use crate::{
-    datapath::{CounterError, PinError},
-    enforcer::{AnswerError, ApplyError, FlowQueryError},
-    policy::PolicyError,
+    datapath::{CounterError, PinError, flows::FlowError, interface::InterfaceError},
+    enforcer::{AnswerError, ApplyError, Review},
+    explain::PacketError,
+    worker::Panicked,
 };
 
 /// What a handler gives.
 pub type Answer<T> = Result<T, Failed>;
+
+/// Lists each kind of failure with what it is called and the status that it is answered with.
+macro_rules! codes {
+    ($($kind:ident = $name:literal, $status:ident;)*) => {
+        /// What kind of failure.
+        #[derive(Clone, Copy, Debug)]
+        enum Code {
+            $($kind,)*
+        }
+
+        impl Code {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$kind),*];
+
+            const fn named(self) -> (&'static str, StatusCode) {
+                match self {
+                    $(Self::$kind => ($name, StatusCode::$status),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidPolicy = "invalid-policy", BAD_REQUEST;
+    BadRequest = "bad-request", BAD_REQUEST;
+    NotAllowed = "not-allowed", FORBIDDEN;
+    UnknownPath = "bad-request", NOT_FOUND;
+    NoSuchEndpoint = "no-such-endpoint", NOT_FOUND;
+    NoPolicy = "no-policy", CONFLICT;
+    NoEnrolment = "no-enrolment", CONFLICT;
+    StaleSerial = "stale-serial", CONFLICT;
+    CutsSession = "cuts-session", CONFLICT;
+    CannotAttach = "cannot-attach", CONFLICT;
+    Disagreement = "disagreement", INTERNAL_SERVER_ERROR;
+    Internal = "internal", INTERNAL_SERVER_ERROR;
+}
 
 /// A request that failed.
 #[derive(Debug)]
@@ -24,39 +64,36 @@ pub struct Failed {
 }
 
 impl Failed {
-    fn new(status: StatusCode, code: &str, message: String) -> Self {
+    fn new(code: Code, message: impl ToString) -> Self {
+        let (name, status) = code.named();
         Self {
             status,
             failure: Box::new(Failure {
-                message,
-                code: code.to_owned(),
+                message: message.to_string(),
+                code: name.to_owned(),
                 report: None,
             }),
         }
     }
 
-    /// Something that should not happen.
-    #[must_use]
-    pub fn internal(message: &str) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            message.to_owned(),
-        )
+    /// Code and status of every failure.
+    #[cfg(test)]
+    pub fn all() -> Vec<(&'static str, StatusCode)> {
+        Code::ALL.iter().map(|code| code.named()).collect()
     }
 
     /// There is nothing to show.
     #[must_use]
     pub fn no_policy() -> Self {
         let message = "there is no policy yet. Apply one with `manoward policy apply`";
-        Self::new(StatusCode::CONFLICT, "no-policy", message.to_owned())
+        Self::new(Code::NoPolicy, message)
     }
 
     /// There are no leases.
     #[must_use]
     pub fn no_enrolment() -> Self {
         let message = "this agent gives no leases: `enrolment` is not set in agent.yaml";
-        Self::new(StatusCode::CONFLICT, "no-enrolment", message.to_owned())
+        Self::new(Code::NoEnrolment, message)
     }
 
     /// The policy has no such endpoint that shows a certificate.
@@ -65,22 +102,22 @@ impl Failed {
         let message = format!(
             "the policy has no endpoint `{name}` that shows a certificate. `manoward endpoints` lists all"
         );
-        Self::new(StatusCode::NOT_FOUND, "no-such-endpoint", message)
+        Self::new(Code::NoSuchEndpoint, message)
     }
 
     /// No such request.
     #[must_use]
     pub fn unknown_path() -> Self {
         let message = "the control API has no such request; its paths begin with /v1/";
-        Self::new(StatusCode::NOT_FOUND, "bad-request", message.to_owned())
+        Self::new(Code::UnknownPath, message)
     }
-}
 
-/// A caller who may only read.
-#[must_use]
-pub fn not_allowed(what: &str) -> Failed {
-    let message = format!("only root may {what}. Run the command with sudo");
-    Failed::new(StatusCode::FORBIDDEN, "not-allowed", message)
+    /// A caller who may only read.
+    #[must_use]
+    pub fn not_allowed(what: &str) -> Self {
+        let message = format!("only root may {what}. Run the command with sudo");
+        Self::new(Code::NotAllowed, message)
+    }
 }
 
 impl IntoResponse for Failed {
@@ -89,74 +126,82 @@ impl IntoResponse for Failed {
     }
 }
 
-/// The report that consists of the mistakes of one policy.
-#[must_use]
-pub fn report(error: &PolicyError) -> Report {
-    Report {
-        valid: false,
-        mistakes: error.mistakes().to_vec(),
-        mistake_count: error.mistakes().len() + error.more(),
-        lints: Vec::new(),
-    }
-}
-
 impl From<ApplyError> for Failed {
     fn from(error: ApplyError) -> Self {
-        let (status, code) = match &error {
+        let code = match &error {
             ApplyError::Policy(_) | ApplyError::Interface(_) | ApplyError::Compile(_) => {
-                (StatusCode::BAD_REQUEST, "invalid-policy")
+                Code::InvalidPolicy
             }
-            ApplyError::NoEnrolment(_) | ApplyError::EnrolmentPort(_) => {
-                (StatusCode::CONFLICT, "no-enrolment")
+            ApplyError::NoEnrolment(_) | ApplyError::EnrolmentPort(_) => Code::NoEnrolment,
+            ApplyError::Stale { .. } => Code::StaleSerial,
+            ApplyError::CutsSession { .. } => Code::CutsSession,
+            ApplyError::Attach(_) => Code::CannotAttach,
+            ApplyError::Store(_) | ApplyError::Publish(_) | ApplyError::Counters(_) => {
+                Code::Internal
             }
-            ApplyError::Stale { .. } => (StatusCode::CONFLICT, "stale-serial"),
-            ApplyError::CutsSession { .. } => (StatusCode::CONFLICT, "cuts-session"),
-            ApplyError::Attach(_) => (StatusCode::CONFLICT, "cannot-attach"),
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        let report = match &error {
-            ApplyError::Policy(error) => Some(report(error)),
-            _ => None,
-        };
-        let mut failed = Self::new(status, code, error.to_string());
-        failed.failure.report = report;
+        let mut failed = Self::new(code, &error);
+        if let ApplyError::Policy(error) = &error {
+            failed.failure.report = Some(Report::from(Review::from(&**error)));
+        }
         failed
     }
 }
 
 impl From<AnswerError> for Failed {
     fn from(error: AnswerError) -> Self {
-        let (status, code) = match &error {
-            AnswerError::NoPolicy => (StatusCode::CONFLICT, "no-policy"),
-            AnswerError::Disagreement { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "disagreement"),
+        let code = match &error {
+            AnswerError::NoPolicy => Code::NoPolicy,
+            AnswerError::Packet(_) | AnswerError::Interface(_) => Code::BadRequest,
+            AnswerError::Disagreement { .. } => Code::Disagreement,
             AnswerError::Load(_) | AnswerError::Explain(_) | AnswerError::Flows(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+                Code::Internal
             }
-            _ => (StatusCode::BAD_REQUEST, "bad-request"),
         };
-        Self::new(status, code, error.to_string())
+        Self::new(code, error)
+    }
+}
+
+impl From<PacketError> for Failed {
+    fn from(error: PacketError) -> Self {
+        Self::new(Code::BadRequest, error)
+    }
+}
+
+impl From<QueryError> for Failed {
+    fn from(error: QueryError) -> Self {
+        Self::new(Code::BadRequest, error)
+    }
+}
+
+impl From<FlowError> for Failed {
+    fn from(error: FlowError) -> Self {
+        Self::new(Code::Internal, error)
     }
 }
 
 impl From<CounterError> for Failed {
     fn from(error: CounterError) -> Self {
-        Self::internal(&error.to_string())
-    }
-}
-
-impl From<FlowQueryError> for Failed {
-    fn from(error: FlowQueryError) -> Self {
-        let (status, code) = match &error {
-            FlowQueryError::NoPolicy => (StatusCode::CONFLICT, "no-policy"),
-            FlowQueryError::Flows(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            _ => (StatusCode::BAD_REQUEST, "bad-request"),
-        };
-        Self::new(status, code, error.to_string())
+        Self::new(Code::Internal, error)
     }
 }
 
 impl From<PinError> for Failed {
     fn from(error: PinError) -> Self {
-        Self::internal(&error.to_string())
+        Self::new(Code::Internal, error)
+    }
+}
+
+/// The host's interfaces cannot be read; what a policy says about them is an [`ApplyError`].
+impl From<InterfaceError> for Failed {
+    fn from(error: InterfaceError) -> Self {
+        Self::new(Code::Internal, error)
+    }
+}
+
+impl From<Panicked> for Failed {
+    fn from(error: Panicked) -> Self {
+        warn!(%error, "a request was not answered");
+        Self::new(Code::Internal, error)
     }
 }

@@ -12,15 +12,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use manoward_api::{
+    Applied, Candidate, Detached, Difference, EndpointList, Explanation, Failure, FlowList,
+    FlowQuery, LeaseList, PolicyText, Question, Report, Revocation, Revoked, Stats, Status,
+};
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio::net::UnixStream;
-
-use super::api::{
-    Applied, Candidate, Detached, Difference, EndpointList, Explanation, Failure, FlowList,
-    FlowQuery, LeaseList, PolicyText, Question, Report, Revocation, Revoked, Stats, Status,
-};
 
 /// How long an answer that only reads may take.
 const READING: Duration = Duration::from_secs(10);

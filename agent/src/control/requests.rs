@@ -1,25 +1,73 @@
 //! What somebody asks of the agent, read from HTTP.
+//!
+//! | request | body | answer | who |
+//! | --- | --- | --- | --- |
+//! | `GET /v1/status` | | [`Status`] | |
+//! | `GET /v1/stats` | | [`Stats`] | |
+//! | `GET /v1/endpoints` | | [`EndpointList`] | |
+//! | `GET /v1/flows` | [`FlowQuery`] as its query | [`FlowList`] | |
+//! | `GET /v1/leases` | | [`LeaseList`] | |
+//! | `POST /v1/leases/revoke` | [`Revocation`] | [`Revoked`] | root |
+//! | `GET /v1/policy` | | [`PolicyText`] | |
+//! | `POST /v1/policy/check` | [`Candidate`] | [`Report`] | |
+//! | `POST /v1/policy/diff` | [`Candidate`] | [`Difference`] | |
+//! | `POST /v1/policy/apply` | [`Candidate`] | [`Applied`] | root |
+//! | `POST /v1/explain` | [`Question`] | [`Explanation`] | |
+//! | `POST /v1/detach` | | [`Detached`] | root |
+//!
+//! Whoever may open the socket may read. A request that fails is answered with a [`Failure`]:
+//!
+//! | status | code | why |
+//! | --- | --- | --- |
+//! | 400 | `invalid-policy` | the policy has mistakes, or does not fit this host |
+//! | 400 | `bad-request` | what is asked about does not exist, or cannot be read |
+//! | 403 | `not-allowed` | the caller may only read |
+//! | 404 | `bad-request` | there is no such path |
+//! | 404 | `no-such-endpoint` | the policy has no such endpoint that shows a certificate |
+//! | 409 | `no-policy` | there is no policy yet |
+//! | 409 | `no-enrolment` | the agent gives no leases, or on another port than the policy says |
+//! | 409 | `stale-serial` | a policy with this serial, or a higher one, is in force |
+//! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
+//! | 409 | `cannot-attach` | an interface does not take the programs |
+//! | 500 | `disagreement` | host and kernel judge a packet differently: a defect |
+//! | 500 | `internal` | the kernel or the disk failed, or there is a defect |
+//!
+//! What is no request at all (another method, JSON that cannot be read) is answered in plain text,
+//! with 405, 400, 413, 415 or 422.
+//!
+//! [`Status`]: manoward_api::Status
+//! [`Stats`]: manoward_api::Stats
+//! [`EndpointList`]: manoward_api::EndpointList
+//! [`FlowList`]: manoward_api::FlowList
+//! [`LeaseList`]: manoward_api::LeaseList
+//! [`Revoked`]: manoward_api::Revoked
+//! [`PolicyText`]: manoward_api::PolicyText
+//! [`Report`]: manoward_api::Report
+//! [`Difference`]: manoward_api::Difference
+//! [`Applied`]: manoward_api::Applied
+//! [`Explanation`]: manoward_api::Explanation
+//! [`Detached`]: manoward_api::Detached
+//! [`Failure`]: manoward_api::Failure
 
 use axum::{
     Json, Router,
     extract::{ConnectInfo, DefaultBodyLimit, Query, State, connect_info::Connected},
+    http::Method,
     response::{IntoResponse as _, Response},
-    routing::{MethodFilter, MethodRouter, get, on, post},
+    routing::{MethodRouter, get, post},
     serve::IncomingStream,
 };
+use manoward_api::{Candidate, FlowQuery, Question, Revocation};
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
 
-use super::{
-    answers::Failed,
-    api::{Candidate, FlowQuery, Question, Revocation},
-};
+use super::answers::Failed;
 
 /// Longest request: a policy with two million addresses is 40 MiB.
 const MAX_BODY_BYTES: usize = 256 << 20;
 
-/// A request of the [API](super::api).
+/// A request of the API.
 #[derive(Clone, Debug)]
 pub enum Request {
     /// `GET /v1/status`
@@ -83,65 +131,147 @@ pub trait Agent: Clone + Send + Sync + 'static {
 
 /// The paths of the API, over which `agent` is asked. Each request needs to come with its [`Peer`].
 pub fn routes<A: Agent>(agent: A) -> Router {
-    Router::new()
-        .route("/v1/status", gets(|| Request::Status))
-        .route("/v1/stats", gets(|| Request::Stats))
-        .route("/v1/endpoints", gets(|| Request::Endpoints))
-        .route("/v1/flows", queries(Request::Flows))
-        .route("/v1/leases", gets(|| Request::Leases))
-        .route("/v1/leases/revoke", posts(Request::Revoke))
-        .route("/v1/policy", gets(|| Request::Policy))
-        .route("/v1/policy/check", posts(Request::Check))
-        .route("/v1/policy/diff", posts(Request::Diff))
-        .route("/v1/policy/apply", posts(Request::Apply))
-        .route("/v1/explain", posts(Request::Explain))
-        .route("/v1/detach", orders(|| Request::Detach))
+    let paths = paths().into_iter();
+    paths
+        .fold(Router::new(), |router, path| {
+            router.route(path.name, path.handler)
+        })
         .fallback(|| async { Failed::unknown_path().into_response() })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(agent)
 }
 
+/// A path, and who reads what is sent there.
+struct Path<A> {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the handler knows its method"))]
+    method: Method,
+    name: &'static str,
+    handler: MethodRouter<A>,
+}
+
+/// Every path; the table above lists them.
+fn paths<A: Agent>() -> [Path<A>; 12] {
+    [
+        gets("/v1/status", || Request::Status),
+        gets("/v1/stats", || Request::Stats),
+        gets("/v1/endpoints", || Request::Endpoints),
+        queries("/v1/flows", Request::Flows),
+        gets("/v1/leases", || Request::Leases),
+        posts("/v1/leases/revoke", Request::Revoke),
+        gets("/v1/policy", || Request::Policy),
+        posts("/v1/policy/check", Request::Check),
+        posts("/v1/policy/diff", Request::Diff),
+        posts("/v1/policy/apply", Request::Apply),
+        posts("/v1/explain", Request::Explain),
+        orders("/v1/detach", || Request::Detach),
+    ]
+}
+
 type From = ConnectInfo<Peer>;
 
 /// Reads a request that is nothing but its path.
-fn gets<A: Agent>(request: fn() -> Request) -> MethodRouter<A> {
-    bare(MethodFilter::GET, request)
+fn gets<A: Agent>(name: &'static str, request: fn() -> Request) -> Path<A> {
+    Path {
+        method: Method::GET,
+        name,
+        handler: get(
+            async move |ConnectInfo(peer): From, State(agent): State<A>| {
+                agent.answer(peer, request()).await
+            },
+        ),
+    }
 }
 
-/// The same where the request changes something.
-fn orders<A: Agent>(request: fn() -> Request) -> MethodRouter<A> {
-    bare(MethodFilter::POST, request)
-}
-
-fn bare<A: Agent>(method: MethodFilter, request: fn() -> Request) -> MethodRouter<A> {
-    on(
-        method,
-        async move |ConnectInfo(peer): From, State(agent): State<A>| {
-            agent.answer(peer, request()).await
-        },
-    )
+/// Reads a request that is nothing but its path, and changes something.
+fn orders<A: Agent>(name: &'static str, request: fn() -> Request) -> Path<A> {
+    Path {
+        method: Method::POST,
+        name,
+        handler: post(
+            async move |ConnectInfo(peer): From, State(agent): State<A>| {
+                agent.answer(peer, request()).await
+            },
+        ),
+    }
 }
 
 /// Reads a request from the query of its URI.
-fn queries<A: Agent, Q>(request: fn(Q) -> Request) -> MethodRouter<A>
+fn queries<A: Agent, Q>(name: &'static str, request: fn(Q) -> Request) -> Path<A>
 where
     Q: DeserializeOwned + Send + 'static,
 {
-    get(
-        async move |ConnectInfo(peer): From, State(agent): State<A>, Query(query): Query<Q>| {
-            agent.answer(peer, request(query)).await
-        },
-    )
+    Path {
+        method: Method::GET,
+        name,
+        handler: get(
+            async move |ConnectInfo(peer): From, State(agent): State<A>, Query(query): Query<Q>| {
+                agent.answer(peer, request(query)).await
+            },
+        ),
+    }
 }
 
 /// Reads a request from JSON.
-fn posts<A: Agent, B>(request: fn(B) -> Request) -> MethodRouter<A>
+fn posts<A: Agent, B>(name: &'static str, request: fn(B) -> Request) -> Path<A>
 where
     B: DeserializeOwned + Send + 'static,
 {
-    post(
-        async move |ConnectInfo(peer): From, State(agent): State<A>, Json(body): Json<B>| {
-            agent.answer(peer, request(body)).await
-        },
-    )
+    Path {
+        method: Method::POST,
+        name,
+        handler: post(
+            async move |ConnectInfo(peer): From, State(agent): State<A>, Json(body): Json<B>| {
+                agent.answer(peer, request(body)).await
+            },
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THIS: &str = include_str!("requests.rs");
+
+    /// The rows of the tables in the documentation of this module, as their cells.
+    fn rows() -> impl Iterator<Item = Vec<&'static str>> {
+        THIS.lines()
+            .filter_map(|line| line.strip_prefix("//! | "))
+            .map(|row| row.split('|').map(str::trim).collect())
+    }
+
+    #[derive(Clone)]
+    struct Nobody;
+
+    impl Agent for Nobody {
+        async fn answer(&self, _: Peer, _: Request) -> Response {
+            ().into_response()
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_every_path() {
+        let paths = paths::<Nobody>();
+        let paths = paths.map(|path| format!("`{} {}`", path.method, path.name));
+        let documented: Vec<&str> = rows()
+            .map(|row| row[0])
+            .filter(|cell| cell.contains("/v1/"))
+            .collect();
+        assert_eq!(documented, paths);
+    }
+
+    #[test]
+    fn the_documentation_lists_every_failure() {
+        let mut failures: Vec<String> = Failed::all()
+            .iter()
+            .map(|(code, status)| format!("{} `{code}`", status.as_u16()))
+            .collect();
+        failures.sort();
+        let mut documented: Vec<String> = rows()
+            .filter(|row| row[0].parse::<u16>().is_ok())
+            .map(|row| format!("{} {}", row[0], row[1]))
+            .collect();
+        documented.sort();
+        assert_eq!(documented, failures);
+    }
 }

@@ -10,23 +10,27 @@ use std::{
 
 use axum::{
     Json,
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    response::{IntoResponse as _, Response},
+};
+use manoward_api::{
+    Applied, Candidate, Detached, Difference, EndpointList, Explanation, FlowList, FlowQuery,
+    LeaseList, PolicyText, Question, Report, Revocation, Revoked, Stats,
 };
 use nix::unistd::{Group, chown};
+use serde::Serialize;
 use thiserror::Error;
-use tokio::{
-    net::UnixListener,
-    sync::{Mutex, Notify},
-};
-use tracing::{info, warn};
+use tokio::{net::UnixListener, sync::Notify};
+use tracing::info;
 
 use super::{
-    answers::{Answer, Failed, not_allowed},
-    api::{Candidate, Detached, Revocation, Revoked},
+    answers::{Answer, Failed},
     requests::{Agent, Peer, Request, routes},
+    wire,
 };
-use crate::{datapath::interface::Interfaces, enforcer::Enforcer};
+use crate::{
+    datapath::interface::Interfaces,
+    enforcer::{AnswerError, Enforcer, Handle, Observer, View},
+};
 
 /// Owner and group may connect.
 const SOCKET_MODE: u32 = 0o660;
@@ -103,17 +107,13 @@ fn find_group(name: &str) -> Result<Group, ServerError> {
 /// The agent, as its API sees it.
 #[derive(Clone)]
 struct Shared {
-    enforcer: Arc<Mutex<Enforcer>>,
+    enforcer: Handle,
     /// Told when the agent is to end.
     end: Arc<Notify>,
 }
 
 /// Serves the API until `end` is notified.
-pub async fn serve(
-    listener: UnixListener,
-    enforcer: Arc<Mutex<Enforcer>>,
-    end: Arc<Notify>,
-) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, enforcer: Handle, end: Arc<Notify>) -> io::Result<()> {
     let shared = Shared {
         enforcer,
         end: Arc::clone(&end),
@@ -129,45 +129,29 @@ pub async fn serve(
 impl Agent for Shared {
     async fn answer(&self, peer: Peer, request: Request) -> Response {
         if let Some(what) = forbidden(peer, &request) {
-            return not_allowed(what).into_response();
+            return Failed::not_allowed(what).into_response();
         }
         match request {
-            Request::Status => Json(self.enforcer.lock().await.status()).into_response(),
-            Request::Stats => self.blocking(|enforcer| Ok(enforcer.stats()?)).await,
-            Request::Endpoints => self.blocking(|enforcer| Ok(enforcer.endpoints()?)).await,
-            Request::Flows(query) => {
-                self.blocking(move |enforcer| Ok(enforcer.flows(&query)?))
-                    .await
-            }
-            Request::Leases => {
-                self.blocking(|enforcer| enforcer.leases().ok_or_else(Failed::no_enrolment))
-                    .await
-            }
-            Request::Revoke(revocation) => {
-                self.blocking(move |enforcer| revoke(enforcer, &revocation))
-                    .await
-            }
-            Request::Policy => match self.enforcer.lock().await.policy_text() {
-                Some(text) => Json(text).into_response(),
-                None => Failed::no_policy().into_response(),
-            },
-            Request::Check(candidate) => {
-                self.with_interfaces(move |enforcer, interfaces| {
-                    Ok(enforcer.check(&candidate, &interfaces))
-                })
-                .await
-            }
-            Request::Diff(candidate) => {
-                self.blocking(move |enforcer| Ok(enforcer.difference(&candidate)?))
-                    .await
-            }
-            Request::Apply(candidate) => self.apply(candidate).await,
-            Request::Explain(question) => {
-                self.blocking(move |enforcer| Ok(enforcer.explain(&question)?))
-                    .await
-            }
-            Request::Detach => self.detach().await,
+            Request::Status => sent(Ok(wire::status(&self.enforcer.view()))),
+            Request::Stats => sent(self.stats().await),
+            Request::Endpoints => sent(self.endpoints().await),
+            Request::Flows(query) => sent(self.flows(query).await),
+            Request::Leases => sent(self.leases()),
+            Request::Revoke(revocation) => sent(self.revoke(revocation).await),
+            Request::Policy => sent(self.policy()),
+            Request::Check(candidate) => sent(self.check(candidate).await),
+            Request::Diff(candidate) => sent(self.difference(candidate).await),
+            Request::Apply(candidate) => sent(self.apply(candidate).await),
+            Request::Explain(question) => sent(self.explain(question).await),
+            Request::Detach => sent(self.detach().await),
         }
+    }
+}
+
+fn sent<T: Serialize>(answer: Answer<T>) -> Response {
+    match answer {
+        Ok(answer) => Json(answer).into_response(),
+        Err(failed) => failed.into_response(),
     }
 }
 
@@ -184,66 +168,89 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
     }
 }
 
-fn revoke(enforcer: &Enforcer, revocation: &Revocation) -> Answer<Revoked> {
-    let registry = enforcer.registry().ok_or_else(Failed::no_enrolment)?;
-    let name = &revocation.endpoint;
-    if !registry.knows(name) {
-        return Err(Failed::no_such_endpoint(name));
-    }
-    let barred = Duration::from_secs(revocation.barred_seconds);
-    let leases = registry.revoke(name, barred);
-    info!(endpoint = name, leases, "leases revoked by request");
-    Ok(Revoked { leases })
-}
-
 impl Shared {
-    async fn apply(&self, candidate: Candidate) -> Response {
-        self.with_interfaces(move |enforcer, interfaces| {
-            let session = candidate.session.filter(|_| !candidate.force);
-            Ok(enforcer.apply(&candidate.text, &candidate.file, session, interfaces)?)
-        })
-        .await
+    async fn stats(&self) -> Answer<Stats> {
+        Ok(self.enforcer.observe(wire::stats).await??)
     }
 
-    async fn detach(&self) -> Response {
-        let response = self
-            .blocking(|enforcer| {
-                let interfaces = enforcer.detach()?;
-                info!(?interfaces, "detached by request, ending");
-                Ok(Detached { interfaces })
-            })
-            .await;
-        if response.status() == StatusCode::OK {
-            // One waits for signals, one serves: both are told.
-            self.end.notify_waiters();
-        }
-        response
+    async fn endpoints(&self) -> Answer<EndpointList> {
+        Ok(self.enforcer.observe(wire::endpoints).await??)
     }
 
-    /// Runs what takes the kernel's or the CPU's time beside the other tasks.
-    async fn blocking<T: serde::Serialize + Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Enforcer) -> Answer<T> + Send + 'static,
-    ) -> Response {
-        let mut enforcer = Arc::clone(&self.enforcer).lock_owned().await;
-        match tokio::task::spawn_blocking(move || work(&mut enforcer)).await {
-            Ok(Ok(answer)) => Json(answer).into_response(),
-            Ok(Err(failed)) => failed.into_response(),
-            Err(error) => {
-                warn!(%error, "a request ended in a panic");
-                Failed::internal(&error.to_string()).into_response()
+    async fn flows(&self, query: FlowQuery) -> Answer<FlowList> {
+        let list = move |observer: &Observer, view: &View| {
+            let current = view.current.as_deref().ok_or_else(Failed::no_policy)?;
+            let query = wire::query(query)?;
+            Ok(wire::flows(observer.flows(current, &query)?))
+        };
+        self.enforcer.observe(list).await?
+    }
+
+    fn leases(&self) -> Answer<LeaseList> {
+        let view = self.enforcer.view();
+        let registry = view.registry.as_deref().ok_or_else(Failed::no_enrolment)?;
+        Ok(wire::leases(registry, &view.interfaces))
+    }
+
+    async fn revoke(&self, revocation: Revocation) -> Answer<Revoked> {
+        let revoke = move |_: &Observer, view: &View| {
+            let registry = view.registry.as_deref().ok_or_else(Failed::no_enrolment)?;
+            let name = &revocation.endpoint;
+            if !registry.knows(name) {
+                return Err(Failed::no_such_endpoint(name));
             }
-        }
+            let barred = Duration::from_secs(revocation.barred_seconds);
+            let leases = registry.revoke(name, barred);
+            info!(endpoint = name, leases, "leases revoked by request");
+            Ok(Revoked { leases })
+        };
+        self.enforcer.observe(revoke).await?
     }
 
-    /// Like [`blocking`](Self::blocking), with the host's interfaces as they are now.
-    async fn with_interfaces<T: serde::Serialize + Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Enforcer, Interfaces) -> Answer<T> + Send + 'static,
-    ) -> Response {
-        match Interfaces::read().await {
-            Ok(interfaces) => self.blocking(|enforcer| work(enforcer, interfaces)).await,
-            Err(error) => Failed::internal(&error.to_string()).into_response(),
-        }
+    fn policy(&self) -> Answer<PolicyText> {
+        let view = self.enforcer.view();
+        let current = view.current.as_ref().ok_or_else(Failed::no_policy)?;
+        Ok(wire::text(&current.stored))
+    }
+
+    async fn check(&self, candidate: Candidate) -> Answer<Report> {
+        let interfaces = Interfaces::read().await?;
+        let check = move |_: &Observer, view: &View| {
+            view.check(&candidate.text, &candidate.file, &interfaces)
+        };
+        Ok(self.enforcer.observe(check).await?.into())
+    }
+
+    async fn difference(&self, candidate: Candidate) -> Answer<Difference> {
+        let compare =
+            move |_: &Observer, view: &View| view.difference(&candidate.text, &candidate.file);
+        Ok(self.enforcer.observe(compare).await??.into())
+    }
+
+    async fn apply(&self, candidate: Candidate) -> Answer<Applied> {
+        let interfaces = Interfaces::read().await?;
+        let apply = move |enforcer: &mut Enforcer| {
+            let session = candidate.session.filter(|_| !candidate.force);
+            let session = session.map(Into::into);
+            enforcer.apply(&candidate.text, &candidate.file, session, interfaces)
+        };
+        Ok(self.enforcer.change(apply).await??.into())
+    }
+
+    async fn explain(&self, question: Question) -> Answer<Explanation> {
+        self.enforcer
+            .view()
+            .judging()
+            .ok_or(AnswerError::NoPolicy)?;
+        let question = wire::question(question)?;
+        Ok(wire::explanation(self.enforcer.explain(question).await??))
+    }
+
+    async fn detach(&self) -> Answer<Detached> {
+        let interfaces = self.enforcer.change(Enforcer::detach).await??;
+        info!(?interfaces, "detached by request, ending");
+        // One waits for signals, one serves: both are told.
+        self.end.notify_waiters();
+        Ok(Detached { interfaces })
     }
 }

@@ -28,9 +28,7 @@ pub(super) fn protected(policy: &Policy, facts: &Facts) -> BTreeSet<IpAddr> {
 
 /// Whether `policy` protects an address that `current` does not.
 pub(super) fn protects_more(current: Option<&Current>, policy: &Policy, facts: &Facts) -> bool {
-    let before = current.map_or_else(BTreeSet::new, |current| {
-        protected(&current.validated.policy, &current.facts)
-    });
+    let before = current.map_or_else(BTreeSet::new, Current::protected);
     !protected(policy, facts).is_subset(&before)
 }
 
@@ -38,7 +36,7 @@ impl Enforcer {
     /// Takes over the connections of sockets at once, and those of guests for some time. What fails
     /// is reported: it is no reason to protect nothing.
     pub(super) fn adopt_connections(&mut self) {
-        self.flow_problems.clear();
+        self.problems.flows.clear();
         let grace = self.config.adoption_grace;
         if let Err(error) = self.datapath.adopt_for(grace) {
             let problem = format!("connections of guests are not taken over: {error}");
@@ -49,15 +47,16 @@ impl Enforcer {
 
     /// Takes over the connections of sockets, where that has failed before.
     pub(super) fn adopt_missed(&mut self) {
-        if self.sockets_missed {
-            self.flow_problems.clear();
+        if self.problems.sockets_missed {
+            self.problems.flows.clear();
             self.adopt_sockets();
+            self.post();
         }
     }
 
     fn adopt_sockets(&mut self) {
         let adopted = adopt(self.datapath.pins(), self.features);
-        self.sockets_missed = adopted.is_err();
+        self.problems.sockets_missed = adopted.is_err();
         match adopted {
             Ok(adopted) => {
                 info!(flows = adopted.flows, "connections taken over");
@@ -74,7 +73,7 @@ impl Enforcer {
 
     fn flow_problem(&mut self, problem: String) {
         warn!("{problem}");
-        self.flow_problems.push(problem);
+        self.problems.flows.push(problem);
     }
 }
 

@@ -1,20 +1,26 @@
 //! Changing what is enforced.
 
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use thiserror::Error;
 use tracing::{info, warn};
-use verdict::frame::transport::IpProtocol;
 
-use super::{Current, Enforcer, adopt::protects_more, host_facts, now, session};
+use super::{
+    Current, Enforcer, Session,
+    adopt::protects_more,
+    compile::Compiler,
+    host_facts, now, session,
+};
 use crate::{
-    control::api::{Applied, Session},
     datapath::{
         AttachError, CounterError, PublishError,
         interface::{Carrier, InterfaceError, Interfaces},
     },
     image::{self, CompileError, Facts, Image, Numbers},
-    policy::{self, Authenticate, ENROLMENT, Policy, PolicyError, Validated},
+    policy::{self, Change, Lint, PolicyError, Validated},
     store::{Identity, StoreError, Stored, digest},
 };
 
@@ -74,6 +80,27 @@ pub enum ApplyError {
     Counters(#[from] CounterError),
 }
 
+/// What was applied.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Its serial.
+    pub serial: u64,
+    /// What changed.
+    pub changes: Vec<Change>,
+    /// What is valid, but probably not intended.
+    pub lints: Vec<Lint>,
+    /// Number of addresses and prefixes.
+    pub addresses: usize,
+    /// Memory of its image in the kernel, bytes.
+    pub image_bytes: u64,
+    /// Time to read and validate.
+    pub read: Duration,
+    /// Time to compile.
+    pub compile: Duration,
+    /// Time until every packet was judged by it.
+    pub publish: Duration,
+}
+
 /// Measures the parts of a change.
 struct Stopwatch(Instant);
 
@@ -82,23 +109,30 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
-    /// Milliseconds since the start or the last lap.
-    fn lap_ms(&mut self) -> u64 {
+    /// Time since the start or the last lap.
+    fn lap(&mut self) -> Duration {
         let before = std::mem::replace(&mut self.0, Instant::now());
-        self.0.duration_since(before).as_millis() as u64
+        self.0.duration_since(before)
     }
-}
-
-/// A policy compiled for this host.
-pub(super) struct Compiled {
-    facts: Facts,
-    image: Image,
-    numbers: Numbers,
 }
 
 impl Enforcer {
     /// Enforces the policy in `text`. With `session`, refuses one that would cut it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`]: the policy before is still in force.
     pub fn apply(
+        &mut self,
+        text: &str,
+        file: &str,
+        session: Option<Session>,
+        interfaces: Interfaces,
+    ) -> Result<Applied, ApplyError> {
+        self.changing(|enforcer| enforcer.replace(text, file, session, interfaces))
+    }
+
+    fn replace(
         &mut self,
         text: &str,
         file: &str,
@@ -112,9 +146,11 @@ impl Enforcer {
             digest: digest(text),
         };
         self.check_serial(identity)?;
-        let read_ms = clock.lap_ms();
+        let read = clock.lap();
         let carriers = interfaces.carriers(&validated.policy)?;
-        let compiled = self.compile(&validated.policy, &interfaces, identity)?;
+        let compiled = self
+            .compiler()
+            .compile(&validated.policy, &interfaces, identity)?;
         if let Some(session) = session {
             session::check(
                 session,
@@ -125,7 +161,7 @@ impl Enforcer {
                 self.registry.as_deref(),
             )?;
         }
-        let compile_ms = clock.lap_ms();
+        let compile = clock.lap();
         let stored = Stored {
             identity,
             file: file.to_owned(),
@@ -136,45 +172,43 @@ impl Enforcer {
         self.store.save(&stored)?;
         let prepared = self.store.prepare(identity)?;
         self.clear_counters(&stored.numbers)?;
-        self.interfaces = interfaces;
-        let more = protects_more(self.current.as_ref(), &validated.policy, &compiled.facts);
+        self.interfaces = Arc::new(interfaces);
+        let more = protects_more(self.current.as_deref(), &validated.policy, &compiled.facts);
         self.enforce(&compiled.image, &carriers, more)?;
         // From here on it is in force: what fails now is told, and is no reason to say otherwise.
         let forgotten = self.store.set_current(prepared).err();
-        let before = self
-            .current
-            .as_ref()
-            .map(|current| &current.validated.policy);
+        let current = Current {
+            stored: Arc::new(stored),
+            validated: Arc::new(validated),
+            image: compiled.image,
+            facts: compiled.facts,
+        };
+        let policy = current.policy();
+        let before = self.current.as_deref().map(Current::policy);
         let applied = Applied {
             serial: identity.serial,
-            changes: policy::diff(before, &validated.policy),
-            lints: validated.lint(Some(&host_facts(&self.interfaces))),
-            addresses: addresses(&validated.policy),
-            image_bytes: compiled.image.kernel_bytes(),
-            read_ms,
-            compile_ms,
-            publish_ms: clock.lap_ms(),
+            changes: policy::diff(before, policy),
+            lints: current.validated.lint(Some(&host_facts(&self.interfaces))),
+            addresses: current.addresses(),
+            image_bytes: current.image.kernel_bytes(),
+            read,
+            compile,
+            publish: clock.lap(),
         };
         info!(
             serial = identity.serial,
-            name = validated.policy.name,
+            name = policy.name,
             "policy applied"
         );
-        let (facts, image) = (compiled.facts, compiled.image);
-        self.current = Some(Current {
-            stored,
-            validated,
-            image,
-            facts,
-        });
+        self.current = Some(Arc::new(current));
         self.follow_policy();
-        self.policy_problems.clear();
-        self.host_problems.clear();
+        self.problems.policy.clear();
+        self.problems.host.clear();
         if let Some(error) = forgotten {
             let serial = identity.serial;
             let problem = format!("serial {serial} is in force until the host restarts: {error}");
             warn!("{problem}");
-            self.policy_problems.push(problem);
+            self.problems.policy.push(problem);
         }
         Ok(applied)
     }
@@ -194,46 +228,18 @@ impl Enforcer {
         })
     }
 
-    pub(super) fn compile(
-        &self,
-        policy: &Policy,
-        interfaces: &Interfaces,
-        identity: Identity,
-    ) -> Result<Compiled, ApplyError> {
-        let proving = policy
-            .endpoints
-            .iter()
-            .find(|(_, endpoint)| endpoint.authenticate != Authenticate::Address);
-        if let Some((name, _)) = proving {
-            let Some(enrolment) = &self.config.enrolment else {
-                return Err(ApplyError::NoEnrolment(name.clone()));
-            };
-            if !admits(policy, enrolment.port) {
-                return Err(ApplyError::EnrolmentPort(enrolment.port));
-            }
+    /// Compiles for the names that are in force.
+    fn compiler(&self) -> Compiler<'_> {
+        Compiler {
+            numbers: self.current.as_deref().map(Current::numbers),
+            enrolment: self.config.enrolment.as_ref().map(|proofs| proofs.port),
         }
-        let facts = interfaces.facts(policy);
-        let before = self.current.as_ref().map(|current| &current.stored.numbers);
-        let numbers = before
-            .unwrap_or(&Numbers::default())
-            .carried_to(policy)
-            .ok_or(CompileError::TooManyNames)?;
-        let mut image = image::compile(policy, &facts, &numbers)?;
-        image.identify(identity.digest);
-        Ok(Compiled {
-            facts,
-            image,
-            numbers,
-        })
     }
 
     /// Clears the counters of every number that gets a new meaning.
     fn clear_counters(&mut self, numbers: &Numbers) -> Result<(), CounterError> {
         let none = Numbers::default();
-        let before = self
-            .current
-            .as_ref()
-            .map_or(&none, |current| &current.stored.numbers);
+        let before = self.current.as_deref().map_or(&none, Current::numbers);
         self.counters.clear_rules(numbers.new_rules(before))?;
         self.counters.clear_endpoints(numbers.new_endpoints(before))
     }
@@ -268,55 +274,56 @@ impl Enforcer {
 
     /// Goes on with a policy that was in force before this agent started.
     pub(super) fn take_up(&mut self, stored: Stored, validated: Validated) {
-        let image = Image::empty();
-        self.current = Some(Current {
-            stored,
-            validated,
-            image,
+        self.current = Some(Arc::new(Current {
+            stored: Arc::new(stored),
+            validated: Arc::new(validated),
+            image: Image::empty(),
             facts: Facts::default(),
-        });
-        self.follow(self.interfaces.clone());
+        }));
+        self.adapt_to(Arc::clone(&self.interfaces));
     }
 
     /// Adapts what is enforced to the host as it is now: addresses, interfaces, ports of bridges.
     ///
     /// What cannot be adapted stays as it was, and is reported.
     pub fn follow(&mut self, interfaces: Interfaces) {
-        let Some(current) = self.current.take() else {
-            self.interfaces = interfaces;
+        self.changing(|enforcer| enforcer.adapt_to(Arc::new(interfaces)));
+    }
+
+    fn adapt_to(&mut self, interfaces: Arc<Interfaces>) {
+        self.interfaces = interfaces;
+        let Some(current) = self.current.clone() else {
             return;
         };
-        self.host_problems.clear();
-        self.interfaces = interfaces;
-        let policy = &current.validated.policy;
-        let (carriers, missing) = self.interfaces.carriers_present(policy);
+        self.problems.host.clear();
+        let (carriers, missing) = self.interfaces.carriers_present(current.policy());
         for error in missing {
             self.problem(format!("{error}; everything else stays enforced"));
         }
-        let adapted = self.adapt(&current, &carriers);
-        self.current = Some(match adapted {
-            Ok(Some(compiled)) => Current {
-                image: compiled.image,
-                facts: compiled.facts,
-                ..current
-            },
-            Ok(None) => current,
-            Err(error) => {
-                self.problem(format!(
-                    "the host changed, and what was enforced before stays: {error}"
-                ));
-                current
+        match self.adapt(&current, &carriers) {
+            Ok(Some((facts, image))) => {
+                self.current = Some(Arc::new(Current {
+                    stored: Arc::clone(&current.stored),
+                    validated: Arc::clone(&current.validated),
+                    image,
+                    facts,
+                }));
             }
-        });
+            Ok(None) => {}
+            Err(error) => self.problem(format!(
+                "the host changed, and what was enforced before stays: {error}"
+            )),
+        }
         self.follow_policy();
     }
 
+    /// The facts and the image that are enforced now, if these are others than before.
     fn adapt(
         &mut self,
         current: &Current,
         carriers: &[Carrier],
-    ) -> Result<Option<Compiled>, ApplyError> {
-        let policy = &current.validated.policy;
+    ) -> Result<Option<(Facts, Image)>, ApplyError> {
+        let policy = current.policy();
         let facts = self.interfaces.facts(policy);
         let unchanged = facts == current.facts && !current.image.is_empty();
         if unchanged {
@@ -325,42 +332,17 @@ impl Enforcer {
                 .release_others(&self.attachments, &self.interfaces)?;
             return Ok(None);
         }
-        let numbers = current.stored.numbers.clone();
-        let mut image = image::compile(policy, &facts, &numbers)?;
+        let mut image = image::compile(policy, &facts, current.numbers())?;
         image.identify(current.stored.identity.digest);
         let known = !current.image.is_empty();
         let more = known && protects_more(Some(current), policy, &facts);
         self.enforce(&image, carriers, more)?;
         info!(addresses = facts.addresses.len(), "adapted to the host");
-        Ok(Some(Compiled {
-            facts,
-            image,
-            numbers,
-        }))
+        Ok(Some((facts, image)))
     }
 
     fn problem(&mut self, problem: String) {
         warn!("{problem}");
-        self.host_problems.push(problem);
+        self.problems.host.push(problem);
     }
-}
-
-/// Whether the service over which endpoints prove who they are has this UDP port.
-fn admits(policy: &Policy, port: u16) -> bool {
-    let Some(service) = policy.services.get(ENROLMENT) else {
-        return false;
-    };
-    service.matches.iter().any(|matched| {
-        let (protocol, first, last) = matched.range();
-        protocol == IpProtocol::UDP.0 && (first..=last).contains(&port)
-    })
-}
-
-/// Number of addresses and prefixes in `policy`.
-pub(super) fn addresses(policy: &Policy) -> usize {
-    policy
-        .endpoints
-        .values()
-        .map(|endpoint| endpoint.addresses.len())
-        .sum()
 }

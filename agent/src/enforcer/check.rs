@@ -1,36 +1,59 @@
 //! Looking at a policy without enforcing it.
 
-use super::{ApplyError, Enforcer, host_facts};
+use super::{ApplyError, Current, View, compile::Compiler, host_facts};
 use crate::{
-    control::api::{Candidate, Difference, Report},
     datapath::interface::{InterfaceError, Interfaces},
     image::CompileError,
-    policy::{self, At, Mistake, Object, Validated},
+    policy::{self, At, Change, Lint, Mistake, Object, PolicyError, Validated},
     store::{Identity, digest},
 };
 
-impl Enforcer {
-    /// What is wrong with `candidate`, in its text and on this host.
+/// What is wrong with a policy.
+#[derive(Clone, Debug, Default)]
+pub struct Review {
+    /// What makes it invalid; the first of many.
+    pub mistakes: Vec<Mistake>,
+    /// How many there are.
+    pub mistake_count: usize,
+    /// What is valid, but probably not intended.
+    pub lints: Vec<Lint>,
+}
+
+impl From<&PolicyError> for Review {
+    fn from(error: &PolicyError) -> Self {
+        Self {
+            mistakes: error.mistakes().to_vec(),
+            mistake_count: error.mistakes().len() + error.more(),
+            lints: Vec::new(),
+        }
+    }
+}
+
+/// How a policy differs from the one in force.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// Serial in force; 0 before the first policy.
+    pub from: u64,
+    /// Serial of the candidate.
+    pub to: u64,
+    /// What changes.
+    pub changes: Vec<Change>,
+}
+
+impl View {
+    /// What is wrong with the policy in `text`, in itself and on this host.
     #[must_use]
-    pub fn check(&self, candidate: &Candidate, interfaces: &Interfaces) -> Report {
-        let validated = match policy::read(&candidate.text, &candidate.file) {
+    pub fn check(&self, text: &str, file: &str, interfaces: &Interfaces) -> Review {
+        let validated = match policy::read(text, file) {
             Ok(validated) => validated,
-            Err(error) => {
-                return Report {
-                    valid: false,
-                    mistake_count: error.mistakes().len() + error.more(),
-                    mistakes: error.mistakes().to_vec(),
-                    lints: Vec::new(),
-                };
-            }
+            Err(error) => return Review::from(&error),
         };
-        let refusal = self.rehearse(&validated, candidate, interfaces).err();
+        let refusal = self.rehearse(&validated, text, interfaces).err();
         let mistakes: Vec<Mistake> = refusal
             .iter()
-            .map(|refusal| mistake(refusal, &validated, &candidate.text))
+            .map(|refusal| mistake(refusal, &validated, text))
             .collect();
-        Report {
-            valid: mistakes.is_empty(),
+        Review {
             mistake_count: mistakes.len(),
             mistakes,
             lints: validated.lint(Some(&host_facts(interfaces))),
@@ -42,29 +65,31 @@ impl Enforcer {
     fn rehearse(
         &self,
         validated: &Validated,
-        candidate: &Candidate,
+        text: &str,
         interfaces: &Interfaces,
     ) -> Result<(), ApplyError> {
         let identity = Identity {
             serial: validated.policy.serial,
-            digest: digest(&candidate.text),
+            digest: digest(text),
         };
         interfaces.carriers(&validated.policy)?;
-        self.compile(&validated.policy, interfaces, identity)
+        let compiler = Compiler {
+            numbers: self.current.as_deref().map(Current::numbers),
+            enrolment: self.enrolment,
+        };
+        compiler
+            .compile(&validated.policy, interfaces, identity)
             .map(|_| ())
     }
 
-    /// How `candidate` differs from the policy in force.
+    /// How the policy in `text` differs from the one in force.
     ///
     /// # Errors
     ///
     /// [`ApplyError::Policy`].
-    pub fn difference(&self, candidate: &Candidate) -> Result<Difference, ApplyError> {
-        let validated = policy::read(&candidate.text, &candidate.file).map_err(Box::new)?;
-        let before = self
-            .current
-            .as_ref()
-            .map(|current| &current.validated.policy);
+    pub fn difference(&self, text: &str, file: &str) -> Result<Difference, ApplyError> {
+        let validated = policy::read(text, file).map_err(Box::new)?;
+        let before = self.current.as_deref().map(Current::policy);
         Ok(Difference {
             from: before.map_or(0, |policy| policy.serial),
             to: validated.policy.serial,

@@ -1,81 +1,45 @@
 //! The flows that are open, with the names that the policy has for them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use ipnet::IpNet;
-use thiserror::Error;
-use verdict::state::flow::{Flow, State, table};
-
-use super::{Current, Enforcer};
-use crate::{
-    control::api::{FlowEntry, FlowList, FlowQuery},
-    datapath::flows::{FlowError, Snapshot, duration},
-    explain::covering,
-    policy::{Direction, Policy, ReferencePoint, Service, protocol},
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
 };
 
-/// Why no flows are listed.
-#[derive(Debug, Error)]
-pub enum FlowQueryError {
-    /// There is no policy.
-    #[error("there is no policy yet. Apply one with `manoward policy apply`")]
-    NoPolicy,
-    /// The kernel does not give them.
-    #[error(transparent)]
-    Flows(#[from] FlowError),
-    /// No such protocol.
-    #[error("`{0}` is no protocol: write tcp, udp, sctp, icmp, icmpv6, another name, or a number")]
-    Protocol(String),
-    /// No such state.
-    #[error("`{found}` is no state of a flow: they are {}", states())]
-    State {
-        /// What was asked for.
-        found: String,
-    },
-    /// No address.
-    #[error("`{0}` is neither an IP address nor a prefix")]
-    Address(String),
+use ipnet::IpNet;
+use verdict::state::flow::{Flow, State, table};
+
+use super::{Current, Observer};
+use crate::{
+    datapath::flows::{FlowError, Snapshot, duration},
+    explain::covering,
+    policy::{Direction, Policy, ReferencePoint, Service},
+};
+
+/// Which flows are asked for; what is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct FlowQuery {
+    /// Name of the remote endpoint.
+    pub endpoint: Option<String>,
+    /// Role of the remote endpoint.
+    pub role: Option<String>,
+    /// Reference point that permits the flow.
+    pub reference_point: Option<String>,
+    /// Service.
+    pub service: Option<String>,
+    /// Protocol number.
+    pub protocol: Option<u8>,
+    /// Prefix that covers the local or the remote address.
+    pub address: Option<IpNet>,
+    /// Local or remote port.
+    pub port: Option<u16>,
+    /// State.
+    pub state: Option<State>,
+    /// Most flows that are listed; those of which the last packet is most recent.
+    pub limit: Option<usize>,
 }
 
-fn states() -> String {
-    let names: Vec<&str> = State::ALL.iter().map(|state| state.name()).collect();
-    names.join(", ")
-}
-
-/// A query that has been read.
-pub struct Filter<'a> {
-    query: &'a FlowQuery,
-    protocol: Option<u8>,
-    state: Option<State>,
-    address: Option<IpNet>,
-}
-
-impl<'a> Filter<'a> {
-    /// Reads `query`.
-    pub fn read(query: &'a FlowQuery) -> Result<Self, FlowQueryError> {
-        let protocol = query.protocol.as_ref().map(|named| {
-            protocol::number(named).ok_or_else(|| FlowQueryError::Protocol(named.clone()))
-        });
-        let state = query.state.as_ref().map(|named| {
-            State::from_name(named).ok_or_else(|| FlowQueryError::State {
-                found: named.clone(),
-            })
-        });
-        let address = query.address.as_ref().map(|written| {
-            let address = written.parse::<IpAddr>().map(IpNet::from);
-            address
-                .or_else(|_| written.parse())
-                .map_err(|_| FlowQueryError::Address(written.clone()))
-        });
-        Ok(Self {
-            query,
-            protocol: protocol.transpose()?,
-            state: state.transpose()?,
-            address: address.transpose()?,
-        })
-    }
-
-    /// Whether the query asks for `flow`, by what the table tells of it.
+impl FlowQuery {
+    /// Whether `flow` is asked for, by what the table tells of it.
     fn takes(&self, flow: &Flow) -> bool {
         let key = &flow.key;
         let of = |protocol| key.protocol() == protocol;
@@ -83,61 +47,101 @@ impl<'a> Filter<'a> {
         let [local, remote] = addresses(flow);
         self.protocol.is_none_or(of)
             && self.state.is_none_or(|state| state == flow.state)
-            && self.query.port.is_none_or(|port| ports.contains(&port))
+            && self.port.is_none_or(|port| ports.contains(&port))
             && self
                 .address
                 .is_none_or(|prefix| prefix.contains(&local) || prefix.contains(&remote))
     }
 
-    /// Whether the query asks for a flow by its names.
-    fn names(&self, entry: &FlowEntry) -> bool {
-        let query = self.query;
-        let matches = |wanted: &Option<String>, found: &Option<String>| {
+    /// Whether a flow with these names is asked for.
+    fn names(&self, flow: &NamedFlow<'_>) -> bool {
+        let matches = |wanted: &Option<String>, found: Option<&str>| {
             wanted
-                .as_ref()
-                .is_none_or(|wanted| found.as_ref() == Some(wanted))
+                .as_deref()
+                .is_none_or(|wanted| found == Some(wanted))
         };
-        matches(&query.endpoint, &entry.endpoint)
-            && matches(&query.role, &entry.role)
-            && matches(&query.reference_point, &entry.reference_point)
-            && matches(&query.service, &entry.service)
+        matches(&self.endpoint, flow.endpoint)
+            && matches(&self.role, flow.role)
+            && matches(&self.reference_point, flow.reference_point)
+            && matches(&self.service, flow.service)
     }
 
-    /// Whether the query asks for names at all.
+    /// Whether names are asked for at all.
     const fn asks_names(&self) -> bool {
-        self.query.endpoint.is_some()
-            || self.query.role.is_some()
-            || self.query.reference_point.is_some()
-            || self.query.service.is_some()
+        self.endpoint.is_some()
+            || self.role.is_some()
+            || self.reference_point.is_some()
+            || self.service.is_some()
     }
 }
 
-impl Enforcer {
-    /// The flows that `query` asks for.
-    pub fn flows(&self, query: &FlowQuery) -> Result<FlowList, FlowQueryError> {
-        let current = self.current.as_ref().ok_or(FlowQueryError::NoPolicy)?;
-        let filter = Filter::read(query)?;
-        let snapshot = Snapshot::read(self.datapath.pins())?;
+/// The flows of a query.
+#[derive(Clone, Debug)]
+pub struct FlowList<'a> {
+    /// Those that are listed, the most recent first.
+    pub flows: Vec<NamedFlow<'a>>,
+    /// How many match the query.
+    pub matching: usize,
+    /// How many there are.
+    pub open: usize,
+    /// How many the table is sized for.
+    pub capacity: usize,
+}
+
+/// A flow, with the names that the policy has for it.
+#[derive(Clone, Debug)]
+pub struct NamedFlow<'a> {
+    /// What the table tells of it.
+    pub flow: Flow,
+    /// Address of the host, or of the guest; the unspecified one if it had none yet.
+    pub local: IpAddr,
+    /// Address of the peer; the unspecified one if a group was asked.
+    pub remote: IpAddr,
+    /// Endpoint that the remote address belongs to.
+    pub endpoint: Option<&'a str>,
+    /// Its role.
+    pub role: Option<&'a str>,
+    /// Reference point that permits the flow.
+    pub reference_point: Option<&'a str>,
+    /// Service.
+    pub service: Option<&'a str>,
+    /// Time since the first packet.
+    pub age: Duration,
+    /// Time since the last packet.
+    pub idle: Duration,
+    /// Time until the flow ends without another packet.
+    pub expires: Duration,
+}
+
+impl Observer {
+    /// The flows that `query` asks for, with the names of the policy in force.
+    ///
+    /// # Errors
+    ///
+    /// A table that the kernel does not give.
+    pub fn flows<'a>(
+        &self,
+        current: &'a Current,
+        query: &FlowQuery,
+    ) -> Result<FlowList<'a>, FlowError> {
+        let snapshot = Snapshot::read(&self.pins)?;
         let mut open = 0;
         let mut found: Vec<(Flow, u32)> = snapshot
             .alive(&current.image)
             .inspect(|_| open += 1)
-            .filter(|(flow, _)| filter.takes(flow))
+            .filter(|(flow, _)| query.takes(flow))
             .collect();
         found.sort_by_key(|&(flow, idle)| (idle, flow.key.to_words()));
         let limit = query.limit.unwrap_or(usize::MAX);
-        let entry = |&(flow, idle): &(Flow, u32)| entry(&flow, idle, &snapshot, current);
-        let (matching, flows) = if filter.asks_names() {
-            let mut flows: Vec<_> = found
-                .iter()
-                .map(entry)
-                .filter(|e| filter.names(e))
-                .collect();
+        let named = |&(flow, idle): &(Flow, u32)| named(flow, idle, &snapshot, current);
+        let (matching, flows) = if query.asks_names() {
+            let flows = found.iter().map(named);
+            let mut flows: Vec<_> = flows.filter(|flow| query.names(flow)).collect();
             let matching = flows.len();
             flows.truncate(limit);
             (matching, flows)
         } else {
-            (found.len(), found.iter().take(limit).map(entry).collect())
+            (found.len(), found.iter().take(limit).map(named).collect())
         };
         Ok(FlowList {
             flows,
@@ -160,33 +164,29 @@ fn addresses(flow: &Flow) -> [IpAddr; 2] {
     })
 }
 
-fn entry(flow: &Flow, idle: u32, snapshot: &Snapshot, current: &Current) -> FlowEntry {
-    let policy = &current.validated.policy;
-    let [local, remote] = addresses(flow);
+fn named<'a>(
+    flow: Flow,
+    idle: u32,
+    snapshot: &Snapshot,
+    current: &'a Current,
+) -> NamedFlow<'a> {
+    let policy = current.policy();
+    let [local, remote] = addresses(&flow);
     let found = covering(policy, remote);
-    let number = flow.key.protocol();
-    let point = reference_point(
-        policy,
-        flow,
-        found.map(|found| found.endpoint.role.as_str()),
-    );
+    let role = found.map(|found| found.endpoint.role.as_str());
+    let point = reference_point(policy, &flow, role);
     let lasts = table::timeout(&current.image, flow.state.code()).unwrap_or(0);
-    FlowEntry {
-        protocol: protocol::name(number),
+    NamedFlow {
+        flow,
         local,
-        local_port: flow.key.local_port(),
         remote,
-        remote_port: flow.key.remote_port(),
-        state: flow.state.name().to_owned(),
-        endpoint: found.map(|found| found.name.to_owned()),
-        role: found.map(|found| found.endpoint.role.clone()),
-        reference_point: point.map(|(point, _)| point.name.clone()),
-        service: point.map(|(_, service)| service.to_owned()),
-        age_s: seconds(snapshot.age(flow)),
-        idle_s: seconds(idle),
-        expires_s: seconds(lasts.saturating_sub(idle)),
-        sent_bytes: flow.sent.bytes(),
-        received_bytes: flow.received.bytes(),
+        endpoint: found.map(|found| found.name),
+        role,
+        reference_point: point.map(|(point, _)| point.name.as_str()),
+        service: point.map(|(_, service)| service),
+        age: duration(snapshot.age(&flow)),
+        idle: duration(idle),
+        expires: duration(lasts.saturating_sub(idle)),
     }
 }
 
@@ -217,9 +217,4 @@ fn carries(service: &Service, flow: &Flow) -> bool {
         let (protocol, first, last) = matched.range();
         protocol == number && (first..=last).contains(&port)
     })
-}
-
-/// Ticks as seconds, in tenths.
-fn seconds(ticks: u32) -> f64 {
-    (duration(ticks).as_secs_f64() * 10.0).round() / 10.0
 }

@@ -1,84 +1,134 @@
 //! Keeping a policy enforced: from its text to the kernel, and as the host changes.
 //!
+//! Three things go on beside each other, reached through a [`Handle`]:
+//!
+//! - the life of the policy ([`Enforcer`]): started, applied, adapted to the host, detached. It
+//!   posts a [`View`] of what is enforced with every change;
+//! - observation ([`View`] and [`Observer`]): what is enforced, counted and open;
+//! - explanation ([`Explainers`]): what would happen to a packet.
+//!
 //! Every change is made in an order that leaves the old policy in force until the new one is
 //! complete: validated, compiled, on disk, attached, published. A failure on the way changes
 //! nothing.
 
 mod adopt;
-mod answer;
 mod change;
 mod check;
+mod compile;
+mod explanation;
 mod flows;
+mod handle;
 mod host;
-mod report;
+mod observer;
 mod session;
 mod start;
+mod view;
 
-pub use answer::AnswerError;
-pub use change::ApplyError;
-pub use flows::{Filter, FlowQueryError};
+pub use change::{Applied, ApplyError};
+pub use check::{Difference, Review};
+pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
+pub use flows::{FlowList, FlowQuery, NamedFlow};
+pub use handle::{Handle, HandleError};
 pub use host::host_facts;
+pub use observer::Observer;
+pub use session::Session;
 pub use start::StartError;
+pub use view::{Board, Current, View};
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tracing::warn;
 
 use crate::{
     config::Config,
-    control::api::LeaseList,
     datapath::{
-        Attachment, Counters, Datapath, Explainer, Features, Pins, Program, interface::Interfaces,
+        Attachment, CounterError, Counters, Datapath, Features, PinError,
+        interface::Interfaces,
     },
-    image::{Facts, Image},
     leases::Registry,
-    policy::Validated,
-    store::{Store, Stored},
+    store::Store,
 };
+use view::Poster;
 
-/// A policy in force, in all its forms.
-#[derive(Debug)]
-pub struct Current {
-    /// Text, identity and numbers.
-    pub stored: Stored,
-    /// The validated policy.
-    pub validated: Validated,
-    /// What the kernel reads.
-    pub image: Image,
-    /// What it was compiled for.
-    pub facts: Facts,
+/// What the enforcer has found wrong, in sentences.
+#[derive(Default)]
+struct Problems {
+    /// With the policy, until one is applied.
+    policy: Vec<String>,
+    /// With the host, as it is now.
+    host: Vec<String>,
+    /// With connections that were to be taken over.
+    flows: Vec<String>,
+    /// Whether connections of sockets were to be taken over, and have not been.
+    sockets_missed: bool,
 }
 
-/// The agent's hold on the kernel.
+/// The agent's hold on the kernel: all that changes with the policy and with the host.
 pub struct Enforcer {
     config: Config,
     features: Features,
     store: Store,
     datapath: Datapath,
     counters: Counters,
-    explainers: BTreeMap<Program, Explainer>,
-    current: Option<Current>,
+    current: Option<Arc<Current>>,
     attachments: Vec<Attachment>,
-    interfaces: Interfaces,
-    /// What is wrong with the host, as it is now.
-    host_problems: Vec<String>,
-    /// What is wrong with connections that were to be taken over.
-    flow_problems: Vec<String>,
-    /// Whether connections of sockets were to be taken over, and have not been.
-    sockets_missed: bool,
-    /// What is wrong with the policy, until one is applied.
-    policy_problems: Vec<String>,
+    interfaces: Arc<Interfaces>,
+    problems: Problems,
     /// Who has proven who it is, where that is asked for.
     registry: Option<Arc<Registry>>,
     started: Timestamp,
+    poster: Poster,
 }
 
 impl Enforcer {
-    /// The policy in force.
+    /// Does what may change what is enforced, and posts what has come of it.
+    fn changing<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
+        let _under_way = self.poster.change();
+        let done = change(self);
+        self.post();
+        done
+    }
+
+    fn post(&self) {
+        let Problems {
+            policy,
+            host,
+            flows,
+            sockets_missed: _,
+        } = &self.problems;
+        self.poster.post(View {
+            hook: self.config.hook,
+            started: self.started,
+            enrolment: self.config.enrolment.as_ref().map(|proofs| proofs.port),
+            current: self.current.clone(),
+            attachments: self.attachments.clone(),
+            interfaces: Arc::clone(&self.interfaces),
+            registry: self.registry.clone(),
+            found: [&**policy, host, flows].concat(),
+        });
+    }
+
+    /// Where what is enforced is found.
     #[must_use]
-    pub fn current(&self) -> Option<&Current> {
-        self.current.as_ref()
+    pub fn board(&self) -> Board {
+        self.poster.board()
+    }
+
+    /// Reads what the programs keep.
+    ///
+    /// # Errors
+    ///
+    /// Counters that are not there.
+    pub fn observer(&self) -> Result<Observer, CounterError> {
+        Observer::open(self.datapath.pins())
+    }
+
+    /// Explains what the programs do.
+    #[must_use]
+    pub fn explainers(&self) -> Explainers {
+        let pins = self.datapath.pins().clone();
+        Explainers::new(pins, self.config.hook, self.features)
     }
 
     /// Has the leases of `registry` follow the policy.
@@ -86,38 +136,12 @@ impl Enforcer {
         registry.inherit();
         self.registry = Some(registry);
         self.follow_policy();
-    }
-
-    /// The leases' registry, if this agent gives any.
-    #[must_use]
-    pub fn registry(&self) -> Option<&Registry> {
-        self.registry.as_deref()
-    }
-
-    /// Where everything is pinned.
-    #[must_use]
-    pub fn pins(&self) -> &Pins {
-        self.datapath.pins()
-    }
-
-    /// The leases in force.
-    #[must_use]
-    pub fn leases(&self) -> Option<LeaseList> {
-        let mut list = self.registry.as_ref()?.list();
-        for lease in &mut list.leases {
-            let found = self.interfaces.get(lease.ifindex);
-            lease.interface = found.map(|interface| interface.name.clone());
-        }
-        Some(list)
+        self.post();
     }
 
     fn follow_policy(&self) {
         if let (Some(registry), Some(current)) = (&self.registry, &self.current) {
-            registry.follow(
-                &current.validated.policy,
-                &current.stored.numbers,
-                &self.interfaces,
-            );
+            registry.follow(current.policy(), current.numbers(), &self.interfaces);
         }
     }
 
@@ -135,25 +159,22 @@ impl Enforcer {
         }
     }
 
-    /// The configuration that the agent runs with.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Detaches from every interface and removes all pins; nothing is enforced any more.
+    /// Detaches from every interface and removes all pins; nothing is enforced any more. The
+    /// interfaces that were.
     ///
     /// # Errors
     ///
     /// A pin that cannot be removed.
-    pub fn detach(&mut self) -> Result<Vec<String>, crate::datapath::PinError> {
-        self.datapath.remove_pins()?;
-        self.current = None;
-        let attachments = std::mem::take(&mut self.attachments);
-        Ok(attachments
-            .into_iter()
-            .map(|attachment| attachment.interface)
-            .collect())
+    pub fn detach(&mut self) -> Result<Vec<String>, PinError> {
+        self.changing(|enforcer| {
+            enforcer.datapath.remove_pins()?;
+            enforcer.current = None;
+            let attachments = std::mem::take(&mut enforcer.attachments);
+            Ok(attachments
+                .into_iter()
+                .map(|attachment| attachment.interface)
+                .collect())
+        })
     }
 }
 

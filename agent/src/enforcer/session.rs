@@ -3,6 +3,8 @@
 //! The question is whether the peer could open the session again: an established one would go on
 //! for a while, and the operator would be locked out when it ends.
 
+use std::net::SocketAddr;
+
 use verdict::{
     counters::Direction,
     decision::full,
@@ -14,13 +16,21 @@ use verdict::{
 
 use super::ApplyError;
 use crate::{
-    control::api::Session,
     datapath::flows::Snapshot,
     explain::{self, Packet, covering},
     image::{Facts, Image, Numbers},
     leases::Registry,
     policy::{Authenticate, Policy},
 };
+
+/// A TCP connection to the host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Session {
+    /// The far end.
+    pub peer: SocketAddr,
+    /// This host's end.
+    pub local: SocketAddr,
+}
 
 /// Refuses a policy whose `image` would drop the packets of `session`. Of leases it takes those of
 /// `registry` for granted: who has proven an identity can prove it again.

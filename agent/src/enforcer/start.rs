@@ -1,12 +1,12 @@
 //! Taking over what is enforced, or beginning to enforce.
 
-use std::{collections::BTreeMap, fs, io};
+use std::{fs, io, sync::Arc};
 
 use jiff::Timestamp;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::Enforcer;
+use super::{Enforcer, Problems, View, view::Poster};
 use crate::{
     config::{Classifiers, Config},
     datapath::{
@@ -83,24 +83,33 @@ impl Enforcer {
         );
         let counters = Counters::open(&pins)?;
         let in_force = datapath.enforced()?;
+        let started = Timestamp::now();
+        let interfaces = Arc::new(interfaces);
+        let poster = Poster::new(View {
+            hook: config.hook,
+            started,
+            enrolment: None,
+            current: None,
+            attachments: Vec::new(),
+            interfaces: Arc::clone(&interfaces),
+            registry: None,
+            found: Vec::new(),
+        });
         let mut enforcer = Self {
             config,
             features,
             store,
             datapath,
             counters,
-            explainers: BTreeMap::new(),
             current: None,
             attachments: Vec::new(),
             interfaces,
-            host_problems: Vec::new(),
-            flow_problems: Vec::new(),
-            sockets_missed: false,
-            policy_problems: Vec::new(),
+            problems: Problems::default(),
             registry: None,
-            started: Timestamp::now(),
+            started,
+            poster,
         };
-        enforcer.resume(in_force)?;
+        enforcer.changing(|enforcer| enforcer.resume(in_force))?;
         Ok(enforcer)
     }
 
@@ -129,7 +138,7 @@ impl Enforcer {
                 // The policy's file is better than none.
                 Err(error @ StoreError::Damaged { .. }) => {
                     warn!("{error}");
-                    self.policy_problems.push(error.to_string());
+                    self.problems.policy.push(error.to_string());
                     Ok(None)
                 }
                 current => Ok(current?),
@@ -138,7 +147,7 @@ impl Enforcer {
         let stored = self.store.with_digest(digest)?;
         if stored.is_none() {
             let state = self.config.state.display();
-            self.policy_problems.push(format!(
+            self.problems.policy.push(format!(
                 "the kernel enforces a policy that is not in {state}; it stays in force until a \
                  policy is applied"
             ));
@@ -154,7 +163,7 @@ impl Enforcer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) if stored.is_none() => return Err(StartError::ReadPolicy { path, source }),
             Err(error) => {
-                self.policy_problems
+                self.problems.policy
                     .push(format!("cannot read {path}: {error}"));
                 return Ok(None);
             }
@@ -167,7 +176,7 @@ impl Enforcer {
             Err(error) if stored.is_none() => return Err(StartError::Policy(Box::new(error))),
             Err(error) => {
                 let first = error.lines().next().unwrap_or_default();
-                self.policy_problems
+                self.problems.policy
                     .push(format!("the policy before it stays in force: {first}"));
                 return Ok(None);
             }
@@ -188,16 +197,16 @@ impl Enforcer {
         if let Some(stored) = stored {
             self.begin_with_stored(stored);
         }
-        match self.apply(
+        match self.replace(
             &candidate.text,
             &candidate.file,
             None,
-            self.interfaces.clone(),
+            Interfaces::clone(&self.interfaces),
         ) {
             Ok(_) => Ok(()),
             Err(error) if self.current.is_some() => {
                 let serial = candidate.serial;
-                self.policy_problems
+                self.problems.policy
                     .push(format!("serial {serial} was not applied: {error}"));
                 Ok(())
             }
@@ -219,7 +228,7 @@ impl Enforcer {
             // Only after an upgrade that reads policies differently.
             Err(error) => {
                 let first = error.lines().next().unwrap_or_default();
-                self.policy_problems.push(format!(
+                self.problems.policy.push(format!(
                     "this version does not accept the policy in force, which stays: {first}"
                 ));
             }

@@ -12,14 +12,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 pub use packet::{
-    Packet, PacketError, addresses, parse_hex, parse_mac, parse_vlan, to_hex, vlan_text,
+    Packet, PacketError, addresses, parse_hex, parse_mac, parse_vlan, to_hex, vlan_of,
 };
-pub use question::{direction, frame};
+pub use question::{Question, Subject};
 pub use reasons::because;
-use verdict::reason::{Outcome, Verdict};
 
 use crate::{
-    control::api::Fate,
     image::{Numbers, RuleName},
     policy::{Endpoint, Policy},
 };
@@ -50,16 +48,6 @@ pub fn covering(policy: &Policy, address: IpAddr) -> Option<Covering<'_>> {
         })
         .filter(|candidate| candidate.prefix.contains(&address))
         .max_by_key(|candidate| candidate.prefix.prefix_len())
-}
-
-/// What happens to a packet with this outcome.
-#[must_use]
-pub fn fate(outcome: Outcome) -> Fate {
-    match (outcome.verdict(), outcome.audited()) {
-        (Verdict::Drop, _) => Fate::Dropped,
-        (Verdict::Pass, true) => Fate::Audited,
-        (Verdict::Pass, false) => Fate::Passed,
-    }
 }
 
 /// The rule that an outcome names.

@@ -173,14 +173,13 @@ pub fn parse_mac(text: &str) -> Result<[u8; 6], PacketError> {
 
 /// Tags as [`parse_vlan`] reads them; `None` if there are none.
 #[must_use]
-pub fn vlan_text(tags: VlanTags) -> Option<String> {
+pub fn vlan_of(tags: VlanTags) -> Option<Vlan> {
     let id = |half: u32| (half & 0xfff) as u16;
-    let vlan = match (id(tags.0 >> 16), id(tags.0)) {
-        (0, 0) => return None,
-        (0, id) => Vlan::Tagged(id),
-        (outer, inner) => Vlan::Stacked { outer, inner },
-    };
-    Some(vlan.to_string())
+    match (id(tags.0 >> 16), id(tags.0)) {
+        (0, 0) => None,
+        (0, id) => Some(Vlan::Tagged(id)),
+        (outer, inner) => Some(Vlan::Stacked { outer, inner }),
+    }
 }
 
 /// Reads a VLAN: an id, `untagged`, or `OUTER.INNER`.
@@ -269,10 +268,10 @@ mod tests {
     fn writes_what_it_reads() {
         let mac = Mac::from_word(0x5254_00aa_bb01);
         assert_eq!(mac.to_string(), "52:54:00:aa:bb:01");
-        assert_eq!(vlan_text(VlanTags::NONE), None);
-        let single = vlan_text(VlanTags::single(12));
-        assert_eq!(single.as_deref(), Some("12"));
-        let stacked = vlan_text(VlanTags::stacked(200, 100));
-        assert_eq!(stacked.as_deref(), Some("200.100"));
+        assert_eq!(vlan_of(VlanTags::NONE), None);
+        let single = vlan_of(VlanTags::single(12)).expect("a tag");
+        assert_eq!(single.to_string(), "12");
+        let stacked = vlan_of(VlanTags::stacked(200, 100)).expect("tags");
+        assert_eq!(stacked.to_string(), "200.100");
     }
 }

@@ -1,64 +1,52 @@
-//! From a question of the control API to the frame that it is about.
+//! What is asked about a packet, and the frame that the question is about.
 
 use verdict::counters::Direction;
 
-use super::{Packet, PacketError, covering, parse_hex, parse_mac, parse_vlan};
-use crate::{
-    control::api::{Question, Way},
-    policy::{Policy, protocol},
-};
+use super::{Packet, PacketError, covering};
+use crate::policy::Policy;
 
-const SOURCE_PORT: u16 = 50_000;
-
-/// Which way the packet in `question` goes.
-#[must_use]
-pub fn direction(question: &Question) -> Direction {
-    match question {
-        Question::Packet { direction, .. } | Question::Frame { direction, .. } => {
-            (*direction).into()
-        }
-    }
+/// A packet whose verdict somebody asks for.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The packet.
+    pub subject: Subject,
+    /// Name of the interface that it arrives on, or leaves by; the first attached one if not given.
+    pub interface: Option<String>,
+    /// Which way it goes.
+    pub direction: Direction,
 }
 
-/// The bytes of the frame in `question`, and the name of the interface that it arrives on.
-///
-/// What the question leaves open is taken from the binding of the sender, if `policy` knows it.
-pub fn frame(
-    question: &Question,
-    policy: &Policy,
-) -> Result<(Vec<u8>, Option<String>), PacketError> {
-    match question {
-        Question::Frame { hex, interface, .. } => Ok((parse_hex(hex)?, interface.clone())),
-        Question::Packet {
-            from,
-            to,
-            protocol: named,
-            port,
-            source_port,
-            mac,
-            vlan,
-            interface,
-            direction,
-        } => {
-            let number =
-                protocol::number(named).ok_or_else(|| PacketError::Protocol(named.clone()))?;
-            let packet = Packet {
-                from: *from,
-                to: *to,
-                protocol: number,
-                port: *port,
-                source_port: source_port.unwrap_or(SOURCE_PORT),
-                mac: mac.as_deref().map(parse_mac).transpose()?,
-                vlan: vlan.as_deref().map(parse_vlan).transpose()?,
-            };
-            // Bindings say where an endpoint's packets come from; the host's own have none.
-            let sender = match direction {
-                Way::In => covering(policy, *from),
-                Way::Out => None,
-            };
-            let binding = sender.map(|found| &found.endpoint.binding);
-            let bound = binding.and_then(|binding| binding.interface.clone());
-            Ok((packet.frame(binding)?, interface.clone().or(bound)))
+/// A frame, or what to make one of.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// The bytes from the destination MAC address on.
+    Frame(Vec<u8>),
+    /// A packet that opens a connection.
+    Packet(Packet),
+}
+
+impl Question {
+    /// The bytes of the frame, and the name of the interface that it arrives on.
+    ///
+    /// What the question leaves open is taken from the binding of the sender, if `policy` knows it.
+    ///
+    /// # Errors
+    ///
+    /// A packet that cannot be.
+    pub fn frame(&self, policy: &Policy) -> Result<(Vec<u8>, Option<String>), PacketError> {
+        let interface = self.interface.clone();
+        match &self.subject {
+            Subject::Frame(bytes) => Ok((bytes.clone(), interface)),
+            Subject::Packet(packet) => {
+                // Bindings say where an endpoint's packets come from; the host's own have none.
+                let sender = match self.direction {
+                    Direction::In => covering(policy, packet.from),
+                    Direction::Out => None,
+                };
+                let binding = sender.map(|found| &found.endpoint.binding);
+                let bound = || binding.and_then(|binding| binding.interface.clone());
+                Ok((packet.frame(binding)?, interface.or_else(bound)))
+            }
         }
     }
 }

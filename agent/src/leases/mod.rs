@@ -13,22 +13,53 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 use verdict::frame::origin::Origin;
 
 use crate::{
-    control::api::{LeaseList, RefusedCount},
     datapath::{
         interface::Interfaces,
         leases::{Found, LeaseTable},
     },
-    enrolment::{End, Identity, SessionId},
+    enrolment::{End, Identity, Reason, SessionId},
     image::Numbers,
     policy::{Authenticate, Policy},
 };
 
 use state::{Inherited, Peer, State, covers};
+
+/// A lease in force.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// Name of the endpoint.
+    pub endpoint: String,
+    /// Its role.
+    pub role: String,
+    /// What it has proven to be.
+    pub identity: Identity,
+    /// The address it has proven it from.
+    pub address: IpAddr,
+    /// MAC address, interface and VLAN that it has proven it from.
+    pub origin: Origin,
+    /// How long the lease lasts if it is not renewed.
+    pub left: Duration,
+    /// The session that holds it; `None` if an earlier agent's session was granted it, and the
+    /// endpoint is yet to come back.
+    pub session: Option<Session>,
+}
+
+/// What is known of the session that holds a lease.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// When it began.
+    pub since: Timestamp,
+    /// Serial number of its certificate, hexadecimal.
+    pub serial: String,
+    /// When that certificate expires.
+    pub not_after: Timestamp,
+}
 
 /// A session that is to be closed, and why.
 pub type Closing = (SessionId, End);
@@ -161,18 +192,18 @@ impl Registry {
             .or_else(|| inherited().map(|lease| lease.origin))
     }
 
-    /// The leases in force, and what was refused.
+    /// The leases in force, by endpoint and address.
     #[must_use]
-    pub fn list(&self) -> LeaseList {
+    pub fn leases(&self) -> Vec<Lease> {
+        self.state().leases(self.term)
+    }
+
+    /// Refused proofs since the agent started, by reason.
+    #[must_use]
+    pub fn refused(&self) -> Vec<(Reason, u64)> {
         let state = self.state();
-        let refused = state.refused.iter().map(|(reason, &count)| RefusedCount {
-            reason: reason.name().to_owned(),
-            count,
-        });
-        LeaseList {
-            leases: state.entries(self.term),
-            refused: refused.collect(),
-        }
+        let refused = state.refused.iter();
+        refused.map(|(&reason, &count)| (reason, count)).collect()
     }
 
     /// Port on which endpoints prove who they are.

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use tracing::error;
 use verdict::frame::origin::Origin;
 
+use super::{Lease, Session};
 use crate::{
-    control::api::LeaseEntry,
     datapath::leases::{Holder, LeaseTable},
     enrolment::{Claim, Identity, Reason, SessionId},
-    policy::{Sessions, protocol::Mac},
+    policy::Sessions,
 };
 
 pub(super) struct State {
@@ -145,7 +145,7 @@ impl State {
 
     /// The leases in force, by endpoint and address. Where several sessions hold one, as while a
     /// certificate is changed, the last to begin tells of it.
-    pub(super) fn entries(&self, term: Duration) -> Vec<LeaseEntry> {
+    pub(super) fn leases(&self, term: Duration) -> Vec<Lease> {
         let mut latest: BTreeMap<(u32, IpAddr), &Held> = BTreeMap::new();
         for held in self.held.values() {
             let place = (held.holder.id, held.holder.address);
@@ -154,53 +154,51 @@ impl State {
                 *known = held;
             }
         }
-        let held = latest.into_values().map(|held| held.entry(term));
+        let held = latest.into_values().map(|held| held.lease(term));
         let now = Instant::now();
         let inherited = self.inherited.iter().filter(|lease| lease.ends > now);
         let inherited = inherited.filter_map(|lease| {
             let peer = self.peer_numbered(lease.number)?;
-            Some(lease.entry(peer, now))
+            Some(lease.lease(peer, now))
         });
-        let mut entries: Vec<LeaseEntry> = held.chain(inherited).collect();
-        entries.sort_by(|a, b| (&a.endpoint, &a.address).cmp(&(&b.endpoint, &b.address)));
-        entries
+        let mut leases: Vec<Lease> = held.chain(inherited).collect();
+        leases.sort_by(|a, b| (&a.endpoint, &a.address).cmp(&(&b.endpoint, &b.address)));
+        leases
     }
 }
 
 impl Held {
-    fn entry(&self, term: Duration) -> LeaseEntry {
+    fn lease(&self, term: Duration) -> Lease {
         let left = term.saturating_sub(self.renewed.elapsed());
         let certificate = &self.claim.certificate;
-        LeaseEntry {
-            since: Some(self.since.to_string()),
-            serial: Some(certificate.serial.clone()),
-            not_after: Some(certificate.not_after.to_string()),
-            ..entry(&self.peer, self.holder.address, self.holder.origin, left)
+        Lease {
+            session: Some(Session {
+                since: self.since,
+                serial: certificate.serial.clone(),
+                not_after: certificate.not_after,
+            }),
+            ..lease(&self.peer, self.holder.address, self.holder.origin, left)
         }
     }
 }
 
 impl Inherited {
-    fn entry(&self, peer: &Peer, now: Instant) -> LeaseEntry {
+    fn lease(&self, peer: &Peer, now: Instant) -> Lease {
         let left = self.ends.saturating_duration_since(now);
-        entry(peer, self.address, self.origin, left)
+        lease(peer, self.address, self.origin, left)
     }
 }
 
 /// A lease without what only its session tells.
-fn entry(peer: &Peer, address: IpAddr, origin: Origin, left: Duration) -> LeaseEntry {
-    LeaseEntry {
+fn lease(peer: &Peer, address: IpAddr, origin: Origin, left: Duration) -> Lease {
+    Lease {
         endpoint: peer.endpoint.clone(),
         role: peer.role.clone(),
-        identity: peer.identity.to_string(),
+        identity: peer.identity.clone(),
         address,
-        mac: Mac::from_word(origin.mac).to_string(),
-        ifindex: origin.ifindex(),
-        interface: None,
-        since: None,
-        expires_in_seconds: left.as_secs(),
-        serial: None,
-        not_after: None,
+        origin,
+        left,
+        session: None,
     }
 }
 

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use manoward::control::api::{Fate, Fates, Stats, Status, VerdictCount, Way};
-
-use manoward::datapath::Attachment;
+use manoward_api::{Attachment, Fate, Fates, Stats, Status, VerdictCount, Way};
 
 use crate::agent::Agent;
 use crate::machine::wait;

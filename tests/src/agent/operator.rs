@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use manoward::control::api::LeaseList;
+use manoward_api::LeaseList;
 use manoward_pki::{Authority, Issued, Name, Options, Request};
 
 use crate::agent::policy::Policy;

@@ -12,7 +12,7 @@ use harness::net::wire::Wire;
 use harness::programs::openssh::{self, Sshd};
 use harness::programs::tls::{self, Handshake, TlsServer};
 use harness::{Agent, Outcome, Policy, Topology};
-use manoward::control::api::{Count, Fate};
+use manoward_api::{Count, Fate};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_millis(300);

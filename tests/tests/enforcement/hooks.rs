@@ -10,7 +10,7 @@ use harness::net::link;
 use harness::net::station::{HOST, HOST_OPERATIONS, INTRUDER, NIC, VIM};
 use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Policy, Topology};
-use manoward::datapath::HookMode;
+use manoward_api::HookMode;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_millis(300);

@@ -7,7 +7,7 @@ use harness::net::station::{HOST, HOST_OPERATIONS};
 use harness::programs::openssh;
 use harness::programs::tls;
 use harness::{Agent, Outcome, Policy, Topology};
-use manoward::control::api::Fate;
+use manoward_api::Fate;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_millis(300);

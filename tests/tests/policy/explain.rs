@@ -10,7 +10,7 @@ use harness::net::wire::Wire;
 use harness::programs::openssh;
 use harness::scene::watch::intruder_syn;
 use harness::{Agent, Namespace, Policy, Topology};
-use manoward::control::api::{Explanation, Fate, Kernel};
+use manoward_api::{Explanation, Fate, Kernel};
 use manoward::explain::to_hex;
 
 const PASSES: Option<i32> = Some(0);

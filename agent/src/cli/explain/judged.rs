@@ -3,12 +3,10 @@
 use std::{collections::BTreeMap, fmt::Write as _, io::Write, path::Path};
 
 use manoward::{
-    control::{
-        api::{Explanation, Fate, Question, Way},
-        client::{Client, ClientError},
-    },
+    control::client::{Client, ClientError},
     explain::capture::{Capture, Captured},
 };
+use manoward_api::{Explanation, Fate, Question, Way};
 use serde::Serialize;
 
 use super::{packet, show};

@@ -7,7 +7,7 @@ mod show;
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{ArgGroup, Args};
-use manoward::control::api::{Fate, Question, Way};
+use manoward_api::{Fate, Question, Way};
 
 use super::{
     Context, Exit,

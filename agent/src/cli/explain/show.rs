@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use manoward::control::api::{Explanation, Fate, Kernel, Way};
+use manoward_api::{Explanation, Fate, Kernel, Way};
 
 use crate::cli::{prose, tone::Tone};
 

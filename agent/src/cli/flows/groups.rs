@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manoward::control::api::{FlowEntry, FlowList};
+use manoward_api::{FlowEntry, FlowList};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{By, Counted};

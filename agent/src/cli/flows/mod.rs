@@ -6,7 +6,7 @@ mod show;
 use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
-use manoward::control::api::{FlowList, FlowQuery};
+use manoward_api::{FlowList, FlowQuery};
 use serde::Serialize;
 
 use super::{

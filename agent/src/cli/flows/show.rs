@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use manoward::control::api::{FlowEntry, FlowList};
+use manoward_api::{FlowEntry, FlowList};
 
 use super::{Counted, groups::Groups};
 use crate::cli::{

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use manoward::control::api::Applied;
+use manoward_api::Applied;
 
 use super::{
     answer, changes, file,

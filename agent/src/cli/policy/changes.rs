@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use manoward::policy::{Change, diff::ChangeKind};
+use manoward_api::{Change, ChangeKind};
 
 use crate::cli::{prose, tone::Tone};
 
@@ -31,7 +31,7 @@ pub fn show(out: &mut impl Write, changes: &[Change], width: Option<u16>) -> io:
 #[cfg(test)]
 mod tests {
     use anstream::adapter::strip_str;
-    use manoward::policy::Object;
+    use manoward_api::Object;
 
     use super::*;
 

@@ -7,14 +7,12 @@ use std::{
 
 use clap::Args;
 use manoward::{
-    control::{
-        api::{Candidate, Report},
-        client::ClientError,
-    },
+    control::client::ClientError,
     datapath::interface::Interfaces,
-    enforcer::host_facts,
+    enforcer::{Review, host_facts},
     policy,
 };
+use manoward_api::{Candidate, Report};
 
 use super::{
     file,
@@ -83,22 +81,14 @@ pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
 async fn offline(candidate: &Candidate) -> Report {
     let validated = match policy::read(&candidate.text, &candidate.file) {
         Ok(validated) => validated,
-        Err(error) => {
-            return Report {
-                valid: false,
-                mistakes: error.mistakes().to_vec(),
-                mistake_count: error.mistakes().len() + error.more(),
-                lints: Vec::new(),
-            };
-        }
+        Err(error) => return Review::from(&error).into(),
     };
     let facts = Interfaces::read().await.ok().as_ref().map(host_facts);
-    Report {
-        valid: true,
-        mistakes: Vec::new(),
-        mistake_count: 0,
+    Review {
         lints: validated.lint(facts.as_ref()),
+        ..Review::default()
     }
+    .into()
 }
 
 fn show(

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use manoward::control::api::Difference;
+use manoward_api::Difference;
 
 use super::{answer, changes, file};
 use crate::cli::{

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use manoward::control::api::Candidate;
+use manoward_api::Candidate;
 
 /// The argument for standard input.
 const STDIN: &str = "-";

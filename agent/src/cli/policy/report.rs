@@ -3,10 +3,8 @@
 
 use std::io::{self, Write};
 
-use manoward::{
-    control::api::{Candidate, Report},
-    policy::{self, Lint, Mistake},
-};
+use manoward::policy;
+use manoward_api::{Candidate, Lint, Mistake, Report};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, SourceCode};
 use thiserror::Error;
 
@@ -38,7 +36,7 @@ impl Look {
 #[error("{file}: {} in the policy", counted(.mistakes.len(), "mistake"))]
 struct Reported<'a> {
     file: &'a str,
-    mistakes: &'a [&'a Mistake],
+    mistakes: &'a [policy::Mistake],
     text: NamedSource<String>,
 }
 
@@ -49,7 +47,7 @@ impl Diagnostic for Reported<'_> {
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
         let each = self.mistakes.iter();
-        Some(Box::new(each.map(|&mistake| mistake as &dyn Diagnostic)))
+        Some(Box::new(each.map(|mistake| mistake as &dyn Diagnostic)))
     }
 }
 
@@ -83,6 +81,7 @@ pub fn mistakes(
     if located.is_empty() {
         return Ok(());
     }
+    let located: Vec<policy::Mistake> = located.into_iter().cloned().map(Into::into).collect();
     let reported = Reported {
         file,
         mistakes: &located,

@@ -7,7 +7,7 @@ mod watch;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use manoward::control::api::{self, Way};
+use manoward_api::{self as api, Way};
 
 use super::{
     Context, Exit,

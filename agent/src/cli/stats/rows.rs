@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manoward::control::api::{self, Count, Fate, Way};
+use manoward_api::{self as api, Count, Fate, Way};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::By;

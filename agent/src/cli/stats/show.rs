@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use manoward::control::api::{Count, Fate};
+use manoward_api::{Count, Fate};
 
 use super::rows::{Row, Rows};
 use crate::cli::{

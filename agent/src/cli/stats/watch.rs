@@ -8,7 +8,8 @@ use std::{
 };
 
 use anstream::{AutoStream, ColorChoice, adapter::strip_str};
-use manoward::control::{api, client::ClientError};
+use manoward::control::client::ClientError;
+use manoward_api as api;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, interval},

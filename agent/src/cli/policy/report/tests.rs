@@ -1,4 +1,5 @@
 use anstream::adapter::strip_str;
+use manoward::enforcer::Review;
 
 use super::*;
 
@@ -24,12 +25,7 @@ fn candidate(text: &str) -> Candidate {
 
 fn report(text: &str) -> Report {
     let error = policy::read(text, "p.yaml").unwrap_err();
-    Report {
-        valid: false,
-        mistakes: error.mistakes().to_vec(),
-        mistake_count: error.mistakes().len() + error.more(),
-        lints: Vec::new(),
-    }
+    Review::from(&error).into()
 }
 
 fn shown(text: &str, report: &Report, look: Look) -> String {

@@ -1,0 +1,20 @@
+//! From what the agent knows to what goes over the wire, and back: a file for each resource, as in
+//! [`manoward_api`].
+
+mod endpoints;
+mod explain;
+mod flows;
+mod leases;
+mod policy;
+mod stats;
+mod status;
+
+pub(super) use endpoints::endpoints;
+pub use explain::question;
+pub(super) use explain::explanation;
+pub use flows::{QueryError, query};
+pub(super) use flows::list as flows;
+pub(super) use leases::list as leases;
+pub(super) use policy::text;
+pub(super) use stats::stats;
+pub(super) use status::status;

@@ -1,0 +1,82 @@
+//! What the agent does.
+
+use manoward_api::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status};
+
+use super::leases::refused;
+use crate::{
+    datapath,
+    enforcer::{Current, View},
+    leases::Registry,
+};
+
+/// What is enforced as of `view`.
+pub fn status(view: &View) -> Status {
+    let current = view.current.as_deref();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started: view.started.to_string(),
+        hook: view.hook.into(),
+        policy: current.map(in_force),
+        attachments: view.attachments.iter().cloned().map(Into::into).collect(),
+        protected: current.map_or_else(Vec::new, |current| Vec::from_iter(current.protected())),
+        enrolment: view.registry.as_deref().map(enrolment),
+        problems: view.problems(),
+    }
+}
+
+fn in_force(current: &Current) -> PolicyInForce {
+    let policy = current.policy();
+    PolicyInForce {
+        name: policy.name.clone(),
+        serial: policy.serial,
+        mode: policy.mode.into(),
+        outbound: policy.outbound.into(),
+        applied: current.stored.applied.clone(),
+        endpoints: policy.endpoints.len(),
+        addresses: current.addresses(),
+        image_bytes: current.image.kernel_bytes(),
+    }
+}
+
+fn enrolment(registry: &Registry) -> EnrolmentStatus {
+    EnrolmentStatus {
+        port: registry.port(),
+        leases: registry.leases().len(),
+        refused: refused(registry),
+    }
+}
+
+impl From<datapath::Hook> for Hook {
+    fn from(hook: datapath::Hook) -> Self {
+        match hook {
+            datapath::Hook::Xdp => Self::Xdp,
+            datapath::Hook::Tcx => Self::Tcx,
+        }
+    }
+}
+
+impl From<datapath::Attachment> for Attachment {
+    fn from(attachment: datapath::Attachment) -> Self {
+        Self {
+            interface: attachment.interface,
+            ifindex: attachment.ifindex,
+            mode: attachment.mode.into(),
+            via: attachment.via,
+            degraded: attachment.degraded,
+        }
+    }
+}
+
+impl From<datapath::HookMode> for HookMode {
+    fn from(mode: datapath::HookMode) -> Self {
+        match mode {
+            datapath::HookMode::XdpNative => Self::XdpNative,
+            datapath::HookMode::XdpGeneric => Self::XdpGeneric,
+            datapath::HookMode::Tcx => Self::Tcx,
+            datapath::HookMode::TcxEgress => Self::TcxEgress,
+            datapath::HookMode::Clsact => Self::Clsact,
+            datapath::HookMode::ClsactEgress => Self::ClsactEgress,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Explanation: answering questions about packets, twice: on the image in memory and in the kernel.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+use thiserror::Error;
+use verdict::{
+    counters::Direction,
+    decision::full,
+    host::Frame,
+    reason::{Outcome, Verdict},
+};
+
+use super::{Current, View};
+use crate::{
+    datapath::{
+        ExplainError, Explainer, Features, Hook, LOOPBACK, LoadError, Pins, Program,
+        flows::{FlowError, Snapshot},
+        interface::Interfaces,
+    },
+    explain::{
+        PacketError, Question, Subject, addresses, because, covering, endpoint, rule, to_hex,
+        vlan_of,
+    },
+    image::RuleName,
+    policy::protocol::Mac,
+};
+
+/// Why there is no explanation.
+#[derive(Debug, Error)]
+pub enum AnswerError {
+    /// There is nothing to judge by.
+    #[error("there is no policy, so every packet passes. Apply one with `manoward policy apply`")]
+    NoPolicy,
+    /// The question makes no packet.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// No such interface.
+    #[error("this host has no interface `{0}`")]
+    Interface(String),
+    /// The kernel's program cannot be asked.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The kernel's program gave no answer.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    /// The flows cannot be read.
+    #[error(transparent)]
+    Flows(#[from] FlowError),
+    /// Two answers.
+    #[error(
+        "host and kernel disagree about this packet: the host says {host:?}, the kernel says {kernel:?}. This is a defect of manoward: please report it with the frame {frame}"
+    )]
+    Disagreement {
+        /// On the image in memory.
+        host: Outcome,
+        /// By the program in the kernel.
+        kernel: Outcome,
+        /// The frame in hexadecimal.
+        frame: String,
+    },
+}
+
+/// What the program in the kernel says about a packet that is explained.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KernelSays {
+    /// The same.
+    Agrees,
+    /// The same as the host about this frame on the loopback interface: the kernel cannot be told
+    /// of another one (before Linux 5.15).
+    AgreesOnLoopback,
+    /// Nothing: it runs no program on such a frame.
+    NotAsked,
+}
+
+/// A verdict with what led to it.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The verdict.
+    pub outcome: Outcome,
+    /// Reference point and service that govern the packet.
+    pub rule: Option<RuleName>,
+    /// Endpoint that it comes from, or goes to.
+    pub endpoint: Option<String>,
+    /// Role of the endpoint.
+    pub role: Option<String>,
+    /// Prefix of the endpoint that covers the peer's address.
+    pub prefix: Option<IpNet>,
+    /// A sentence.
+    pub because: String,
+    /// The frame that was judged, from the destination MAC address on.
+    pub frame: Vec<u8>,
+    /// Name of the interface that it was judged on.
+    pub interface: Option<String>,
+    /// What the program in the kernel says.
+    pub kernel: KernelSays,
+}
+
+/// Twins of the programs in force, which are asked about packets. Each is loaded when it is first
+/// asked, which takes the kernel a second.
+pub struct Explainers {
+    pins: Pins,
+    hook: Hook,
+    features: Features,
+    loaded: BTreeMap<Program, Explainer>,
+}
+
+impl Explainers {
+    /// For the programs pinned under `pins`; none is loaded yet.
+    #[must_use]
+    pub const fn new(pins: Pins, hook: Hook, features: Features) -> Self {
+        Self {
+            pins,
+            hook,
+            features,
+            loaded: BTreeMap::new(),
+        }
+    }
+
+    /// Explains what happens to the packet in `question` by the policy in `view`.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`]; a disagreement also where the kernel has got another policy than that in
+    /// `view` meanwhile.
+    pub fn explain(&mut self, view: &View, question: &Question) -> Result<Explanation, AnswerError> {
+        let current = view.judging().ok_or(AnswerError::NoPolicy)?;
+        let question = &as_proven(question, view);
+        let (bytes, interface) = question.frame(current.policy())?;
+        let ifindex = ifindex(interface.as_deref(), view)?;
+        let direction = question.direction;
+        let flows = Snapshot::open(&self.pins)?;
+        let flows = flows.by(&current.image);
+        let judge = |ifindex| {
+            let frame = Frame {
+                bytes: &bytes,
+                ifindex,
+                vlan: None,
+            };
+            match direction {
+                Direction::In => full::inbound(&frame, &current.image, &flows),
+                Direction::Out => full::outbound(&frame, &current.image, &flows),
+            }
+        };
+        let (host, on_loopback) = (judge(ifindex), judge(LOOPBACK));
+        let kernel = match self.compare(&bytes, ifindex, direction, host) {
+            Ok(()) => KernelSays::Agrees,
+            Err(AnswerError::Explain(ExplainError::Interface)) => {
+                self.compare(&bytes, LOOPBACK, direction, on_loopback)?;
+                KernelSays::AgreesOnLoopback
+            }
+            Err(AnswerError::Explain(ExplainError::Length(_) | ExplainError::Refused)) => {
+                KernelSays::NotAsked
+            }
+            Err(error) => return Err(error),
+        };
+        let interface = name_of(&view.interfaces, ifindex);
+        Ok(Explanation {
+            interface,
+            kernel,
+            ..explanation(host, question, bytes, current)
+        })
+    }
+
+    /// Fails unless the program in the kernel says the same as the `host`.
+    fn compare(
+        &mut self,
+        frame: &[u8],
+        ifindex: u32,
+        direction: Direction,
+        host: Outcome,
+    ) -> Result<(), AnswerError> {
+        let kernel = self.ask_kernel(frame, ifindex, direction)?;
+        if kernel == host {
+            return Ok(());
+        }
+        Err(AnswerError::Disagreement {
+            host,
+            kernel,
+            frame: to_hex(frame),
+        })
+    }
+
+    fn ask_kernel(
+        &mut self,
+        frame: &[u8],
+        ifindex: u32,
+        direction: Direction,
+    ) -> Result<Outcome, AnswerError> {
+        let program = match direction {
+            Direction::In => self.hook.program(),
+            Direction::Out => Program::Out,
+        };
+        let explainer = match self.loaded.entry(program) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(none) => {
+                none.insert(Explainer::load(&self.pins, program, self.features)?)
+            }
+        };
+        Ok(explainer.outcome(frame, ifindex)?)
+    }
+}
+
+/// The question, with what it leaves open taken from the lease of the sender, if it holds one.
+fn as_proven(question: &Question, view: &View) -> Question {
+    let mut question = question.clone();
+    if let Subject::Packet(packet) = &mut question.subject
+        && question.direction == Direction::In
+        && let Some(origin) = view
+            .registry
+            .as_ref()
+            .and_then(|registry| registry.origin_of(packet.from))
+    {
+        packet.mac.get_or_insert(Mac::from_word(origin.mac).0);
+        packet.vlan = packet.vlan.or_else(|| vlan_of(origin.tags()));
+        let port = || name_of(&view.interfaces, origin.ifindex());
+        question.interface = question.interface.or_else(port);
+    }
+    question
+}
+
+fn name_of(interfaces: &Interfaces, ifindex: u32) -> Option<String> {
+    Some(interfaces.get(ifindex)?.name.clone())
+}
+
+/// Index of the interface that a packet arrives on: the one asked for, or the first attached.
+fn ifindex(interface: Option<&str>, view: &View) -> Result<u32, AnswerError> {
+    match interface {
+        Some(name) => {
+            // A packet for a VLAN device or a bridge arrives on what it lies on.
+            let carriers = view.interfaces.resolve(name);
+            let first = carriers
+                .ok()
+                .and_then(|carriers| carriers.first().map(|c| c.index));
+            first.ok_or_else(|| AnswerError::Interface(name.to_owned()))
+        }
+        None => Ok(view
+            .attachments
+            .first()
+            .map_or(0, |attachment| attachment.ifindex)),
+    }
+}
+
+/// What can be said about `outcome` before the kernel was asked.
+fn explanation(
+    outcome: Outcome,
+    question: &Question,
+    frame: Vec<u8>,
+    current: &Arc<Current>,
+) -> Explanation {
+    let (policy, numbers) = (current.policy(), current.numbers());
+    let direction = question.direction;
+    let name = endpoint(numbers, outcome.endpoint());
+    let ends = match &question.subject {
+        Subject::Packet(packet) => Some((packet.from, packet.to)),
+        Subject::Frame(bytes) => addresses(bytes),
+    };
+    let peer = ends.map(|(source, destination)| match direction {
+        Direction::In => source,
+        Direction::Out => destination,
+    });
+    let found = peer.and_then(|peer| covering(policy, peer));
+    let governed = outcome.rule() != 0 || outcome.verdict() == Verdict::Drop;
+    Explanation {
+        outcome,
+        rule: rule(numbers, outcome.rule()).cloned(),
+        endpoint: name.map(str::to_owned),
+        role: name.and_then(|name| Some(policy.endpoints.get(name)?.role.clone())),
+        prefix: found
+            .filter(|_| governed && name.is_some())
+            .map(|found| found.prefix),
+        because: because(outcome, direction, policy, numbers),
+        frame,
+        interface: None,
+        kernel: KernelSays::NotAsked,
+    }
+}

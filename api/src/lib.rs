@@ -1,0 +1,40 @@
+//! What goes over the control API of manoward's agent, as JSON: requests and answers.
+//!
+//! The agent serves it as HTTP over a unix socket; `manoward` asks for it, and so can others. The
+//! types carry no logic and know neither the agent nor the kernel. Whoever may open the socket may
+//! read; only root may change anything. A request that is not done is answered with a [`Failure`].
+//!
+//! A file stands for each resource:
+//!
+//! - [`status`]: `GET /v1/status`.
+//! - [`stats`]: `GET /v1/stats`.
+//! - [`endpoints`]: `GET /v1/endpoints`.
+//! - [`flows`]: `GET /v1/flows`.
+//! - [`leases`]: `GET /v1/leases`, `POST /v1/leases/revoke`.
+//! - [`policy`]: `GET /v1/policy`, `POST /v1/policy/check`, `/diff` and `/apply`.
+//! - [`explain`]: `POST /v1/explain`.
+//! - [`detach`]: `POST /v1/detach`.
+//! - [`failure`]: what is answered in place of any of them.
+
+pub mod detach;
+pub mod endpoints;
+pub mod explain;
+pub mod failure;
+pub mod flows;
+pub mod leases;
+pub mod policy;
+pub mod stats;
+pub mod status;
+
+pub use detach::Detached;
+pub use endpoints::{EndpointEntry, EndpointList};
+pub use explain::{Explanation, Kernel, Question};
+pub use failure::Failure;
+pub use flows::{FlowEntry, FlowList, FlowQuery};
+pub use leases::{LeaseEntry, LeaseList, RefusedCount, Revocation, Revoked};
+pub use policy::{
+    Applied, Candidate, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound,
+    PolicyText, Report, Session,
+};
+pub use stats::{Count, EndpointCount, Fate, Fates, Stats, VerdictCount, Way};
+pub use status::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status};

@@ -1,0 +1,226 @@
+//! `/v1/policy`: the policy in force, and what becomes of another one.
+
+use std::{fmt, net::SocketAddr, ops::Range};
+
+use serde::{Deserialize, Serialize};
+
+/// The text of the policy in force.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PolicyText {
+    /// Its serial.
+    pub serial: u64,
+    /// The file that it was applied from.
+    pub file: String,
+    /// When (RFC 3339).
+    pub applied: String,
+    /// The YAML.
+    pub text: String,
+}
+
+/// A policy that somebody wants checked, compared or applied.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Candidate {
+    /// The YAML.
+    pub text: String,
+    /// Name of the file, for messages.
+    pub file: String,
+    /// Apply it although it would cut `session`.
+    #[serde(default)]
+    pub force: bool,
+    /// The session that it is applied from, which it should not cut.
+    #[serde(default)]
+    pub session: Option<Session>,
+}
+
+/// A TCP connection to the host, as `SSH_CONNECTION` names it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Session {
+    /// The far end.
+    pub peer: SocketAddr,
+    /// This host's end.
+    pub local: SocketAddr,
+}
+
+/// What is wrong with a policy.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Report {
+    /// Whether it can be applied.
+    pub valid: bool,
+    /// What makes it invalid; the first hundred.
+    pub mistakes: Vec<Mistake>,
+    /// How many there are.
+    pub mistake_count: usize,
+    /// What is valid, but hardly meant.
+    pub lints: Vec<Lint>,
+}
+
+/// A mistake of a policy.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Mistake {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Bytes of the text that the mistake concerns, counted behind a byte order mark.
+    pub span: Range<usize>,
+    /// What is wrong: a sentence without its first capital and its full stop.
+    pub message: String,
+    /// What to do about it: whole sentences.
+    pub remedy: String,
+}
+
+/// A remark on a policy that is valid.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Lint {
+    /// What it is about; docs/policy.md lists the codes.
+    pub code: String,
+    /// The kind of thing that it concerns.
+    pub object: Object,
+    /// The name of that thing.
+    pub subject: String,
+    /// The remark: a sentence without its first capital and its full stop.
+    pub message: String,
+    /// What to do about it: whole sentences.
+    pub remedy: String,
+    /// Line where the subject is written, from 1, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Column where the subject is written, from 1, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+}
+
+/// How a policy differs from the one in force.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Difference {
+    /// Serial in force.
+    pub from: u64,
+    /// Serial of the candidate.
+    pub to: u64,
+    /// What changes.
+    pub changes: Vec<Change>,
+}
+
+/// One difference between two policies.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Change {
+    /// How.
+    pub kind: ChangeKind,
+    /// What kind of thing.
+    pub object: Object,
+    /// Its name.
+    pub name: String,
+    /// What exactly, for a person; empty if there is nothing to add.
+    pub detail: String,
+}
+
+/// How something differs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeKind {
+    /// Only the new policy has it.
+    Added,
+    /// Only the old policy has it.
+    Removed,
+    /// Both have it, not the same.
+    Changed,
+}
+
+/// Kinds of thing that a policy consists of.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Object {
+    /// The policy itself: its name, serial number, mode, and `outbound`.
+    Policy,
+    /// An entry of `flow_timeouts`, by the name of its state.
+    FlowTimeout,
+    /// An entry of `interfaces`.
+    Interface,
+    /// An entry of `protect`.
+    Protect,
+    /// A role.
+    Role,
+    /// An endpoint.
+    Endpoint,
+    /// A reference point.
+    ReferencePoint,
+    /// A service that the file defines.
+    Service,
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Policy => "policy",
+            Self::FlowTimeout => "flow timeout",
+            Self::Interface => "interface",
+            Self::Protect => "protected address",
+            Self::Role => "role",
+            Self::Endpoint => "endpoint",
+            Self::ReferencePoint => "reference point",
+            Self::Service => "service",
+        })
+    }
+}
+
+/// What was applied.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Applied {
+    /// Its serial.
+    pub serial: u64,
+    /// What changed.
+    pub changes: Vec<Change>,
+    /// What is valid, but hardly meant.
+    pub lints: Vec<Lint>,
+    /// Number of addresses and prefixes.
+    pub addresses: usize,
+    /// Memory of its image in the kernel, bytes.
+    pub image_bytes: u64,
+    /// Time to read and validate, milliseconds.
+    pub read_ms: u64,
+    /// Time to compile, milliseconds.
+    pub compile_ms: u64,
+    /// Time until every packet was judged by it, milliseconds.
+    pub publish_ms: u64,
+}
+
+/// Whether a violation is dropped, or only counted and reported.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Violations are dropped.
+    Enforce,
+    /// Violations are counted and reported, and pass.
+    Audit,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+        })
+    }
+}
+
+/// What happens to a connection that the host opens for a service that no `to` names.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outbound {
+    /// It is dropped and counted.
+    Enforce,
+    /// It is counted and reported, and passes; so do its replies.
+    Audit,
+    /// It passes and is not reported.
+    Any,
+}
+
+impl fmt::Display for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+            Self::Any => "any",
+        })
+    }
+}
