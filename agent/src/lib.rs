@@ -3,6 +3,11 @@
 //! - [`policy`]: what a person writes, validated.
 //! - [`image`]: a policy compiled into what the kernel reads.
 //! - [`datapath`]: programs, maps and links in the kernel.
+//! - [`store`]: the policies that were applied, on disk.
+//! - `leases`: which endpoints have proven who they are.
+//! - [`explain`]: which packet a question is about, and why a verdict is what it is.
+//! - [`enforcer`]: keeps a policy enforced, and answers what is asked about that.
+//! - [`control`]: the API to it all; nothing above knows of it.
 
 pub mod config;
 pub mod control;

@@ -1,8 +1,8 @@
 //! The policies that were applied, on disk.
 //!
 //! A policy is written completely before the kernel hears of it, so that whatever is enforced can
-//! be found again. The image in the kernel names its policy by serial and digest; the file
-//! `current` does the same for a host that has just booted.
+//! be found again. The kernel holds the digest of the policy that it enforces, beside the image; the
+//! file `current` names it by serial and digest for a host that has just booted.
 
 use std::{
     collections::BTreeMap,

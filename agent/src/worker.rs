@@ -47,21 +47,21 @@ impl<T: 'static> Worker<T> {
         make: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> io::Result<Result<Self, E>> {
         let (work, queue) = mpsc::channel::<Work<T>>();
-        let (made, is_made) = oneshot::channel();
+        let (start, started) = oneshot::channel();
         let thread = thread::Builder::new().name(name.to_owned());
         let thread = thread.spawn(move || match make() {
             Ok(mut owned) => {
-                let _ = made.send(Ok(()));
+                let _ = start.send(Ok(()));
                 while let Ok(work) = queue.recv() {
                     work(&mut owned);
                 }
             }
             Err(error) => {
-                let _ = made.send(Err(error));
+                let _ = start.send(Err(error));
             }
         })?;
         let panicked = |_| io::Error::other(format!("the thread `{name}` ended in a panic"));
-        Ok(is_made.await.map_err(panicked)?.map(|()| Self {
+        Ok(started.await.map_err(panicked)?.map(|()| Self {
             work: Some(work),
             thread: Some(thread),
         }))
@@ -109,7 +109,7 @@ fn said(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::{convert::Infallible, sync::Arc};
 
     use super::*;
 
@@ -148,17 +148,19 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_nobody_waits_for_is_left_out() {
-        let worker = counter().await;
+        let worker = Arc::new(counter().await);
         let (go, wait) = mpsc::channel::<()>();
-        let first = worker.run(move |_| wait.recv());
-        let (mut first, mut second) = (Box::pin(first), Box::pin(worker.run(|count| *count = 9)));
-        for under_way in [first.as_mut() as std::pin::Pin<&mut (dyn Future<Output = _> + Send)>] {
-            assert!(futures_util::poll!(under_way).is_pending());
-        }
-        assert!(futures_util::poll!(second.as_mut()).is_pending());
-        drop(second);
+        let asked = Arc::clone(&worker);
+        let first = tokio::spawn(async move { asked.run(move |_| wait.recv()).await });
+        let asked = Arc::clone(&worker);
+        let second = tokio::spawn(async move { asked.run(|count| *count = 9).await });
+        // Both are asked for, in this order.
+        tokio::task::yield_now().await;
+        second.abort();
+        assert!(second.await.expect_err("aborted").is_cancelled());
         go.send(()).expect("it waits");
-        first.await.expect("done").expect("told to go on");
+        let received = first.await.expect("no panic").expect("done");
+        assert_eq!(received, Ok(()));
         assert_eq!(worker.run(|count| *count).await.expect("done"), 0);
     }
 }

@@ -8,9 +8,9 @@ use std::{
 use clap::Args;
 use manoward::{
     config::DEFAULT_PINS,
-    control::api::Detached,
     datapath::{Pins, interface::Interfaces},
 };
+use manoward_api::Detached;
 
 use super::{
     Context, Exit,

@@ -64,12 +64,12 @@ pub struct Failed {
 }
 
 impl Failed {
-    fn new(code: Code, message: impl ToString) -> Self {
+    fn new(code: Code, message: impl Into<String>) -> Self {
         let (name, status) = code.named();
         Self {
             status,
             failure: Box::new(Failure {
-                message: message.to_string(),
+                message: message.into(),
                 code: name.to_owned(),
                 report: None,
             }),
@@ -140,7 +140,7 @@ impl From<ApplyError> for Failed {
                 Code::Internal
             }
         };
-        let mut failed = Self::new(code, &error);
+        let mut failed = Self::new(code, error.to_string());
         if let ApplyError::Policy(error) = &error {
             failed.failure.report = Some(Report::from(Review::from(&**error)));
         }
@@ -158,50 +158,50 @@ impl From<AnswerError> for Failed {
                 Code::Internal
             }
         };
-        Self::new(code, error)
+        Self::new(code, error.to_string())
     }
 }
 
 impl From<PacketError> for Failed {
     fn from(error: PacketError) -> Self {
-        Self::new(Code::BadRequest, error)
+        Self::new(Code::BadRequest, error.to_string())
     }
 }
 
 impl From<QueryError> for Failed {
     fn from(error: QueryError) -> Self {
-        Self::new(Code::BadRequest, error)
+        Self::new(Code::BadRequest, error.to_string())
     }
 }
 
 impl From<FlowError> for Failed {
     fn from(error: FlowError) -> Self {
-        Self::new(Code::Internal, error)
+        Self::new(Code::Internal, error.to_string())
     }
 }
 
 impl From<CounterError> for Failed {
     fn from(error: CounterError) -> Self {
-        Self::new(Code::Internal, error)
+        Self::new(Code::Internal, error.to_string())
     }
 }
 
 impl From<PinError> for Failed {
     fn from(error: PinError) -> Self {
-        Self::new(Code::Internal, error)
+        Self::new(Code::Internal, error.to_string())
     }
 }
 
 /// The host's interfaces cannot be read; what a policy says about them is an [`ApplyError`].
 impl From<InterfaceError> for Failed {
     fn from(error: InterfaceError) -> Self {
-        Self::new(Code::Internal, error)
+        Self::new(Code::Internal, error.to_string())
     }
 }
 
 impl From<Panicked> for Failed {
     fn from(error: Panicked) -> Self {
         warn!(%error, "a request was not answered");
-        Self::new(Code::Internal, error)
+        Self::new(Code::Internal, error.to_string())
     }
 }

@@ -178,10 +178,10 @@ impl Shared {
     }
 
     async fn flows(&self, query: FlowQuery) -> Answer<FlowList> {
-        let list = move |observer: &Observer, view: &View| {
+        let list = move |observer: &Observer, view: &View| -> Answer<FlowList> {
             let current = view.current.as_deref().ok_or_else(Failed::no_policy)?;
             let query = wire::query(query)?;
-            Ok(wire::flows(observer.flows(current, &query)?))
+            Ok(wire::flows(&observer.flows(current, &query)?))
         };
         self.enforcer.observe(list).await?
     }
@@ -193,7 +193,7 @@ impl Shared {
     }
 
     async fn revoke(&self, revocation: Revocation) -> Answer<Revoked> {
-        let revoke = move |_: &Observer, view: &View| {
+        let revoke = move |_: &Observer, view: &View| -> Answer<Revoked> {
             let registry = view.registry.as_deref().ok_or_else(Failed::no_enrolment)?;
             let name = &revocation.endpoint;
             if !registry.knows(name) {

@@ -9,10 +9,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{
-    Current, Enforcer, Session,
-    adopt::protects_more,
-    compile::Compiler,
-    host_facts, now, session,
+    Current, Enforcer, Session, adopt::protects_more, compile::Compiler, host_facts, now, session,
 };
 use crate::{
     datapath::{
@@ -132,7 +129,8 @@ impl Enforcer {
         self.changing(|enforcer| enforcer.replace(text, file, session, interfaces))
     }
 
-    fn replace(
+    /// Applies a policy as part of a change.
+    pub(super) fn replace(
         &mut self,
         text: &str,
         file: &str,

@@ -126,7 +126,11 @@ impl Explainers {
     ///
     /// [`AnswerError`]; a disagreement also where the kernel has got another policy than that in
     /// `view` meanwhile.
-    pub fn explain(&mut self, view: &View, question: &Question) -> Result<Explanation, AnswerError> {
+    pub fn explain(
+        &mut self,
+        view: &View,
+        question: &Question,
+    ) -> Result<Explanation, AnswerError> {
         let current = view.judging().ok_or(AnswerError::NoPolicy)?;
         let question = &as_proven(question, view);
         let (bytes, interface) = question.frame(current.policy())?;

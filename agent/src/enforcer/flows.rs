@@ -56,9 +56,7 @@ impl FlowQuery {
     /// Whether a flow with these names is asked for.
     fn names(&self, flow: &NamedFlow<'_>) -> bool {
         let matches = |wanted: &Option<String>, found: Option<&str>| {
-            wanted
-                .as_deref()
-                .is_none_or(|wanted| found == Some(wanted))
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
         matches(&self.endpoint, flow.endpoint)
             && matches(&self.role, flow.role)
@@ -164,12 +162,7 @@ fn addresses(flow: &Flow) -> [IpAddr; 2] {
     })
 }
 
-fn named<'a>(
-    flow: Flow,
-    idle: u32,
-    snapshot: &Snapshot,
-    current: &'a Current,
-) -> NamedFlow<'a> {
+fn named<'a>(flow: Flow, idle: u32, snapshot: &Snapshot, current: &'a Current) -> NamedFlow<'a> {
     let policy = current.policy();
     let [local, remote] = addresses(&flow);
     let found = covering(policy, remote);

@@ -43,8 +43,7 @@ use tracing::warn;
 use crate::{
     config::Config,
     datapath::{
-        Attachment, CounterError, Counters, Datapath, Features, PinError,
-        interface::Interfaces,
+        Attachment, CounterError, Counters, Datapath, Features, PinError, interface::Interfaces,
     },
     leases::Registry,
     store::Store,

@@ -50,7 +50,9 @@ impl Observer {
         &self,
         numbers: &'a Numbers,
     ) -> Result<Vec<(&'a str, EndpointCount)>, CounterError> {
-        let counters = self.counters.endpoints(numbers.endpoints.values().copied())?;
+        let counters = self
+            .counters
+            .endpoints(numbers.endpoints.values().copied())?;
         let names = numbers.endpoints.keys().map(String::as_str);
         Ok(names
             .zip(counters.into_iter().map(|counter| counter.count))

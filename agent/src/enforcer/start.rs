@@ -163,7 +163,8 @@ impl Enforcer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) if stored.is_none() => return Err(StartError::ReadPolicy { path, source }),
             Err(error) => {
-                self.problems.policy
+                self.problems
+                    .policy
                     .push(format!("cannot read {path}: {error}"));
                 return Ok(None);
             }
@@ -176,7 +177,8 @@ impl Enforcer {
             Err(error) if stored.is_none() => return Err(StartError::Policy(Box::new(error))),
             Err(error) => {
                 let first = error.lines().next().unwrap_or_default();
-                self.problems.policy
+                self.problems
+                    .policy
                     .push(format!("the policy before it stays in force: {first}"));
                 return Ok(None);
             }
@@ -206,7 +208,8 @@ impl Enforcer {
             Ok(_) => Ok(()),
             Err(error) if self.current.is_some() => {
                 let serial = candidate.serial;
-                self.problems.policy
+                self.problems
+                    .policy
                     .push(format!("serial {serial} was not applied: {error}"));
                 Ok(())
             }

@@ -1,5 +1,6 @@
 //! The agent as a service: its life, who may command it, and what fails around it.
 
+mod beside;
 mod endurance;
 mod faults;
 mod permissions;

@@ -10,8 +10,8 @@ use harness::net::wire::Wire;
 use harness::programs::openssh;
 use harness::scene::watch::intruder_syn;
 use harness::{Agent, Namespace, Policy, Topology};
-use manoward_api::{Explanation, Fate, Kernel};
 use manoward::explain::to_hex;
+use manoward_api::{Explanation, Fate, Kernel};
 
 const PASSES: Option<i32> = Some(0);
 const DROPPED: Option<i32> = Some(10);

@@ -1,6 +1,7 @@
 //! What the agent answers about a policy that it is sent.
 
-use manoward::control::{api::Candidate, client::ClientError};
+use manoward::control::client::ClientError;
+use manoward_api::Candidate;
 
 use super::report::{self, Look};
 use crate::cli::{

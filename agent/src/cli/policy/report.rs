@@ -149,6 +149,7 @@ fn block(
 
 fn lines(out: &mut impl Write, file: &str, report: &Report) -> io::Result<()> {
     for mistake in &report.mistakes {
+        let mistake = policy::Mistake::from(mistake.clone());
         writeln!(out, "{}", mistake.in_line(file))?;
     }
     let more = report.mistake_count.saturating_sub(report.mistakes.len());

@@ -19,8 +19,11 @@ pub enum QueryError {
     #[error("`{0}` is no protocol: write tcp, udp, sctp, icmp, icmpv6, another name, or a number")]
     Protocol(String),
     /// No such state.
-    #[error("`{0}` is no state of a flow: they are {}", states())]
-    State(String),
+    #[error("`{found}` is no state of a flow: they are {}", states())]
+    State {
+        /// What was asked for.
+        found: String,
+    },
     /// No address.
     #[error("`{0}` is neither an IP address nor a prefix")]
     Address(String),
@@ -42,7 +45,7 @@ pub fn query(query: FlowQuery) -> Result<enforcer::FlowQuery, QueryError> {
         .map(|named| protocol::number(&named).ok_or(QueryError::Protocol(named)));
     let state = query
         .state
-        .map(|named| State::from_name(&named).ok_or(QueryError::State(named)));
+        .map(|named| State::from_name(&named).ok_or(QueryError::State { found: named }));
     let address = query.address.map(|written| {
         let address = written.parse::<IpAddr>().map(IpNet::from);
         address
@@ -63,7 +66,7 @@ pub fn query(query: FlowQuery) -> Result<enforcer::FlowQuery, QueryError> {
 }
 
 /// The flows of a query.
-pub fn list(list: enforcer::FlowList<'_>) -> FlowList {
+pub fn list(list: &enforcer::FlowList<'_>) -> FlowList {
     FlowList {
         flows: list.flows.iter().map(entry).collect(),
         matching: list.matching,

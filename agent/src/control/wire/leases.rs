@@ -41,7 +41,9 @@ fn entry(lease: Lease, interfaces: &Interfaces) -> LeaseEntry {
         interface: interfaces.get(ifindex).map(|found| found.name.clone()),
         since: session.as_ref().map(|session| session.since.to_string()),
         expires_in_seconds: lease.left.as_secs(),
-        not_after: session.as_ref().map(|session| session.not_after.to_string()),
+        not_after: session
+            .as_ref()
+            .map(|session| session.not_after.to_string()),
         serial: session.map(|Session { serial, .. }| serial),
     }
 }

@@ -10,10 +10,10 @@ mod stats;
 mod status;
 
 pub(super) use endpoints::endpoints;
-pub use explain::question;
 pub(super) use explain::explanation;
-pub use flows::{QueryError, query};
+pub use explain::question;
 pub(super) use flows::list as flows;
+pub use flows::{QueryError, query};
 pub(super) use leases::list as leases;
 pub(super) use policy::text;
 pub(super) use stats::stats;

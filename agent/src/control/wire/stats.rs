@@ -18,7 +18,8 @@ use crate::{
 pub fn stats(observer: &Observer, view: &View) -> Result<Stats, CounterError> {
     let numbers = view.current.as_deref().map(Current::numbers);
     let verdicts = observer.verdicts(numbers)?.into_iter();
-    let endpoints = numbers.map_or_else(|| Ok(Vec::new()), |numbers| observer.endpoints(numbers))?;
+    let endpoints =
+        numbers.map_or_else(|| Ok(Vec::new()), |numbers| observer.endpoints(numbers))?;
     let endpoints = endpoints.into_iter().map(|(name, count)| EndpointCount {
         name: name.to_owned(),
         received: fates(count.received),
