@@ -3,9 +3,7 @@
 //! A change of what is enforced has a thread, and so have explanations, as each of both is done one
 //! after the other. Who only looks takes the latest [`View`].
 
-use std::{convert::Infallible, io, sync::Arc};
-
-use thiserror::Error;
+use std::{convert::Infallible, sync::Arc};
 
 use super::{AnswerError, Board, Enforcer, Explainers, Explanation, Observer, StartError, View};
 use crate::{
@@ -14,20 +12,6 @@ use crate::{
     explain::Question,
     worker::{Panicked, Worker},
 };
-
-/// Why there is no enforcer.
-#[derive(Debug, Error)]
-pub enum HandleError {
-    /// It cannot start.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// There is no thread for it.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] io::Error),
-    /// It panics.
-    #[error(transparent)]
-    Panicked(#[from] Panicked),
-}
 
 /// A hold on the enforcer.
 #[derive(Clone)]
@@ -43,10 +27,12 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`StartError`], or a thread that cannot be started.
-    pub async fn start(config: Config, interfaces: Interfaces) -> Result<Self, HandleError> {
+    /// [`StartError`].
+    pub async fn start(config: Config, interfaces: Interfaces) -> Result<Self, StartError> {
         let start = move || Enforcer::start(config, interfaces);
-        let enforcer = Worker::start("enforcer", start).await??;
+        let enforcer = Worker::start("enforcer", start)
+            .await
+            .map_err(StartError::Thread)??;
         let (board, observer, explainers) = enforcer
             .run(|enforcer| {
                 let explainers = enforcer.explainers();
@@ -54,11 +40,13 @@ impl Handle {
             })
             .await?;
         let explainers = move || Ok::<_, Infallible>(explainers);
-        let Ok(explainers) = Worker::start("explainers", explainers).await?;
+        let Ok(explainers) = Worker::start("explainers", explainers)
+            .await
+            .map_err(StartError::Thread)?;
         Ok(Self {
             enforcer: Arc::new(enforcer),
             explainers: Arc::new(explainers),
-            observer: Arc::new(observer.map_err(StartError::from)?),
+            observer: Arc::new(observer?),
             board,
         })
     }

@@ -28,7 +28,7 @@ pub use change::{Applied, ApplyError};
 pub use check::{Difference, Review};
 pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
 pub use flows::{FlowList, FlowQuery, NamedFlow};
-pub use handle::{Handle, HandleError};
+pub use handle::Handle;
 pub use host::host_facts;
 pub use observer::Observer;
 pub use session::Session;

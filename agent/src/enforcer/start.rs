@@ -15,6 +15,7 @@ use crate::{
     },
     policy::{self, PolicyError},
     store::{Store, StoreError, Stored, digest},
+    worker::Panicked,
 };
 
 use super::ApplyError;
@@ -54,6 +55,12 @@ pub enum StartError {
     /// The policy cannot be enforced on this host.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// There is no thread for it.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// It panics.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 /// A policy to begin with.
