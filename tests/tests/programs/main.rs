@@ -10,6 +10,7 @@ mod idle;
 mod iperf;
 mod ntp;
 mod path_mtu;
+mod reuse;
 mod scans;
 mod sctp;
 mod simultaneous;

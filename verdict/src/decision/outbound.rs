@@ -86,7 +86,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
     #[inline(always)]
     fn opens<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, S::Stop> {
         let protocol = IpProtocol(about.protocol);
-        Ok(segment(self.packet, protocol, usize::from(about.transport))?.opens())
+        let segment = segment(self.packet, protocol, usize::from(about.transport))?;
+        Ok(protocol == IpProtocol::TCP && segment.opens())
     }
 
     /// A drop under the rule that governs a packet, or under none.

@@ -66,13 +66,16 @@ const TCP_READ: usize = 14;
 /// Length of the part of an SCTP packet that is read: the header and the type of the first chunk.
 const SCTP_READ: usize = 14;
 
+/// SCTP chunk type that opens an association: INIT (RFC 9260).
+const SCTP_OPENS: u8 = 1;
 /// SCTP chunk types that end an association: ABORT, SHUTDOWN COMPLETE (RFC 9260).
 const SCTP_ENDS: [u8; 2] = [6, 14];
 
 /// What a packet says about its connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Segment {
-    /// TCP flags. Of SCTP, RST where the packet ends the association. 0 of all others.
+    /// TCP flags. Of SCTP, SYN where the packet opens the association, RST where it ends it. 0 of all
+    /// others.
     pub flags: u8,
     /// TCP sequence number, host byte order.
     pub sequence: u32,
@@ -88,7 +91,7 @@ impl Segment {
         self.flags & flags != 0
     }
 
-    /// Whether this opens a TCP connection.
+    /// Whether this opens a TCP connection, or an SCTP association.
     #[inline(always)]
     #[must_use]
     pub const fn opens(self) -> bool {
@@ -122,10 +125,12 @@ pub fn segment<P: Packet>(packet: &P, protocol: IpProtocol, at: usize) -> Result
             segment.flags = header[13];
         }
         IpProtocol::SCTP => {
-            if let Some(header) = packet.view::<SCTP_READ>(at)
-                && SCTP_ENDS.contains(&header[12])
-            {
-                segment.flags = RST;
+            if let Some(header) = packet.view::<SCTP_READ>(at) {
+                segment.flags = match header[12] {
+                    SCTP_OPENS => SYN,
+                    chunk if SCTP_ENDS.contains(&chunk) => RST,
+                    _ => 0,
+                };
             }
         }
         _ => {}
@@ -160,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_association_ends_with_its_first_chunk() {
+    fn an_association_opens_and_ends_with_its_first_chunk() {
         let flags = |chunk, len: usize| {
             let mut header = [0; 16];
             header[12] = chunk;
@@ -168,7 +173,11 @@ mod tests {
             read.expect("what is short says nothing").flags
         };
         for chunk in 0..=u8::MAX {
-            let expected = if chunk == 6 || chunk == 14 { RST } else { 0 };
+            let expected = match chunk {
+                1 => SYN,
+                6 | 14 => RST,
+                _ => 0,
+            };
             assert_eq!(flags(chunk, 16), expected, "{chunk}");
         }
         assert_eq!((flags(6, 14), flags(6, 13)), (RST, 0));

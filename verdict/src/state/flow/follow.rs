@@ -117,6 +117,14 @@ const fn sent(protocol: u8, segment: Segment) -> (u64, u16) {
     }
 }
 
+/// Whether what opens a connection can no longer be a repetition of what opened the one in `entry`: that
+/// was answered, or either side has ended it. What is remembered of it must not reach the next one.
+#[inline(always)]
+fn is_over_or_answered(entry: &Entry) -> bool {
+    let over = Half::FIN | Half::ENDED;
+    entry.received().has(Half::SEEN | over) || entry.sent().has(over)
+}
+
 /// Notes a packet of `bytes` bytes from the local side of the flow in `entry`.
 ///
 /// Returns `false`, and leaves the flow unchanged, if the packet opens another connection with the same
@@ -131,7 +139,7 @@ pub fn send<F: Flows>(
     now: u32,
 ) -> bool {
     let tcp = protocol == IpProtocol::TCP.0;
-    if tcp && segment.opens() && entry.received().has(Half::SEEN) {
+    if segment.opens() && is_over_or_answered(entry) {
         return false;
     }
     if flows.writable() {

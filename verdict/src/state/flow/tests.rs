@@ -761,3 +761,56 @@ fn the_largest_table_of_flows_has_256_mebibytes() {
     let bytes = crate::layout::MAX_FLOW_SETS * WAYS * size_of::<Entry>() as u32;
     assert_eq!(bytes, 256 << 20);
 }
+
+#[test]
+fn what_ended_a_connection_does_not_reach_the_next() {
+    const SCTP: u8 = 132;
+    for (protocol, opening, open) in [
+        (TCP, "tcp-opening", "tcp-established"),
+        (SCTP, "sctp-opening", "sctp-established"),
+    ] {
+        let ends: [(&str, fn(&Table, &Key)); 4] = [
+            ("refused by the peer", |table, key| {
+                let reset = segment(RST | ACK, 0, 0x1001);
+                assert_eq!(received(table, key, reset), Ok(()));
+            }),
+            ("answered, and ended by the peer", |table, key| {
+                assert_eq!(received(table, key, segment(SYN | ACK, 7, 0x1001)), Ok(()));
+                assert!(sent(table, key, segment(ACK, 0x1001, 8)));
+                assert_eq!(received(table, key, segment(RST, 8, 0)), Ok(()));
+            }),
+            ("given up by the host", |table, key| {
+                assert!(sent(table, key, segment(RST, 0x1001, 0)));
+            }),
+            ("left by the host", |table, key| {
+                assert!(sent(table, key, segment(FIN | ACK, 0x1001, 8)));
+            }),
+        ];
+        for (how, end) in ends {
+            let table = table(4);
+            let key = Key::new(CONNECTION, HOST, VIM, protocol, 40_000 << 16 | 5671);
+            assert!(sent(&table, &key, segment(SYN, 0x1000, 0)));
+            end(&table, &key);
+            assert!(sent(&table, &key, segment(SYN, 0x9000_0000, 0)));
+            assert_eq!(state(&table, &key), Some(opening), "{how}");
+            assert_eq!(
+                received(&table, &key, segment(SYN | ACK, 3, 0x9000_0001)),
+                Ok(())
+            );
+            assert!(sent(&table, &key, segment(ACK, 0x9000_0001, 4)));
+            assert_eq!(received(&table, &key, segment(ACK, 4, 0x9000_0001)), Ok(()));
+            assert_eq!(state(&table, &key), Some(open), "{how}");
+        }
+    }
+}
+
+#[test]
+fn a_repeated_opening_keeps_its_flow() {
+    let table = table(4);
+    let key = key(1);
+    for _ in 0..3 {
+        assert!(sent(&table, &key, segment(SYN, 0x1000, 0)));
+    }
+    let flow = found(&table, &key).and_then(Entry::read).expect("a flow");
+    assert_eq!(flow.sent.bytes(), 300, "one flow counts all of them");
+}

@@ -1,0 +1,69 @@
+//! A connection between the same ports as one before: what ended the first does not end the second.
+
+use std::io::{ErrorKind, Read};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use harness::net::station::{HOST, VIM};
+use harness::{Agent, Policy, Topology};
+
+use crate::{BOUND_VIM, PATIENCE, addresses, hears};
+
+const BUS_PORT: u16 = 7001;
+
+/// The port that the host connects from each time.
+const OWN_PORT: u16 = 40_000;
+
+/// More than twice as long as the policy remembers a connection that has ended.
+const IDLE: Duration = Duration::from_secs(5);
+
+fn policy() -> String {
+    let policy = Policy {
+        endpoints: BOUND_VIM,
+        reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
+                             Nf-Vi-out: { to: [vim], services: [bus] } }",
+        services: "{ bus: { protocol: tcp, ports: [7001] } }",
+        more: "flow_timeouts: { tcp-closed: 2s }",
+        ..Policy::default()
+    };
+    policy.to_string()
+}
+
+/// Both ends of a connection from the host's port, that of the host first.
+fn connect(scene: &Topology, host: IpAddr, vim: IpAddr) -> Result<[TcpStream; 2]> {
+    let (host, vim) = (
+        SocketAddr::new(host, OWN_PORT),
+        SocketAddr::new(vim, BUS_PORT),
+    );
+    let listener = scene.vim.tcp_listener(vim)?;
+    let near = scene.host.tcp_begin(host, vim, PATIENCE)?;
+    let (far, _) = listener.accept()?;
+    Ok([near, far])
+}
+
+#[test]
+fn a_refused_connection_does_not_end_the_next() -> Result<()> {
+    let scene = Topology::new()?;
+    let _agent = Agent::start(&scene.host, &policy())?;
+    let mut pairs = Vec::new();
+    for (host, vim) in addresses(HOST).into_iter().zip(addresses(VIM)) {
+        // Nobody listens: the peer answers with RST.
+        let (from, to) = (
+            SocketAddr::new(host, OWN_PORT),
+            SocketAddr::new(vim, BUS_PORT),
+        );
+        let answer = scene.host.tcp_begin(from, to, PATIENCE)?.read(&mut [0]);
+        let error = answer.expect_err("nobody listens");
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{vim}");
+        let mut ends = connect(&scene, host, vim).with_context(|| vim.to_string())?;
+        assert!(hears(&mut ends)?, "{vim}: before it is idle");
+        pairs.push((vim, ends));
+    }
+    thread::sleep(IDLE);
+    for (vim, mut ends) in pairs {
+        assert!(hears(&mut ends)?, "{vim}: after it was idle");
+    }
+    Ok(())
+}
