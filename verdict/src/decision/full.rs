@@ -21,6 +21,7 @@ use crate::{
     frame::{
         ethernet::{self, Frame},
         icmp::{self, Class},
+        network::Datagram,
         packet::Packet,
         transport::IpProtocol,
     },
@@ -171,7 +172,9 @@ impl Judge for Egress {
             policy,
             path: PhantomData,
         };
-        let outcome = outbound.judge::<A>(frame, header);
+        // What cannot be parsed does not pass, whoever has sent it.
+        let datagram = A::datagram(packet, frame.opaque().payload, header)?;
+        let outcome = outbound.judge(A::destination(header), &datagram);
         if unnamed {
             return Ok(pass(Reason::Unprotected, 0));
         }
@@ -180,15 +183,13 @@ impl Judge for Egress {
 }
 
 impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
-    /// Decides about a packet with this network header, which comes from a protected address.
+    /// Decides about a packet to `remote` with this network header, which comes from a protected address.
     #[inline(always)]
-    fn judge<A: Ip>(&self, frame: &Frame, header: &A::Header) -> Result<Outcome, Reason> {
+    fn judge<A: Ip>(&self, remote: A, datagram: &Datagram<A>) -> Result<Outcome, Reason> {
         let (packet, tables) = (self.packet, self.tables);
-        let datagram = A::datagram(packet, frame.opaque().payload, header)?;
-        let remote = A::destination(header);
         let protocol = IpProtocol(datagram.protocol);
         if datagram.position.offset() != 0 {
-            return self.later_fragment(remote, &datagram);
+            return self.later_fragment(remote, datagram);
         }
         datagram.check_length()?;
         let to_group = destination(tables, remote)? == Destination::Group;
@@ -198,7 +199,7 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
                 Class::REDIRECT => return Err(Reason::IcmpRedirect),
                 Class::DISCOVERY => return Ok(pass(Reason::NeighbourDiscovery, 0)),
                 Class::MEMBERSHIP => return Ok(pass(Reason::GroupMembership, 0)),
-                Class::ERROR => return self.error(remote, &datagram),
+                Class::ERROR => return self.error(remote, datagram),
                 _ => Ends::of_icmp::<A>(message),
             }
         } else if protocol == IpProtocol::IGMP && to_group {
@@ -209,7 +210,7 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         let kind = if to_group { TO_GROUP } else { UNICAST };
         let about = Conversation::sent(kind, datagram.source, remote, datagram.protocol, ends);
         let outcome = self.decide(&about.at(datagram.transport).opaque())?;
-        self.note_first_fragment(remote, &datagram, outcome);
+        self.note_first_fragment(remote, datagram, outcome);
         Ok(outcome)
     }
 }

@@ -566,6 +566,22 @@ fn a_wrong_role_may_still_answer() {
 }
 
 #[test]
+fn a_host_without_an_address_may_ask_in_packets_that_can_be_parsed() {
+    let host = Host::enforcing();
+    let nobody = Ipv6 { high: 0, low: 0 };
+    let asks = host.sends(&v6(nobody, VIM6, UDP, &sample::udp(68, 67)));
+    assert_eq!(asks, ungoverned(Reason::Unprotected, 0));
+    // A routing header with a segment left.
+    let routed = host.sends(&v6(nobody, VIM6, 43, &[UDP, 0, 0, 1, 0, 0, 0, 0]));
+    assert_eq!(routed, ungoverned(Reason::RoutingHeader, 0));
+    // Options that the frame does not hold.
+    let mut cut = v4(Ipv4(0), VIM, UDP, &[]);
+    cut[14] = 0x47;
+    cut[17] = 28;
+    assert_eq!(host.sends(&cut), ungoverned(Reason::Ipv4Truncated, 0));
+}
+
+#[test]
 fn what_keeps_a_link_together_goes_out() {
     let host = Host::enforcing();
     let sends = |kind| host.sends(&v6(HOST6, VIM6, ICMPV6, &icmp(kind)));
