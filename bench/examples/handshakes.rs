@@ -1,10 +1,10 @@
-//! What sessions cost: handshakes per second of one core, and memory and time of many sessions.
+//! Measures sessions: handshakes per second and core, memory per session, CPU time of keep-alives.
 //!
 //!     cargo run --release --package manoward-bench --example handshakes -- [SESSIONS]
 //!
-//! A host runs in a process of its own and listens on many ports and addresses of the loopback, so
-//! that an endpoint finds as many hosts. Time is that of the processor, so it does not matter what
-//! else runs; what the kernel does for a process counts.
+//! The host runs as a second process. It listens on many ports and loopback addresses, which the
+//! endpoint takes for as many hosts. Times are CPU times of the processes, kernel time included, so
+//! other load on the machine does not count.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsage
 
 /// Addresses of the host, each in its certificate.
 const ADDRESSES: u8 = 100;
-/// How long sessions are watched in which nothing happens but signs of life.
+/// How long idle sessions, with keep-alives only, are measured.
 const QUIET: Duration = Duration::from_secs(20);
 
 fn main() -> anyhow::Result<()> {
@@ -65,7 +65,7 @@ impl Registrar for All {
     }
 }
 
-/// The host: says where it listens, and ends with its input.
+/// The host: prints its ports, and ends when its standard input ends.
 async fn host(directory: &Path, ports: usize) -> anyhow::Result<()> {
     let mut config = Config::new(Files {
         certificate: directory.join("host.pem"),
@@ -127,7 +127,7 @@ async fn measure(sessions: u32) -> anyhow::Result<()> {
         let busy = joined.cpu.saturating_sub(before.cpu).as_secs_f64();
         let idle = quiet.cpu.saturating_sub(joined.cpu).as_secs_f64() / QUIET.as_secs_f64();
         println!(
-            "{name}: {:.0} handshakes per second of one core; {:.1} KiB for each session, {:.0} MiB in all; {:.2} % of a core for signs of life",
+            "{name}: {:.0} handshakes per second of one core; {:.1} KiB for each session, {:.0} MiB in all; {:.2} % of a core for keep-alives",
             f64::from(sessions) / busy,
             f64::from(quiet.memory.saturating_sub(before.memory)) / f64::from(sessions),
             f64::from(quiet.memory) / 1024.0,
@@ -159,7 +159,7 @@ fn start(directory: &Path, ports: usize) -> anyhow::Result<(Child, Vec<u16>)> {
     Ok((child, ports))
 }
 
-/// One authority, ECDSA on P-256 as most use.
+/// Writes an authority and two certificates, with ECDSA keys on P-256.
 fn certificates(directory: &Path) -> anyhow::Result<()> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
@@ -180,16 +180,16 @@ fn certificates(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a process has used.
+/// CPU time and memory of a process.
 #[derive(Default)]
 struct Usage {
     cpu: Duration,
-    /// KiB in memory.
+    /// Resident memory, KiB.
     memory: u32,
 }
 
 impl Usage {
-    /// Nothing, if the process has gone.
+    /// Zero if the process has ended.
     fn of(process: u32) -> Self {
         Self::read(process).unwrap_or_default()
     }

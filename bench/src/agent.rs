@@ -1,4 +1,4 @@
-//! What the agent takes: time to enforce and to change a policy, memory, processor time.
+//! What the agent costs: time to enforce and to change a policy, memory, CPU time.
 
 mod memory;
 mod table;
@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::live::{Contender, Fate, Flood, RECEIVER_V4, Scene};
 use crate::packets::Family;
 
-/// How long processor time is watched at rest.
+/// How long the idle agent's CPU time is measured.
 const REST: Duration = Duration::from_secs(10);
-/// Packets that nobody admits, while processor time is watched.
+/// Packets of the flood during which the CPU time is measured; all are dropped.
 const FLOOD: u32 = 40_000_000;
-/// Endpoints that share the addresses, as far as there are as many.
+/// Most endpoints of a policy; they share its addresses.
 const ENDPOINTS: u32 = 1000;
 
 /// What was measured.
@@ -27,22 +27,22 @@ const ENDPOINTS: u32 = 1000;
 pub struct AgentCosts {
     /// Policies, the smallest first.
     pub policies: Vec<PolicyCosts>,
-    /// Part of a core at rest, under the first policy.
+    /// CPU time of the idle agent under the first policy, as a part of one core.
     pub processor_at_rest: f64,
-    /// The same while a flood is dropped.
+    /// CPU time while a flood is dropped, as a part of one core.
     pub processor_in_flood: f64,
-    /// Million packets of that flood in a second.
+    /// Rate of that flood, million packets per second.
     pub flood_mpps: f64,
 }
 
-/// What a policy takes.
+/// What one policy costs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PolicyCosts {
-    /// Addresses, of each IP version half.
+    /// Number of addresses, half IPv4 and half IPv6.
     pub addresses: u32,
     /// Seconds from the start of an agent to its enforcing the policy.
     pub start_s: f64,
-    /// Seconds that `policy apply` takes, from a policy of one address.
+    /// Seconds that `policy apply` takes to replace a policy of one address.
     pub apply_s: f64,
     /// The agent's memory after that, MiB.
     pub agent_mib: f64,
@@ -50,7 +50,7 @@ pub struct PolicyCosts {
     pub maps_mib: f64,
 }
 
-/// Measures all of it, with policies of so many addresses.
+/// Measures a policy of each of `counts` addresses, then the agent's CPU time.
 pub fn measure(driver: &Path, counts: &[u32]) -> Result<AgentCosts> {
     let scene = Scene::new(Contender::Manoward)?;
     let mut policies = Vec::new();
@@ -110,7 +110,7 @@ fn mib(bytes: u64) -> f64 {
     f64::from((bytes >> 10) as u32) / 1024.0
 }
 
-/// What part of a core the agent uses meanwhile.
+/// The agent's CPU time while `meanwhile` runs, as a part of one core.
 fn share(agent: &Agent<'_>, meanwhile: impl FnOnce() -> Result<()>) -> Result<f64> {
     let (before, start) = (agent.processor_time()?, Instant::now());
     meanwhile()?;
@@ -118,7 +118,7 @@ fn share(agent: &Agent<'_>, meanwhile: impl FnOnce() -> Result<()>) -> Result<f6
     Ok(used.as_secs_f64() / start.elapsed().as_secs_f64())
 }
 
-/// A policy of so many addresses, IPv4 and IPv6 in turns.
+/// A policy of `addresses` addresses, IPv4 and IPv6 in turns.
 fn policy(scene: &Scene, serial: u32, addresses: u32) -> String {
     let each = addresses.div_ceil(ENDPOINTS);
     let mut text = format!(

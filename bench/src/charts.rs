@@ -1,4 +1,4 @@
-//! Pictures of a result, as SVG.
+//! Charts of a result, as SVG.
 
 use std::path::Path;
 
@@ -84,7 +84,7 @@ fn draw_packets(costs: &Costs, family: Family, file: &Path) -> Drawn {
     Ok(())
 }
 
-/// Numbers of addresses and what a packet costs there.
+/// Points of one line: number of addresses, and ns per packet.
 fn line(costs: &Costs, program: &str, family: Family, kind: Kind) -> Vec<(f64, f64)> {
     let cases = costs.cases.iter().filter(|case| {
         case.program == program
@@ -99,7 +99,7 @@ fn line(costs: &Costs, program: &str, family: Family, kind: Kind) -> Vec<(f64, f
     points
 }
 
-/// Draws how many packets one core takes.
+/// Draws packet rates on one core.
 pub fn floods(live: &Live, file: &Path) -> Result<()> {
     draw_floods(live, file).map_err(|error| anyhow!("{}: {error}", file.display()))
 }
@@ -160,7 +160,7 @@ fn draw_floods(live: &Live, file: &Path) -> Drawn {
     Ok(())
 }
 
-/// A point of the picture, as its part sees it.
+/// The point (`x`, `y`) of the whole picture in the coordinates of `area`.
 fn offset(
     area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
     x: i32,

@@ -5,9 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use crate::report::Report;
 use crate::words::grouped;
 
-/// Changes of a packet's cost that are noise, ns, beside what disturbed either measurement.
+/// Changes of a packet's cost up to this are noise, ns; the larger disturbance of the two
+/// measurements is added.
 const NOISE_NS: u32 = 2;
-/// Changes of anything else that are noise, as a part of it.
+/// Relative changes of anything else up to this are noise.
 const NOISE: f64 = 0.05;
 
 /// Two results, the earlier one first.
@@ -22,14 +23,14 @@ impl Display for Comparison<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (base, now) = (&self.base.machine, &self.now.machine);
         if (&base.processor, &base.kernel) != (&now.processor, &now.kernel) {
-            writeln!(f, "\nThe earlier result is of another machine: {base}")?;
+            writeln!(f, "\nThe earlier result comes from another machine: {base}")?;
         }
         let rows = rows(self.base, self.now);
         let changed: Vec<_> = rows.iter().filter(|row| row.is_change()).collect();
         writeln!(
             f,
             "\nOf {} values in both results {} have changed by more than noise ({NOISE_NS} ns of a \
-             packet and what lies between its quartile and its median, {:.0} % of anything else)",
+             packet plus the distance from its quartile to its median, {:.0} % of anything else)",
             rows.len(),
             changed.len(),
             NOISE * 100.0

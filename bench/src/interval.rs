@@ -1,4 +1,4 @@
-//! What the mean of a few values tells about the mean of all that could have been measured.
+//! The confidence interval of a mean.
 
 use std::f64::consts::{FRAC_2_PI, FRAC_PI_2};
 
@@ -17,8 +17,8 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The interval that holds the true mean with this confidence, between 0 and 1. `None` for less
-    /// than two values, which tell nothing about how far they scatter.
+    /// The interval that holds the true mean with this confidence, between 0 and 1. `None` for
+    /// fewer than two values.
     pub fn new(values: &[f64], confidence: f64) -> Option<Self> {
         let freedom = u32::try_from(values.len()).ok()?.checked_sub(1)?;
         if freedom == 0 {
@@ -37,11 +37,10 @@ impl Interval {
     }
 }
 
-/// How many standard errors around the mean a variable of Student's t distribution stays within with
-/// this probability.
+/// The two-sided quantile of Student's t distribution: the t with P(|T| <= t) = `probability`.
 fn student(probability: f64, freedom: u32) -> f64 {
     let (mut low, mut high) = (0.0, FRAC_PI_2);
-    // Halving the interval of angles so often leaves nothing of it.
+    // Bisection: one step for each bit of the result.
     for _ in 0..f64::MANTISSA_DIGITS {
         let middle = f64::midpoint(low, high);
         if within(middle, freedom) < probability {
@@ -108,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_leave_no_doubt() {
+    fn equal_values_give_an_interval_of_no_width() {
         let interval = Interval::new(&[2.5; 4], 0.95).expect("enough values");
         assert_eq!((interval.low, interval.high), (2.5, 2.5));
     }
 
     #[test]
-    fn one_value_tells_nothing() {
+    fn one_value_gives_no_interval() {
         assert_eq!(Interval::new(&[], 0.95), None);
         assert_eq!(Interval::new(&[1.0], 0.95), None);
     }

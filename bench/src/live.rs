@@ -1,4 +1,4 @@
-//! What traffic experiences: packets through native XDP on a veth, connections through sockets.
+//! Live traffic: packets through native XDP on a veth, connections through sockets.
 
 mod contender;
 mod exchange;
@@ -19,7 +19,7 @@ use crate::progress::Progress;
 use crate::statistics::Spread;
 use contender::Guard;
 
-/// Addresses that all are told to allow.
+/// Addresses that every contender is configured to allow.
 pub const ADDRESSES: u32 = 1000;
 
 /// Packets of one flood.
@@ -29,16 +29,16 @@ const PACKETS: u32 = 3_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
-    /// It is from sources that nobody knows.
+    /// It comes from sources that are not allowed.
     Dropped,
-    /// It is from allowed sources, and meets a socket.
+    /// It comes from allowed sources, and reaches a socket.
     Passed,
 }
 
-/// What was measured, of those that take part.
+/// The results of all contenders.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Live {
-    /// How often.
+    /// Number of rounds.
     pub rounds: u32,
     /// Addresses that are allowed.
     pub addresses: u32,
@@ -46,11 +46,11 @@ pub struct Live {
     pub floods: Vec<Rate>,
     /// Requests and responses of one byte each over one TCP connection.
     pub round_trips: Vec<Measure>,
-    /// TCP as fast as it gets.
+    /// TCP throughput.
     pub throughput: Vec<Measure>,
 }
 
-/// Packets that one core takes.
+/// A packet rate on one core.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Rate {
     /// Who filters.
@@ -60,8 +60,7 @@ pub struct Rate {
     /// Million packets a second.
     #[serde(flatten)]
     pub mpps: Spread,
-    /// The same as a part of what the cheapest program takes in the same rounds; the median of the
-    /// ratios.
+    /// Ratio to the bare program's rate in the same round; the median over the rounds.
     pub of_bare: f64,
 }
 
@@ -73,11 +72,11 @@ pub struct Measure {
     /// Microseconds, or Gbit/s.
     #[serde(flatten)]
     pub value: Spread,
-    /// The same as a part of what there is without a filter; the median of the ratios.
+    /// Ratio to the value without a filter in the same round; the median over the rounds.
     pub of_unfiltered: f64,
 }
 
-/// Measures everything in so many rounds, in each of which all take their turn.
+/// Measures `rounds` rounds; in each, every contender takes its turn. `peers` adds other filters.
 pub fn measure(driver: &Path, rounds: u32, peers: bool) -> Result<Live> {
     let contenders = Contender::all(peers);
     eprintln!("Building {} scenes for live traffic ...", contenders.len());
@@ -102,7 +101,7 @@ pub fn measure(driver: &Path, rounds: u32, peers: bool) -> Result<Live> {
     samples.conclude(rounds)
 }
 
-/// One value of each round.
+/// For each contender, one value per round.
 type Values = Vec<(Contender, Vec<f64>)>;
 
 #[derive(Default)]
@@ -167,14 +166,14 @@ impl Samples {
 }
 
 fn push(values: &mut Values, contender: Contender, value: f64) {
-    if let Some((_, list)) = values.iter_mut().find(|(who, _)| *who == contender) {
+    if let Some((_, list)) = values.iter_mut().find(|(known, _)| *known == contender) {
         list.push(value);
     } else {
         values.push((contender, vec![value]));
     }
 }
 
-/// Everyone's spread, with the median of its ratios to those of `floor` in the same rounds.
+/// For each contender: the median of its ratios to `floor` in the same rounds, and its spread.
 fn compared(values: &Values, floor: Contender) -> Result<Vec<(Contender, f64, Spread)>> {
     let mut found = values.iter();
     let (_, floor) = found

@@ -1,4 +1,4 @@
-//! The machine: what it is, and how a measurement keeps out of its way.
+//! The machine that measures: what it is, and the core that a measurement runs on.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -19,7 +19,7 @@ pub const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";
 /// What a result depends on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor, as it calls itself.
+    /// Model name of the processor.
     pub processor: String,
     /// Its number of cores.
     pub cores: usize,
@@ -27,7 +27,7 @@ pub struct Machine {
     pub core: usize,
     /// The size of that core's last cache, as the kernel writes it.
     pub last_cache: String,
-    /// Whether all of this is a hypervisor's word.
+    /// Whether it is a virtual machine.
     #[serde(rename = "virtual")]
     pub hypervisor: bool,
     /// The kernel's release.
@@ -86,8 +86,8 @@ impl Machine {
     }
 }
 
-/// Gives this process mounts of its own, with an empty file system for pins: whatever becomes of
-/// the process, nothing of it stays.
+/// Moves this process into a mount namespace with an empty BPF file system, so that its pins vanish
+/// when it ends.
 pub fn private_bpf_file_system() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace (this takes root)")?;
     let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
@@ -107,7 +107,7 @@ pub fn first_core() -> Result<usize> {
     core(|mut cores, allowed| cores.find(allowed))
 }
 
-/// The last one: the first is busiest with interrupts.
+/// The last core that the process may use: the first one gets most interrupts.
 pub fn last_core() -> Result<usize> {
     core(|mut cores, allowed| cores.rfind(allowed))
 }
@@ -115,7 +115,7 @@ pub fn last_core() -> Result<usize> {
 fn core(
     find: impl FnOnce(Range<usize>, &dyn Fn(&usize) -> bool) -> Option<usize>,
 ) -> Result<usize> {
-    // The first thread's: others are kept on a core.
+    // Asked of the main thread, as others may be pinned to one core.
     let process = Pid::this();
     let allowed = sched_getaffinity(process).context("asking for the allowed cores")?;
     find(0..CpuSet::count(), &|&core| {
@@ -124,7 +124,7 @@ fn core(
     .context("no core is allowed")
 }
 
-/// Keeps a thread, 0 for the calling one, on a core.
+/// Pins a thread (0: the calling one) to a core.
 pub fn pin(thread: Pid, core: usize) -> Result<()> {
     let mut only = CpuSet::new();
     only.set(core)?;

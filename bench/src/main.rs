@@ -1,4 +1,4 @@
-//! Measures what manoward costs, beside what others cost in the same minutes.
+//! Measures what manoward and other filters cost, in turns.
 //!
 //! Run by `cargo xtask bench`, which builds everything and passes the driver's object.
 
@@ -50,7 +50,8 @@ struct Args {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(packets::MOST)))]
     endpoints: Vec<u32>,
 
-    /// How often each case is measured [default: 15]; in a comparison, how often at most [default: 256].
+    /// How often each case is measured [default: 15]; in a comparison, how often at most [default:
+    /// 256].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
 
@@ -75,7 +76,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
 
-    /// Compare what packets cost with this earlier kernel object and with another one instead.
+    /// Instead, compare what packets cost with this earlier kernel object and with that of --now.
     #[arg(long, value_name = "FILE", requires_all = ["now", "revision", "commit"])]
     #[arg(conflicts_with_all = ["show", "compare", "write_docs", "only"])]
     base: Option<PathBuf>,
@@ -84,11 +85,11 @@ struct Args {
     #[arg(long, value_name = "FILE", requires = "base")]
     now: Option<PathBuf>,
 
-    /// The revision that the earlier one is of, as it was named.
+    /// The earlier object's revision, as it was named.
     #[arg(long, requires = "base")]
     revision: Option<String>,
 
-    /// The commit of that.
+    /// The commit of that revision.
     #[arg(long, requires = "base")]
     commit: Option<String>,
 
@@ -97,11 +98,11 @@ struct Args {
     #[arg(default_values = packets::USUAL)]
     case: Vec<String>,
 
-    /// What a packet may cost more, ns.
+    /// Largest increase of a packet's cost that is accepted, ns.
     #[arg(long, value_name = "NS", default_value_t = 2.0, requires = "base")]
     limit_ns: f64,
 
-    /// How long a comparison takes at most, without what comes before it.
+    /// Longest time of a comparison in minutes, without the set-up.
     #[arg(long, default_value_t = 5, requires = "base")]
     minutes: u32,
 
@@ -119,9 +120,9 @@ struct Args {
 enum Part {
     /// What a packet costs.
     Packets,
-    /// What traffic experiences.
+    /// Live traffic.
     Live,
-    /// What the agent takes.
+    /// What the agent costs.
     Agent,
 }
 
@@ -134,7 +135,7 @@ enum Output {
     Json,
 }
 
-/// What a comparison of two builds ends with.
+/// Exit codes of a comparison of two builds.
 const SLOWER: u8 = 1;
 const UNCLEAR: u8 = 2;
 const FAILED: u8 = 3;
@@ -154,10 +155,7 @@ fn main() -> ExitCode {
 /// Compares two builds of the kernel object.
 fn compare(args: &Args, base: &Path, now: &Path) -> Result<ExitCode> {
     let rounds = args.rounds.unwrap_or(ROUNDS_OF_COMPARISON);
-    ensure!(
-        rounds > 1,
-        "one round does not tell how sure a difference is"
-    );
+    ensure!(rounds > 1, "a comparison takes at least two rounds");
     let object =
         |file: &Path| fs::read(file).with_context(|| format!("reading {}", file.display()));
     let objects = Objects {
@@ -195,7 +193,7 @@ fn compare(args: &Args, base: &Path, now: &Path) -> Result<ExitCode> {
 }
 
 fn run(args: &Args) -> Result<()> {
-    // An earlier result that cannot be read is found out before minutes are spent on a new one.
+    // Read first, so that an unreadable file is noticed before minutes of measuring.
     let base = args.compare.as_deref().map(read).transpose()?;
     let report = match &args.show {
         Some(file) => read(file)?,

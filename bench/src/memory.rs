@@ -1,4 +1,4 @@
-//! How long memory takes, in which every table is looked up in the end.
+//! The latency of memory, which every look-up in a large table pays.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use std::time::Instant;
 const LINE: usize = 64 / size_of::<usize>();
 const READS: u32 = 1_000_000;
 
-/// Nanoseconds of a read that waits for the one before, from any of `lines` cache lines.
+/// Nanoseconds per read of a random one of `lines` cache lines; each read waits for the one before.
 pub fn random_read_ns(lines: usize) -> u32 {
     let memory = cycle(lines);
     let mut at = 0;
@@ -22,9 +22,9 @@ pub fn random_read_ns(lines: usize) -> u32 {
     (start.elapsed().as_nanos() / u128::from(READS)) as u32
 }
 
-/// Cache lines each of which names the next, without order, and the last the first.
+/// A ring of cache lines in pseudo-random order: each holds the index of the next.
 fn cycle(lines: usize) -> Vec<usize> {
-    // The order in which a congruential generator of full period comes to them (Hull, Dobell).
+    // The order of a linear congruential generator of full period (Hull and Dobell).
     let period = lines.next_power_of_two();
     let step = |at: usize| (at.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)) % period;
     let next = |at: usize| {

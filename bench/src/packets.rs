@@ -37,7 +37,8 @@ use policy::Known;
 use subject::Subject;
 use xdp_filter::XdpFilter;
 
-/// Measures with so many addresses each, so often, and, unless told not to, the peers too.
+/// Measures every case `rounds` times, for each of `counts` addresses per IP version. `peers` adds
+/// xdp-filter.
 pub fn measure(driver: &Path, counts: &[u32], rounds: u32, peers: bool) -> Result<Costs> {
     private_bpf_file_system()?;
     pin(Pid::from_raw(0), last_core()?)?;

@@ -24,20 +24,20 @@ const FLOODS: &str = "performance-live.svg";
 const HEAD: &str = "\
 # Performance
 
-`cargo xtask bench --write-docs` has measured this and written this page. On another machine the
+`cargo xtask bench --write-docs` measured these values and wrote this page. On another machine the
 numbers differ; ratios differ less.
 ";
 
 const PACKETS_METHOD: &str = "\
 `BPF_PROG_TEST_RUN` runs a program on one core, a million packets a time. A driver gives every packet
 another source address, in an order that jumps through all of them, and tail-calls the program under
-test: no table is in a cache only because the last packet asked it the same. Each case is checked
-before: one packet from every source, judged as it should be by the program's own counters. Then all
-cases take turns, round after round, so that a machine that drifts is as fast or as slow for each.
-Values are low quartiles, less that of a program that only returns `XDP_DROP`.
+test, so that no entry is in a cache because of the packet before. Each case is checked first: one
+packet from every source, with the verdicts read from the program's counters. Then all cases take
+turns, round after round, so that a drift of the machine's speed affects every case. Values are low
+quartiles, less that of a program that only returns `XDP_DROP`.
 
 Two revisions are compared in another way (`cargo xtask bench --compare REVISION`): the kernel objects
-of both are loaded into one process, twice each, since it matters where code lies, over the same maps.
+of both are loaded into one process over the same maps, twice each, since the address of code matters.
 A round of a case is eight runs, of 125,000 packets each, in the order A B B A B A A B or with A and B
 exchanged, by turns, and the walk through the sources goes on from run to run. A round's value for
 either is the median of its four runs, by the thread's processor time; what is reported is the mean of

@@ -9,7 +9,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Says that so many rounds are to come.
+    /// Announces the number of rounds.
     pub fn new(rounds: u32) -> Self {
         if !stderr().is_terminal() {
             eprintln!("Measuring {rounds} rounds ...");
@@ -17,7 +17,7 @@ impl Progress {
         Self { rounds }
     }
 
-    /// Says which one it is, from 1 on.
+    /// Shows the number of the current round, from 1 on.
     pub fn round(self, round: u32) {
         let mut out = stderr();
         if out.is_terminal() {
@@ -38,7 +38,7 @@ pub struct Elimination {
 }
 
 impl Elimination {
-    /// Says that so many rounds are to come at most.
+    /// Announces the largest number of rounds.
     pub fn new(rounds: u32) -> Self {
         Self {
             rounds,
@@ -47,7 +47,7 @@ impl Elimination {
         }
     }
 
-    /// Says which one it is, from 1 on, and of how many cases.
+    /// Shows the number of the current round, from 1 on, and of its cases.
     pub fn round(&mut self, round: u32, undecided: usize) {
         let changed = self.undecided != undecided;
         self.undecided = undecided;

@@ -12,13 +12,13 @@ use crate::packets::Costs;
 /// All that was measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// Where.
+    /// The machine that measured.
     pub machine: Machine,
     /// What a packet costs.
     pub packets: Option<Costs>,
-    /// What traffic experiences.
+    /// Live traffic.
     pub live: Option<Live>,
-    /// What the agent takes.
+    /// What the agent costs.
     pub agent: Option<AgentCosts>,
 }
 

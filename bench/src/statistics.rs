@@ -1,4 +1,4 @@
-//! Many rounds in few numbers.
+//! Summaries of many rounds.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ impl Summary {
 pub struct Spread {
     /// A quarter of the rounds were at most this.
     pub low_quartile: f64,
-    /// Half of the rounds were.
+    /// Half of the rounds were at most this.
     pub median: f64,
     /// A quarter of the rounds were at least this.
     pub high_quartile: f64,
@@ -58,7 +58,7 @@ impl Spread {
     }
 }
 
-/// Half of the values are at most this. `NaN` for none.
+/// The median of the values. `NaN` for none.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,6 +1,6 @@
-//! Numbers as one writes them.
+//! Numbers with thousands separators.
 
-/// A number with its thousands apart.
+/// A number with commas between its thousands.
 pub fn grouped(number: u32) -> String {
     let digits = number.to_string();
     let mut text = String::new();

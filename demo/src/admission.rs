@@ -12,12 +12,12 @@ use harness::{Namespace, Outcome};
 use crate::scene::Scene;
 use crate::stage::Stage;
 
-/// How long those wait who should get an answer.
+/// How long to wait where an answer is expected.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long those wait who should get none: two attempts of TCP.
+/// How long to wait where no answer is expected: two SYNs of TCP.
 const SILENCE: Duration = Duration::from_millis(1500);
 
-/// Plays it.
+/// Runs these steps.
 pub fn play(stage: &mut Stage, scene: &Scene) {
     let topology = &scene.topology;
     stage.step("the VIM opens TLS on 16514", || {
@@ -45,7 +45,7 @@ pub fn play(stage: &mut Stage, scene: &Scene) {
     });
 }
 
-/// A TLS session with the host stands, and its certificate is checked.
+/// Opens a TLS session with the host, and verifies its certificate.
 pub fn session(scene: &Scene, from: &Namespace, to: impl Into<IpAddr>) -> Result<String> {
     let to = to.into();
     match scene.libvirt.handshake(from, (to, tls::PORT), PATIENCE)? {
@@ -55,7 +55,7 @@ pub fn session(scene: &Scene, from: &Namespace, to: impl Into<IpAddr>) -> Result
     }
 }
 
-/// A command runs on the host over SSH.
+/// Runs a command on the host over SSH.
 pub fn login(scene: &Scene, from: &Namespace, to: impl Into<IpAddr>) -> Result<String> {
     let output = scene.sshd.login(from, to, "echo logged in as $(id -un)")?;
     let said = output.stdout.trim();
@@ -68,14 +68,15 @@ pub fn login(scene: &Scene, from: &Namespace, to: impl Into<IpAddr>) -> Result<S
     Ok(said.to_owned())
 }
 
-/// A connection is accepted.
+/// Opens a TCP connection, which must be accepted.
 pub fn connects(from: &Namespace, to: impl Into<IpAddr>, port: u16) -> Result<String> {
     let outcome = from.tcp_connect((to.into(), port), PATIENCE)?;
     ensure!(outcome == Outcome::Connected, "{}", name(outcome));
     Ok(name(outcome).to_owned())
 }
 
-/// No answer at all: a refusal would tell an attacker that somebody is there.
+/// Tries a TCP connection, which must get no answer: a refusal would show an attacker that the host
+/// exists.
 pub fn silence(from: &Namespace, to: impl Into<IpAddr>, port: u16) -> Result<String> {
     let started = Instant::now();
     let outcome = from.tcp_connect((to.into(), port), SILENCE)?;

@@ -12,9 +12,9 @@ use harness::machine::scratch::Scratch;
 use harness::net::station::HOST;
 use harness::programs::certificate::{self, Identity};
 
-/// Who the VIM proves to be.
+/// The VIM's identity.
 pub const VIM: &str = "spiffe://operator.example/vim/1";
-/// Who the bastion would be, if the policy asked it.
+/// The bastion's identity, which the policy does not ask for.
 const BASTION: &str = "spiffe://operator.example/bastion/1";
 
 /// An authority, and what it has issued.
@@ -25,20 +25,20 @@ pub struct Authority {
     pub vim: Identity,
     /// A certificate of the VIM that was lost, and revoked.
     pub lost: Identity,
-    /// The bastion's.
+    /// The bastion's certificate.
     pub bastion: Identity,
-    /// One with the VIM's name that nobody vouches for.
+    /// A self-signed certificate with the VIM's identity.
     pub self_signed: Identity,
-    /// Who made that one, with openssl.
-    _nobody: certificate::Authority,
+    /// Owns the folder of the self-signed certificate, made with openssl.
+    _other: certificate::Authority,
 }
 
 impl Authority {
-    /// Makes all of it.
+    /// Makes the authority and the certificates.
     pub fn new() -> Result<Self> {
         let folder = Scratch::new("lab-ca")?;
-        let nobody = certificate::Authority::new("nobody")?;
-        let self_signed = nobody.self_signed("vim-1", &format!("URI:{VIM}"))?;
+        let other = certificate::Authority::new("other")?;
+        let self_signed = other.self_signed("vim-1", &format!("URI:{VIM}"))?;
         pki(&folder, "init", &[])?;
         let address = HOST.v4.to_string();
         let host = issue(&folder, "compute-17", &["--host", "--ip", &address])?;
@@ -52,19 +52,19 @@ impl Authority {
             lost,
             bastion,
             self_signed,
-            _nobody: nobody,
+            _other: other,
         };
         authority.revoke("vim-1-lost")?;
         Ok(authority)
     }
 
-    /// What the agent's configuration says about it.
+    /// The agent's enrolment settings.
     pub fn settings(&self) -> String {
         let crl = self.folder.join("crl.pem");
         operator::settings(&self.host, &self.bundle(), &crl)
     }
 
-    /// The certificate that all trust.
+    /// The root's certificate, which all trust.
     pub fn bundle(&self) -> PathBuf {
         self.folder.join("ca.pem")
     }

@@ -1,4 +1,4 @@
-//! The host as it is without manoward: whoever reaches it, reaches its services.
+//! The host without manoward: everyone reaches its services.
 
 use harness::net::station::{HOST, HOST_OPERATIONS};
 use harness::programs::openssh;
@@ -8,7 +8,7 @@ use crate::admission::{connects, login, session};
 use crate::scene::Scene;
 use crate::stage::Stage;
 
-/// Plays it.
+/// Runs these steps.
 pub fn play(stage: &mut Stage, scene: &Scene) {
     let topology = &scene.topology;
     stage.step("the VIM opens TLS on 16514", || {

@@ -15,19 +15,19 @@ use crate::stage::Stage;
 /// The deployment host of the example policy. Nobody has its address in this scene.
 const DEPLOYER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 40);
 
-/// Plays it.
+/// Runs these steps.
 pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
     let intruder = &scene.topology.intruder;
     stage.step("the intruder takes the deployer's address", || {
-        take(intruder)?;
+        take_address(intruder)?;
         dropped_for(agent, "wrong-mac", || {
             silence(intruder, HOST.v4, openssh::PORT)
         })
     });
 }
 
-/// From now on the intruder calls the host from the deployer's address.
-fn take(intruder: &Namespace) -> Result<()> {
+/// Gives the intruder the deployer's address, as the source of its packets to the host.
+fn take_address(intruder: &Namespace) -> Result<()> {
     let address = format!("{DEPLOYER}/24");
     intruder.run(&["ip", "address", "add", &address, "dev", NIC])?;
     let (host, source) = (HOST.v4.to_string(), DEPLOYER.to_string());

@@ -14,10 +14,10 @@ use crate::identity::{PATIENCE, dropped_for};
 use crate::scene::Scene;
 use crate::stage::Stage;
 
-/// `manoward explain` for a packet that is dropped.
+/// Exit code of `manoward explain` for a packet that is dropped.
 const EXIT_DROPPED: i32 = 10;
 
-/// Plays it.
+/// Runs these steps.
 pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
     show(stage, agent, &["status"], 0, "enforcing compute-17");
     show(stage, agent, &["stats"], 0, "Nf-Vi");
@@ -79,7 +79,7 @@ pub fn packets(agent: &Agent<'_>, reason: &str) -> Result<u64> {
         .sum())
 }
 
-/// Runs a command, shows its output, and checks how it ends and that it says something.
+/// Runs a command, shows its output, and checks its exit code and that it prints `says`.
 fn show(stage: &mut Stage, agent: &Agent<'_>, words: &[&str], code: i32, says: &str) {
     let colour = if console::colors_enabled() {
         "always"

@@ -1,4 +1,4 @@
-//! The VIM has to prove who it is: its addresses are no longer enough.
+//! The VIM needs a certificate: its addresses are no longer enough.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::impostor;
 use crate::scene::Scene;
 use crate::stage::Stage;
 
-/// How long a proof may take, and the end of what was proven.
+/// How long a session may take to begin, and to end.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Plays it. The VIM's session is what is returned.
+/// Runs these steps. Returns the VIM's `manoward join`, if it was admitted.
 pub fn play(
     stage: &mut Stage,
     scene: &Scene,
@@ -51,7 +51,7 @@ pub fn play(
     Ok(join(stage, scene, "the VIM joins again"))
 }
 
-/// Applies the same policy with another entry for the VIM.
+/// Applies the policy with a certificate demanded of the VIM.
 fn demand(agent: &Agent<'_>, policy: &str) -> Result<String> {
     let proof = format!(
         "    role: vim\n    authenticate: certificate\n    identity: {}\n",
@@ -82,14 +82,14 @@ fn join(stage: &mut Stage, scene: &Scene, name: &str) -> Option<Process> {
     joined
 }
 
-/// Ends a session in good order.
+/// Ends the VIM's session by SIGTERM; its lease must end.
 fn leave(agent: &Agent<'_>, joined: Option<Process>) -> Result<String> {
     joined.context("it has not joined")?.terminate()?;
     agent.await_leases(0, PATIENCE)?;
     Ok("its lease has ended".to_owned())
 }
 
-/// What is observed while packets are dropped for a reason.
+/// Returns what `observe` does; meanwhile packets must be dropped for `reason`.
 pub fn dropped_for(
     agent: &Agent<'_>,
     reason: &str,

@@ -1,7 +1,7 @@
-//! The intruder pretends to be the VIM, with all that it can get.
+//! The intruder pretends to be the VIM: with its addresses, other certificates, recorded packets.
 //!
-//! What it cannot be kept from is said in README.md: while the VIM's session lives, packets that
-//! come from its address and its MAC address on the same link look like the VIM's.
+//! What remains possible is in README.md: during the VIM's session, packets from its IP address and
+//! its MAC address on the same link look like the VIM's.
 
 use anyhow::{Context, Result, ensure};
 use harness::Agent;
@@ -17,7 +17,7 @@ use crate::identity::{PATIENCE, dropped_for};
 use crate::scene::Scene;
 use crate::stage::Stage;
 
-/// While the VIM has no session.
+/// Steps while the VIM has no session.
 pub fn without_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
     stage.step("the intruder takes the VIM's address and MAC", || {
         dropped_for(agent, "no-lease", || ask_as(scene, VIM.mac))
@@ -40,35 +40,36 @@ pub fn without_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
             "revoked",
         ),
     ] {
-        stage.step(name, || turned_away(scene, agent, certificate, reason));
+        stage.step(name, || is_refused(scene, agent, certificate, reason));
     }
 }
 
-/// While the VIM has one, whose datagrams were recorded.
+/// Steps while the VIM has a session, whose datagrams were recorded.
 pub fn beside_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>, recorded: &[Vec<u8>]) {
     stage.step("the intruder takes the VIM's address", || {
         dropped_for(agent, "wrong-mac", || ask_as(scene, INTRUDER.mac))
     });
     stage.step("the intruder replays how the VIM joined", || {
-        let before = since(agent)?;
-        let heard = || -> Result<u64> { Ok(agent.counters()?.packets("enrolment", "permitted")) };
-        let all = heard()? + recorded.len() as u64;
+        let before = session_starts(agent)?;
+        let received =
+            || -> Result<u64> { Ok(agent.counters()?.packets("enrolment", "permitted")) };
+        let all = received()? + recorded.len() as u64;
         replay(scene, recorded)?;
-        let is_heard = || Ok(heard()? >= all);
-        wait::until(&true, PATIENCE, is_heard).context("the agent hears it")?;
-        ensure!(since(agent)? == before, "there is another session");
+        let all_received = || Ok(received()? >= all);
+        wait::until(&true, PATIENCE, all_received).context("the agent receives it")?;
+        ensure!(session_starts(agent)? == before, "there is another session");
         Ok(format!("{} datagrams prove nothing", recorded.len()))
     });
 }
 
-/// After it has left.
+/// Steps after the VIM's session.
 pub fn after_a_session(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>, recorded: &[Vec<u8>]) {
     stage.step("the intruder replays it, with the VIM's MAC", || {
         let silence = dropped_for(agent, "no-lease", || {
             replay(scene, recorded)?;
             ask_as(scene, VIM.mac)
         })?;
-        ensure!(since(agent)?.is_empty(), "there is a session");
+        ensure!(session_starts(agent)?.is_empty(), "there is a session");
         impersonation::take_addresses(&scene.topology.intruder, INTRUDER.v4, INTRUDER.mac)?;
         Ok(silence)
     });
@@ -81,8 +82,8 @@ fn ask_as(scene: &Scene, mac: Mac) -> Result<String> {
     silence(intruder, HOST.v4, openssh::PORT)
 }
 
-/// The host answers a proof, and does not accept it.
-fn turned_away(
+/// Joins with a certificate, which the host must refuse for `reason`.
+fn is_refused(
     scene: &Scene,
     agent: &Agent<'_>,
     certificate: &Identity,
@@ -99,11 +100,11 @@ fn turned_away(
         output.stdout.trim(),
         output.stderr.trim()
     );
-    ensure!(since(agent)?.is_empty(), "there is a lease");
+    ensure!(session_starts(agent)?.is_empty(), "there is a lease");
     Ok(format!("refused: {reason}"))
 }
 
-/// Sends recorded frames again, as they were.
+/// Sends recorded frames again, unchanged.
 fn replay(scene: &Scene, recorded: &[Vec<u8>]) -> Result<()> {
     ensure!(!recorded.is_empty(), "nothing was recorded");
     let mut wire = Wire::open(&scene.topology.intruder, NIC)?;
@@ -111,7 +112,7 @@ fn replay(scene: &Scene, recorded: &[Vec<u8>]) -> Result<()> {
 }
 
 /// When the sessions in force began.
-fn since(agent: &Agent<'_>) -> Result<Vec<String>> {
+fn session_starts(agent: &Agent<'_>) -> Result<Vec<String>> {
     let leases = agent.leases()?.leases.into_iter();
     Ok(leases.filter_map(|lease| lease.since).collect())
 }

@@ -63,7 +63,7 @@ fn main() -> Result<ExitCode> {
     Ok(stage.conclude())
 }
 
-/// Without an agent nothing that follows has a meaning, so this is the one step that ends the play.
+/// Starts the agent. Only a failure of this step ends the demo, as nothing works without an agent.
 fn start<'a>(stage: &mut Stage, scene: &'a Scene, policy: &str) -> Result<Agent<'a>> {
     let (host, settings) = (&scene.topology.host, scene.authority.settings());
     let agent = Agent::start_with(host, policy, Hook::Xdp, &settings);

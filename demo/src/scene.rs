@@ -21,7 +21,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Sets it.
+    /// Builds it.
     pub fn new() -> Result<Self> {
         let topology = Topology::new()?;
         let sshd = Sshd::start(&topology.host)?;
@@ -35,7 +35,7 @@ impl Scene {
     }
 }
 
-/// Tells what is being set up.
+/// Prints what is being set up.
 pub fn introduce() {
     println!(
         "\

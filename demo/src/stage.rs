@@ -1,4 +1,4 @@
-//! Steps with a check mark each, and what they came to.
+//! Steps, each printed with a check mark and what was observed.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use console::style;
 /// Width of a step's name; longer ones push what was observed to the right.
 const NAME_WIDTH: usize = 46;
 
-/// The play so far.
+/// The demo so far.
 pub struct Stage {
     acts: u32,
     steps: u32,
@@ -35,7 +35,7 @@ impl Stage {
         println!("\n{}", style(format!("{}. {title}", self.acts)).bold());
     }
 
-    /// Takes one step and tells what was observed. An error is a failed step, and the play goes on.
+    /// Runs one step and prints what was observed. An error is a failed step, and the demo goes on.
     pub fn step(&mut self, name: &str, play: impl FnOnce() -> Result<String>) {
         self.steps += 1;
         match play() {
@@ -55,7 +55,7 @@ impl Stage {
         }
     }
 
-    /// Ends the play.
+    /// Ends the demo.
     pub fn conclude(&self) -> ExitCode {
         let elapsed = tenths(self.started.elapsed());
         if self.failed == 0 {

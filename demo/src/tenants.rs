@@ -1,4 +1,4 @@
-//! Tenants' traffic through the same NIC: it must not notice.
+//! Tenants' traffic through the same NIC: it must not be affected.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
@@ -14,19 +14,19 @@ use crate::stage::Stage;
 /// Where the guest listens.
 const PORT: u16 = 5001;
 
-/// How long a stream is sent; the best of a few counts, as others use this machine, too.
+/// How long a stream is sent; the best of several counts, as the machine may be busy.
 const STREAM: Duration = Duration::from_millis(700);
 const STREAMS: u32 = 3;
 
-/// How long one waits for a connection, and for its data.
+/// Timeout of connecting, and of reading.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Echo requests.
 const PINGS: &str = "20";
 
-/// A fifth of the throughput before has to be left. A veth with an XDP program, any program, copies
-/// every packet that its driver would otherwise have passed on, which a NIC does not.
-const LEAST: u64 = 5;
+/// The throughput may be this many times lower than before. A veth with any XDP program copies
+/// every packet that it would otherwise pass on without a copy; a NIC does not.
+const MAX_SLOWDOWN: u64 = 5;
 
 /// Measures the undisturbed throughput, in bits per second.
 pub fn play_before(stage: &mut Stage, scene: &Scene) -> u64 {
@@ -39,13 +39,13 @@ pub fn play_before(stage: &mut Stage, scene: &Scene) -> u64 {
     measured
 }
 
-/// Compares with it.
+/// Measures again, and compares with the throughput before.
 pub fn play_after(stage: &mut Stage, scene: &Scene, before: u64) {
     stage.step("the tenant pings the guest behind the host", || ping(scene));
     stage.step("the tenant sends to the guest", || {
         let after = throughput(scene)?;
         let both = format!("{}, {} before", gigabits(after), gigabits(before));
-        ensure!(after * LEAST > before, "{both}");
+        ensure!(after * MAX_SLOWDOWN > before, "{both}");
         Ok(both)
     });
 }

@@ -1,6 +1,5 @@
-//! Writes seeds of the targets `packet` and `enrolment` that take code to make: frames of the
-//! grammar that the comparison of host and kernel uses, one input for each outcome that no other
-//! leads to, and a TLS client's first message.
+//! Writes the generated seeds of the targets `packet` and `enrolment`: frames of the grammar that
+//! the comparison of host and kernel uses, one input for each outcome, and a TLS `ClientHello`.
 
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
@@ -47,7 +46,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Frames in and their answers out, some more than once.
+/// Frames in, reversed frames out, and the frames in again.
 fn input(choice: u8, number: u64, grammar: &mut Grammar) -> Vec<u8> {
     let flags = (number % 4) as u8 * 8;
     let mut input = vec![choice | flags, (number / 4 % 8) as u8];
@@ -57,18 +56,18 @@ fn input(choice: u8, number: u64, grammar: &mut Grammar) -> Vec<u8> {
             continue;
         }
         let pause = number / 32 % 8;
-        let head = |way: u16, bytes: &[u8]| {
-            (way | (pause as u16) << 12 | bytes.len() as u16).to_be_bytes()
+        let head = |direction: u16, bytes: &[u8]| {
+            (direction | (pause as u16) << 12 | bytes.len() as u16).to_be_bytes()
         };
-        for (way, bytes) in [(0, frame.clone()), (0x8000, reversed(&frame)), (0, frame)] {
-            input.extend(head(way, &bytes));
+        for (direction, bytes) in [(0, frame.clone()), (0x8000, reversed(&frame)), (0, frame)] {
+            input.extend(head(direction, &bytes));
             input.extend(bytes);
         }
     }
     input
 }
 
-/// A CRYPTO frame (RFC 9000, section 19.6) with a client's first message.
+/// A CRYPTO frame (RFC 9000, section 19.6) with a `ClientHello`.
 fn client_hello() -> Result<Vec<u8>> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?

@@ -10,7 +10,7 @@ use manoward::explain::{
 use verdict::frame::{ethernet, packet::Packet as _};
 use verdict::host::Frame;
 
-/// Frames that are looked at.
+/// Most frames that are checked.
 const FRAMES: usize = 64;
 
 /// Reads `data` as a capture file.
@@ -20,14 +20,14 @@ pub fn run(data: &[u8]) {
     };
     for _ in 0..FRAMES {
         match capture.next() {
-            Some(Ok(Captured::Frame { bytes, .. })) => look_at(&bytes),
+            Some(Ok(Captured::Frame { bytes, .. })) => check(&bytes),
             Some(Ok(Captured::OtherLink(_))) => {}
             Some(Err(_)) | None => return,
         }
     }
 }
 
-fn look_at(bytes: &[u8]) {
+fn check(bytes: &[u8]) {
     let frame = Frame {
         bytes,
         ifindex: 1,

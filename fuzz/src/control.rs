@@ -1,4 +1,4 @@
-//! Requests to the control API, as its router reads them, and what is read of them afterwards.
+//! Requests to the control API: its router, and the parsers behind it.
 //!
 //! The first line is the method and the path with its query, the second a content type; what
 //! follows is the body.
@@ -65,7 +65,7 @@ async fn send(request: http::Request<Body>) {
     assert!(answer.is_ok(), "a long answer");
 }
 
-/// Reads requests as far as that goes without a kernel.
+/// Answers requests as far as possible without a kernel.
 #[derive(Clone)]
 struct Reader;
 
@@ -101,7 +101,7 @@ fn in_force() -> &'static Policy {
     IN_FORCE.get_or_init(|| policies::bound().expect("policies of tests have no mistakes"))
 }
 
-/// Composes the frame that is asked about. What was described is what another parser finds in it.
+/// Composes the frame of a question. Another parser must find the described addresses in it.
 fn explain(asked: Question) -> String {
     let policy = in_force();
     let described = match asked {

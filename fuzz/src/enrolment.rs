@@ -1,7 +1,7 @@
-//! What reaches the agent's enrolment port before anybody has proven who they are, and what is read
-//! of certificates and revocation lists.
+//! What unauthenticated peers can send to the agent's enrolment port, and the readers of
+//! certificates and revocation lists.
 //!
-//! The first byte says how the others are read.
+//! The first byte selects the reader of the others.
 
 mod initial;
 mod server;
@@ -16,7 +16,7 @@ use rustls_pki_types::CertificateDer;
 use serde::{Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
 
-/// Reads `data` as what its first byte says.
+/// Reads `data` with the reader that its first byte selects.
 pub fn run(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
         return;
@@ -33,7 +33,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A message: four bytes of length, and JSON. What is understood can be said again.
+/// A message: four bytes of length, and JSON. One that is understood must survive being written and
+/// read again.
 fn message<T>(data: &[u8])
 where
     T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug,
@@ -58,7 +59,7 @@ where
     }
 }
 
-/// A certificate as a peer shows it. Its identities are in canonical form.
+/// A certificate as a peer presents it. Its identities must be in canonical form.
 fn certificate(data: &[u8]) {
     let Ok(read) = Certificate::read(&CertificateDer::from(data)) else {
         return;
@@ -75,7 +76,7 @@ fn certificate(data: &[u8]) {
     let _ = wire::shortened(&read.facts.subject);
 }
 
-/// An identity as a policy has it.
+/// An identity as it stands in a policy.
 fn identity(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

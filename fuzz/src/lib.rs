@@ -1,9 +1,9 @@
-//! What manoward reads from others, as fuzzing targets.
+//! Fuzzing targets: everything that manoward reads from others.
 //!
 //! Each module has one function `run`, which takes any bytes and panics if a property does not
-//! hold. `cargo xtask fuzz` has libFuzzer look for such bytes, with `AddressSanitizer` watching; the
-//! test `corpus` runs every file of `corpus/` through its target on any compiler, so what was found
-//! once is never found again.
+//! hold. `cargo xtask fuzz` has libFuzzer look for such bytes, with `AddressSanitizer` watching;
+//! the test `corpus` runs every file of `corpus/` through its target on any compiler, so that
+//! repaired bugs stay repaired.
 //!
 //! | target | bytes | who may send them |
 //! | --- | --- | --- |

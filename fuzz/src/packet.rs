@@ -2,8 +2,8 @@
 //!
 //! The first byte chooses the policy and says whether its endpoints have proven who they are and
 //! whether connections are taken over; the second chooses the interface and the tag that the hook
-//! reports. Frames follow, each behind two bytes in network order: the highest bit says that it goes
-//! out, the next three how much time passes before it, and the others how long it is.
+//! reports. Frames follow, each behind two bytes in network order: the highest bit says that it
+//! goes out, the next three how much time passes before it, and the others how long it is.
 
 mod oracle;
 mod table;
@@ -35,14 +35,14 @@ const PAUSES: [u32; 8] = [0, 0, 0, 1, 20, 60, 600, 86_400];
 const TAGS: [Option<u16>; 4] = [None, Some(0), Some(42), Some(0xe064)];
 
 /// A policy, compiled.
-struct Ruled {
+struct Compiled {
     policy: Policy,
     numbers: Numbers,
     image: Image,
 }
 
-fn policies() -> &'static [Ruled] {
-    static POLICIES: OnceLock<Vec<Ruled>> = OnceLock::new();
+fn policies() -> &'static [Compiled] {
+    static POLICIES: OnceLock<Vec<Compiled>> = OnceLock::new();
     POLICIES.get_or_init(|| {
         let all = [
             policies::small(),
@@ -51,17 +51,17 @@ fn policies() -> &'static [Ruled] {
             policies::proven(),
             policies::open(),
         ];
-        all.map(|policy| ruled(policy.expect("policies of tests have no mistakes")))
+        all.map(|policy| compiled(policy.expect("policies of tests have no mistakes")))
             .into()
     })
 }
 
-fn ruled(policy: Policy) -> Ruled {
+fn compiled(policy: Policy) -> Compiled {
     let numbers = Numbers::default().carried_to(&policy);
     let numbers = numbers.expect("there are numbers for few names");
     let image = compile(&policy, &facts(), &numbers);
     let image = image.expect("policies of tests can be compiled");
-    Ruled {
+    Compiled {
         policy,
         numbers,
         image,
@@ -78,12 +78,12 @@ pub fn for_each(data: &[u8], mut see: impl FnMut(Outcome)) {
     let Some((&[choice, place], mut rest)) = data.split_first_chunk() else {
         return;
     };
-    let ruled = &policies()[usize::from(choice & 7) % policies().len()];
+    let compiled = &policies()[usize::from(choice & 7) % policies().len()];
     let ifindex = if place & 1 == 0 { ARRIVAL } else { ELSEWHERE };
     let vlan = TAGS[usize::from(place >> 1 & 3)];
     let adopting = choice & 8 != 0;
-    let mut quick = table::empty(&ruled.image, adopting);
-    let mut slow = table::empty(&ruled.image, adopting);
+    let mut quick = table::empty(&compiled.image, adopting);
+    let mut slow = table::empty(&compiled.image, adopting);
     let mut proven = choice & 16 == 0;
     for _ in 0..FRAMES {
         let Some((head, behind)) = rest.split_first_chunk() else {
@@ -99,45 +99,50 @@ pub fn for_each(data: &[u8], mut see: impl FnMut(Outcome)) {
         };
         let pause = ticks(PAUSES[usize::from(head >> 12 & 7)]);
         if !proven {
-            proven = prove(ruled, &frame, &mut [&mut quick, &mut slow]);
+            proven = prove(compiled, &frame, &mut [&mut quick, &mut slow]);
         }
         for table in [&mut quick, &mut slow] {
             table::wait(table, pause);
         }
         let inward = head & 0x8000 == 0;
-        see(judge(ruled, &frame, inward, &quick, &slow));
+        see(judge(compiled, &frame, inward, &quick, &slow));
     }
 }
 
-/// Gives leases to who has to prove who it is, at the place that `frame` comes from; `false` if it
-/// comes from none.
-fn prove(ruled: &Ruled, frame: &Frame<'_>, tables: &mut [&mut Table<'_>]) -> bool {
+/// Gives a lease to every endpoint that needs one, at the origin of `frame`; `false` if the frame
+/// cannot be parsed.
+fn prove(compiled: &Compiled, frame: &Frame<'_>, tables: &mut [&mut Table<'_>]) -> bool {
     let Ok(parsed) = ethernet::parse(frame) else {
         return false;
     };
     let origin = Origin::of(frame, &parsed);
-    for (name, endpoint) in &ruled.policy.endpoints {
+    for (name, endpoint) in &compiled.policy.endpoints {
         if endpoint.authenticate == Authenticate::Address {
             continue;
         }
         for prefix in &endpoint.addresses {
             for table in &mut *tables {
-                table::grant(table, prefix.addr(), ruled.numbers.endpoints[name], origin);
+                table::grant(
+                    table,
+                    prefix.addr(),
+                    compiled.numbers.endpoints[name],
+                    origin,
+                );
             }
         }
     }
     true
 }
 
-/// The outcome for `frame`, to which the fast path comes too.
+/// The outcome for `frame`, which fast path and full decision must agree on.
 fn judge(
-    ruled: &Ruled,
+    compiled: &Compiled,
     frame: &Frame<'_>,
     inward: bool,
     quick: &Table<'_>,
     slow: &Table<'_>,
 ) -> Outcome {
-    let image = &ruled.image;
+    let image = &compiled.image;
     let (short, outcome) = if inward {
         let short = fast::inbound(frame, image, quick);
         let long = |table| full::inbound(frame, image, table);
@@ -156,7 +161,7 @@ fn judge(
     assert_eq!(Outcome::from_word(outcome.0), Some(outcome));
     assert!(u32::from(outcome.rule()) < RULES);
     if outcome.verdict() == Verdict::Pass && !outcome.audited() {
-        oracle::passed(&ruled.policy, frame, inward, outcome);
+        oracle::passed(&compiled.policy, frame, inward, outcome);
     }
     outcome
 }

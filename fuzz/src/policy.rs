@@ -11,12 +11,12 @@ use verdict::{
     image::{endpoint::Peer, lookup::Lookup as _},
 };
 
-/// Longest text: what comes behind is more of the same.
+/// Bytes of a policy at most: longer text reaches no other code.
 const LONGEST: usize = 64 << 10;
 /// Endpoints whose addresses are looked up in the image; each takes a walk through the policy.
 const LOOKED_UP: usize = 32;
 
-/// Reads `data` as a policy. What is accepted is compiled, and found again in the image.
+/// Reads `data` as a policy. An accepted one is compiled, and its endpoints must be in the image.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(&data[..data.len().min(LONGEST)]) else {
         return;
@@ -64,7 +64,7 @@ const fn v6_of(bits: u128) -> Ipv6 {
     }
 }
 
-/// Mistakes lie in the text, and can be shown in every form.
+/// Every mistake must have a position in the text, and be shown in every format.
 fn refused(text: &str, error: &PolicyError) {
     let shown = text.strip_prefix('\u{feff}').unwrap_or(text);
     assert!(!error.mistakes().is_empty());

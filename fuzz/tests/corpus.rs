@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use targets::{capture, control, enrolment, packet, policy};
 use verdict::reason::Reason;
 
-/// Bytes of all corpora at most.
+/// Most bytes of all corpora.
 const ALL: usize = 1 << 20;
 
 /// The files of one corpus, in order.
@@ -35,27 +35,27 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
-fn of_the_policy() {
+fn policies() {
     replay("policy", policy::run);
 }
 
 #[test]
-fn of_the_control_api() {
+fn control_requests() {
     replay("control", control::run);
 }
 
 #[test]
-fn of_enrolment() {
+fn enrolment_inputs() {
     replay("enrolment", enrolment::run);
 }
 
 #[test]
-fn of_captures() {
+fn captures() {
     replay("capture", capture::run);
 }
 
 #[test]
-fn of_packets_leads_to_every_reason() {
+fn packets_lead_to_every_reason() {
     replay("packet", packet::run);
     let mut seen = BTreeSet::new();
     for file in corpus("packet") {
@@ -63,7 +63,7 @@ fn of_packets_leads_to_every_reason() {
             seen.insert(outcome.code());
         });
     }
-    // The policies are whole, and few frames neither fill a table nor are too many.
+    // A policy is always loaded, and few frames neither fill a table nor exceed a rate.
     let never = [Reason::NoPolicy, Reason::FlowTableFull, Reason::RateLimited];
     let missing: Vec<_> = Reason::ALL
         .iter()

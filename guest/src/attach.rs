@@ -8,7 +8,7 @@ use harness::{Agent, Policy};
 use crate::report::{Found, Report};
 use crate::scene::Scene;
 
-/// What is sent in frames of jumbo size.
+/// Bytes that are sent in jumbo frames.
 const BULK_BYTES: usize = 1 << 20;
 
 /// Lines that make a bond of two cables, with these words.
@@ -25,22 +25,22 @@ macro_rules! bond {
     };
 }
 
-const VIRTIO: Place<'_> = Place {
+const VIRTIO: Setup<'_> = Setup {
     lines: "link set nic1 up\n",
     device: "nic1",
-    ..Place::NONE
+    ..Setup::NONE
 };
-const ACTIVE_BACKUP: Place<'_> = Place {
+const ACTIVE_BACKUP: Setup<'_> = Setup {
     lines: bond!("mode active-backup"),
     device: "bond0",
-    ..Place::NONE
+    ..Setup::NONE
 };
-const LACP: Place<'_> = Place {
+const LACP: Setup<'_> = Setup {
     lines: bond!("mode 802.3ad lacp_rate fast"),
     device: "bond0",
-    ..Place::NONE
+    ..Setup::NONE
 };
-const VLAN_ON_BOND: Place<'_> = Place {
+const VLAN_ON_BOND: Setup<'_> = Setup {
     lines: concat!(
         bond!("mode active-backup"),
         "link add link bond0 name bond0.17 type vlan id 17\n",
@@ -48,52 +48,52 @@ const VLAN_ON_BOND: Place<'_> = Place {
     ),
     device: "bond0.17",
     vlan: "vlan: 17,",
-    ..Place::NONE
+    ..Setup::NONE
 };
-const BRIDGE: Place<'_> = Place {
+const BRIDGE: Setup<'_> = Setup {
     lines: "link add br-mgmt type bridge stp_state 0 forward_delay 0\n\
             link set nic1 master br-mgmt\n\
             link set nic1 up\n\
             link set br-mgmt up\n",
     device: "br-mgmt",
-    ..Place::NONE
+    ..Setup::NONE
 };
-const VLAN_IN_FRAME: Place<'_> = Place {
+const VLAN_IN_FRAME: Setup<'_> = Setup {
     lines: "link set nic1 up\n\
             link add link nic1 name nic1.17 type vlan id 17\n\
             link set nic1.17 up\n",
     device: "nic1.17",
     vlan: "vlan: 17,",
-    ..Place::NONE
+    ..Setup::NONE
 };
-const VLAN_OFFLOADED: Place<'_> = Place {
+const VLAN_OFFLOADED: Setup<'_> = Setup {
     lines: "link set nic3 up\n\
             link add link nic3 name nic3.17 type vlan id 17\n\
             link set nic3.17 up\n",
     device: "nic3.17",
     vlan: "vlan: 17,",
-    ..Place::NONE
+    ..Setup::NONE
 };
-const JUMBO: Place<'_> = Place {
+const JUMBO: Setup<'_> = Setup {
     lines: "link set nic1 mtu 9000\nlink set nic1 up\n",
     device: "nic1",
-    ..Place::NONE
+    ..Setup::NONE
 };
 
-/// A device to enforce on.
+/// A device to enforce on, and how it is made.
 #[derive(Clone, Copy, Debug)]
-struct Place<'a> {
-    /// What makes it, on both machines.
+struct Setup<'a> {
+    /// The `ip` commands that make it, on both machines.
     lines: &'a str,
     /// The device that has the addresses, and is named in the policy.
     device: &'a str,
-    /// What the policy binds the VIM to.
+    /// The VLAN that the policy binds the VIM to.
     vlan: &'a str,
-    /// Where the agent looks at packets.
+    /// Where the agent attaches.
     hook: Hook,
 }
 
-impl Place<'_> {
+impl Setup<'_> {
     const NONE: Self = Self {
         lines: "",
         device: "",
@@ -102,49 +102,49 @@ impl Place<'_> {
     };
 }
 
-/// Attaches everywhere.
+/// Tests every setup.
 pub fn look(report: &mut Report, quick: bool) -> Result<()> {
     let scene = Scene::new()?;
-    let mut sentry = Sentry::new(&scene);
-    let mut row = |capability: &str, place: Place<'_>, bulk: bool| {
-        report.row(capability, || sentry.enforced(&place, bulk))
+    let mut host_agent = HostAgent::new(&scene);
+    let mut row = |capability: &str, setup: Setup<'_>, bulk: bool| {
+        report.row(capability, || host_agent.enforced(&setup, bulk))
     };
     row("virtio_net", VIRTIO, false)?;
     row("bond, active-backup", ACTIVE_BACKUP, false)?;
     if quick {
         return Ok(());
     }
-    report.row("explain asks the kernel", || sentry.explained(&VIRTIO))?;
-    let mut row = |capability: &str, place: Place<'_>, bulk: bool| {
-        report.row(capability, || sentry.enforced(&place, bulk))
+    report.row("explain asks the kernel", || host_agent.explained(&VIRTIO))?;
+    let mut row = |capability: &str, setup: Setup<'_>, bulk: bool| {
+        report.row(capability, || host_agent.enforced(&setup, bulk))
     };
     row("bond, 802.3ad", LACP, false)?;
     row("VLAN device on a bond", VLAN_ON_BOND, false)?;
     row("bridge", BRIDGE, false)?;
     row("VLAN tag in the frame", VLAN_IN_FRAME, false)?;
     row("jumbo frames", JUMBO, true)?;
-    let behind = |place| Place {
+    let behind = |setup| Setup {
         hook: Hook::Tcx,
-        ..place
+        ..setup
     };
     row("jumbo frames, hook tcx", behind(JUMBO), true)?;
     let behind = behind(VLAN_OFFLOADED);
     row("VLAN tag removed by the NIC, hook tcx", behind, false)?;
     report.row("VLAN tag removed by the NIC, hook xdp", || {
-        sentry.told(&VLAN_OFFLOADED, "rxvlan")
+        host_agent.problem(&VLAN_OFFLOADED, "rxvlan")
     })
 }
 
-/// The agent on the host. It goes from place to place by a change of its policy, as loading its
-/// programs takes an emulated verifier most of the time.
-struct Sentry<'a> {
+/// The agent on the host. It moves from setup to setup by a change of its policy, since in an
+/// emulated machine loading the programs takes longest.
+struct HostAgent<'a> {
     scene: &'a Scene,
     agent: Option<(Hook, Agent<'a>)>,
-    /// Of the policy that was applied last.
+    /// Serial of the policy that was applied last.
     serial: u64,
 }
 
-impl<'a> Sentry<'a> {
+impl<'a> HostAgent<'a> {
     const fn new(scene: &'a Scene) -> Self {
         Self {
             scene,
@@ -153,23 +153,23 @@ impl<'a> Sentry<'a> {
         }
     }
 
-    /// Builds a place, and attaches there with a policy in this mode.
-    fn attach(&mut self, place: &Place<'_>) -> Result<&Agent<'a>> {
+    /// Builds a setup, and attaches there: first auditing, then enforcing.
+    fn attach(&mut self, setup: &Setup<'_>) -> Result<&Agent<'a>> {
         self.scene.clear()?;
-        self.scene.build(place.lines, place.device)?;
-        self.apply(place, "audit")?;
-        // What the policy forbids gets through only where there is a way.
+        self.scene.build(setup.lines, setup.device)?;
+        self.apply(setup, "audit")?;
+        // In audit mode everything passes: the link itself must work first.
         self.scene.await_link()?;
-        self.apply(place, "enforce")
+        self.apply(setup, "enforce")
     }
 
-    /// Has the agent, a new one if need be, follow a policy for the place.
-    fn apply(&mut self, place: &Place<'_>, mode: &str) -> Result<&Agent<'a>> {
+    /// Applies a policy for the setup; starts a new agent if the hook differs.
+    fn apply(&mut self, setup: &Setup<'_>, mode: &str) -> Result<&Agent<'a>> {
         self.serial += 1;
-        let interfaces = format!("[{}]", place.device);
+        let interfaces = format!("[{}]", setup.device);
         let endpoints = format!(
             "{{ vim-1: {{ role: vim, {} addresses: [192.0.2.10] }} }}",
-            place.vlan
+            setup.vlan
         );
         let outbound = format!("outbound: {mode}");
         let policy = Policy {
@@ -184,23 +184,23 @@ impl<'a> Sentry<'a> {
             ..Policy::default()
         };
         let agent = match self.agent.take() {
-            Some((hook, agent)) if hook == place.hook => {
+            Some((hook, agent)) if hook == setup.hook => {
                 let output = agent.apply(policy)?;
                 ensure!(output.status.success(), "{}", output.stderr);
                 agent
             }
             other => {
                 drop(other);
-                Agent::start_with(&self.scene.host, &policy.to_string(), place.hook, "")?
+                Agent::start_with(&self.scene.host, &policy.to_string(), setup.hook, "")?
             }
         };
-        Ok(&self.agent.insert((place.hook, agent)).1)
+        Ok(&self.agent.insert((setup.hook, agent)).1)
     }
 
-    /// Enforces at a place, with frames of its MTU if there is to be `bulk`.
-    fn enforced(&mut self, place: &Place<'_>, bulk: bool) -> Result<Found> {
+    /// The agent must enforce in a setup; with `bulk`, frames of its MTU must pass, too.
+    fn enforced(&mut self, setup: &Setup<'_>, bulk: bool) -> Result<Found> {
         let scene = self.scene;
-        let agent = self.attach(place)?;
+        let agent = self.attach(setup)?;
         scene.expect_enforced()?;
         if bulk {
             let received = scene.transfer(BULK_BYTES)?;
@@ -222,25 +222,25 @@ impl<'a> Sentry<'a> {
         })
     }
 
-    /// An explanation has the kernel's opinion, too.
-    fn explained(&mut self, place: &Place<'_>) -> Result<Found> {
-        let agent = self.attach(place)?;
+    /// `manoward explain` must report the kernel's verdict.
+    fn explained(&mut self, setup: &Setup<'_>) -> Result<Found> {
+        let agent = self.attach(setup)?;
         let (from, to) = (VIM.v4.to_string(), HOST.v4.to_string());
         let told = agent.ask(&["explain", "--from", &from, "--to", &to, "--port", "22"])?;
         let opinion = told
             .lines()
             .find_map(|line| line.trim().strip_prefix("kernel "))
-            .with_context(|| format!("no word of the kernel: {told}"))?;
+            .with_context(|| format!("nothing about the kernel: {told}"))?;
         Ok(match opinion.trim() {
             "agrees" => Found::yes("the kernel agrees"),
             opinion => Found::limited(format!("the kernel {opinion}")),
         })
     }
 
-    /// What cannot be kept at a place is among the problems that the agent tells of.
-    fn told(&mut self, place: &Place<'_>, remedy: &str) -> Result<Found> {
-        let problems = self.attach(place)?.status()?.problems.join("; ");
-        ensure!(problems.contains(remedy), "nothing is told: {problems}");
+    /// The agent must report that it cannot enforce in a setup, with the remedy.
+    fn problem(&mut self, setup: &Setup<'_>, remedy: &str) -> Result<Found> {
+        let problems = self.attach(setup)?.status()?.problems.join("; ");
+        ensure!(problems.contains(remedy), "not reported: {problems}");
         Ok(Found::no(problems))
     }
 }

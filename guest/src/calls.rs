@@ -45,17 +45,17 @@ pub fn functions(length: usize, calls: &[Call]) -> Vec<Function> {
     starts.iter().copied().zip(ends).map(function).collect()
 }
 
-/// How a kernel rounds up the stack of each function.
+/// How a kernel rounds up the stack of each function, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
-    /// To 32 bytes and never to none, as its interpreter needs it.
+    /// To 32 bytes, at least 32, as the interpreter needs it.
     Interpreter,
-    /// To 16 bytes, as its compiler needs it (`round_up_stack_depth`, Linux 6.9).
+    /// To 16 bytes, as the JIT needs it (`round_up_stack_depth`, Linux 6.9).
     Compiler,
 }
 
 impl Rounding {
-    /// That of a kernel with this major and minor number, which compiles its programs.
+    /// The rounding of a kernel with this major and minor number and an enabled JIT.
     pub fn of(kernel: (u32, u32)) -> Self {
         if kernel <= LAST_FOR_INTERPRETER {
             Self::Interpreter

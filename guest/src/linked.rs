@@ -53,7 +53,7 @@ impl Linked {
     }
 }
 
-/// The calls between functions; those of the kernel's helpers are none.
+/// The calls between functions, without those of the kernel's helpers.
 fn calls(instructions: &[bpf_insn]) -> Vec<Call> {
     const CALL: u32 = BPF_JMP | BPF_CALL;
     let call = |(at, instruction): (usize, &bpf_insn)| {
@@ -95,12 +95,12 @@ mod tests {
             let called: BTreeSet<usize> =
                 functions.iter().flat_map(|it| it.callees.clone()).collect();
             let others: BTreeSet<usize> = (1..functions.len()).collect();
-            assert_eq!(called, others, "who is linked is called");
+            assert_eq!(called, others, "every linked function is called");
         }
     }
 
     #[test]
-    fn what_the_object_does_not_have_is_named() {
+    fn a_missing_program_is_named() {
         let error = Linked::read(&object(FEATURES), "other").unwrap_err();
         assert_eq!(error.to_string(), "the kernel object has no other");
     }

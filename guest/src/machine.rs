@@ -1,4 +1,4 @@
-//! The first process's own work: file systems, modules, and the end.
+//! What the first process does for the machine: mounts file systems, loads modules, ends it.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -39,14 +39,14 @@ pub fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// What stands behind `name` on the kernel's command line.
-pub fn told(name: &str) -> Option<String> {
+/// What follows `name` in a word of the kernel's command line.
+pub fn argument(name: &str) -> Option<String> {
     let line = fs::read_to_string("/proc/cmdline").ok()?;
     line.split_whitespace()
         .find_map(|word| word.strip_prefix(name).map(str::to_owned))
 }
 
-/// Ends the machine. The emulator ends with it, as it is told not to start it again.
+/// Ends the machine by a restart, on which the emulator exits (`-no-reboot`).
 pub fn end() {
     nix::unistd::sync();
     let Err(error) = reboot(RebootMode::RB_AUTOBOOT);

@@ -1,7 +1,8 @@
-//! The first process of a machine that `cargo xtask kernels` boots: finds out, one capability after
-//! the other, what manoward can do in this kernel, and ends the machine. As any other process it
-//! looks at the programs alone, as far as its argument is in the names of their capabilities, and ends
-//! nothing.
+//! The first process of a machine that `cargo xtask kernels` boots: tests one capability of
+//! manoward after the other in this kernel, and ends the machine.
+//!
+//! Started as any other process, it only loads the programs, restricted to capabilities whose names
+//! contain its argument.
 
 mod attach;
 mod calls;
@@ -17,7 +18,7 @@ use anyhow::Result;
 
 use report::Report;
 
-/// On the kernel's command line: only what takes seconds.
+/// On the kernel's command line: only tests that take seconds.
 const QUICK: &str = "manoward.quick";
 /// On the kernel's command line: only what the programs cost the verifier.
 const BUDGET: &str = "manoward.budget";
@@ -35,7 +36,7 @@ fn main() {
     }
 }
 
-/// Looks at the programs in the kernel of a running machine.
+/// Loads the programs in the kernel of a running machine.
 fn programs() -> Result<()> {
     let mut report = Report::here(std::env::args().nth(1).unwrap_or_default());
     programs::look(&mut report)?;
@@ -44,10 +45,10 @@ fn programs() -> Result<()> {
 
 fn look() -> Result<()> {
     machine::prepare()?;
-    let quick = machine::told(QUICK).is_some();
-    let mut report = Report::open(machine::told(ROW).unwrap_or_default())?;
+    let quick = machine::argument(QUICK).is_some();
+    let mut report = Report::open(machine::argument(ROW).unwrap_or_default())?;
     programs::look(&mut report)?;
-    if machine::told(BUDGET).is_some() {
+    if machine::argument(BUDGET).is_some() {
         return report.conclude();
     }
     attach::look(&mut report, quick)?;

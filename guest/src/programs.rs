@@ -77,7 +77,7 @@ fn kernel() -> Result<(u32, u32)> {
     numbers.with_context(|| format!("`{release}` is no release of Linux"))
 }
 
-/// Puts together what the verifier and the object tell about a program.
+/// The cost of a program, from the verifier's log and the object.
 fn cost(
     program: Program,
     linked: &Linked,

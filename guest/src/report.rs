@@ -1,4 +1,4 @@
-//! Telling the outside what was found.
+//! Reports findings to `cargo xtask kernels`.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -15,31 +15,31 @@ const LINE: &str = "/dev/ttyS1";
 /// A finding, and what was seen.
 #[derive(Debug)]
 pub struct Found {
-    /// How.
+    /// Whether the capability works.
     pub finding: Finding,
-    /// What a reader wants to know beside that.
+    /// Details for the reader.
     pub detail: String,
-    /// What a program costs the verifier, where that was asked.
+    /// What a program costs the verifier, where a program was loaded.
     pub cost: Option<Cost>,
 }
 
 impl Found {
-    /// Seen working.
+    /// It works.
     pub fn yes(detail: impl Into<String>) -> Self {
         Self::new(Finding::Yes, detail)
     }
 
-    /// Seen working at a cost.
+    /// It works with a limitation.
     pub fn limited(detail: impl Into<String>) -> Self {
         Self::new(Finding::Limited, detail)
     }
 
-    /// Not possible in this kernel.
+    /// This kernel cannot do it.
     pub fn no(detail: impl Into<String>) -> Self {
         Self::new(Finding::No, detail)
     }
 
-    /// A program that the verifier accepts: as long as it keeps within the budget, all is well.
+    /// A program that the verifier accepts: it works if its cost is within the budget.
     pub fn accepted(cost: Cost) -> Self {
         let found = match cost.excess() {
             None => Self::yes(cost.summary()),
@@ -58,7 +58,7 @@ impl Found {
         Self { cost, ..found }
     }
 
-    /// Not working, and it should.
+    /// It should work, and does not.
     pub fn failed(detail: impl Into<String>) -> Self {
         Self::new(Finding::Failed, detail)
     }
@@ -72,10 +72,10 @@ impl Found {
     }
 }
 
-/// Where findings are told, and which.
+/// Where findings are written to, and of which capabilities.
 pub struct Report {
     line: Box<dyn Write>,
-    /// What the names of the capabilities that are looked at contain.
+    /// Only capabilities with this in their names are tested.
     only: String,
 }
 
@@ -93,7 +93,7 @@ impl Report {
         Self { line, only }
     }
 
-    /// Looks for a capability, if it is wanted, and tells how it was found.
+    /// Tests a capability, if it is wanted, and reports the finding.
     pub fn row(&mut self, capability: &str, look: impl FnOnce() -> Result<Found>) -> Result<()> {
         if !capability.contains(&self.only) {
             return Ok(());
@@ -111,13 +111,13 @@ impl Report {
         }))
     }
 
-    /// Tells that everything was looked at.
+    /// Reports that all capabilities were tested.
     pub fn conclude(&mut self) -> Result<()> {
         self.tell(&Line::Done)
     }
 
     fn tell(&mut self, line: &Line) -> Result<()> {
         let line = line.write().context("writing a row")?;
-        writeln!(self.line, "{line}").context("telling a row")
+        writeln!(self.line, "{line}").context("reporting a row")
     }
 }

@@ -31,9 +31,9 @@ const SHORT: Duration = Duration::from_millis(1500);
 /// Both machines.
 #[derive(Debug)]
 pub struct Scene {
-    /// The one that is protected.
+    /// The protected host.
     pub host: Namespace,
-    /// The VIM and the intruder, as they are both addresses of it.
+    /// VIM and intruder: two addresses of one machine.
     pub peer: Namespace,
 }
 
@@ -77,7 +77,7 @@ impl Scene {
             );
         }
         for machine in [&self.host, &self.peer] {
-            // Most of it is not there.
+            // Most of these devices do not exist.
             let ip = harness::machine::namespace::argv(&["ip", "-force", "-batch", "-"])?;
             machine.spawn_fed(&ip, &lines)?.finish(PATIENCE)?;
         }
@@ -97,8 +97,8 @@ impl Scene {
         Ok(())
     }
 
-    /// Makes sure that the VIM gets in and the intruder does not, and the same of the host's own
-    /// connections.
+    /// Checks that the VIM reaches the host and the intruder does not, and that the host reaches
+    /// the VIM and not the intruder.
     pub fn expect_enforced(&self) -> Result<()> {
         let _ssh = self.host.tcp_listener((HOST.v4, SSH))?;
         ensure!(self.enters(VIM.v4, PATIENCE), "the VIM does not get in");
@@ -120,12 +120,12 @@ impl Scene {
     /// Whether a connection from this address of the peer's is accepted in time.
     fn enters(&self, from: Ipv4Addr, patience: Duration) -> bool {
         let to = SocketAddr::from((HOST.v4, SSH));
-        // Before the link is up there is no way at all.
+        // Before the link is up there is no route at all.
         let begun = self.peer.tcp_begin((from, 0), to, patience);
         begun.is_ok_and(|mut stream| stream.write_all(b"SSH-2.0-guest\r\n").is_ok())
     }
 
-    /// How many bytes the host gets of so many that the VIM sends in one connection.
+    /// Sends `bytes` bytes from the VIM to the host in one connection; returns how many arrive.
     pub fn transfer(&self, bytes: usize) -> Result<usize> {
         let listener = self.host.tcp_listener((HOST.v4, SSH))?;
         let to = SocketAddr::from((HOST.v4, SSH));
@@ -136,7 +136,7 @@ impl Scene {
             .set_read_timeout(Some(PATIENCE))
             .context("setting a timeout")?;
         let mut text = Vec::new();
-        // What came in time counts.
+        // After a timeout, what has arrived counts.
         let _ = receiver.read_to_end(&mut text);
         let _ = sending.join();
         Ok(text.len())

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::report::{Found, Report};
 
-/// What of the tests runs where seconds count.
+/// Tests that run in quick mode.
 const SUBSET: &str = "vlan::";
 
 /// Frames that are compared under each policy: emulated, a run takes a hundred times as long.

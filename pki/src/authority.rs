@@ -54,13 +54,14 @@ impl Paths {
     }
 }
 
-/// Who issues, ready to sign.
+/// The issuing authority: the intermediate if there is one, else the root.
 pub struct Signer {
     /// Name and key.
     pub issuer: Issuer<'static, KeyPair>,
-    /// What follows an issued certificate in its file: empty if the root issues.
+    /// PEM that follows an issued certificate in its file: the intermediate; empty if the root
+    /// issues.
     pub chain: String,
-    /// When the issuer's certificate ends.
+    /// When the issuer's certificate expires.
     pub end: OffsetDateTime,
 }
 
@@ -71,12 +72,12 @@ pub struct Authority {
     pub(crate) paths: Paths,
 }
 
-/// All that an authority has.
+/// The certificates and revocation lists of an authority.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     /// Root, intermediate, and what was issued, the oldest first.
     pub certificates: Vec<Entry>,
-    /// The revocation lists: that of who issues, then that of the root above it.
+    /// The revocation lists: the issuer's, then that of the root above an intermediate.
     pub crls: Vec<Crl>,
 }
 
@@ -112,7 +113,7 @@ impl Authority {
         &self.paths.crl
     }
 
-    /// Certificate of who issues.
+    /// The issuer's certificate: the intermediate if there is one, else the root.
     #[must_use]
     pub fn issuer(&self) -> &Path {
         if self.has_intermediate() {
@@ -122,13 +123,13 @@ impl Authority {
         }
     }
 
-    /// Whether the root has an intermediate issue for it.
+    /// Whether an intermediate issues certificates, not the root.
     #[must_use]
     pub fn has_intermediate(&self) -> bool {
         self.paths.intermediate.exists()
     }
 
-    /// All that it has, and what of it is revoked.
+    /// All certificates, with their revocation status, and the revocation lists.
     pub fn inventory(&self) -> Result<Inventory, PkiError> {
         let index = Index::read(&self.directory)?;
         let crls = crls(&files::read(&self.paths.crl)?, &self.paths.crl)?;
@@ -149,7 +150,7 @@ impl Authority {
         })
     }
 
-    /// Who issues, ready to sign.
+    /// The issuing authority, with its key.
     pub(crate) fn signer(&self) -> Result<Signer, PkiError> {
         let (certificate, key, chain) = if self.has_intermediate() {
             let path = &self.paths.intermediate;

@@ -16,18 +16,18 @@ use crate::{
     index::Index,
 };
 
-/// How far back certificates begin, as clocks differ.
+/// Certificates begin this long before now, to allow for clock skew.
 pub const BACKDATED: Duration = Duration::from_mins(5);
-/// How long a revocation list is good for.
+/// How long a revocation list is valid.
 const CRL_LIFETIME: Duration = Duration::from_hours(365 * 24);
 /// Characters of an authority's name at most: with `intermediate` after it, it must fit into a
 /// common name of 64 (RFC 5280, A.1).
 const NAME_LENGTH: usize = 48;
-/// What the certificates of an authority say about it.
+/// Organisation in the certificates of an authority.
 const ORGANIZATION: &str = "For labs and tests only";
 const REMEDY: &str = "choose another directory, or move it away";
 
-/// What authority is wanted.
+/// Options of a new authority.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Its name, which its certificates carry.
@@ -36,7 +36,7 @@ pub struct Options {
     pub algorithm: KeyAlgorithm,
     /// How long it is valid.
     pub lifetime: Duration,
-    /// Whether the root has an intermediate issue for it.
+    /// Whether an intermediate issues certificates, not the root.
     pub intermediate: bool,
 }
 
@@ -88,7 +88,7 @@ impl Authority {
             let key = issuer.key().serialize_pem();
             files::create(&paths.intermediate_key, &key, Mode::Private, REMEDY)?;
             files::create(&paths.intermediate, &issuer.pem(), Mode::Public, REMEDY)?;
-            // The root's key may be taken elsewhere, so its list is good for as long as the root.
+            // The root's key may be kept elsewhere, so its list is valid as long as the root.
             let of_root = sign_crl(&root, 1, Vec::new(), now, end)?;
             let of_issuer = sign_crl(&issuer, 1, Vec::new(), now, next_update(now, end))?;
             format!("{of_issuer}{of_root}")
@@ -105,7 +105,7 @@ impl Authority {
     }
 }
 
-/// When the list that comes after one of `now` is due; an authority that ends signs none after.
+/// `nextUpdate` of a list that is signed `now` by an authority that expires at `end`.
 pub fn next_update(now: OffsetDateTime, end: OffsetDateTime) -> OffsetDateTime {
     end.min(now + CRL_LIFETIME).max(now + BACKDATED)
 }
@@ -129,33 +129,26 @@ pub fn sign_crl(
     Ok(list.signed_by(issuer)?.pem()?)
 }
 
-type SelfMade = CertifiedIssuer<'static, KeyPair>;
+type Ca = CertifiedIssuer<'static, KeyPair>;
 
-fn root(options: &Options, now: OffsetDateTime, end: OffsetDateTime) -> Result<SelfMade, PkiError> {
+fn root(options: &Options, now: OffsetDateTime, end: OffsetDateTime) -> Result<Ca, PkiError> {
     let below = u8::from(options.intermediate);
     let params = params(&options.name, now, end, below)?;
-    Ok(SelfMade::self_signed(
-        params,
-        options.algorithm.generate()?,
-    )?)
+    Ok(Ca::self_signed(params, options.algorithm.generate()?)?)
 }
 
 fn intermediate(
     options: &Options,
     now: OffsetDateTime,
     end: OffsetDateTime,
-    root: &SelfMade,
-) -> Result<SelfMade, PkiError> {
+    root: &Ca,
+) -> Result<Ca, PkiError> {
     let mut params = params(&format!("{} intermediate", options.name), now, end, 0)?;
     params.use_authority_key_identifier_extension = true;
-    Ok(SelfMade::signed_by(
-        params,
-        options.algorithm.generate()?,
-        root,
-    )?)
+    Ok(Ca::signed_by(params, options.algorithm.generate()?, root)?)
 }
 
-/// The certificate of an authority with at most `below` others between it and who it is for.
+/// The certificate of an authority; `below` is its path length constraint.
 fn params(
     name: &str,
     now: OffsetDateTime,

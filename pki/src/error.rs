@@ -12,12 +12,12 @@ pub enum PkiError {
     Io {
         /// What was tried.
         operation: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// A file is in the way.
+    /// A file exists already.
     #[error("{} exists and is not overwritten: {remedy}", .path.display())]
     Exists {
         /// The file.
@@ -35,7 +35,7 @@ pub enum PkiError {
         /// The directory.
         directory: PathBuf,
     },
-    /// A file holds something else than it should.
+    /// A file has unusable content.
     #[error("cannot use {}: {reason}. {remedy}", .path.display())]
     Content {
         /// The file.
@@ -45,7 +45,7 @@ pub enum PkiError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A certificate like that cannot be issued.
+    /// The request is invalid.
     #[error("{reason}: {remedy}")]
     Request {
         /// What is wrong with it.
@@ -65,7 +65,7 @@ pub enum PkiError {
         /// The authority's directory.
         directory: PathBuf,
     },
-    /// Several certificates have a name.
+    /// Several valid certificates have the same name.
     #[error("several valid certificates are named `{name}`: revoke one with --serial {}", .serials.join(" or "))]
     Ambiguous {
         /// Their name.

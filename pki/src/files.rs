@@ -32,7 +32,7 @@ pub fn create(path: &Path, text: &str, mode: Mode, remedy: &'static str) -> Resu
     Ok(())
 }
 
-/// Writes a file, or puts it in the place of the one that is there.
+/// Writes a file; an existing one is replaced.
 pub fn replace(path: &Path, text: &str, mode: Mode) -> Result<(), PkiError> {
     let file = prepare(path, text, mode)?;
     file.persist(path)
@@ -58,14 +58,14 @@ pub fn must_not_exist(path: &Path, remedy: &'static str) -> Result<(), PkiError>
     Ok(())
 }
 
-/// Keeps others from changing what is in `directory` until the file is dropped.
+/// Locks `directory` against other processes until the returned file is dropped.
 pub fn lock(directory: &Path) -> Result<File, PkiError> {
     let file = File::open(directory).map_err(failed("open", directory))?;
     file.lock().map_err(failed("lock", directory))?;
     Ok(file)
 }
 
-/// What a failed operation on `path` is told as.
+/// Maps an I/O error to the failure of `operation` on `path`.
 pub fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PkiError {
     let path = path.to_owned();
     move |source| PkiError::Io {
@@ -82,14 +82,14 @@ fn exists(path: &Path, remedy: &'static str) -> PkiError {
     }
 }
 
-/// A file beside `path`, complete and on the disk.
+/// A temporary file beside `path` with all of `text`, synced to disk.
 fn prepare(path: &Path, text: &str, mode: Mode) -> Result<NamedTempFile, PkiError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     let write = || {
-        // A temporary file is private until it says otherwise, so a key is never seen by others.
+        // Temporary files are created private, so others never see a key.
         let mut file = NamedTempFile::new_in(directory)?;
         file.write_all(text.as_bytes())?;
         file.as_file()

@@ -1,4 +1,4 @@
-//! What an authority remembers.
+//! The index of an authority: what it has issued and revoked.
 
 use std::path::{Path, PathBuf};
 
@@ -23,12 +23,12 @@ pub enum Reason {
     Superseded,
     /// It is not needed any more
     CessationOfOperation,
-    /// Its holder may not do any more what it is for
+    /// Its holder has lost the privileges that it stands for
     PrivilegeWithdrawn,
 }
 
 impl Reason {
-    /// As a revocation list holds it.
+    /// The reason code in a revocation list.
     pub(crate) const fn code(self) -> RevocationReason {
         match self {
             Self::Unspecified => RevocationReason::Unspecified,
@@ -41,7 +41,7 @@ impl Reason {
     }
 }
 
-/// All of it.
+/// The content of `index.json`.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
@@ -59,7 +59,7 @@ pub struct Record {
     pub name: String,
     /// Its serial.
     pub serial: Serial,
-    /// When it ends (seconds since 1970).
+    /// When it expires (seconds since 1970).
     pub not_after: i64,
     /// When and why it was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -28,17 +28,17 @@ const LIST_BEGINS: &str = "-----BEGIN X509 CRL-----";
 pub struct Entry {
     /// Where it was read.
     pub file: PathBuf,
-    /// Whom it is about.
+    /// Its subject.
     pub subject: String,
-    /// Who issued it.
+    /// Its issuer.
     pub issuer: String,
     /// Its subject alternative names.
     pub names: Vec<Name>,
     /// Its serial.
     pub serial: Serial,
-    /// When it begins.
+    /// Start of its validity.
     pub not_before: Timestamp,
-    /// When it ends.
+    /// End of its validity.
     pub not_after: Timestamp,
     /// Its key: `ECDSA P-256`, `RSA 3072`.
     pub key: String,
@@ -63,16 +63,16 @@ pub enum Revocation {
         /// Why, as RFC 5280 numbers it.
         reason: u8,
     },
-    /// No list of its issuer is at hand.
+    /// No list of its issuer is available.
     Unknown,
 }
 
 /// A revocation list.
 #[derive(Clone, Debug, Serialize)]
 pub struct Crl {
-    /// Who issued it.
+    /// Its issuer.
     pub issuer: String,
-    /// The key identifier of who issued it, in hexadecimal.
+    /// The key identifier of the issuer, in hexadecimal.
     pub issuer_key: Option<String>,
     /// Its number.
     pub number: Option<u64>,
@@ -95,8 +95,12 @@ pub struct Revoked {
     pub reason: u8,
 }
 
-/// The certificates in PEM `text`, of which there is at least one, and what `crls` say about them.
-/// Nobody's signature is verified.
+/// The certificates in PEM `text`, with their revocation status by `crls`. No signature is
+/// verified.
+///
+/// # Errors
+///
+/// If there is no certificate, or a damaged one.
 pub fn certificates(text: &str, file: &Path, crls: &[Crl]) -> Result<Vec<Entry>, PkiError> {
     let mut entries = Vec::new();
     for pem in blocks(text, file)? {
@@ -196,7 +200,7 @@ fn revocation(certificate: &X509Certificate, serial: &Serial, crls: &[Crl]) -> R
         })
 }
 
-/// The key identifier of who signed.
+/// The key identifier of the issuer.
 fn authority_key(extensions: &[X509Extension]) -> Option<String> {
     extensions
         .iter()
@@ -207,7 +211,7 @@ fn authority_key(extensions: &[X509Extension]) -> Option<String> {
         .map(hexadecimal)
 }
 
-/// The key identifier of whom it is about.
+/// The key identifier of the subject.
 fn subject_key(extensions: &[X509Extension]) -> Option<String> {
     extensions
         .iter()

@@ -20,7 +20,7 @@ use crate::{
     index::{Index, Record},
 };
 
-/// How long a certificate is valid if nobody says it.
+/// Default lifetime of a certificate.
 const LIFETIME: Duration = Duration::from_hours(90 * 24);
 /// Characters of a common name at most (RFC 5280, A.1).
 const COMMON_NAME: usize = 64;
@@ -31,7 +31,7 @@ const REMEDY: &str = "choose another name or --out, or move it away";
 /// What a certificate is for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Purpose {
-    /// An endpoint that proves who it is, as a TLS client does.
+    /// An endpoint, which is a TLS client.
     #[default]
     Endpoint,
     /// A host that is a TLS server, and a client of others.
@@ -41,16 +41,16 @@ pub enum Purpose {
 /// When a certificate is valid.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Validity {
-    /// From now on for 90 days, or until its issuer ends.
+    /// From now on for 90 days, or until its issuer expires.
     #[default]
     Usual,
-    /// From now on for this time, which its issuer must outlive.
+    /// From now on for this time; the issuer must not expire earlier.
     For(Duration),
-    /// From here to there, whatever the clock and its issuer say: for tests.
+    /// Between two times, which are not checked: for tests.
     Between(OffsetDateTime, OffsetDateTime),
 }
 
-/// What certificate is wanted.
+/// A request for a certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// What its files are called; also the common name of its subject.
@@ -96,7 +96,7 @@ impl Request {
         }
     }
 
-    /// Fails if no such certificate should exist.
+    /// Checks names and purpose.
     fn check(&self) -> Result<(), PkiError> {
         let is_sign = |sign: char| sign.is_ascii_alphanumeric() || "-_.".contains(sign);
         if !self
@@ -156,14 +156,14 @@ impl Request {
         if end > signer.end || end <= now {
             let date = signer.end.date();
             return Err(PkiError::request(
-                format!("the certificate would outlive its authority, which ends on {date}"),
+                format!("the certificate would outlive its authority, which expires on {date}"),
                 "shorten it with --days or --hours, or make a new authority",
             ));
         }
         Ok((now - BACKDATED, end))
     }
 
-    /// What is signed.
+    /// The certificate to be signed.
     fn params(&self, serial: &Serial) -> Result<CertificateParams, PkiError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -192,7 +192,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// If such a file exists, or nobody should have such a certificate.
+    /// If such a file exists, or the request is invalid.
     pub fn issue(&self, request: &Request, out: &Path) -> Result<Issued, PkiError> {
         request.check()?;
         let _lock = files::lock(&self.directory)?;
@@ -211,7 +211,7 @@ impl Authority {
         let pair = request.key.pair()?;
         let leaf = params.signed_by(&pair, &signer.issuer)?;
 
-        // Whatever is handed out can be revoked, so it is written down first.
+        // Recorded before it is handed out, so that it can be revoked.
         let mut index = Index::read(&self.directory)?;
         let copy = self.copy(&serial.to_string());
         files::create(&copy, &leaf.pem(), Mode::Public, REMEDY)?;

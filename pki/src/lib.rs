@@ -1,9 +1,9 @@
 //! A small X.509 certificate authority for labs and tests.
 //!
-//! Its keys lie unencrypted in a directory, nobody approves what it issues, and nobody is told
-//! what it revokes: it is no authority for production. What it issues has the form that production
-//! uses, though: SPIFFE X.509-SVIDs for endpoints, certificates for TLS servers for hosts, and
-//! revocation lists as of RFC 5280.
+//! It is not for production: its keys lie unencrypted in a directory, it issues without approval,
+//! and it does not publish what it revokes. What it issues has the form that production uses,
+//! though: SPIFFE X.509-SVIDs for endpoints, TLS server certificates for hosts, and revocation
+//! lists (RFC 5280).
 //!
 //! This crate makes, reads and changes the files, and returns what it did as data. `manoward pki`
 //! is a thin layer in the agent's command line, where tables, colours and exit codes are those of
@@ -14,8 +14,8 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `ca.pem`, `ca.key` | the root: what others trust, and its key |
-//! | `intermediate.pem`, `intermediate.key` | who issues, if that is not the root |
-//! | `crl.pem` | what is revoked: a list from who issues, and an empty one from the root above it |
+//! | `intermediate.pem`, `intermediate.key` | the issuer, if that is not the root |
+//! | `crl.pem` | revocation lists: the issuer's, and an empty one of the root above an intermediate |
 //! | `index.json` | what was issued and revoked, and the number of the list |
 //! | `issued/SERIAL.pem` | every certificate that was issued |
 

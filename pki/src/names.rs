@@ -1,4 +1,4 @@
-//! Whom a certificate names: its subject alternative names.
+//! Subject alternative names.
 
 use std::{fmt, net::IpAddr};
 
@@ -13,7 +13,7 @@ const SPIFFE: &str = "spiffe://";
 /// Octets of a SPIFFE ID at most.
 const SPIFFE_OCTETS: usize = 2048;
 
-/// Why something is no name for a certificate.
+/// Why a text cannot be a subject alternative name.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{name}` {reason}")]
 pub struct NameError {
@@ -31,12 +31,12 @@ pub enum Name {
     Dns(String),
     /// An IP address.
     Ip(IpAddr),
-    /// Something else, as far as it can be shown.
+    /// Another type of name, as text.
     Other(String),
 }
 
 impl Name {
-    /// A URI; a SPIFFE ID must be one that a workload may have.
+    /// A URI; a SPIFFE ID must have a path, as those of workloads do.
     pub fn uri(text: &str) -> Result<Self, NameError> {
         let reason = match (text.strip_prefix(SPIFFE), text.split_once(':')) {
             (Some(id), _) => wrong_in_spiffe_id(id),
@@ -76,7 +76,7 @@ impl Name {
         matches!(self, Self::Uri(uri) if uri.starts_with(SPIFFE))
     }
 
-    /// As a certificate holds it.
+    /// Its form in a certificate.
     pub(crate) fn san(&self) -> Result<SanType, PkiError> {
         Ok(match self {
             Self::Uri(uri) => SanType::URI(uri.as_str().try_into()?),
@@ -121,17 +121,18 @@ fn wrong_in_uri(scheme: &str, rest: &str) -> Option<&'static str> {
             .bytes()
             .all(|sign| sign.is_ascii_alphanumeric() || b"+-.".contains(&sign));
     if !is_scheme {
-        Some("is no URI: its scheme has other signs than letters, digits, +, - and .")
+        Some("is no URI: its scheme has other characters than letters, digits, +, - and .")
     } else if scheme.eq_ignore_ascii_case("spiffe") {
-        Some("is no SPIFFE ID: it begins with spiffe:// in lower case")
+        Some("is no SPIFFE ID: it must begin with spiffe:// in lower case")
     } else if rest.is_empty() || !rest.bytes().all(|sign| sign.is_ascii_graphic()) {
-        Some("is no URI: something visible in ASCII follows the scheme")
+        Some("is no URI: visible ASCII characters must follow the scheme")
     } else {
         None
     }
 }
 
-/// What keeps a text after `spiffe://` from being the ID of a workload (SPIFFE-ID, 2; X509-SVID, 4).
+/// What keeps a text after `spiffe://` from being the ID of a workload (SPIFFE-ID, 2; X509-SVID,
+/// 4).
 fn wrong_in_spiffe_id(id: &str) -> Option<&'static str> {
     let is_domain_sign =
         |sign: u8| sign.is_ascii_lowercase() || sign.is_ascii_digit() || b"-._".contains(&sign);
@@ -154,7 +155,7 @@ fn wrong_in_spiffe_id(id: &str) -> Option<&'static str> {
         .split('/')
         .all(|segment| segment.bytes().all(is_path_sign))
     {
-        Some("is no SPIFFE ID: its path has other signs than letters, digits, -, . and _")
+        Some("is no SPIFFE ID: its path has other characters than letters, digits, -, . and _")
     } else {
         None
     }

@@ -16,7 +16,7 @@ use crate::{
     inspect::{certificates, crls, lists},
 };
 
-/// Which certificate is meant.
+/// Selects a certificate.
 #[derive(Clone, Debug)]
 pub enum Which {
     /// The one whose files have this name.
@@ -27,14 +27,14 @@ pub enum Which {
     File(PathBuf),
 }
 
-/// How revoking ended.
+/// The result of a revocation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Revoking {
     /// What the certificate's files are called.
     pub name: String,
     /// Its serial.
     pub serial: Serial,
-    /// Whether it was revoked before; its time and reason then have not changed.
+    /// Whether it had been revoked before; time and reason are then those of that revocation.
     pub already: bool,
     /// Since when.
     pub since: Timestamp,
@@ -45,7 +45,7 @@ pub struct Revoking {
 }
 
 impl Authority {
-    /// Revokes a certificate: it is in the revocation list when this returns.
+    /// Revokes a certificate, and writes the revocation list.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Authority {
         })
     }
 
-    /// Where in the index a certificate is.
+    /// The position of a certificate in the index.
     fn find(&self, index: &Index, which: &Which, now: OffsetDateTime) -> Result<usize, PkiError> {
         let unknown = |what: String| PkiError::Unknown {
             what,
@@ -125,8 +125,8 @@ impl Authority {
         }
     }
 
-    /// Signs the revocation list again if it is not the one that the index tells of, which happens
-    /// after a crash, or if half of its time is over.
+    /// Signs a new revocation list if the one on disk has another number than the index, as after a
+    /// crash, or if half of its lifetime is over.
     pub(crate) fn refresh_crl(
         &self,
         index: &mut Index,
@@ -155,7 +155,7 @@ impl Authority {
         signer: &Signer,
         now: OffsetDateTime,
     ) -> Result<(), PkiError> {
-        // The list of the root above an intermediate stays: its key may be elsewhere.
+        // The list of the root above an intermediate is kept: the root's key may be elsewhere.
         let kept = match files::read(&self.paths.crl) {
             Ok(text) if self.has_intermediate() => lists(&text).skip(1).collect(),
             _ => String::new(),
@@ -164,18 +164,21 @@ impl Authority {
         index.crl_number += 1;
         let end = next_update(now, signer.end);
         let list = sign_crl(&signer.issuer, index.crl_number, revoked?, now, end)?;
-        // A list that does not get written is noticed by its number, see `refresh_crl`.
+        // If writing the list fails, `refresh_crl` notices by its number.
         index.write(&self.directory)?;
         files::replace(&self.paths.crl, &format!("{list}{kept}"), Mode::Public)
     }
 }
 
-/// A revoked certificate as a revocation list holds it.
+/// The entry of a revoked certificate in a revocation list; `None` if it is not revoked.
 fn entry(record: &Record) -> Option<Result<RevokedCertParams, PkiError>> {
     let Withdrawn { at, reason } = record.revoked?;
     let time = OffsetDateTime::from_unix_timestamp(at).map_err(|_| {
         PkiError::request(
-            format!("certificate {} was revoked at no time", record.serial),
+            format!(
+                "certificate {} has an invalid time of revocation",
+                record.serial
+            ),
             "correct it in index.json",
         )
     });

@@ -20,7 +20,7 @@ impl Serial {
     /// A random serial of 128 bits.
     pub fn random() -> Result<Self, PkiError> {
         let mut octets = [0; Self::OCTETS];
-        // A leading zero would not be written, and the serial be shorter than others.
+        // A leading zero octet is not written, which would make the serial shorter than others.
         while octets[0] == 0 {
             getrandom::fill(&mut octets)?;
         }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_ways_of_writing_are_read() {
+    fn all_notations_are_read() {
         for text in ["0x07f03", "7F:03", "7f03", "007F03", " 7f03\n"] {
             let serial: Serial = text.parse().unwrap();
             assert_eq!(serial.octets(), [0x7f, 0x03], "{text}");

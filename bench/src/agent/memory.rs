@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, AsRawFd};
 use anyhow::{Context, Result, ensure};
 use aya::maps::loaded_maps;
 
-/// The maps that there are now, by id.
+/// The ids of all maps in the kernel.
 pub fn maps() -> Result<BTreeSet<u32>> {
     loaded_maps().map(|map| Ok(map?.id())).collect()
 }
 
-/// Bytes of all maps that have come since (`memlock` of `proc_pid_fdinfo(5)`).
+/// Bytes of all maps made since `before` (`memlock` of `proc_pid_fdinfo(5)`).
 pub fn since(before: &BTreeSet<u32>) -> Result<u64> {
     let mut bytes = 0;
     for map in loaded_maps() {
@@ -20,7 +20,7 @@ pub fn since(before: &BTreeSet<u32>) -> Result<u64> {
         if before.contains(&map.id()) {
             continue;
         }
-        // Those of others come and go while they are listed.
+        // Maps of other processes may vanish while they are listed.
         let Ok(fd) = map.fd() else { continue };
         let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
         let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_map_tells_its_size() {
+    fn the_size_of_a_map_is_read() {
         let text = "pos:\t0\nmap_type:\t2\nmemlock:\t8192\nmap_id:\t17\n";
         assert_eq!(value(text, "memlock:"), Some(8192));
         assert_eq!(value("pos:\t0\n", "memlock:"), None);

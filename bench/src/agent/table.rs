@@ -1,4 +1,4 @@
-//! What the agent takes, as a table.
+//! What the agent costs, as a table.
 
 use std::fmt::{self, Display, Formatter};
 

@@ -1,4 +1,4 @@
-//! Who filters, and how each is told what to allow.
+//! The filters that are compared, and how each is configured.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,11 +13,11 @@ use super::scene::{FLOOD_PORT, IPERF_PORT, RECEIVER_V4, ROUND_TRIP_PORT, Scene, 
 use super::{ADDRESSES, Fate};
 use crate::packets::open;
 
-/// Who filters.
+/// A filter that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
-    /// Nobody.
+    /// No filter.
     Unfiltered,
     /// A program that only returns `XDP_DROP`.
     BareDrop,
@@ -51,7 +51,7 @@ impl Contender {
         all
     }
 
-    /// As one writes it.
+    /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unfiltered => "no filter",
@@ -65,7 +65,7 @@ impl Contender {
         }
     }
 
-    /// What it can do to a flood.
+    /// The floods that it is measured with.
     pub const fn fates(self) -> &'static [Fate] {
         match self {
             Self::Unfiltered | Self::BarePass => &[Fate::Passed],
@@ -74,7 +74,7 @@ impl Contender {
         }
     }
 
-    /// Whether it is there to be compared with.
+    /// Whether it is a baseline, not a filter.
     pub const fn is_floor(self) -> bool {
         matches!(
             self,
@@ -87,7 +87,7 @@ impl Contender {
         !matches!(self, Self::BareDrop | Self::ParseOnly)
     }
 
-    /// Whether XDP is in use.
+    /// Whether it uses XDP.
     pub const fn is_xdp(self) -> bool {
         matches!(
             self,
@@ -96,9 +96,9 @@ impl Contender {
     }
 }
 
-/// What filters, as long as it is kept.
+/// A running filter; it ends when this is dropped.
 pub enum Guard<'a> {
-    /// What is not there, or goes with the namespace.
+    /// No filter, or one that ends with its namespace.
     None,
     /// A program that is attached by its link.
     Program { _ebpf: Ebpf },
@@ -139,7 +139,7 @@ fn attach<'a>(scene: &Scene, driver: &Path, name: &str) -> Result<Guard<'a>> {
     Ok(Guard::Program { _ebpf: ebpf })
 }
 
-/// The allowed addresses, with commas.
+/// The allowed addresses, separated by commas.
 fn addresses() -> String {
     let mut text = String::new();
     for number in 0..ADDRESSES {
@@ -178,7 +178,7 @@ fn nft(scene: &Scene, rules: &str) -> Result<()> {
     scene.receiver.feed(&["nft", "-f", "-"], rules).map(drop)
 }
 
-/// What is accepted, of IPv4 packets from the allowed addresses.
+/// The nftables rules that accept packets from the allowed addresses.
 fn accepted() -> String {
     format!(
         "ip saddr @allowed udp dport {FLOOD_PORT} accept\n\

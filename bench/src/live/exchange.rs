@@ -1,4 +1,4 @@
-//! Connections between sockets: how long an answer takes, and how much gets through.
+//! Connections between sockets: round-trip time and throughput.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,13 +16,13 @@ use crate::machine::{last_core, pin};
 
 /// Requests, one after the other.
 const REQUESTS: u32 = 10_000;
-/// No answer takes longer.
+/// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long iperf3 sends, seconds.
 const SECONDS: &str = "1";
 
-/// Microseconds from a request of one byte to its answer, over one TCP connection: the mean. Both
-/// ends are on one core, as what it takes to wake another would hide all else.
+/// Mean time from a request of one byte to its answer over one TCP connection, µs. Both ends run on
+/// one core: waking another core would take longer than what is measured.
 pub fn round_trip(scene: &Scene) -> Result<f64> {
     let listen = || TcpListener::bind((RECEIVER_V4, ROUND_TRIP_PORT));
     let listener = scene.receiver.enter(listen)?.context("listening")?;
@@ -44,12 +44,12 @@ pub fn round_trip(scene: &Scene) -> Result<f64> {
 }
 
 /// Keeps this thread on the core that both ends share.
-fn stay() -> Result<()> {
+fn pin_to_shared_core() -> Result<()> {
     pin(Pid::from_raw(0), last_core()?)
 }
 
 fn ask(mut stream: TcpStream) -> Result<Duration> {
-    stay()?;
+    pin_to_shared_core()?;
     let start = Instant::now();
     for _ in 0..REQUESTS {
         stream.write_all(&[1])?;
@@ -59,7 +59,7 @@ fn ask(mut stream: TcpStream) -> Result<Duration> {
 }
 
 fn answer(mut stream: TcpStream) -> Result<()> {
-    stay()?;
+    pin_to_shared_core()?;
     for _ in 0..REQUESTS {
         stream.read_exact(&mut [0]).context("no request")?;
         stream.write_all(&[1])?;
@@ -76,5 +76,5 @@ pub fn throughput(scene: &Scene) -> Result<f64> {
     let report: Value = serde_json::from_str(&output.stdout)
         .with_context(|| format!("reading iperf3: {}{}", output.stdout, output.stderr))?;
     let rate = report["end"]["sum_received"]["bits_per_second"].as_f64();
-    Ok(rate.with_context(|| format!("iperf3 tells no rate: {report}"))? / 1e9)
+    Ok(rate.with_context(|| format!("iperf3 reports no rate: {report}"))? / 1e9)
 }

@@ -18,14 +18,14 @@ use super::{ADDRESSES, Fate};
 use crate::machine::{first_core, last_core, pin};
 use crate::packets::{Field, Walk, open};
 
-/// Frames that the kernel makes at once.
+/// Frames that the kernel makes in one batch.
 const BATCH: u32 = 64;
 /// Offset in an untagged frame of the IPv4 source address.
 const SOURCE_OFFSET: u32 = 14 + 12;
-/// How long a thread takes to come and go, and packets to be counted.
-const MOMENT: Duration = Duration::from_millis(20);
-/// How much of a flood may be missing at its end: what the cable holds.
-const CABLE: u64 = 1024;
+/// Time for a kernel thread to start or end, and for counters to catch up.
+const SETTLING_TIME: Duration = Duration::from_millis(20);
+/// Packets that may be missing at the end of a flood: those still queued in the veth.
+const MAX_QUEUED: u64 = 1024;
 
 /// The program that sends.
 pub struct Flood {
@@ -41,9 +41,12 @@ impl Flood {
         Ok(Self { ebpf })
     }
 
-    /// Sends so many packets, and tells how many millions the receiver takes in a second of its
-    /// core's time, which is less than all there is where the sender is slower. All of those, or
-    /// none, have to meet a socket.
+    /// Sends `packets` packets. Returns how many the receiver processes in a second of its CPU
+    /// time, in millions; time in which it waits for the sender does not count.
+    ///
+    /// # Errors
+    ///
+    /// If not all of them ([`Fate::Passed`]), or any of them ([`Fate::Dropped`]), reach a socket.
     pub fn run(&mut self, scene: &Scene, fate: Fate, packets: u32) -> Result<f64> {
         let passed = fate == Fate::Passed;
         self.aim(scene, passed)?;
@@ -51,33 +54,33 @@ impl Flood {
             .receiver
             .enter(|| UdpSocket::bind((RECEIVER_V4, FLOOD_PORT)))??;
         scene.receive_in_thread(true)?;
-        thread::sleep(MOMENT);
+        thread::sleep(SETTLING_TIME);
         let receiving = receiving_thread(scene.interface)?;
         pin(receiving, last_core()?)?;
         self.send(scene, packets / 20)?;
-        thread::sleep(MOMENT);
+        thread::sleep(SETTLING_TIME);
 
         let (taken, delivered) = (scene.taken()?, scene.delivered()?);
         let before = run_time(receiving)?;
         self.send(scene, packets)?;
-        thread::sleep(MOMENT);
+        thread::sleep(SETTLING_TIME);
         let busy = run_time(receiving)?.saturating_sub(before);
         let (taken, delivered) = (scene.taken()? - taken, scene.delivered()? - delivered);
         let rate = f64::from(u32::try_from(taken).context("a count")?) / busy.as_secs_f64() / 1e6;
         scene.receive_in_thread(false)?;
         ensure!(
             taken > u64::from(packets / 100),
-            "of {packets} packets the receiver took {taken}"
+            "the receiver took {taken} of {packets} packets"
         );
         let wanted = if passed { taken } else { 0 };
         ensure!(
-            delivered.abs_diff(wanted) <= CABLE,
-            "of {taken} packets {delivered} met the socket, and {wanted} should have"
+            delivered.abs_diff(wanted) <= MAX_QUEUED,
+            "{delivered} of {taken} packets reached the socket, and {wanted} should have"
         );
         Ok(rate)
     }
 
-    /// Sets where packets come from, and which way they leave.
+    /// Sets the source addresses, and the interface that packets leave by.
     fn aim(&mut self, scene: &Scene, allowed: bool) -> Result<()> {
         let field = Field {
             offset: SOURCE_OFFSET,
@@ -121,7 +124,7 @@ impl Flood {
 /// The first packet.
 fn frame() -> Vec<u8> {
     let datagram = Udp {
-        // None: the source changes.
+        // No checksum, as the source address changes.
         checksum: Some(0),
         ..Udp::to(FLOOD_PORT)
     };
@@ -133,7 +136,7 @@ fn frame() -> Vec<u8> {
         .build()
 }
 
-/// The driver's `Exit`.
+/// `Exit` of the driver in the kernel: the interface to send on, by index, and [`header_sum`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 struct Exit {
@@ -144,7 +147,7 @@ struct Exit {
 // SAFETY: two 32-bit integers: no padding, every bit pattern is a value.
 unsafe impl Pod for Exit {}
 
-/// Sum of the IPv4 header's words but source address and checksum (RFC 1071).
+/// Sum of the IPv4 header's 16-bit words without checksum and source address (RFC 1071).
 fn header_sum(frame: &[u8]) -> u32 {
     let words = frame[14..34].chunks(2).enumerate();
     words
@@ -153,7 +156,7 @@ fn header_sum(frame: &[u8]) -> u32 {
         .sum()
 }
 
-/// How long a thread has run (`schedstat` of `proc_pid(5)`).
+/// CPU time of a thread (`schedstat` of `proc_pid(5)`).
 fn run_time(thread: Pid) -> Result<Duration> {
     let path = format!("/proc/{thread}/schedstat");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -161,7 +164,7 @@ fn run_time(thread: Pid) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds.parse().context("a time")?))
 }
 
-/// The kernel's thread that receives on an interface.
+/// The kernel's NAPI thread of an interface.
 fn receiving_thread(interface: &str) -> Result<Pid> {
     let name = format!("napi/{interface}-");
     let pids = fs::read_dir("/proc").context("listing /proc")?;
@@ -171,7 +174,7 @@ fn receiving_thread(interface: &str) -> Result<Pid> {
         comm.is_ok_and(|comm| comm.starts_with(&name))
     });
     let found = found.with_context(|| {
-        format!("the kernel has no thread that receives on {interface} (Linux 5.12 has)")
+        format!("no NAPI thread receives on {interface} (this takes Linux 5.12)")
     })?;
     Ok(Pid::from_raw(found))
 }
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_is_what_the_checksum_lacks() {
+    fn the_sum_completes_the_checksum() {
         let frame = frame();
         let word = |at: usize| u32::from(u16::from_be_bytes([frame[14 + at], frame[15 + at]]));
         let sum = header_sum(&frame) + word(10) + word(12) + word(14);

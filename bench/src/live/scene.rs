@@ -1,4 +1,4 @@
-//! Two machines and a cable: one that sends, one that somebody protects.
+//! A sender and a receiver with a filter: two network namespaces, joined by a veth.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use super::contender::Contender;
 pub const RECEIVER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 17);
 /// First of the allowed addresses; the sender has it.
 const ALLOWED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// First of those that nobody knows.
+/// First of the addresses that are not allowed.
 const UNKNOWN: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 1);
 
 /// UDP port of floods.
@@ -43,11 +43,11 @@ pub const fn first_source(allowed: bool) -> u32 {
 
 /// The two machines.
 pub struct Scene {
-    /// Who filters on the receiver.
+    /// The filter on the receiver.
     pub contender: Contender,
-    /// Who sends.
+    /// The sender.
     pub sender: Namespace,
-    /// Who receives.
+    /// The receiver.
     pub receiver: Namespace,
     /// The receiver's interface.
     pub interface: &'static str,
@@ -56,7 +56,7 @@ pub struct Scene {
 impl Scene {
     /// Builds it, without a filter yet.
     pub fn new(contender: Contender) -> Result<Self> {
-        // Names of their own: the kernel's threads are called after them.
+        // Different names, as the kernel's NAPI threads are named after them.
         let interface = match contender {
             Contender::Unfiltered => "open0",
             Contender::BareDrop => "drop0",
@@ -88,17 +88,17 @@ impl Scene {
         veth(&near, &far)?;
         scene.route(&scene.sender, "192.0.2.0/24", SENDER)?;
         scene.route(&scene.receiver, "10.0.0.0/8", interface)?;
-        // xdp-filter takes no ARP from whom it has to deny by default.
+        // xdp-filter drops ARP, too, when it denies by default.
         scene.neighbour(&scene.sender, RECEIVER_V4, HOST.mac, SENDER)?;
         scene.neighbour(&scene.receiver, source(0), VIM.mac, interface)?;
-        // Floods come from addresses that no route leads back to.
+        // No route leads back to the sources of a flood.
         for of in ["all", interface] {
             scene
                 .receiver
                 .sysctl(&format!("net/ipv4/conf/{of}/rp_filter"), "0")?;
         }
         if !contender.is_xdp() {
-            // What a flood sends arrives only where the receiver polls, as it does under XDP.
+            // Live frames arrive only at a veth that polls: one with XDP, or with GRO.
             let words = ["ethtool", "-K", interface, "gro", "on"];
             scene.receiver.run(&words)?;
         }
@@ -137,7 +137,7 @@ impl Scene {
         text.trim().parse().context("a count")
     }
 
-    /// Datagrams that have come to a socket, room or not.
+    /// Datagrams that reached a socket, whether or not its buffer had room.
     pub fn delivered(&self) -> Result<u64> {
         let path = "/proc/thread-self/net/snmp";
         let text = self.receiver.enter(|| fs::read_to_string(path))??;
@@ -151,10 +151,10 @@ impl Scene {
             .sum()
     }
 
-    /// Has a kernel thread of its own receive packets, or, as usual, whoever the interrupt meets.
-    pub fn receive_in_thread(&self, own: bool) -> Result<()> {
+    /// Receives packets in a kernel thread (threaded NAPI), or, as usual, in softirqs.
+    pub fn receive_in_thread(&self, threaded: bool) -> Result<()> {
         let path = format!("/sys/class/net/{}/threaded", self.interface);
-        let value = if own { "1" } else { "0" };
+        let value = if threaded { "1" } else { "0" };
         self.receiver
             .enter(|| fs::write(&path, value))?
             .with_context(|| format!("writing {path}"))

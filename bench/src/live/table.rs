@@ -1,4 +1,4 @@
-//! What traffic experiences, as tables.
+//! The results of live traffic, as tables.
 
 use std::fmt::{self, Display, Formatter};
 

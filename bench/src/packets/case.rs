@@ -10,17 +10,17 @@ use crate::packets::walk::Walk;
 /// The service that is asked for: libvirt over TLS.
 pub const PORT: u16 = 16514;
 
-/// A service that is there for another role: SSH.
+/// A service for another role: SSH.
 pub const OTHER_PORT: u16 = 22;
 
 /// The service that the protected address uses: AMQP over TLS.
 pub const PEER_PORT: u16 = 5671;
 
-/// Most flows of one IP version. Both together are little more than half of what the largest table is
-/// meant for: that one would turn a flow away in every tenth run, which opens a million.
+/// Most flows of one IP version. Both versions together fill little more than half of the largest
+/// table: with a million flows it would have no room for one of them in every tenth run.
 pub const FLOWS_PER_FAMILY: u32 = 300_000;
 
-/// Connections that are opened one after the other, each from a port of its own.
+/// Connections that are opened one after the other, each from another port.
 pub const OPENED: u32 = 40_000;
 
 /// A kind of packet.
@@ -33,11 +33,11 @@ pub enum Kind {
     Unknown,
     /// To the protected address, from an allowed source.
     Allowed,
-    /// The same, from a source that is an endpoint of its own.
+    /// To the protected address, from an endpoint with one address.
     Single,
-    /// The same, if it is bound to a MAC address, and has it.
+    /// To the protected address, from an endpoint that is bound to a MAC address, and has it.
     Bound,
-    /// The same, if it has to hold a lease, and does.
+    /// To the protected address, from an endpoint that needs a lease, and has one.
     Proven,
     /// From an allowed source, to a service that is for another role.
     WrongRole,
@@ -58,7 +58,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As one writes it.
+    /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unprotected => "unprotected",
@@ -96,8 +96,8 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sources {
-    /// Each from another source than the one before: a table is in no cache just because the last
-    /// packet asked it the same.
+    /// Each from another source than the one before, so that its entry is not in a cache because of
+    /// the last packet.
     Changing,
     /// All from one source.
     Fixed,
@@ -105,7 +105,7 @@ pub enum Sources {
     Prefixes,
 }
 
-/// Packets, as one writes what they are and where they come from.
+/// The name of packets in reports.
 pub fn label(kind: Kind, sources: Sources) -> String {
     let name = kind.name();
     match sources {
@@ -135,7 +135,8 @@ impl Code {
         .with_context(|| format!("the program returned {value}, which is no verdict"))
     }
 
-    /// Reads the return code of a classifier (`linux/pkt_cls.h`): `TC_ACT_SHOT` and `TC_ACT_UNSPEC`.
+    /// Reads the return code of a classifier (`linux/pkt_cls.h`): `TC_ACT_SHOT` and
+    /// `TC_ACT_UNSPEC`.
     pub fn of_classifier(value: u32) -> Result<Self> {
         match value.cast_signed() {
             2 => Some(Self::Drop),
@@ -169,7 +170,7 @@ impl Packets {
         let (field, different) = match (kind, sources) {
             (Kind::Opening | Kind::Sent, _) => (family.local_port(PEER_PORT), OPENED),
             (Kind::Reply, _) => (family.destination(), count),
-            (Kind::Neighbour, _) => (family.asker(), count),
+            (Kind::Neighbour, _) => (family.solicitor(), count),
             (Kind::Established, _) => (family.source(true), count.min(FLOWS_PER_FAMILY)),
             (_, Sources::Changing) => (family.source(kind != Kind::Unknown), count),
             (_, Sources::Fixed) => (family.source(kind != Kind::Unknown), 1),
@@ -178,7 +179,7 @@ impl Packets {
         let frame = match (kind, sources) {
             (Kind::Unprotected, _) => family.frame(false, PORT),
             (Kind::WrongRole, _) => family.frame(true, OTHER_PORT),
-            (Kind::WrongBinding, _) => family.frame_of_another(PORT),
+            (Kind::WrongBinding, _) => family.frame_with_other_mac(PORT),
             (Kind::Established, _) => family.answer(PEER_PORT),
             (Kind::Fragment, _) => family.fragment(),
             (Kind::Neighbour, _) => family.neighbour(),
@@ -198,7 +199,7 @@ impl Packets {
         }
     }
 
-    /// Packets of a run: where each opens a connection there are only so many.
+    /// Packets of a run: where each opens a connection, as many as there are local ports.
     pub fn per_run(&self) -> u32 {
         match self.kind {
             Kind::Opening | Kind::Sent => self.different,

@@ -13,19 +13,20 @@ use serde::{Deserialize, Serialize};
 use crate::packets::case::{self, Code, Packets};
 use crate::packets::walk::Walk;
 
-/// The kernel tail-calls only between programs of one type that agree on frames of several buffers.
+/// Kinds of drivers: the kernel tail-calls only between programs of one type that agree on support
+/// for frames of several buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// For XDP programs that take them.
+    /// For XDP programs that take frames of several buffers.
     Frags,
-    /// For those that do not.
+    /// For XDP programs that do not.
     Single,
     /// For classifiers.
     Out,
 }
 
-/// The least that a program can do.
+/// A baseline program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Floor {
@@ -99,14 +100,14 @@ pub struct Driver {
     ebpf: Ebpf,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
     /// What the program returned about the last packet.
     returned: u32,
-    /// Mean time per packet, as the kernel tells it.
+    /// Mean time per packet, as the kernel reports it.
     pub ns: u32,
-    /// What this thread was running for all packets, with the call.
+    /// CPU time of this thread for all packets, the system call included.
     pub processor: Duration,
 }
 
@@ -175,7 +176,7 @@ impl Driver {
     }
 }
 
-/// What this thread has been running for so far, in any mode.
+/// CPU time of this thread so far, user and kernel.
 fn processor_time() -> Result<Duration> {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
     Ok(time.context("reading the thread's clock")?.into())

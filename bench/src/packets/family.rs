@@ -12,7 +12,8 @@ use crate::packets::walk::Field;
 
 /// First of the allowed IPv4 addresses, and the last 4 bytes of the first allowed IPv6 address.
 const ALLOWED: u32 = u32::from_be_bytes([10, 0, 0, 0]);
-/// The same of those that no policy knows: 172.16.0.0/12.
+/// First of the IPv4 addresses that no policy knows (172.16.0.0/12), and the last 4 bytes of the
+/// first such IPv6 address.
 const UNKNOWN: u32 = u32::from_be_bytes([172, 16, 0, 0]);
 /// What comes before those 4 bytes in an IPv6 address.
 const PREFIX_V6: u128 = 0x2001_0db8_0001 << 80;
@@ -22,24 +23,25 @@ const PROTECTED_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0x17, 0, 0, 0, 0x
 const ELSEWHERE_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const ELSEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0x113, 0, 0, 0, 0x10);
 
-/// Local port of the connections that the protected address opened, or the first of them.
+/// First local port of the connections that the protected address opened.
 const LOCAL_PORT: u16 = 20_000;
 
-/// Whose MAC address no endpoint is bound to.
+/// A MAC address that no endpoint is bound to.
 const OTHER_MAC: Mac = INTRUDER.mac;
 
-/// First of the IPv4 prefixes, 16.0.0.0/24, and first 8 bytes of the first IPv6 prefix, `2001::/48`.
+/// First of the IPv4 prefixes, 16.0.0.0/24, and first 8 bytes of the first IPv6 prefix,
+/// `2001::/48`.
 const PREFIXES_V4: u32 = u32::from_be_bytes([16, 0, 0, 0]);
 const PREFIXES_V6: u64 = 0x2001 << 48;
-/// How far the number of a prefix lies from the last bit of those.
+/// Bits by which a prefix's number is shifted to the left before it is added.
 const PREFIX_SHIFT_V4: u32 = 8;
 const PREFIX_SHIFT_V6: u32 = 16;
 
-/// Offsets in an untagged frame of an address that sends.
+/// Offsets of the sender's address in an untagged frame.
 const SOURCE_OFFSET_V4: u32 = 14 + 12;
 const SOURCE_OFFSET_V6: u32 = 14 + 8;
 const ARP_SENDER_OFFSET: u32 = 14 + 14;
-/// The same of the ports.
+/// Offsets of the ports in an untagged frame.
 const PORTS_OFFSET_V4: u32 = 14 + 20;
 const PORTS_OFFSET_V6: u32 = 14 + 40;
 
@@ -64,7 +66,7 @@ impl Family {
     /// Both.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    /// As one writes it.
+    /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::V4 => "IPv4",
@@ -146,8 +148,8 @@ impl Family {
         }
     }
 
-    /// Who asks for a neighbour's MAC address.
-    pub const fn asker(self) -> Field {
+    /// Senders of ARP requests or neighbour solicitations in a walk.
+    pub const fn solicitor(self) -> Field {
         match self {
             Self::V4 => Field {
                 offset: ARP_SENDER_OFFSET,
@@ -181,13 +183,15 @@ impl Family {
         frame(&between(self.allowed(0), to).with(Tcp::syn(port)))
     }
 
-    /// The same to the protected address, from the first of the prefixes.
+    /// A frame that opens a TCP connection to `port` of the protected address, from the first
+    /// prefix.
     pub fn frame_of_prefix(self, port: u16) -> Vec<u8> {
         frame(&between(self.in_prefix(0), self.protected()).with(Tcp::syn(port)))
     }
 
-    /// The same from the first allowed address, with a MAC address that is not its own.
-    pub fn frame_of_another(self, port: u16) -> Vec<u8> {
+    /// A frame that opens a TCP connection to `port` of the protected address, from the first
+    /// allowed address, with the MAC address of another station.
+    pub fn frame_with_other_mac(self, port: u16) -> Vec<u8> {
         let ethernet = Ethernet {
             source: OTHER_MAC,
             ..Ethernet::default()
@@ -196,7 +200,7 @@ impl Family {
         frame(&addressed(packet, self.allowed(0), self.protected()).with(Tcp::syn(port)))
     }
 
-    /// A frame from the midst of a connection to `port` of the first allowed address.
+    /// A frame from `port` of the first allowed address, mid-stream.
     pub fn answer(self, port: u16) -> Vec<u8> {
         let segment = Tcp {
             source: port,
@@ -205,7 +209,7 @@ impl Family {
         frame(&between(self.allowed(0), self.protected()).with(segment))
     }
 
-    /// The frame that goes the other way, to the allowed address of this number.
+    /// A frame to `port` of the allowed address of this number, mid-stream.
     pub fn question(self, port: u16, number: u32) -> Vec<u8> {
         let segment = Tcp {
             source: LOCAL_PORT,
@@ -255,7 +259,7 @@ impl Family {
         frame(&packet.with(vec![0; 64]))
     }
 
-    /// A question for the MAC address of the protected address.
+    /// An ARP request or neighbour solicitation for the protected address.
     pub fn neighbour(self) -> Vec<u8> {
         let ethernet = Ethernet::default();
         let mac = ethernet.source;
@@ -298,7 +302,7 @@ fn between(from: IpAddr, to: IpAddr) -> Packet {
     addressed(Packet::new().with(Ethernet::default()), from, to)
 }
 
-/// The bytes of a packet, as long as Ethernet wants them.
+/// The bytes of a packet, padded to Ethernet's minimum length.
 fn frame(packet: &Packet) -> Vec<u8> {
     let mut frame = packet.build();
     frame.resize(frame.len().max(SHORTEST_FRAME_BYTES), 0);
@@ -319,7 +323,7 @@ mod tests {
     use super::*;
     use crate::packets::scale;
 
-    /// What the field has in this frame.
+    /// The value of the field in this frame.
     fn value(field: Field, frame: &[u8]) -> u64 {
         let bytes = &frame[field.offset as usize..][..field.bytes as usize];
         bytes
@@ -328,12 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_begins_with_what_the_frame_has() {
+    fn a_walk_begins_with_the_value_in_the_frame() {
         for family in Family::ALL {
             for (field, frame) in [
                 (family.source(true), family.frame(true, 22)),
                 (family.source(true), family.fragment()),
-                (family.asker(), family.neighbour()),
+                (family.solicitor(), family.neighbour()),
                 (family.prefix(), family.frame_of_prefix(22)),
                 (family.local_port(22), family.opening(22)),
                 (family.local_port(22), family.question(22, 0)),
@@ -346,14 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn unknown_sources_are_none_of_the_allowed() {
+    fn unknown_sources_are_not_allowed() {
         const { assert!(ALLOWED + scale::MOST <= UNKNOWN) };
         const { assert!(PREFIXES_V4 + (scale::MOST << PREFIX_SHIFT_V4) <= UNKNOWN) };
         assert!(UNKNOWN.checked_add(scale::MOST).is_some());
     }
 
     #[test]
-    fn every_number_has_a_prefix_of_its_own() {
+    fn every_number_has_another_prefix() {
         for family in Family::ALL {
             for number in [0, 1, 2, 3, 70_000, 999_999] {
                 let prefix = family.allowed_prefix(number).unwrap();

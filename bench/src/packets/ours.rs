@@ -9,14 +9,14 @@ use crate::packets::policy::Known;
 use crate::packets::subject::{Subject, Tally};
 use crate::packets::tables::Tables;
 
-/// How it is called in the report.
+/// Its name in the report.
 pub const NAME: &str = "manoward";
 
 /// The programs of this build.
 pub struct Ours {
     tables: Tables,
-    inward: ProgramFd,
-    outward: ProgramFd,
+    ingress: ProgramFd,
+    egress: ProgramFd,
 }
 
 impl Ours {
@@ -24,8 +24,8 @@ impl Ours {
     pub fn load(known: Known, count: u32) -> Result<Self> {
         let tables = Tables::fill(known, count)?;
         Ok(Self {
-            inward: tables.load(Kind::Allowed)?,
-            outward: tables.load(Kind::Reply)?,
+            ingress: tables.load(Kind::Allowed)?,
+            egress: tables.load(Kind::Reply)?,
             tables,
         })
     }
@@ -50,9 +50,9 @@ impl Subject for Ours {
 
     fn program(&self, kind: Kind) -> &ProgramFd {
         if kind.is_out() {
-            &self.outward
+            &self.egress
         } else {
-            &self.inward
+            &self.ingress
         }
     }
 

@@ -1,5 +1,5 @@
-//! Two builds of the kernel object in one process, over the same tables, in turns: what they differ
-//! by is seen where what each costs is lost in a machine's noise.
+//! Compares two builds of the kernel object in one process, over the same tables. Measuring them in
+//! turns shows differences that are smaller than the machine's noise.
 
 mod contest;
 mod pair;
@@ -25,7 +25,7 @@ pub use pair::Objects;
 pub use report::{PairedReport, Verdict};
 pub use selection::{Selection, USUAL};
 
-/// Rounds that are measured however long they take.
+/// Rounds that are measured even if the time is over.
 const LEAST_ROUNDS: u32 = 8;
 
 /// What is compared, and how.
@@ -41,14 +41,14 @@ pub struct Options<'a> {
     pub selection: &'a Selection,
     /// Most rounds of a case.
     pub rounds: u32,
-    /// When no further round begins.
+    /// No round begins after this time.
     pub time: Duration,
-    /// What a packet may cost more, ns.
+    /// Largest increase of a packet's cost that is accepted, ns.
     pub limit_ns: f64,
 }
 
-/// Measures each case until it is clear whether it has become slower, or there have been enough
-/// rounds, or it is late.
+/// Measures each case until it is clear whether it has become slower, or until rounds or time run
+/// out.
 pub fn compare(options: &Options<'_>) -> Result<Vec<Compared>> {
     private_bpf_file_system()?;
     pin(Pid::from_raw(0), last_core()?)?;
@@ -91,7 +91,7 @@ pub fn compare(options: &Options<'_>) -> Result<Vec<Compared>> {
         .collect()
 }
 
-/// The programs of both builds for every policy that is asked about.
+/// The programs of both builds, for every policy with a selected case.
 fn pairs(options: &Options<'_>) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     for &count in options.counts {

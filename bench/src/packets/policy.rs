@@ -24,18 +24,18 @@ const PEER_SERVICE: &str = "amqps";
 const OTHER_ROLE: &str = "bastion";
 const OTHER_SERVICE: &str = "ssh";
 
-/// Most addresses that are endpoints of their own.
+/// Most endpoints that have one address each.
 pub const ENDPOINTS: u32 = 10_000;
 
 /// Addresses of the policy under which connections are opened.
 pub const PEERS: u32 = 1000;
 
-/// How the endpoints of a policy are known, and with it what is measured.
+/// How a policy identifies its endpoints. Each kind is measured with other packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// By their addresses, of which a few endpoints have many each.
     Addresses,
-    /// By prefixes of different lengths, likewise.
+    /// By prefixes of different lengths, of which a few endpoints have many each.
     Prefixes,
     /// Each by an address.
     Singles,
@@ -43,7 +43,7 @@ pub enum Known {
     Macs,
     /// Each by an address and a lease.
     Leases,
-    /// As [`Addresses`](Self::Addresses), of a host that opens connections.
+    /// By their addresses, for a host that opens connections to them.
     Peers,
 }
 
@@ -58,7 +58,7 @@ impl Known {
         Self::Peers,
     ];
 
-    /// Whether there is a policy of so many addresses that are known so.
+    /// Whether it is measured with `count` addresses.
     pub const fn is_measured(self, count: u32) -> bool {
         match self {
             Self::Addresses | Self::Prefixes => true,
@@ -109,8 +109,8 @@ impl Known {
     }
 }
 
-/// A policy of one service for so many addresses or prefixes of each IP version, of one that others
-/// have, and of one that they give.
+/// A policy for `count` addresses or prefixes of each IP version: one service that they may use,
+/// one that only another role may use, and one that the host may use at them.
 pub fn policy(known: Known, count: u32) -> Result<Policy> {
     let endpoints = endpoints(known, count)?;
     let service = |port| Service {
@@ -173,7 +173,7 @@ fn addressed(numbers: &Range<u32>) -> Endpoint {
     endpoint(addresses.map(IpNet::from).collect())
 }
 
-/// The same of prefixes.
+/// An endpoint of the prefixes of these numbers.
 fn prefixed(numbers: &Range<u32>) -> Result<Endpoint> {
     let prefixes = Family::ALL
         .iter()
@@ -181,7 +181,7 @@ fn prefixed(numbers: &Range<u32>) -> Result<Endpoint> {
     Ok(endpoint(prefixes.collect::<Result<_>>()?))
 }
 
-/// The same of addresses that hold leases.
+/// An endpoint of the addresses of these numbers that needs a lease.
 fn proving(numbers: Range<u32>) -> Result<Endpoint> {
     let identity = format!("vim-{}.example", numbers.start);
     let identity = Identity::parse(&identity).context("an identity")?;
@@ -194,7 +194,7 @@ fn proving(numbers: Range<u32>) -> Result<Endpoint> {
     })
 }
 
-/// The same of addresses that are bound to the MAC address that frames have.
+/// An endpoint of the addresses of these numbers, bound to the MAC address of the measured frames.
 fn bound(numbers: Range<u32>) -> Endpoint {
     let binding = Binding {
         mac: Some(Ethernet::default().source.0),

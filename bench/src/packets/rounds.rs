@@ -1,5 +1,5 @@
-//! Checking every case, then measuring all of them in turn, round after round, so that a machine
-//! that drifts is as fast or as slow for each.
+//! Checks every case, then measures all of them in turn, round after round, so that a drift of the
+//! machine's speed affects every case.
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -23,10 +23,10 @@ pub struct Measured {
     pub cases: Vec<Case>,
 }
 
-/// What the least that a program can do costs.
+/// What a baseline program costs.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct FloorCost {
-    /// Who called it.
+    /// The driver that called it.
     pub driver: DriverKind,
     /// What it does.
     pub floor: Floor,
@@ -51,7 +51,7 @@ pub struct Case {
     /// Time per packet.
     #[serde(flatten)]
     pub ns: Summary,
-    /// What of it is above the floor: the difference of the low quartiles.
+    /// Time above that of the bare program: the difference of the low quartiles.
     pub above_bare_ns: i32,
 }
 
@@ -62,7 +62,7 @@ impl Case {
         self.program == other.program && key(self) == key(other)
     }
 
-    /// The packets, as one writes them.
+    /// The name of its packets in reports.
     pub fn name(&self) -> String {
         label(self.packets, self.sources)
     }
@@ -117,8 +117,8 @@ fn pending(subjects: &[Box<dyn Subject>]) -> Vec<Pending<'_>> {
     pending
 }
 
-/// Comes to each source once. The program's own counters must agree on every packet, the code
-/// that it returns on the last.
+/// Sends one packet from each source. Checks the program's counters for all packets, and its return
+/// code for the last.
 fn check(driver: &mut Driver, case: &Pending<'_>) -> Result<()> {
     let Packets { kind, .. } = case.packets;
     let count = case.packets.different;

@@ -42,7 +42,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// So many packets of one verdict.
+    /// `packets` packets with one verdict.
     pub const fn of(verdict: Code, packets: u32) -> Self {
         match verdict {
             Code::Pass => Self {
@@ -56,7 +56,7 @@ impl Tally {
         }
     }
 
-    /// What came since.
+    /// Packets counted since `before`.
     pub const fn since(self, before: Self) -> Self {
         Self {
             passed: self.passed - before.passed,

@@ -12,9 +12,9 @@ use crate::packets::xdp_filter::Variant;
 use crate::words::grouped;
 
 const LEGEND: &str = "\
-above: of the low quartiles, what is above bare
-target: what the datapath is built to stay within
-ratio: how many times as much xdp-filter's program costs above bare
+above: low quartile less that of the bare program
+target: the design limit of \"above\"
+ratio: xdp-filter's \"above\", divided by manoward's
 ";
 
 /// What packets cost.
@@ -24,9 +24,9 @@ pub struct Costs {
     pub rounds: u32,
     /// Packets of a round.
     pub packets_per_round: u32,
-    /// What the least that a program can do costs.
+    /// What the baseline programs cost.
     pub floors: Vec<FloorCost>,
-    /// What everything else costs.
+    /// What the cases cost.
     pub cases: Vec<Case>,
 }
 
@@ -128,7 +128,7 @@ impl Display for Costs {
     }
 }
 
-/// Nanoseconds above bare that the datapath is built to stay within.
+/// The datapath's design limit in nanoseconds above bare.
 fn target(case: &Case) -> Option<u32> {
     if case.sources != Sources::Changing {
         return None;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_compared_with_nothing() {
+    fn a_cost_of_zero_has_no_ratio() {
         assert_eq!(ratio(20, 90), "4.5x");
         assert_eq!(ratio(0, 90), "");
     }

@@ -24,21 +24,20 @@ use crate::packets::family::Family;
 use crate::packets::policy::{Known, name, policy};
 use crate::packets::subject::Tally;
 
-/// Flows that the table holds at least, as an agent's does that is not told otherwise.
+/// Smallest size of the flow table: the agent's default.
 const FLOWS: u32 = 65_536;
 
-/// Words of a place in the table of flows.
+/// 64-bit words of an entry of the flow table.
 const FLOW_WORDS: usize = size_of::<Entry>() / 8;
 
 /// Longer than any measurement takes.
 const LEASE: Duration = Duration::from_hours(24);
-/// The interface that packets seem to come in on: where the kernel runs a program for its user, that
-/// is the loopback interface.
+/// The interface that packets arrive on in `BPF_PROG_TEST_RUN`: the loopback interface.
 const LOOPBACK: u32 = 1;
 
 /// The maps of one policy.
 pub struct Tables {
-    /// How its endpoints are known.
+    /// How the policy identifies its endpoints.
     pub known: Known,
     /// Number of addresses or prefixes per IP version.
     pub count: u32,
@@ -50,7 +49,7 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Makes them, and fills them with so many addresses or prefixes of each IP version.
+    /// Makes the maps of a policy with `count` addresses or prefixes of each IP version.
     pub fn fill(known: Known, count: u32) -> Result<Self> {
         let policy = policy(known, count)?;
         let numbers = Numbers::default()
@@ -79,12 +78,12 @@ impl Tables {
         })
     }
 
-    /// Loads the program that judges such packets, of this build.
+    /// Loads this build's program that judges such packets.
     pub fn load(&self, kind: Kind) -> Result<ProgramFd> {
         self.load_from(&datapath::object(self.features), kind)
     }
 
-    /// Loads it from another object, which asks the same tables.
+    /// Loads the program from another object, over the same maps.
     pub fn load_from(&self, object: &[u8], kind: Kind) -> Result<ProgramFd> {
         let program = if kind.is_out() {
             Program::Out
@@ -94,10 +93,10 @@ impl Tables {
         Ok(load_over(&self.pins, object, program, self.features)?)
     }
 
-    /// Does what has to be done before a run.
+    /// Prepares a run of such packets.
     pub fn prepare(&self, kind: Kind) -> Result<()> {
         if kind == Kind::Opening {
-            forget_flows(&self.pins)?;
+            clear_flows(&self.pins)?;
         }
         Ok(())
     }
@@ -140,7 +139,7 @@ fn open_flows(pins: &Pins, features: Features, count: u32) -> Result<()> {
 }
 
 /// Empties the table of flows.
-fn forget_flows(pins: &Pins) -> Result<()> {
+fn clear_flows(pins: &Pins) -> Result<()> {
     let map = Map::from_map_data(MapData::from_pin(pins.map("FLOWS"))?)?;
     let mut flows = Array::<_, [u64; FLOW_WORDS]>::try_from(map)?;
     for place in 0..flows.len() {

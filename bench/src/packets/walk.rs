@@ -1,9 +1,9 @@
-//! The way through what changes from packet to packet, as the driver in the kernel takes it.
+//! The sequence of values that change from packet to packet, as the driver in the kernel makes it.
 
 use aya::Pod;
 
-/// What part of the values one step skips, in millionths: the golden ratio is far from every small
-/// fraction, so that neighbours in time are neighbours neither in memory nor in number.
+/// The stride as a part of the number of values, in millionths: the golden ratio, so that values of
+/// successive packets are far apart.
 const GOLDEN: u64 = 618_034;
 
 /// What changes in a frame from packet to packet.
@@ -11,8 +11,8 @@ const GOLDEN: u64 = 618_034;
 pub struct Field {
     /// Its offset in the frame, bytes.
     pub offset: u32,
-    /// Its length, bytes: 4 or 8. What is read at once has to be written at once, or a CPU waits for
-    /// the one to come after the other.
+    /// Its length, bytes: 4 or 8. It is written at once, since a wider read after several narrower
+    /// writes stalls the CPU (store forwarding).
     pub bytes: u32,
     /// Its first value.
     pub first: u64,
@@ -54,14 +54,15 @@ impl Walk {
         }
     }
 
-    /// Begins where `packets` steps from here lead to.
+    /// Moves the walk on by `packets` steps.
     pub const fn skip(&mut self, packets: u32) {
         let steps = packets as u64 * self.stride as u64;
         self.at = ((self.at as u64 + steps) % self.count as u64) as u32;
     }
 }
 
-/// The first number from the golden part of `count` on that is coprime to it; 0 for one value.
+/// The smallest stride from [`GOLDEN`] times `count` on that is coprime to `count`; 0 for one
+/// value.
 fn stride(count: u32) -> u32 {
     let golden = (u64::from(count) * GOLDEN / 1_000_000) as u32;
     (golden.max(1)..count)

@@ -28,15 +28,15 @@ const SOURCE: u64 = 1;
 
 /// Entries that its tables have room for as they are shipped.
 const SHIPPED_ENTRIES: u32 = 10_000;
-/// Room that a table is given for each address beyond that: half-empty tables are the fastest.
+/// Entries per address in larger tables: half-empty tables are the fastest.
 const ROOM: u32 = 2;
 
 /// Its programs, by what they look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// Addresses: the one that it picks for this task.
+    /// Addresses only: the one that it selects for this task.
     Ip,
-    /// Addresses, ports and Ethernet addresses: the one that it picks unless told what is needed.
+    /// Addresses, ports and MAC addresses: the one that it selects by default.
     All,
 }
 
@@ -44,7 +44,7 @@ impl Variant {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Ip, Self::All];
 
-    /// How it is called in the report.
+    /// Its name in the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ip => "xdp-filter ip",
@@ -108,7 +108,7 @@ impl Subject for XdpFilter {
         driver::Kind::Single
     }
 
-    /// It protects every address, so there is nothing that it passes untouched.
+    /// It protects every address, so no packets are unprotected.
     fn cases(&self) -> &'static [(Kind, Sources)] {
         &[
             (Kind::Unknown, Sources::Changing),
@@ -178,7 +178,7 @@ fn fill<K: Pod>(ebpf: &mut Ebpf, name: &str, keys: impl Iterator<Item = K>) -> R
     Ok(())
 }
 
-/// An address in the order of the wire; the family says how long it is.
+/// The `N` octets of an address in network byte order; 4 for IPv4, 16 for IPv6.
 fn octets<const N: usize>(address: IpAddr) -> [u8; N] {
     let mut octets = [0; N];
     match address {

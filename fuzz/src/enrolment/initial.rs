@@ -1,5 +1,5 @@
 //! Initial packets of QUIC (RFC 9000, section 17.2.2), sealed as a client seals them (RFC 9001,
-//! section 5.2): their keys are no secret, so anybody can say anything in them.
+//! section 5.2): their keys are public, so anybody can send any content.
 
 use manoward::enrolment::pki::provider;
 use rustls::{
@@ -9,11 +9,11 @@ use rustls::{
 
 /// Bytes of a datagram with an Initial packet at least.
 const DATAGRAM: usize = 1200;
-/// Bytes of a packet number, of all that there may be.
+/// Bytes of a packet number: the longest form.
 const NUMBER: usize = 4;
 /// Bytes of the tag behind a sealed payload.
 const TAG: usize = 16;
-/// Bytes that a length in two bytes can tell.
+/// Largest length that two bytes can encode.
 const LENGTH: usize = 0x3fff;
 
 /// Seals packets of one client.
@@ -43,7 +43,7 @@ impl Sealer {
         let mut header = vec![0xc0 | (NUMBER as u8 - 1), 0, 0, 0, 1];
         header.push(self.to.len() as u8);
         header.extend(self.to);
-        // No connection id of its own, and no token.
+        // An empty source connection id, and no token.
         header.extend([0, 0]);
         let before_length = header.len();
         let at_least = DATAGRAM - before_length - 2 - NUMBER - TAG;
@@ -68,7 +68,7 @@ impl Sealer {
         datagram
     }
 
-    /// Hides the packet number and what is told about it.
+    /// Applies header protection (RFC 9001, section 5.4) to the first byte and the packet number.
     fn protect(&self, datagram: &mut [u8], number_at: usize) {
         let protection = &self.keys.local.header;
         let sample_at = number_at + NUMBER;

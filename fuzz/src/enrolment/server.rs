@@ -16,14 +16,15 @@ use quinn_proto::{
 
 use super::initial::Sealer;
 
-/// Datagrams that are sent.
+/// Most datagrams of one input.
 const DATAGRAMS: usize = 16;
-/// Times that the peers of one run have.
+/// Pauses before a datagram, milliseconds.
 const PAUSES: [u64; 4] = [0, 0, 1_000, 20_000];
-/// A server sends so many times what it got to an address that is not proven (RFC 9000, section 8).
+/// Bytes that a server may send to an unvalidated address for each byte received (RFC 9000,
+/// section 8).
 const AMPLIFICATION: usize = 3;
 
-/// Datagrams, each behind a byte that tells where it comes from and when, and two of its length.
+/// Datagrams, each behind a byte for its source and pause, and two bytes of length.
 pub fn datagrams(data: &[u8]) {
     let mut host = Host::new();
     let mut rest = data;
@@ -39,7 +40,8 @@ pub fn datagrams(data: &[u8]) {
     }
 }
 
-/// Frames in Initial packets, those of each packet behind a byte as above and two of their length.
+/// Frames for Initial packets; those of each packet behind a byte for its source and pause, and two
+/// bytes of length.
 pub fn initials(data: &[u8]) {
     let mut host = Host::new();
     let mut sealer = Sealer::new(*b"endpoint");
@@ -109,9 +111,9 @@ impl Host {
         );
         self.received += datagram.len();
         match event {
-            Some(DatagramEvent::NewConnection(incoming)) => self.come_in(incoming, from & 1 != 0),
+            Some(DatagramEvent::NewConnection(incoming)) => self.accept(incoming, from & 1 != 0),
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
-                if let Some((_, connection)) = self.of(handle) {
+                if let Some((_, connection)) = self.connection(handle) {
                     connection.handle_event(event);
                 }
             }
@@ -121,7 +123,7 @@ impl Host {
         self.work();
     }
 
-    fn come_in(&mut self, incoming: Incoming, retry: bool) {
+    fn accept(&mut self, incoming: Incoming, retry: bool) {
         let mut out = Vec::new();
         if retry && !incoming.remote_address_validated() {
             match self.endpoint.retry(incoming, &mut out) {
@@ -140,12 +142,15 @@ impl Host {
         }
     }
 
-    fn of(&mut self, handle: ConnectionHandle) -> Option<&mut (ConnectionHandle, Connection)> {
+    fn connection(
+        &mut self,
+        handle: ConnectionHandle,
+    ) -> Option<&mut (ConnectionHandle, Connection)> {
         let mut connections = self.connections.iter_mut();
         connections.find(|(other, _)| *other == handle)
     }
 
-    /// An answer that keeps nothing in mind is not longer than what it answers.
+    /// A stateless answer must not be longer than what it answers.
     fn answered(&mut self, answer: &Transmit, asked: usize) {
         assert!(answer.size <= asked, "{} for {asked}", answer.size);
         self.sent += answer.size;
@@ -172,7 +177,7 @@ impl Host {
         self.check_amplification();
     }
 
-    /// Nobody has proven an address here, so nobody can have the host flood one.
+    /// No address is validated here, so the amplification limit always holds.
     fn check_amplification(&self) {
         assert!(
             self.sent <= AMPLIFICATION * self.received,
@@ -183,7 +188,7 @@ impl Host {
     }
 }
 
-/// What QUIC is told, with a host's certificate that was made for this.
+/// The agent's QUIC settings, with a host's certificate made for this.
 fn settings() -> &'static (Arc<EndpointConfig>, Arc<ServerConfig>) {
     static SETTINGS: OnceLock<(Arc<EndpointConfig>, Arc<ServerConfig>)> = OnceLock::new();
     SETTINGS.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! What may pass, by a second opinion: another parser's view of the frame, and the policy as it was
-//! written instead of the image.
+//! An independent check of what passed: with another parser, and with the policy itself instead of
+//! its image.
 
 use std::net::IpAddr;
 
@@ -58,7 +58,8 @@ pub fn passed(policy: &Policy, frame: &Frame<'_>, inward: bool, outcome: Outcome
             );
             bound(policy, frame, datagram.source);
         }
-        // Groups are nobody's addresses; what may be asked of somebody may be asked of them.
+        // A group belongs to no endpoint; a service that the host may use at any endpoint it may
+        // use at a group.
         Reason::Outbound if outcome.rule() != 0 && outcome.endpoint() != 0 => {
             let asks = (datagram.destination, datagram.protocol, datagram.port);
             assert!(
@@ -120,7 +121,7 @@ fn allows(policy: &Policy, direction: Direction, asks: (IpAddr, u8, u16)) -> boo
         })
 }
 
-/// Checks that `frame` comes from where the owner of `source` is bound to.
+/// Checks that `frame` has the MAC address and interface that the owner of `source` is bound to.
 fn bound(policy: &Policy, frame: &Frame<'_>, source: IpAddr) {
     let binding = covering(policy, source).map(|found| &found.endpoint.binding);
     let Some(binding) = binding else {
@@ -142,8 +143,8 @@ fn read(frame: &[u8]) -> Option<Datagram> {
     }
     let ether_type = EtherType(u16::from_be_bytes(*frame.get(at..)?.first_chunk()?));
     let payload = frame.get(at + 2..)?;
-    // Linux takes no other tags away, and no IP version behind the type of the other one; the other
-    // parser does both.
+    // Linux strips no other tags, and drops a packet whose IP version contradicts its EtherType;
+    // the other parser accepts both.
     let version = match ether_type {
         EtherType::IPV4 => 4,
         EtherType::IPV6 => 6,

@@ -1,4 +1,4 @@
-//! What changes while a policy is in force: flows, leases and limits, in memory and small.
+//! State beside a policy: flows, leases and limits, in small tables in memory.
 
 use std::net::IpAddr;
 
@@ -21,13 +21,13 @@ use verdict::{
 
 /// Sets of flows: few, so that room becomes scarce.
 const SETS: u32 = 4;
-/// Seconds that a lease lasts.
-const LASTS: u32 = 15;
+/// Lifetime of a lease, seconds.
+const LEASE_SECONDS: u32 = 15;
 /// When the first frame is judged, seconds.
 const BEGINNING: u32 = 1000;
 const SEED: u64 = 0x0123_4567_89ab_cdef;
 
-/// What is remembered, by the image of a policy.
+/// The state, with the image of a policy.
 pub type Table<'a> = Remembered<Memory, &'a Image>;
 
 /// Flows, leases and limits in memory.
@@ -66,7 +66,7 @@ impl Memory {
     }
 }
 
-/// Nothing is remembered yet.
+/// A table without flows, leases and spent limits.
 pub fn empty(image: &Image, adopting: bool) -> Table<'_> {
     let now = ticks(BEGINNING);
     Table {
@@ -107,7 +107,7 @@ pub fn grant(table: &mut Table<'_>, address: IpAddr, id: u32, origin: Origin) {
 }
 
 fn give<A: Family>(table: &mut Table<'_>, address: A, id: u32, origin: Origin) {
-    let until = u64::from(table.now) + u64::from(ticks(LASTS));
+    let until = u64::from(table.now) + u64::from(ticks(LEASE_SECONDS));
     let hash = lease::hash(address, SEED);
     let shared = (0..2 * WAYS).map(|step| lease::shared_index(hash, step));
     let mut indexes = [lease::own_index::<A>(id)].into_iter().chain(shared);

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Most instructions that the verifier may follow for one program. It gives up at 1,000,000; what
-/// lies between is for later features, and for verifiers that follow more than those of today.
+/// Most instructions that the verifier may follow for one program. It gives up at 1,000,000; the
+/// rest is reserved for later features, and for verifiers that follow more than those of today.
 pub const INSTRUCTIONS: u32 = 700_000;
 
 /// Most bytes of stack along a chain of calls. The verifier refuses more than 512
-/// (`MAX_BPF_STACK`); one value that another compiler keeps on the stack has to fit in between.
+/// (`MAX_BPF_STACK`); the rest is for a value that another compiler may keep on the stack.
 pub const STACK: u32 = 480;
 
 /// The verifier's cost of a program.

@@ -1,8 +1,8 @@
-//! What the first process of an emulated machine tells `cargo xtask kernels`: lines of JSON, one
-//! for each capability, and one when all were looked at.
+//! What the first process of an emulated machine reports to `cargo xtask kernels`: a line of JSON
+//! for each capability, and one at the end.
 //!
-//! A crate of its own, as both ends share it: the guest embeds what xtask builds, so xtask cannot
-//! depend on the guest.
+//! Both ends share this crate: the guest embeds what xtask builds, so xtask cannot depend on the
+//! guest.
 
 pub mod budget;
 
@@ -10,32 +10,32 @@ use serde::{Deserialize, Serialize};
 
 use budget::Cost;
 
-/// How a capability was found.
+/// Whether a capability works.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finding {
-    /// It was seen working.
+    /// It works.
     Yes,
-    /// It was seen working, at a cost that the product tells of.
+    /// It works with a limitation, which the product reports.
     Limited,
-    /// The kernel cannot, and the product says so.
+    /// The kernel cannot do it, and the product reports that.
     No,
     /// It should work, and does not.
     Failed,
 }
 
-/// A capability of a kernel's.
+/// A capability of a kernel.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Row {
-    /// Which.
+    /// Its name.
     pub capability: String,
-    /// How it was found.
+    /// Whether it works.
     pub finding: Finding,
     /// What was seen.
     pub detail: String,
-    /// How long that took.
+    /// How long the test took.
     pub seconds: f64,
-    /// What a program costs the verifier, where that was asked.
+    /// What a program costs the verifier, where a program was loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
 }
@@ -44,9 +44,9 @@ pub struct Row {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Line {
-    /// A capability was looked at.
+    /// A capability was tested.
     Row(Row),
-    /// All were.
+    /// All capabilities were tested.
     Done,
 }
 
@@ -60,7 +60,7 @@ impl Line {
         serde_json::to_string(self)
     }
 
-    /// The lines of a report, as far as they are complete. What is no line of ours is left out.
+    /// The complete lines of a report. Text of others is skipped.
     pub fn read(text: &str) -> impl Iterator<Item = Self> {
         let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
         // A serial line ends its lines with a carriage return, too.

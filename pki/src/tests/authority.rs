@@ -60,7 +60,7 @@ fn a_directory_without_an_authority_is_named_with_the_remedy() {
 }
 
 #[test]
-fn certificates_that_should_not_be() {
+fn invalid_requests_are_refused() {
     let lab = Lab::usual();
     let uri = |text| Name::uri(text).expect("a URI");
     let dns = Name::dns("vim.example").expect("a name");

@@ -1,4 +1,4 @@
-//! What stands in certificates, as an independent parser reads it.
+//! The content of certificates, as an independent parser reads it.
 
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, pem::Pem};
 
@@ -107,7 +107,7 @@ fn the_file_of_a_certificate_has_the_chain_without_the_root() {
 }
 
 #[test]
-fn files_with_something_else_are_named() {
+fn files_with_other_content_are_named() {
     let lab = Lab::usual();
     let crl = lab.file("crl.pem");
     let error = fails(certificates(&lab.read("crl.pem"), &crl, &[]));

@@ -1,4 +1,4 @@
-//! Authorities, certificates and lists, as this and OpenSSL read them.
+//! Authorities, certificates and revocation lists, read by this crate and by OpenSSL.
 
 mod authority;
 mod form;
@@ -13,7 +13,7 @@ use super::*;
 
 const VIM: &str = "spiffe://operator.example/vim/1";
 
-/// An authority that is gone when this is dropped.
+/// An authority in a temporary directory.
 struct Lab {
     directory: TempDir,
     authority: Authority,

@@ -1,4 +1,4 @@
-//! What OpenSSL makes of it all.
+//! Certificates and revocation lists, as OpenSSL reads and verifies them.
 
 use std::process::{Command, Output};
 
@@ -22,7 +22,7 @@ fn said(arguments: &[&str]) -> String {
     text(&output)
 }
 
-/// Verifies a certificate as a peer would that is sent the file, lists of all issuers included.
+/// Verifies a certificate as a peer does that receives its file, with the lists of all issuers.
 fn verify(lab: &Lab, name: &str, purpose: &str) -> Result<(), String> {
     let file = |name: &str| lab.file(name).display().to_string();
     let (bundle, crl, certificate) = (file("ca.pem"), file("crl.pem"), file(name));
@@ -87,7 +87,7 @@ fn chains_of_every_algorithm_verify_until_they_are_revoked() {
 }
 
 #[test]
-fn certificates_read_as_they_should() {
+fn certificates_have_the_expected_fields() {
     let lab = Lab::usual();
     let vim = lab.vim();
     lab.issue(&compute());
@@ -126,7 +126,7 @@ fn certificates_read_as_they_should() {
 }
 
 #[test]
-fn the_list_reads_as_it_should() {
+fn the_list_has_the_expected_fields() {
     let lab = Lab::usual();
     let issued = lab.vim();
     lab.revoke("vim-1");
@@ -147,7 +147,7 @@ fn the_list_reads_as_it_should() {
 }
 
 #[test]
-fn keys_of_openssl_can_be_brought() {
+fn keys_made_by_openssl_are_accepted() {
     let lab = Lab::usual();
     for (name, arguments, shown) in [
         ("rsa-2048", ["RSA", "rsa_keygen_bits:2048"], "RSA 2048"),

@@ -114,7 +114,7 @@ fn revoking_needs_no_key_of_the_root_above_an_intermediate() {
 }
 
 #[test]
-fn tests_may_want_certificates_that_have_ended() {
+fn tests_can_issue_expired_certificates() {
     let lab = Lab::usual();
     let now = time::OffsetDateTime::now_utc();
     let ended = Validity::Between(now - Duration::from_hours(2), now - Duration::from_hours(1));
@@ -127,7 +127,7 @@ fn tests_may_want_certificates_that_have_ended() {
 }
 
 #[test]
-fn many_at_once_lose_nothing() {
+fn concurrent_changes_lose_nothing() {
     let lab = Lab::usual();
     std::thread::scope(|scope| {
         for number in 0..8 {

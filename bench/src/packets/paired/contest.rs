@@ -15,16 +15,16 @@ use crate::statistics::median;
 /// Packets of a run. The runs of a round together come to every source of the largest policy.
 const PACKETS: u32 = 125_000;
 
-/// The order of a round's runs, `true` for those of the build that begins. Neither build gains from a
-/// machine that becomes steadily faster or slower, nor from one where that itself changes steadily.
+/// The order of a round's runs, `true` for those of the build that begins. It cancels drifts of the
+/// machine's speed that are linear or quadratic in time.
 const ORDER: [bool; 8] = [true, false, false, true, false, true, true, false];
 
-/// Rounds in which either build has begun as often, in all of its places with the other in all of
-/// its: only after so many it is asked whether there have been enough.
-const ROUNDS_BETWEEN_LOOKS: usize = 2 * PLACES * PLACES;
+/// Rounds between checks whether a case is decided. In so many, each build begins once with every
+/// pair of places of the two programs.
+const ROUNDS_BETWEEN_CHECKS: usize = 2 * PLACES * PLACES;
 
-/// How sure it has to be that there have been enough: surer than what is concluded, as who looks
-/// often is wrong more often.
+/// Confidence for ending a case early. It is higher than that of the result, as every further check
+/// adds to the probability of an error.
 const CONFIDENCE_TO_STOP: f64 = 0.99;
 
 /// A kind of packets, and what has been measured so far.
@@ -33,12 +33,12 @@ pub struct Contest<'a> {
     packets: Packets,
     /// Nanoseconds per packet with the earlier build, for each round.
     base: Vec<f64>,
-    /// The same with this build.
+    /// Nanoseconds per packet with this build, for each round.
     now: Vec<f64>,
 }
 
 impl<'a> Contest<'a> {
-    /// All that are selected of those that a pair can judge.
+    /// The selected cases that a pair can judge.
     pub fn all(pair: &'a Pair, selection: &Selection) -> Vec<Self> {
         let cases = pair.tables.known.cases().iter();
         let selected = cases.filter(|&&(kind, sources)| selection.has(kind, sources));
@@ -58,7 +58,7 @@ impl<'a> Contest<'a> {
         DriverKind::of_ours(self.packets.kind)
     }
 
-    /// What it is about.
+    /// The case in words.
     pub fn describe(&self) -> String {
         let Packets {
             family,
@@ -74,7 +74,7 @@ impl<'a> Contest<'a> {
         )
     }
 
-    /// Comes to each source once with each build, whose counters have to agree on every packet.
+    /// Sends one packet from each source through each build, and checks its counters.
     pub fn check(&mut self, driver: &mut Driver) -> Result<()> {
         let kind = self.packets.kind;
         let count = self.packets.different;
@@ -124,17 +124,17 @@ impl<'a> Contest<'a> {
         Ok(run.processor.as_secs_f64() * 1e9 / f64::from(packets))
     }
 
-    /// Whether more rounds would hardly change what is concluded.
+    /// Whether the result is clear enough to end early.
     pub fn is_decided(&self, limit_ns: f64) -> bool {
         let rounds = self.base.len();
         rounds > 0
-            && rounds.is_multiple_of(ROUNDS_BETWEEN_LOOKS)
+            && rounds.is_multiple_of(ROUNDS_BETWEEN_CHECKS)
             && self
                 .difference(CONFIDENCE_TO_STOP)
                 .is_some_and(|interval| Verdict::new(interval, limit_ns) != Verdict::Unclear)
     }
 
-    /// What follows from all rounds.
+    /// The result of all rounds.
     pub fn conclude(&self, limit_ns: f64) -> Result<Compared> {
         let difference_ns = self.difference(CONFIDENCE);
         let difference_ns = difference_ns.context("a comparison takes two rounds at least")?;
@@ -156,7 +156,7 @@ impl<'a> Contest<'a> {
         })
     }
 
-    /// What this build takes more than the earlier one within a round.
+    /// How much more this build takes than the earlier one within a round, ns.
     fn difference(&self, confidence: f64) -> Option<Interval> {
         let rounds = self.base.iter().zip(&self.now);
         let differences: Vec<_> = rounds.map(|(base, now)| now - base).collect();
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drift_is_to_nobodys_advantage() {
+    fn the_order_cancels_drifts() {
         for power in 0..3 {
             let positions = (0_i32..).zip(ORDER);
             let sum: i32 = positions
@@ -190,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn every_place_meets_every_other_before_a_look() {
+    fn every_pair_of_places_is_measured_before_a_check() {
         let mut seen = Vec::new();
-        for round in 0..ROUNDS_BETWEEN_LOOKS {
+        for round in 0..ROUNDS_BETWEEN_CHECKS {
             let role = roles(round);
             assert!(!seen.contains(&role));
             seen.push(role);

@@ -7,8 +7,8 @@ use crate::packets::case::Kind;
 use crate::packets::policy::Known;
 use crate::packets::tables::Tables;
 
-/// How often each program is loaded. The kernel puts each somewhere else, and what code costs depends
-/// on where it lies, too, which is no difference between the builds.
+/// How often each program is loaded. Each copy lies at another address, which affects its speed,
+/// too; several copies keep that apart from the difference between the builds.
 pub const PLACES: usize = 2;
 
 /// A build of the kernel object.
@@ -24,7 +24,7 @@ impl Build {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Base, Self::Now];
 
-    /// As one writes it.
+    /// Its name in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Base => "of the earlier revision",
@@ -52,14 +52,14 @@ pub struct Objects {
 
 /// Both programs, several times each.
 pub struct Pair {
-    /// What both ask.
+    /// The tables that both look up.
     pub tables: Tables,
     base: Vec<ProgramFd>,
     now: Vec<ProgramFd>,
 }
 
 impl Pair {
-    /// Fills the tables and loads the programs for packets that go the way of `kind`, in turns.
+    /// Fills the tables, and loads the programs that judge packets of `kind`.
     pub fn load(known: Known, count: u32, kind: Kind, objects: &Objects) -> Result<Self> {
         let tables = Tables::fill(known, count)?;
         let mut pair = Self {

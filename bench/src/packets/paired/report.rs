@@ -1,4 +1,4 @@
-//! What a comparison of two builds has found.
+//! The result of a comparison of two builds.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -9,19 +9,19 @@ use crate::machine::Machine;
 use crate::packets::family::Family;
 use crate::words::grouped;
 
-/// How sure an interval is that decides.
+/// Confidence of the reported interval.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// Two builds, compared.
 #[derive(Debug, Serialize)]
 pub struct PairedReport {
-    /// Where.
+    /// The machine that measured.
     pub machine: Machine,
     /// The earlier revision, as it was named.
     pub revision: String,
     /// Its commit.
     pub commit: String,
-    /// What a packet may cost more, ns.
+    /// Largest increase of a packet's cost that is accepted, ns.
     pub limit_ns: f64,
     /// The kinds of packets.
     pub cases: Vec<Compared>,
@@ -40,11 +40,12 @@ pub struct Compared {
     pub rounds: usize,
     /// Nanoseconds per packet with the earlier build, driver included; the median of all rounds.
     pub base_ns: f64,
-    /// The same with this build.
+    /// Nanoseconds per packet with this build, driver included; the median of all rounds.
     pub now_ns: f64,
-    /// What a packet costs more with this build, ns: of the differences within a round, the mean.
+    /// How much more a packet costs with this build, ns: the mean of the differences within a
+    /// round.
     pub difference_ns: Interval,
-    /// What follows.
+    /// Whether this build is slower.
     pub verdict: Verdict,
 }
 
@@ -107,9 +108,9 @@ impl Display for PairedReport {
             f,
             "\n{machine}\n\
              This source tree compared with {revision} ({commit}), ns per packet with what drives it:\n\
-             medians of the rounds, and of the differences within a round the mean and its {:.0} %\n\
-             confidence interval (paired t). within: all of it is below {limit_ns} ns; slower: all of it\n\
-             is above.\n",
+             medians of the rounds; the mean of the differences within a round, with its {:.0} % confidence\n\
+             interval (paired t). within: the whole interval is below {limit_ns} ns; slower: the whole\n\
+             interval is above.\n",
             CONFIDENCE * 100.0
         )?;
         writeln!(
@@ -131,7 +132,7 @@ impl Display for PairedReport {
         if self.count(Verdict::Unclear) > 0 {
             writeln!(
                 f,
-                "What is unclear takes more rounds (--rounds, --minutes), or a machine that does less besides."
+                "For unclear cases, measure more rounds (--rounds, --minutes), or use a less busy machine."
             )?;
         }
         Ok(())

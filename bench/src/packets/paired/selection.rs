@@ -15,7 +15,7 @@ pub const USUAL: [&str; 6] = [
     "established-flow",
 ];
 
-/// What selects all kinds.
+/// The name that selects all kinds.
 const ALL: &str = "all";
 
 /// Kinds of packets, by their names.
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_a_name_of_its_own() {
+    fn every_kind_has_another_name() {
         let mut names = every_name();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
