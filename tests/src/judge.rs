@@ -1,5 +1,5 @@
-//! Those who say what has to become of a frame: the programs in the kernel and the decision on the
-//! host, which have to agree, and the network stack, which neither may contradict.
+//! What decides about a frame: the programs in the kernel and the same decision on the host, which
+//! must agree, and the network stack as an oracle for both.
 
 pub mod differential;
 mod facts;

@@ -1,5 +1,5 @@
-//! What is on the network: stations and their addresses, links between machines, packets and raw
-//! frames, sockets, and traffic that goes on.
+//! The network: stations and their addresses, links between machines, packets and raw frames,
+//! sockets, and background traffic.
 
 pub mod capture;
 pub mod link;

@@ -189,7 +189,7 @@ fn a_namespace_has_its_own_sys_bpf_and_run() -> Result<()> {
 #[test]
 fn processes_die_with_their_namespace() -> Result<()> {
     let namespace = Namespace::new("mortal")?;
-    // The inner one is not the harness's child, and ignores what it can.
+    // The inner process is not the harness's child, and ignores signals where it can.
     let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$; exec sleep 1000' & wait";
     let mut process = namespace.spawn(&argv(&["sh", "-c", script])?)?;
     process.wait_for("\n", PATIENCE)?;

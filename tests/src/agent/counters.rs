@@ -9,7 +9,7 @@ use manoward_api::{Attachment, Fate, Fates, Stats, Status, VerdictCount, Way};
 use crate::agent::Agent;
 use crate::machine::wait;
 
-/// A packet is counted before it is heard of again, or soon after.
+/// How long to wait until a packet is counted.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All counters at one time.
@@ -103,7 +103,7 @@ impl Agent<'_> {
         serde_json::from_value(self.ask_json(&["status"])?).context("reading the status")
     }
 
-    /// Where packets in are judged.
+    /// The ingress attachments.
     pub fn ingress(&self) -> Result<Vec<Attachment>> {
         let attachments = self.status()?.attachments.into_iter();
         Ok(attachments.filter(|at| !at.mode.is_egress()).collect())

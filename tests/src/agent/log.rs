@@ -1,4 +1,4 @@
-//! The agent's log, taken apart.
+//! Parses the agent's log.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! An operator's certificates, and endpoints that prove with them who they are.
+//! An operator's certificate authority, and endpoints that enrol with its certificates.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,16 +25,16 @@ pub const VIM_1: &str = "spiffe://operator.example/vim/1";
 pub struct Operator {
     /// Where certificates and keys are.
     pub folder: Scratch,
-    /// Who issues.
+    /// The authority that issues them.
     pub authority: Authority,
     /// The host's certificate.
     pub host: Identity,
-    /// The VIM's.
+    /// The VIM's certificate.
     pub vim: Identity,
 }
 
 impl Operator {
-    /// Makes a fresh one.
+    /// Makes an authority and both certificates.
     pub fn new() -> Result<Self> {
         let folder = Scratch::new("pki")?;
         let authority = Authority::create(&folder.join("ca"), &Options::default())?;
@@ -65,7 +65,7 @@ impl Operator {
         Agent::start_with(host, &policy.to_string(), Hook::Xdp, &self.settings())
     }
 
-    /// What is added to the agent's configuration.
+    /// Enrolment settings for the agent's configuration.
     #[must_use]
     pub fn settings(&self) -> String {
         settings(&self.host, self.authority.bundle(), self.authority.crl())
@@ -90,8 +90,8 @@ fn identity(issued: Issued) -> Identity {
     }
 }
 
-/// The configuration of an agent that proves itself with `host` and trusts those that `ca` vouches
-/// for. Leases last as short as they may.
+/// Enrolment settings (YAML) of an agent with the certificate `host` that trusts `ca`. Leases have
+/// the shortest lifetime that is allowed.
 #[must_use]
 pub fn settings(host: &Identity, ca: &Path, crl: &Path) -> String {
     format!(
@@ -117,7 +117,7 @@ pub fn join(from: &Namespace, with: &Identity, ca: &Path, words: &[&str]) -> Res
     from.spawn(&command)
 }
 
-/// A policy whose VIM has to prove who it is.
+/// A policy that demands a certificate of the VIM.
 #[must_use]
 pub fn policy() -> Policy<'static> {
     Policy {
@@ -140,7 +140,7 @@ impl Agent<'_> {
         wait::until(&count, patience, || Ok(self.leases()?.leases.len())).context("leases in force")
     }
 
-    /// How many proofs were refused for a reason.
+    /// How many enrolments were refused for a reason.
     pub fn refused(&self, reason: &str) -> Result<u64> {
         let refused = self.leases()?.refused;
         let counts = refused.iter().filter(|refused| refused.reason == reason);

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// A policy. Each field but the serial is the YAML behind its name.
+/// A policy. Each field but the serial is YAML: the value of the key with its name.
 #[derive(Clone, Debug)]
 pub struct Policy<'a> {
-    /// Which version it is.
+    /// The serial.
     pub serial: u64,
     /// Where traffic is admitted.
     pub interfaces: &'a str,
-    /// Whose traffic is enforced.
+    /// The protected addresses.
     pub protect: &'a str,
     /// What happens to violations.
     pub mode: &'a str,
@@ -62,16 +62,17 @@ impl fmt::Display for Policy<'_> {
     }
 }
 
-/// The first address of a crowd; each is two after the one before, so that all have neighbours.
+/// The first address of [`crowd`]. The others follow in steps of two, so that the addresses between
+/// them belong to no endpoint.
 const FIRST: u32 = 0x0a00_0001;
 
-/// The address of a crowd's member.
+/// The address of this number in [`crowd`].
 #[must_use]
 pub fn member(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(FIRST + 2 * number)
 }
 
-/// An endpoint with so many addresses, under its name.
+/// An endpoint `crowd` with `count` addresses, as YAML.
 #[must_use]
 pub fn crowd(count: u32) -> String {
     let addresses: Vec<_> = (0..count)

@@ -42,7 +42,7 @@ pub struct Agent<'a> {
     namespace: &'a Namespace,
     folder: Scratch,
     pins: PathBuf,
-    /// Variables of its environment beside the usual.
+    /// Environment variables that are set for it.
     environment: Vec<(&'static str, OsString)>,
     process: Option<Process>,
 }
@@ -85,7 +85,7 @@ impl<'a> Agent<'a> {
         Ok(agent)
     }
 
-    /// Starts it again, to log this much from now on.
+    /// Restarts it with this log level.
     pub fn restart_logging(&mut self, verbosity: &'static str) -> Result<()> {
         self.set("MANOWARD_LOG", verbosity);
         self.restart()
@@ -194,7 +194,7 @@ impl<'a> Agent<'a> {
             .unwrap_or_default()
     }
 
-    /// Kills it without warning. What it pinned goes on working.
+    /// Kills it (SIGKILL). Its pinned programs go on working.
     pub fn kill9(&mut self) {
         self.process = None;
     }
@@ -256,7 +256,7 @@ fn start_timeout() -> Duration {
     set.map_or(START_TIMEOUT, Duration::from_secs)
 }
 
-/// Asks the agent for a first word, which it says once it enforces.
+/// Asks for the status, which the agent answers once it enforces.
 fn answer(socket: &Path, patience: Duration) -> io::Result<()> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(patience))?;
@@ -266,7 +266,7 @@ fn answer(socket: &Path, patience: Duration) -> io::Result<()> {
 
 impl Drop for Agent<'_> {
     fn drop(&mut self) {
-        // An agent that is gone cannot detach; removing the pins takes the rest away.
+        // An agent that has ended cannot detach; removing the pins detaches its programs.
         if self.process.is_some() {
             let _ = self.cli(&["detach", "--yes"]);
         }

@@ -1,4 +1,4 @@
-//! What the agent's process uses of the machine.
+//! Memory, file descriptors and CPU time of the agent's process.
 
 use std::fs;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Compares host and kernel about frames until a time or a number is reached, and tells which
-//! reasons that led to. `cargo xtask fuzz --target differential` runs it.
+//! Compares the verdicts of host and kernel on generated frames until a time or a number of frames
+//! is reached, and prints which reasons occurred. `cargo xtask fuzz --target differential` runs it.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -17,8 +17,8 @@ use verdict::reason::Reason;
 
 /// Time between two lines about the progress.
 const REPORT: Duration = Duration::from_secs(10);
-/// Time between two looks at whether all is done.
-const MOMENT: Duration = Duration::from_millis(100);
+/// Time between checks whether all threads are done.
+const POLL: Duration = Duration::from_millis(100);
 
 /// When to end.
 #[derive(Clone, Copy)]
@@ -31,12 +31,12 @@ struct Limit {
 #[derive(Default)]
 struct Progress {
     frames: AtomicU64,
-    /// One has found a disagreement, or cannot go on.
+    /// A thread has found a difference, or failed.
     failed: AtomicBool,
     done: AtomicU64,
 }
 
-/// What a run came to; the last line of the output, as JSON.
+/// The result of a run; the last line of the output, as JSON.
 #[derive(Serialize)]
 struct Summary {
     seed: u64,
@@ -100,7 +100,7 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-/// Compares until a limit is reached, or somebody fails.
+/// Compares until a limit is reached, or any thread has failed.
 fn compare(
     name: &str,
     policy: &Policy,
@@ -127,13 +127,13 @@ fn compare(
     result.with_context(|| format!("under the policy `{name}`"))
 }
 
-/// Tells how far it has come until all are done.
+/// Prints the progress until all threads are done.
 fn report(progress: &Progress, threads: u64) {
-    let mut told = Instant::now();
+    let mut last_report = Instant::now();
     while progress.done.load(Ordering::Relaxed) < threads {
-        thread::sleep(MOMENT);
-        if told.elapsed() >= REPORT {
-            told = Instant::now();
+        thread::sleep(POLL);
+        if last_report.elapsed() >= REPORT {
+            last_report = Instant::now();
             eprintln!("{} frames", progress.frames.load(Ordering::Relaxed));
         }
     }

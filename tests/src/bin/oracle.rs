@@ -1,5 +1,5 @@
-//! Compares what gets past the programs with what the network stack would deliver, until a time or a
-//! number of frames is reached. `cargo xtask fuzz --target oracle` runs it.
+//! Compares what gets past the programs with what the network stack would deliver, until a time or
+//! a number of frames is reached. `cargo xtask fuzz --target oracle` runs it.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -17,18 +17,18 @@ use serde::Serialize;
 /// Time between two lines about the progress.
 const REPORT: Duration = Duration::from_secs(10);
 
-const STACKS: [(&str, Stack); 2] = [("usual", Stack::Usual), ("credulous", Stack::Credulous)];
+const STACKS: [(&str, Stack); 2] = [("usual", Stack::Usual), ("permissive", Stack::Permissive)];
 
-/// What a run came to; the last line of the output, as JSON.
+/// The result of a run; the last line of the output, as JSON.
 #[derive(Default, Serialize)]
 struct Summary {
     seed: u64,
     frames: u64,
     seconds: u64,
-    /// Families of which something was delivered somewhere, and how often.
+    /// Families with deliveries at either host, and their number.
     reached: BTreeMap<String, u64>,
     unreached: Vec<&'static str>,
-    /// Permitted deliveries that only one of the hosts had, by the reason.
+    /// Permitted deliveries that only one host made, by the reason for the drop.
     stricter: BTreeMap<&'static str, u64>,
     failures: Vec<String>,
 }
@@ -70,14 +70,14 @@ fn compare(
     let hosts = Hosts::new(stack)?;
     let mut oracle = Oracle::new(&hosts, &policies::small_text())?;
     let mut families = oracle.families(seed);
-    let mut told = Instant::now();
+    let mut last_report = Instant::now();
     while oracle.findings().frames < frames
         && end.is_none_or(|end| Instant::now() < end)
         && oracle.findings().differences.is_empty()
     {
         oracle.batch(|| families.case())?;
-        if told.elapsed() >= REPORT {
-            told = Instant::now();
+        if last_report.elapsed() >= REPORT {
+            last_report = Instant::now();
             eprintln!("{} frames", summary.frames + oracle.findings().frames);
         }
     }

@@ -20,8 +20,8 @@ use crate::judge::{Judges, Pooled, facts};
 use grammar::Grammar;
 use reversal::reversed;
 
-/// Frames after which the flows are forgotten.
-const FORGOTTEN_AFTER: u64 = 250;
+/// Frames after which the flow tables are cleared.
+const FRAMES_UNTIL_CLEARED: u64 = 250;
 
 /// A comparison under one policy.
 pub struct Comparison {
@@ -44,21 +44,24 @@ impl Comparison {
         })
     }
 
-    /// Compares what all say about the next frame: when it comes in, when it goes out turned round,
-    /// and when it comes in again. Fails if they do not agree.
+    /// Compares the verdicts on the next frame: on ingress, reversed on egress, and on ingress
+    /// again. Fails if host and kernel differ.
     pub fn frame(&mut self) -> Result<()> {
-        // A full table gives up what has waited longest, by clocks that are read one after another.
-        if self.frames.is_multiple_of(FORGOTTEN_AFTER) {
+        // A full table evicts the oldest flow, and host and kernel read their clocks at different
+        // times. So the tables must not fill up.
+        if self.frames.is_multiple_of(FRAMES_UNTIL_CLEARED) {
             self.judges.forget_flows()?;
         }
         let frame = self.grammar.frame();
         let (index, seed) = (self.frames, self.seed);
-        let told = || format!("frame {index} of seed {seed}: {}", to_hex(&frame));
+        let context = || format!("frame {index} of seed {seed}: {}", to_hex(&frame));
         let judges = &mut self.judges;
-        // Out, it opens what it may belong to when it comes in again.
-        let before = judges.outcome(&frame).with_context(told)?;
-        let out = judges.outcome_out(&reversed(&frame)).with_context(told)?;
-        let after = judges.outcome(&frame).with_context(told)?;
+        // On egress it may open the flow that it then belongs to on ingress.
+        let before = judges.outcome(&frame).with_context(context)?;
+        let out = judges
+            .outcome_out(&reversed(&frame))
+            .with_context(context)?;
+        let after = judges.outcome(&frame).with_context(context)?;
         for outcome in [before, out, after] {
             *self.reasons.entry(outcome.reason().name()).or_default() += 1;
         }

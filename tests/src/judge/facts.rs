@@ -10,7 +10,7 @@ use manoward::policy::{self, Policy};
 
 use crate::net::station::{HOST, HOST_OPERATIONS, NIC};
 
-/// Where programs run on a frame of a test: the loopback interface.
+/// The interface that frames arrive on in `BPF_PROG_TEST_RUN`: the loopback interface.
 pub const ARRIVAL: u32 = 1;
 
 /// An interface that no frame of a test arrives on.
@@ -23,8 +23,8 @@ pub const BROADCAST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 255);
 /// buffer.
 pub const LENGTHS: RangeInclusive<usize> = 14..=3520;
 
-/// What the policies of tests are compiled for: the host of [`station`](crate::net::station), whose
-/// `eth0` is where frames arrive and whose `eth1` is elsewhere.
+/// The facts that policies of tests are compiled with: those of the host of
+/// [`station`](crate::net::station), with `eth0` as [`ARRIVAL`] and `eth1` as [`ELSEWHERE`].
 #[must_use]
 pub fn facts() -> Facts {
     Facts {

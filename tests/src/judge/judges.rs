@@ -1,7 +1,7 @@
 //! One policy in force twice: in the kernel, and on the host from the same image in memory.
 //!
-//! [`Judges`] asks all of them about a frame, through `BPF_PROG_TEST_RUN` where it is the kernel's
-//! turn, and takes no answer unless it is unanimous.
+//! [`Judges`] asks host and kernel (by `BPF_PROG_TEST_RUN`) about a frame, and fails unless all
+//! outcomes are equal.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ const FLOWS: u32 = 1024;
 /// Where the maps are pinned, in the namespace's own BPF file system.
 const PINS: &str = "/sys/fs/bpf/manoward";
 
-/// Everyone who judges frames by the policy in force.
+/// The programs in the kernel and the decision on the host, with one policy in force.
 pub struct Judges {
     image: Image,
     numbers: Numbers,
@@ -41,8 +41,7 @@ pub struct Judges {
 }
 
 impl Judges {
-    /// Judges of a policy of this text. They may have judged before: loading a program takes the
-    /// verifier a second.
+    /// Judges of a policy of this text, taken from the pool: loading the programs takes a second.
     pub fn of(text: &str) -> Result<Pooled> {
         Self::with(&read(text)?, &facts())
     }
@@ -60,7 +59,7 @@ impl Judges {
         Ok(Pooled::from(judges))
     }
 
-    /// Judges of a policy of this text that nobody has asked before.
+    /// Newly loaded judges of a policy of this text.
     pub fn alone(text: &str) -> Result<Self> {
         let mut judges = Self::load()?;
         judges.publish(&read(text)?, &facts())?;
@@ -141,7 +140,7 @@ impl Judges {
         Pins::new(Path::new(PINS))
     }
 
-    /// What the programs say, whatever the host would.
+    /// The outcomes of the XDP and the TCX program, not compared with the host's.
     pub fn programs(&mut self, bytes: &[u8]) -> Result<[Outcome; 2]> {
         Ok([self.xdp.outcome(bytes, 0)?, self.tcx.outcome(bytes, 0)?])
     }
@@ -170,8 +169,7 @@ impl Judges {
         Ok(here)
     }
 
-    /// The outcome of a packet that goes out, which all agree on. Fails with the frame in
-    /// hexadecimal if they do not.
+    /// The outcome on egress that all agree on. Fails with the frame in hexadecimal if they do not.
     pub fn outcome_out(&mut self, bytes: &[u8]) -> Result<Outcome> {
         let frame = Frame {
             bytes,
@@ -237,8 +235,8 @@ fn no_flows(pins: &Pins) -> Result<Snapshot> {
     Ok(Snapshot::empty(flow_sets(FLOWS), control, flows::now()?))
 }
 
-/// Whether the kernel runs a program on this frame at TCX: not without a payload, nor without a
-/// whole IP header where the type announces one.
+/// Whether the kernel runs a program on this frame at TCX. It needs a payload, and a whole IP
+/// header where the EtherType announces IP.
 fn runs_at_tcx(frame: &[u8]) -> bool {
     let payload = frame.len().saturating_sub(14);
     match frame.get(12..14) {

@@ -1,4 +1,4 @@
-//! How long a comparison goes on, as the programs under `src/bin` are told.
+//! Arguments of the programs under `src/bin`: the seed, and when to end.
 
 use std::time::{Duration, Instant};
 

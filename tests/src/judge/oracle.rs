@@ -29,23 +29,23 @@ use crate::net::packet::{Packet, Udp};
 use crate::net::wire::Wire;
 use families::{Case, Families, LINK_LOCAL};
 use hosts::{Hosts, as_received};
-use permission::{Standing, standing};
+use permission::{Permission, permission};
 use sockets::{Deliveries, Delivery, Listener, Sockets};
 
-/// Frames that are sent before anybody listens for what has become of them.
+/// Frames that are sent before the sockets are read.
 const BATCH: usize = 32;
-/// A batch has been delivered sooner.
+/// Longest time until a batch is delivered.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two looks.
-const MOMENT: Duration = Duration::from_micros(20);
-/// Differences that are kept; of more than that, there is one reason.
+/// Time between two reads of the sockets.
+const POLL: Duration = Duration::from_micros(20);
+/// Most differences that are kept; more of them have the same cause.
 const KEPT: usize = 20;
 
-/// The service that the last packet of a batch asks for, which every policy permits the VIM.
+/// UDP port of the last packet of a batch; every policy permits it to the VIM.
 const LAST: u16 = 7003;
 
-/// Why packets are dropped that a stack would have delivered, and a policy permits: no well-meaning
-/// sender makes such packets, and to judge them is not worth the risk. `docs/testing.md` has more.
+/// Reasons for which the product drops packets that a policy permits and a stack delivers: no
+/// legitimate sender makes such packets, and parsing them is a risk. `docs/testing.md` has more.
 const STRICTER: [Reason; 6] = [
     Reason::FragmentTiny,
     Reason::FragmentOverlap,
@@ -62,7 +62,7 @@ pub struct FamilyCounts {
     pub cases: u64,
     /// Deliveries that were permitted, and made.
     pub admitted: u64,
-    /// Deliveries that were not permitted, and made only where nobody protects.
+    /// Deliveries that were not permitted, and made only at the unprotected host.
     pub kept_out: u64,
 }
 
@@ -73,7 +73,7 @@ pub struct Findings {
     pub frames: u64,
     /// By family.
     pub families: BTreeMap<&'static str, FamilyCounts>,
-    /// Permitted deliveries that were not made, by the reason.
+    /// Permitted deliveries that were not made, by the reason for the drop.
     pub stricter: BTreeMap<&'static str, u64>,
     /// Where product and stack do not agree.
     pub differences: Vec<String>,
@@ -93,7 +93,7 @@ pub struct Oracle<'a> {
     batches: u64,
     findings: Findings,
     judges: Option<Pooled>,
-    // Detaches first where it is dropped.
+    // Detaches the programs when it is dropped.
     agent: Agent<'a>,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Oracle<'a> {
     /// on, so that frames stay in their order.
     pub fn new(hosts: &'a Hosts, policy: &str) -> Result<Self> {
         let agent = Agent::start(&hosts.guarded, policy)?;
-        // To attach a program has turned it on.
+        // Attaching a program turns GRO on again.
         as_received(&hosts.guarded)?;
         let mut cpus = CpuSet::new();
         cpus.set(sched_getcpu()?)?;
@@ -142,7 +142,7 @@ impl<'a> Oracle<'a> {
         &self.findings
     }
 
-    /// Sends cases until there are a batch of frames, and compares what both hosts make of them.
+    /// Collects a batch of cases, sends them to both hosts, and compares the deliveries.
     pub fn batch(&mut self, mut next: impl FnMut() -> Case) -> Result<()> {
         let mut cases = Vec::new();
         let mut frames = 0;
@@ -154,17 +154,17 @@ impl<'a> Oracle<'a> {
         self.compare(&cases)
     }
 
-    /// Sends these cases, and compares what both hosts make of them.
+    /// Sends these cases to both hosts, and compares the deliveries.
     pub fn compare(&mut self, cases: &[Case]) -> Result<()> {
         self.batches += 1;
         let last = self.batches.to_be_bytes();
         let mut guarded = self.guarded.deliver(cases, last)?;
         let mut twin = self.twin.deliver(cases, last)?;
-        // A host that forwards tells itself of better ways, too.
+        // A host that forwards also sends redirects to itself.
         let frames = cases.iter().flat_map(|case| &case.frames);
         let sources: Vec<_> = frames.map(|frame| repair::source(frame)).collect();
-        for heard in [&mut guarded, &mut twin] {
-            heard.retain(|delivery, _| {
+        for delivered in [&mut guarded, &mut twin] {
+            delivered.retain(|delivery, _| {
                 delivery.source != LINK_LOCAL || sources.contains(&Some(delivery.source))
             });
         }
@@ -175,40 +175,40 @@ impl<'a> Oracle<'a> {
         }
         for (delivery, &count) in &guarded {
             let expected = twin.get(delivery).copied().unwrap_or_default();
-            match self.standing(delivery, cases) {
-                Standing::Refused => self.differ("is let in", delivery, cases),
-                Standing::Permitted if count > expected => {
+            match self.permission(delivery, cases) {
+                Permission::Refused => self.differ("is let in", delivery, cases),
+                Permission::Permitted if count > expected => {
                     self.explain("is delivered only behind the programs", delivery, cases)?;
                 }
-                Standing::Permitted => self.count(delivery, cases, |counts| &mut counts.admitted),
-                Standing::Free => {}
+                Permission::Permitted => self.count(delivery, cases, |counts| &mut counts.admitted),
+                Permission::Free => {}
             }
         }
         for (delivery, &count) in &twin {
             if guarded.get(delivery).copied().unwrap_or_default() >= count {
                 continue;
             }
-            match self.standing(delivery, cases) {
-                Standing::Refused => self.count(delivery, cases, |counts| &mut counts.kept_out),
-                Standing::Permitted => {
+            match self.permission(delivery, cases) {
+                Permission::Refused => self.count(delivery, cases, |counts| &mut counts.kept_out),
+                Permission::Permitted => {
                     self.explain("is permitted, and does not arrive", delivery, cases)?;
                 }
-                Standing::Free => {}
+                Permission::Free => {}
             }
         }
         Ok(())
     }
 
-    /// How a delivery stands to the policy. What another packet has carried does not speak for
-    /// itself: no policy of a test permits tunnels.
-    fn standing(&self, delivery: &Delivery, cases: &[Case]) -> Standing {
+    /// Whether the policy permits a delivery. A packet from a tunnel is refused: no policy of a
+    /// test permits tunnels.
+    fn permission(&self, delivery: &Delivery, cases: &[Case]) -> Permission {
         let sent = |case: &Case| {
             let mut sources = case.frames.iter().map(|frame| repair::source(frame));
             sources.any(|source| source == Some(delivery.source))
         };
-        match standing(&self.policy, delivery) {
-            Standing::Permitted if !origins(delivery, cases).into_iter().any(sent) => {
-                Standing::Refused
+        match permission(&self.policy, delivery) {
+            Permission::Permitted if !origins(delivery, cases).into_iter().any(sent) => {
+                Permission::Refused
             }
             other => other,
         }
@@ -250,13 +250,13 @@ impl<'a> Oracle<'a> {
         cases: &[Case],
         of: fn(&mut FamilyCounts) -> &mut u64,
     ) {
-        // A delivery whose tag is damaged is of no case, and not counted.
+        // A delivery with a damaged tag belongs to no case, and is not counted.
         if let [case] = origins(delivery, cases)[..] {
             *of(self.findings.families.entry(case.family).or_default()) += 1;
         }
     }
 
-    /// The reason for which the product meant not to deliver this.
+    /// The reason of [`STRICTER`] for which the product dropped this, if there is one.
     fn stricter(&mut self, delivery: &Delivery, cases: &[Case]) -> Result<Option<Reason>> {
         if self.judges.is_none() {
             self.judges = Some(Judges::with(&self.policy, &facts())?);
@@ -275,7 +275,7 @@ impl<'a> Oracle<'a> {
     }
 }
 
-/// The cases that a delivery may be of: the one whose tag it holds, else all.
+/// The cases that a delivery may belong to: the one whose tag it holds, else all.
 fn origins<'c>(delivery: &Delivery, cases: &'c [Case]) -> Vec<&'c Case> {
     let holds = |case: &&Case| delivery.bytes.windows(8).any(|bytes| bytes == case.tag);
     let found: Vec<_> = cases.iter().filter(holds).collect();
@@ -294,26 +294,26 @@ impl Side {
         }
         let end = Packet::v4().with(Udp::to(LAST)).with(last.to_vec());
         self.wire.send(&end.build())?;
-        let mut heard = Deliveries::new();
+        let mut delivered = Deliveries::new();
         let deadline = Instant::now() + PATIENCE;
         let is_last = |delivery: &Delivery| delivery.bytes.ends_with(&last);
-        while !heard.keys().any(is_last) {
+        while !delivered.keys().any(is_last) {
             ensure!(
                 Instant::now() < deadline,
                 "the last packet of a batch has not arrived"
             );
-            thread::sleep(MOMENT);
-            self.sockets.take(&mut heard)?;
+            thread::sleep(POLL);
+            self.sockets.take(&mut delivered)?;
         }
-        // What was delivered before it, to a socket that was asked before.
-        self.sockets.take(&mut heard)?;
-        heard.retain(|delivery, _| {
+        // Also what arrived before it at a socket that was read earlier in this round.
+        self.sockets.take(&mut delivered)?;
+        delivered.retain(|delivery, _| {
             !(is_last(delivery)
                 && matches!(
                     delivery.listener,
                     Listener::Transport(17) | Listener::Service(_)
                 ))
         });
-        Ok(heard)
+        Ok(delivered)
     }
 }

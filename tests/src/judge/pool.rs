@@ -1,4 +1,4 @@
-//! Judges that have judged before, for the next test.
+//! A pool of loaded judges, which tests use one after another.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ impl Drop for Pooled {
     }
 }
 
-/// Judges that nobody asks at the moment.
+/// The judges that are not in use.
 pub(super) fn pool() -> MutexGuard<'static, Vec<Judges>> {
     static POOL: Mutex<Vec<Judges>> = Mutex::new(Vec::new());
     POOL.lock().unwrap_or_else(PoisonError::into_inner)

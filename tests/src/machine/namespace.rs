@@ -17,14 +17,14 @@ use nix::unistd::Pid;
 use crate::machine::process::{Output, Process};
 use crate::machine::sandbox::Sandbox;
 
-/// No command of a test takes longer.
+/// Longest time that a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often processes are looked for that have to end with their namespace.
+/// How often processes in a dropped namespace are looked for and killed.
 const REAP_ROUNDS: u32 = 100;
 
-/// A network namespace with `/sys`, `/sys/fs/bpf` and `/run` of its own. Dropping it kills what runs
-/// inside.
+/// A network namespace with `/sys`, `/sys/fs/bpf` and `/run` of its own. Dropping it kills what
+/// runs inside.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,

@@ -16,7 +16,7 @@ use crate::machine::sandbox::Sandbox;
 /// How often a process is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(3);
 
-/// How long a process may take to end in good order.
+/// How long a process may take to end after SIGTERM.
 const TERMINATION: Duration = Duration::from_secs(10);
 
 /// How long output may trail a process that has ended: its children may hold the pipe.
@@ -31,31 +31,33 @@ pub struct Process {
     stderr: Captured,
 }
 
-/// What a process that has ended left.
+/// The result of a process that has ended.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// How it ended.
     pub status: ExitStatus,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// Its standard error.
     pub stderr: String,
 }
 
 impl Process {
-    /// Starts the command inside, with its own output and environment settings ignored but for
-    /// variables and working folder.
+    /// Starts the command inside. Of its settings only environment variables and working folder
+    /// count.
     pub(crate) fn start(sandbox: &Sandbox, command: &Command, input: Option<&str>) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut mortal = mortal(command);
-        mortal.stdin(if input.is_some() {
+        let mut with_death_signal = with_death_signal(command);
+        with_death_signal.stdin(if input.is_some() {
             Stdio::piped()
         } else {
             Stdio::null()
         });
-        mortal.stdout(Stdio::piped()).stderr(Stdio::piped());
+        with_death_signal
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = sandbox
-            .start(move || mortal.spawn())
+            .start(move || with_death_signal.spawn())
             .with_context(|| format!("starting {name}"))?;
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
             stdin
@@ -78,13 +80,13 @@ impl Process {
         self.child.id()
     }
 
-    /// What it has printed so far.
+    /// Its standard output so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// What it has complained about so far.
+    /// Its standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.stderr.text()
@@ -125,7 +127,7 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended, and takes what it left.
+    /// Waits until it has ended, and returns status and output.
     pub fn finish(mut self, timeout: Duration) -> Result<Output> {
         let status = self.wait(timeout)?;
         self.stdout.join(TRAILING);
@@ -175,20 +177,22 @@ impl Drop for Process {
 }
 
 /// The command, killed by the kernel when the thread that started it ends.
-fn mortal(command: &Command) -> Command {
-    let mut mortal = Command::new("setpriv");
-    mortal.args(["--pdeathsig", "KILL", "--"].map(OsStr::new));
-    mortal.arg(command.get_program()).args(command.get_args());
+fn with_death_signal(command: &Command) -> Command {
+    let mut with_death_signal = Command::new("setpriv");
+    with_death_signal.args(["--pdeathsig", "KILL", "--"].map(OsStr::new));
+    with_death_signal
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => mortal.env(name, value),
-            None => mortal.env_remove(name),
+            Some(value) => with_death_signal.env(name, value),
+            None => with_death_signal.env_remove(name),
         };
     }
     if let Some(folder) = command.get_current_dir() {
-        mortal.current_dir(folder);
+        with_death_signal.current_dir(folder);
     }
-    mortal
+    with_death_signal
 }
 
 /// A pipe, read to its end by a thread.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often a condition is looked at.
+/// Time between two checks of a condition.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Asks until the answer is the wanted one, and names the last answer if it never is.

@@ -1,4 +1,4 @@
-//! Datagrams of enrolment, taken from the wire, to be looked at or sent again by somebody else.
+//! Captures datagrams of enrolment from the wire, to inspect or replay them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::machine::namespace::Namespace;
 use crate::net::station::{HOST, Station};
 use crate::net::wire::Wire;
 
-/// After this long without a frame there is none.
+/// A capture ends after this long without a frame.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// Where a frame without VLAN tags and with an IPv4 header of 20 bytes has its fields.
@@ -29,10 +29,10 @@ pub struct Capture {
     station: Station,
 }
 
-/// What a station and the host have said to each other.
+/// The datagrams between a station and the host.
 #[derive(Clone, Debug, Default)]
 pub struct Captured {
-    /// The station's frames, as they were.
+    /// The station's frames.
     pub sent: Vec<Vec<u8>>,
     /// The contents of the host's datagrams.
     pub answers: Vec<Vec<u8>>,
@@ -45,7 +45,7 @@ impl Capture {
         Ok(Self { wire, station })
     }
 
-    /// All that was said, as soon as nothing more is.
+    /// All datagrams so far, as soon as no more arrive.
     pub fn take(&mut self) -> Result<Captured> {
         let (station, host) = (self.station.v4.octets(), HOST.v4.octets());
         let port = wire::PORT.to_be_bytes();

@@ -1,7 +1,7 @@
 //! Packets composed header by header.
 //!
-//! What a header leaves open is filled in from its neighbours: types, lengths, checksums. What a
-//! test sets stays as it is, so wrong packets are as easy as right ones:
+//! Fields that a test leaves open are computed: types, lengths, checksums. Fields that it sets are
+//! written as they are, so wrong packets are as easy as right ones:
 //!
 //! ```
 //! use harness::net::packet::{Ipv4, Packet, Tcp, Vlan, Ethernet};
@@ -37,33 +37,34 @@ pub trait Layer {
     /// The header's bytes, without what follows it.
     fn encode(&self, around: &Surroundings<'_>) -> Vec<u8>;
 
-    /// What Ethernet and VLAN headers call this layer.
+    /// The `EtherType` of this layer.
     fn ether_type(&self) -> Option<u16> {
         None
     }
 
-    /// What IP headers call this layer.
+    /// The IP protocol number of this layer.
     fn ip_protocol(&self) -> Option<u8> {
         None
     }
 
-    /// The addresses that checksums of later layers cover.
+    /// The addresses that the checksums of later layers cover.
     fn pseudo(&self) -> Option<Pseudo> {
         None
     }
 }
 
-/// What a layer can see of the packet when it is encoded, from the inside out.
+/// The rest of the packet, from which a layer computes open fields. Layers are encoded from the
+/// last to the first.
 pub struct Surroundings<'a> {
     next: Option<&'a dyn Layer>,
     pseudo: Option<Pseudo>,
     payload: &'a [u8],
 }
 
-/// For local experiments (IEEE 802): what an Ethernet header says before a bare payload.
+/// `EtherType` before a bare payload: for local experiments (IEEE 802).
 const ETHER_TYPE_EXPERIMENT: u16 = 0x88b5;
 
-/// For experiments (RFC 3692): what an IP header says before a bare payload.
+/// IP protocol before a bare payload: for experiments (RFC 3692).
 const PROTOCOL_EXPERIMENT: u8 = 253;
 
 impl Surroundings<'_> {

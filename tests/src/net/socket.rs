@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::machine::namespace::Namespace;
 
-/// What `connect` says when it does not wait.
+/// The error of a non-blocking `connect`.
 const IN_PROGRESS: i32 = nix::errno::Errno::EINPROGRESS as i32;
 
 /// How an attempt to connect ended.
@@ -21,7 +21,7 @@ pub enum Outcome {
     Refused,
     /// It was not answered: the packet, or its answer, was dropped.
     TimedOut,
-    /// The network said that there is no way.
+    /// There is no route, or an ICMP error said so.
     Unreachable,
 }
 
@@ -61,8 +61,8 @@ impl Namespace {
         })
     }
 
-    /// Begins a TCP connection between two addresses, and does not wait for it. The stream's reads
-    /// and writes do, and give up after the given time.
+    /// Begins a TCP connection between two addresses, and returns at once. The stream's reads and
+    /// writes wait for the connection, and give up after the given time.
     pub fn tcp_begin(
         &self,
         from: impl Into<SocketAddr>,

@@ -1,4 +1,4 @@
-//! What gets past the programs at the interface, counted by somebody else: the kernel's own filter.
+//! Counts what gets past the programs at the interface, with nftables.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,8 +31,7 @@ impl<'a> StackCounter<'a> {
                 format!("{family} saddr {source} counter name seen;\n")
             })
             .collect();
-        // Neighbour discovery is not what is looked for. Before defragmentation (-400), every
-        // fragment counts.
+        // Neighbour discovery does not count. Before defragmentation (-400), every fragment does.
         let rules = format!(
             "table inet {table} {{ counter seen {{ }}; chain arrival {{\n\
              type filter hook prerouting priority -450;\n\

@@ -1,4 +1,4 @@
-//! Who is who in the tests: documentation addresses (RFC 5737, RFC 3849), one MAC each.
+//! The stations of the tests: documentation addresses (RFC 5737, RFC 3849), one MAC address each.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -32,11 +32,11 @@ impl fmt::Display for Mac {
 pub struct Station {
     /// The namespace's label.
     pub label: &'static str,
-    /// Of its `eth0`.
+    /// MAC address of its `eth0`.
     pub mac: Mac,
-    /// Of its `eth0`.
+    /// IPv4 address of its `eth0`.
     pub v4: Ipv4Addr,
-    /// Of its `eth0`.
+    /// IPv6 address of its `eth0`.
     pub v6: Ipv6Addr,
 }
 
@@ -70,7 +70,7 @@ pub const BASTION: Station = Station::new("bastion", 0x99, [198, 51, 100, 2], [0
 /// An attacker on the management network.
 pub const INTRUDER: Station = Station::new("intruder", 0x66, [192, 0, 2, 66], [0x17, 0x66]);
 
-/// Whose traffic passes through the host, to the guest.
+/// A tenant, whose traffic to the guest passes through the host.
 pub const TENANT: Station = Station::new("tenant", 0x90, [192, 0, 2, 90], [0x17, 0x90]);
 
 /// A guest behind the host; not protected.

@@ -1,4 +1,4 @@
-//! Traffic that goes on while something happens.
+//! Background traffic: floods of frames, and TCP connections.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,16 +12,16 @@ use anyhow::{Context, Result, anyhow};
 use crate::machine::namespace::Namespace;
 use crate::net::wire::Wire;
 
-/// Between two frames of a flood, so that no queue on the way overflows.
+/// Time between two frames of a flood, so that no queue on the way overflows.
 const GAP: Duration = Duration::from_micros(100);
 
-/// Between two rounds of a stream.
+/// Time between two rounds of a stream.
 const PACE: Duration = Duration::from_millis(1);
 
 /// After this long without an answer a stream has been interrupted.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Work of a thread until it is stopped, counted.
+/// A thread that repeats and counts a step until it is stopped.
 #[derive(Debug)]
 struct Work {
     ended: Arc<AtomicBool>,
@@ -33,9 +33,9 @@ impl Work {
     fn start(mut step: impl FnMut() -> Result<()> + Send + 'static) -> Self {
         let ended = Arc::<AtomicBool>::default();
         let done = Arc::<AtomicU64>::default();
-        let (told, count) = (Arc::clone(&ended), Arc::clone(&done));
+        let (stop, count) = (Arc::clone(&ended), Arc::clone(&done));
         let thread = thread::spawn(move || {
-            while !told.load(Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 step()?;
                 count.fetch_add(1, Ordering::Relaxed);
             }
@@ -90,13 +90,13 @@ impl Flood {
         self.0.done()
     }
 
-    /// Ends, and tells how many frames were sent.
+    /// Ends, and returns how many frames were sent.
     pub fn stop(mut self) -> Result<u64> {
         self.0.stop()
     }
 }
 
-/// A TCP connection on which one side asks and the other answers, without end.
+/// A TCP connection with requests and answers until it is stopped.
 #[derive(Debug)]
 pub struct Stream {
     work: Work,
@@ -104,7 +104,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Connects, and begins to ask.
+    /// Connects, and begins to send requests.
     pub fn start(client: &Namespace, server: &Namespace, address: SocketAddr) -> Result<Self> {
         let listener = server.tcp_listener(address)?;
         let mut stream = client.tcp_stream(address, SILENCE)?.context("connecting")?;
@@ -130,7 +130,7 @@ impl Stream {
         self.work.done()
     }
 
-    /// Ends, and tells how many answers came. Fails if one did not come in time.
+    /// Ends, and returns how many answers came. Fails if one did not come in time.
     pub fn stop(mut self) -> Result<u64> {
         let rounds = self.work.stop()?;
         if let Some(server) = self.server.take() {
@@ -151,7 +151,7 @@ fn ask(stream: &mut TcpStream, number: u64) -> std::io::Result<()> {
     }
 }
 
-/// Returns to one client what it says, until it goes away.
+/// Echoes the data of one client, until it disconnects.
 fn echo(listener: &TcpListener) {
     let Ok((mut stream, _)) = listener.accept() else {
         return;

@@ -9,10 +9,10 @@ use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
 
 use crate::machine::namespace::Namespace;
 
-/// How long one look for a frame lasts.
+/// Timeout of one read.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Jumbo frames fit.
+/// Buffer sizes, with room for jumbo frames.
 const FRAME_BYTES: usize = 65536;
 
 /// Sends frames as they are, and sees every frame that passes the interface, both ways. The kernel

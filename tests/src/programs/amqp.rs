@@ -15,16 +15,16 @@ use crate::net::socket::Outcome;
 /// The port of AMQP without TLS.
 pub const PORT: u16 = 5672;
 
-/// What a client says first (AMQP 0-9-1, 4.2.2).
+/// The first bytes of a client (AMQP 0-9-1, 4.2.2).
 pub const GREETING: &[u8; 8] = b"AMQP\0\0\x09\x01";
 
-/// Not the one on `PATH`, which becomes another user.
+/// The one on `PATH` switches to another user.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
-/// Erlang's own port mapper listens there.
+/// The port of epmd, Erlang's port mapper.
 const MAPPER_PORT: u16 = 4369;
 
-/// It takes 4 s on an idle machine, and 12 s beside a compiler.
+/// It takes 4 s on an idle machine, and 12 s on a busy one.
 const START_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// The broker listens to everyone, and lets its default user in from everywhere.
@@ -55,7 +55,7 @@ impl Broker {
     }
 }
 
-/// Erlang would start one itself, as a daemon that outlives a killed test.
+/// Starts epmd. Erlang would start it as a daemon, which outlives a killed test.
 fn start_mapper(namespace: &Namespace) -> Result<Process> {
     let mapper = namespace.spawn(&Command::new("epmd"))?;
     let address = (Ipv4Addr::LOCALHOST, MAPPER_PORT);
@@ -66,7 +66,7 @@ fn start_mapper(namespace: &Namespace) -> Result<Process> {
     Ok(mapper)
 }
 
-/// Everything that it writes goes into the folder, and it is no other process's child.
+/// The broker's command. It writes into the folder only, and runs without a shell around it.
 fn command(folder: &Scratch) -> Result<Command> {
     let config = folder.write("rabbitmq.conf", CONFIG)?;
     let mut command = Command::new(SERVER);
@@ -86,7 +86,7 @@ fn command(folder: &Scratch) -> Result<Command> {
     Ok(command)
 }
 
-/// A client of a broker, wherever it lies.
+/// A client of a broker.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
     /// Where it runs.

@@ -1,4 +1,4 @@
-//! A certificate authority of a test's own, made with openssl.
+//! A certificate authority for one test, made with openssl.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,8 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::machine::scratch::Scratch;
 
-/// Everything is said here, because the machine's own openssl.cnf would make every certificate an
-/// authority's.
+/// A complete configuration: the system's openssl.cnf makes every certificate one of an authority.
 const CONFIG: &str = "\
 [req]
 distinguished_name = name
@@ -46,7 +45,7 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// Makes a fresh one.
+    /// Makes a new authority.
     pub fn new(name: &str) -> Result<Self> {
         let folder = Scratch::new("pki")?;
         folder.write("openssl.cnf", CONFIG)?;
@@ -79,7 +78,7 @@ impl Authority {
         )
     }
 
-    /// A certificate for such names that the key signs itself: no authority vouches for it.
+    /// A self-signed certificate for such names.
     pub fn self_signed(&self, name: &str, alternative_names: &str) -> Result<Identity> {
         let names = format!("subjectAltName = {alternative_names}");
         let more = ["-extensions", "alone", "-addext", &names];

@@ -9,7 +9,7 @@ use crate::machine::namespace::{Namespace, argv};
 use crate::machine::process::Process;
 use crate::machine::scratch::Scratch;
 
-/// Where it keeps leases; a test's own are not the machine's.
+/// Where it keeps leases; a file system of the test's own hides those of the machine.
 const LEASES: &str = "/var/lib/dhcpcd";
 
 /// Only leases, and without delays: no resolv.conf, no probes, no routers, no default route.

@@ -1,4 +1,4 @@
-//! Asking a resolver, with dig.
+//! DNS queries, with dig.
 
 use std::net::IpAddr;
 
@@ -6,21 +6,26 @@ use anyhow::Result;
 
 use crate::machine::namespace::{Namespace, argv};
 
-/// How it is asked.
+/// The transport of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// By one datagram.
+pub enum Transport {
+    /// A datagram.
     Udp,
-    /// By a connection.
+    /// A connection.
     Tcp,
 }
 
-/// Addresses of a name, by one question of a second's patience; none without an answer.
-pub fn lookup(from: &Namespace, resolver: IpAddr, name: &str, over: Over) -> Result<Vec<IpAddr>> {
+/// Addresses of a name, by one query with a timeout of a second; none without an answer.
+pub fn lookup(
+    from: &Namespace,
+    resolver: IpAddr,
+    name: &str,
+    over: Transport,
+) -> Result<Vec<IpAddr>> {
     let resolver = format!("@{resolver}");
     let over = match over {
-        Over::Udp => "+notcp",
-        Over::Tcp => "+tcp",
+        Transport::Udp => "+notcp",
+        Transport::Tcp => "+tcp",
     };
     let command = argv(&[
         "dig", "+short", "+time=1", "+tries=1", over, &resolver, name, "A", name, "AAAA",

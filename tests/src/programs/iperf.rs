@@ -1,4 +1,4 @@
-//! iperf3: much traffic over TCP and UDP, both ways.
+//! iperf3: bulk traffic over TCP and UDP, in both directions.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Server {
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// A TCP connection as fast as it goes.
+    /// A TCP connection at full speed.
     Tcp,
     /// Datagrams at a rate that no queue on the way overflows at.
     Udp,
@@ -56,8 +56,8 @@ pub enum Direction {
     Download,
 }
 
-/// Sends a load between a client and a server, and tells how many bytes (TCP) or datagrams (UDP)
-/// arrived; none if there was no connection.
+/// Sends a load between a client and a server, and returns how many bytes (TCP) or datagrams (UDP)
+/// arrived; `None` if there was no connection.
 pub fn send(
     from: &Namespace,
     to: IpAddr,
@@ -85,7 +85,7 @@ pub fn send(
     };
     arrived
         .map(Some)
-        .with_context(|| format!("iperf3 tells no result: {report}"))
+        .with_context(|| format!("iperf3 reports no result: {report}"))
 }
 
 fn datagrams(sum: &Value) -> Option<u64> {

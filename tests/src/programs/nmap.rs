@@ -1,4 +1,4 @@
-//! nmap: what a stranger learns about ports.
+//! nmap: port scans.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,8 +19,7 @@ const QUICK: [&str; 8] = [
     "-",
 ];
 
-/// Scans ports (in nmap's notation) in the way that the options say; returns what nmap calls the
-/// state of each.
+/// Scans ports (in nmap's notation) with these options; returns nmap's state of each.
 pub fn scan(
     from: &Namespace,
     host: IpAddr,

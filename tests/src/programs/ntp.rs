@@ -39,7 +39,7 @@ impl Server {
     }
 }
 
-/// Whether a server tells the time within two seconds.
+/// Whether a server answers with the time within two seconds.
 pub fn ask(from: &Namespace, server: IpAddr) -> Result<bool> {
     let server = format!("server {server} iburst maxsamples 1");
     let mut command = argv(&["chronyd", "-Q", "-t", "2", "-u", "root", "-f", "/dev/null"])?;

@@ -1,5 +1,5 @@
-//! Real SCTP in user space: usrsctp's examples, which speak it through raw IP sockets. The kernel
-//! need not know the protocol.
+//! Real SCTP in user space: usrsctp's examples, over raw IP sockets. The kernel needs no support
+//! for SCTP.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,13 +16,14 @@ pub const PORT: u16 = 9;
 /// IP protocol 132, as `/proc/net/raw` shows it in place of a port.
 const RAW_SOCKET: &str = ":0084 ";
 
-/// Reads when there is something: the one that waits for it sleeps on now and then (libusrsctp 0.9.5).
+/// The server that reads in callbacks; the blocking one sometimes does not wake up (libusrsctp
+/// 0.9.5).
 const SERVER: &str = "/usr/lib/usrsctp/discard_server_upcall";
 const CLIENT: &str = "/usr/lib/usrsctp/client";
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A running server, which keeps nothing of what it is told. Dropping it stops it.
+/// A running server, which discards what it receives. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     process: Process,
@@ -31,7 +32,7 @@ pub struct Server {
 impl Server {
     /// Starts one on all addresses.
     pub fn start(namespace: &Namespace) -> Result<Self> {
-        // Each line at once, though nobody watches.
+        // Line-buffered, though its output is a pipe.
         let process = namespace.spawn(&argv(&["stdbuf", "-oL", SERVER])?)?;
         wait::until(&true, START_TIMEOUT, || {
             let sockets = namespace.run(&["cat", "/proc/net/raw", "/proc/net/raw6"])?;

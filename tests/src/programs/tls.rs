@@ -1,4 +1,4 @@
-//! A real TLS service: what libvirt's remote access looks like from the network.
+//! A real TLS service, which stands for libvirt's remote access.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -19,11 +19,11 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How an attempt at a TLS session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handshake {
-    /// The server proved who it is, and a session stands, in this version of TLS.
+    /// The server's certificate was verified, and a session established in this version of TLS.
     Established(String),
-    /// There was no connection to begin with.
+    /// There was no TCP connection.
     NoConnection(Outcome),
-    /// There was a connection, but no session came of it.
+    /// There was a TCP connection, but no session.
     Failed(String),
 }
 
@@ -40,7 +40,7 @@ impl TlsServer {
         let authority = Authority::new("test authority")?;
         let identity = authority.issue("server", "DNS:host.example")?;
         let mut command = Command::new("openssl");
-        // Without `-www` it would end with its own input.
+        // Without `-www` it ends when its standard input ends.
         command
             .args(["s_server", "-www", "-accept", &format!("*:{port}"), "-key"])
             .arg(&identity.key)
@@ -96,7 +96,7 @@ impl TlsServer {
         }
     }
 
-    /// Who certified the server.
+    /// The authority that certified the server.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority

@@ -7,10 +7,10 @@ use anyhow::Result;
 use crate::machine::namespace::Namespace;
 use crate::net::station::{HOST, Mac, NIC};
 
-/// Has a machine call the host from this address and this MAC address.
+/// Makes a machine use this IP address and this MAC address towards the host.
 ///
-/// It asks and answers nothing by ARP, so that whose address it takes is still reached: taking over
-/// somebody's traffic is another attack.
+/// It neither sends nor answers ARP, so that the owner of the address remains reachable:
+/// redirecting its traffic is another attack.
 pub fn take_addresses(thief: &Namespace, address: Ipv4Addr, mac: Mac) -> Result<()> {
     thief.sysctl(&format!("net/ipv4/conf/{NIC}/arp_ignore"), "8")?;
     let (source, host) = (address.to_string(), HOST.v4.to_string());

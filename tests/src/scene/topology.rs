@@ -12,8 +12,8 @@
 //!                   guest   203.0.113.10                not protected
 //! ```
 //!
-//! What the tenant and the guest say to each other passes through the host's `eth0`, as the traffic
-//! of tenants does.
+//! Traffic between tenant and guest passes through the host's `eth0`, as the traffic of tenants
+//! does.
 
 use anyhow::Result;
 
@@ -42,9 +42,9 @@ pub struct Topology {
     pub bastion: Namespace,
     /// The attacker.
     pub intruder: Namespace,
-    /// Talks to the guest, through the host.
+    /// A tenant, which reaches the guest through the host.
     pub tenant: Namespace,
-    /// Behind the host.
+    /// A guest behind the host.
     pub guest: Namespace,
     /// The bridge that joins them.
     pub switch: Namespace,

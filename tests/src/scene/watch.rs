@@ -1,5 +1,5 @@
-//! A watch over a host while something happens to its agent: an intruder asks for SSH all the
-//! time, and the VIM talks to a service all the time.
+//! A watch over a host while something happens to its agent: all the time an intruder tries SSH,
+//! and the VIM exchanges data with a service.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::scene::topology::Topology;
 pub const STREAM: SocketAddr = SocketAddr::new(IpAddr::V4(HOST.v4), 7000);
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After this long without an answer there is none.
+/// How long to wait where no answer is expected.
 const SHORT: Duration = Duration::from_millis(300);
 
 /// A SYN from the intruder to the host's SSH.
@@ -36,7 +36,7 @@ pub fn intruder_syn() -> Vec<u8> {
         .build()
 }
 
-/// Waits until this much more traffic has come by.
+/// Waits until 100 more frames of the flood and 10 more rounds of the stream have passed.
 pub fn await_traffic(flood: &Flood, stream: &Stream) -> Result<()> {
     let (sent, rounds) = (flood.sent() + 100, stream.rounds() + 10);
     wait::until(&true, PATIENCE, || {
@@ -44,7 +44,7 @@ pub fn await_traffic(flood: &Flood, stream: &Stream) -> Result<()> {
     })
 }
 
-/// Checks that a new connection of the intruder's is refused, and one of the VIM's is not.
+/// Checks that a new connection of the intruder's is dropped, and one of the VIM's is accepted.
 pub fn enforced(scene: &Topology) -> Result<()> {
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
     let outcomes = (
@@ -82,7 +82,7 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    /// Lets time go by, in which nothing of the intruder's may arrive and the VIM gets its answers.
+    /// Waits for more traffic: nothing of the intruder's may arrive, and the VIM must get answers.
     pub fn check(&self) -> Result<()> {
         await_traffic(&self.flood, &self.stream)?;
         let seen = self.seen.packets()?;
@@ -90,8 +90,8 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Ends: nothing of the intruder's has arrived all the time, the VIM was never interrupted, and
-    /// both is so for new connections, too.
+    /// Ends. Nothing of the intruder's may have arrived, the VIM must not have been interrupted,
+    /// and new connections must be decided in the same way.
     pub fn end(self) -> Result<()> {
         self.check()?;
         self.stream.stop()?;

@@ -25,7 +25,7 @@ fn sources(of: &Path) -> Result<Vec<PathBuf>> {
     Ok(sources)
 }
 
-/// What a source names of the crate: the first word of each path, which is a group.
+/// The groups that a source imports: the first segment of each `crate::` path.
 fn imported(source: &str) -> Vec<&str> {
     let paths = source.split("crate::").skip(1);
     paths
@@ -39,14 +39,14 @@ fn imported(source: &str) -> Vec<&str> {
 #[test]
 fn a_group_imports_only_from_those_before_it() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for (place, group) in GROUPS.iter().enumerate() {
+    for (index, group) in GROUPS.iter().enumerate() {
         for path in sources(&root.join(group))? {
             for name in imported(&fs::read_to_string(&path)?) {
                 ensure!(
-                    GROUPS[..=place].contains(&name),
+                    GROUPS[..=index].contains(&name),
                     "{} imports crate::{name}; {group} may import from {:?}",
                     path.display(),
-                    &GROUPS[..=place]
+                    &GROUPS[..=index]
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! A bound endpoint is only who it says from the place it is bound to.
+//! A bound endpoint is accepted only with the MAC address, VLAN tags and interface it is bound to.
 
 use anyhow::Result;
 use harness::Packet;
@@ -82,7 +82,7 @@ fn to_one_tag() -> Result<()> {
     for tags in [&[Vlan::new(42)][..], &[Vlan::service(42)], &[priority]] {
         expect(&mut judges, tags, &permitted())?;
     }
-    // A tag that only carries a priority is none, inside or outside.
+    // A priority tag (VLAN id 0) does not count, inside or outside.
     expect(&mut judges, &[Vlan::new(0), Vlan::new(42)], &permitted())?;
     expect(&mut judges, &[Vlan::new(42), Vlan::new(0)], &permitted())?;
     for tags in [

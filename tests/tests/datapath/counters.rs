@@ -28,7 +28,7 @@ services:
   relay: { protocol: udp, ports: [7000] }
 "#;
 
-/// Packets that are counted in different places, and some that share one.
+/// Packets for different counters, and some for the same one.
 fn packets() -> Vec<Packet> {
     let mut packets: Vec<_> = [VIM, BASTION, INTRUDER]
         .into_iter()

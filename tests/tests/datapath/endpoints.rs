@@ -1,4 +1,4 @@
-//! The source address says who sends: the endpoint with the longest prefix that contains it.
+//! The source address identifies the endpoint: the one with the longest prefix that contains it.
 
 use anyhow::Result;
 use harness::judge::{Judges, Ruling};
@@ -67,7 +67,7 @@ fn the_longest_prefix_wins() -> Result<()> {
 }
 
 #[test]
-fn outside_of_all_prefixes_is_nobody() -> Result<()> {
+fn addresses_outside_all_prefixes_are_unknown() -> Result<()> {
     let mut judges = Judges::of(&policy(NESTED))?;
     let unknown = Ruling::from(Reason::UnknownSource).under("all", "ssh");
     for source in [
@@ -103,7 +103,7 @@ fn outside_of_all_prefixes_is_nobody() -> Result<()> {
 }
 
 #[test]
-fn an_address_of_the_other_family_is_not_the_same() -> Result<()> {
+fn mapped_addresses_of_the_other_family_are_unknown() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let unknown = Ruling::from(Reason::UnknownSource).under("Nf-Vi", "ssh");
     for mapped in ["::ffff:192.0.2.10", "::192.0.2.10", "64:ff9b::192.0.2.10"] {

@@ -1,4 +1,4 @@
-//! IPv6 extension headers are followed to the transport header, and not too far.
+//! IPv6 extension headers are followed to the transport header, at most eight of them.
 
 use anyhow::Result;
 use harness::Packet;
@@ -18,7 +18,7 @@ fn long(kind: u8, units: u8) -> Extension {
 }
 
 #[test]
-fn they_hide_nothing() -> Result<()> {
+fn the_transport_header_behind_them_is_found() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let chains = [
         vec![Extension::hop_by_hop()],
@@ -71,7 +71,7 @@ fn routing_headers_with_segments_left_are_refused() -> Result<()> {
 }
 
 #[test]
-fn a_protocol_that_is_none_of_them_ends_the_chain() -> Result<()> {
+fn another_protocol_ends_the_chain() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     // ESP, AH, mobility, no next header, HIP, Shim6, and TCP-like bytes behind each.
     for next_header in [50, 51, 59, 135, 139, 140, 253] {

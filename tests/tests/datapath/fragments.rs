@@ -84,7 +84,7 @@ fn later_ones_come_from_whoever_may_enter() -> Result<()> {
 }
 
 #[test]
-fn an_endpoint_without_a_permission_may_not() -> Result<()> {
+fn later_ones_of_an_endpoint_without_permission_are_dropped() -> Result<()> {
     let mut judges = Judges::of(&policy(
         r#"
 endpoints:
@@ -130,7 +130,7 @@ fn later_ones_follow_the_first() -> Result<()> {
 }
 
 #[test]
-fn on_the_way_out_they_follow_too() -> Result<()> {
+fn on_egress_later_ones_follow_the_first() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let part = |offset, more| {
         Packet::new().with(ethernet(HOST, VIM)).with(Ipv4 {
@@ -188,12 +188,12 @@ fn an_atomic_fragment_is_a_whole_packet() -> Result<()> {
 }
 
 #[test]
-fn what_a_later_one_carries_is_not_taken_for_headers() -> Result<()> {
+fn the_payload_of_a_later_one_is_not_parsed() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let [_, packet] = fragments(VIM, 8, false, Some(43));
     let fragment = Ruling::from(Reason::Fragment).of("vim");
     judges.expect(&packet.with(Extension::routing(4, 9)), fragment)?;
-    // In a first fragment it is.
+    // In a first fragment these are headers.
     let [_, packet] = fragments(VIM, 0, true, None);
     let packet = packet.with(Extension::routing(4, 9)).with(Tcp::syn(22));
     judges.expect(&packet, Reason::RoutingHeader)

@@ -1,5 +1,5 @@
-//! A socket bound to every address also receives what is sent to groups, so there is no way around
-//! the policy through them. What asks for no service passes: neighbours and tenants need it.
+//! A socket bound to every address also receives packets to multicast and broadcast addresses, so
+//! these are judged, too. Packets that ask for no service pass: neighbours and tenants need them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,8 +12,8 @@ use verdict::reason::Reason;
 
 use crate::{NO_SERVICE, ethernet, usual};
 
-/// The subnet's broadcast, multicast from its first to its last address, the limited broadcast, and
-/// its forerunner.
+/// The subnet's broadcast, multicast from the first to the last address, the limited broadcast, and
+/// 0.0.0.0, which Linux treats like it.
 const GROUPS: [Ipv4Addr; 6] = [
     BROADCAST,
     Ipv4Addr::new(224, 0, 0, 0),
@@ -53,7 +53,7 @@ fn a_service_is_judged() -> Result<()> {
 
 /// Linux takes a datagram from 0.0.0.0 to 0.0.0.0 for a limited broadcast (RFC 1122, 3.3.6).
 #[test]
-fn nobody_to_nobody_is_a_broadcast() -> Result<()> {
+fn a_packet_between_unspecified_addresses_is_a_broadcast() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let header = Ipv4::between(Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
     let packet = Packet::new().with(ethernet(INTRUDER, HOST)).with(header);
@@ -84,7 +84,7 @@ fn all_else_passes() -> Result<()> {
 }
 
 #[test]
-fn listeners_and_echoes_of_ipv6_pass() -> Result<()> {
+fn listener_discovery_and_echoes_of_ipv6_pass() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     for group in GROUPS_V6 {
         let message = |source: &str, hop_limit, kind| {

@@ -1,5 +1,5 @@
-//! ICMP: errors belong to what they quote, echo replies to a flow; redirects never; all else is a
-//! service, or nothing.
+//! ICMP: errors pass if they quote permitted packets, echo replies if they belong to a flow,
+//! redirects never. Other messages are requests to a service.
 
 use anyhow::Result;
 use harness::Packet;
@@ -55,7 +55,7 @@ fn without_a_service_nothing_passes() -> Result<()> {
     Ok(())
 }
 
-/// Whoever may ping decides nothing about errors, redirects and replies.
+/// A permission for ping does not cover errors, redirects and replies.
 #[test]
 fn with_a_service_only_requests_pass() -> Result<()> {
     let mut judges = Judges::of(&policy(
@@ -92,7 +92,7 @@ reference_points:
 }
 
 #[test]
-fn icmp_of_the_other_family_is_nothing() -> Result<()> {
+fn icmp_of_the_other_family_is_no_service() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let header = Ipv4 {
         protocol: Some(58),

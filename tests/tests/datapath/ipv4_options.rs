@@ -1,4 +1,4 @@
-//! Options move the transport header; whoever assumes 20 bytes reads ports from options.
+//! Options move the transport header: a parser that assumes 20 bytes reads ports from options.
 
 use anyhow::Result;
 use harness::Packet;

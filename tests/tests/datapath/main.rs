@@ -1,7 +1,8 @@
 //! What the datapath does with a packet, one file per behaviour.
 //!
-//! Every packet is judged three times, by the program at XDP, by the one at TCX, and by the decision
-//! on the host over the same image. They have to agree before any expectation is looked at.
+//! Every packet is judged three times, by the program at XDP, by the one at TCX, and by the
+//! decision on the host over the same image. They have to agree before any expectation is looked
+//! at.
 
 mod arp;
 mod bindings;
@@ -61,7 +62,7 @@ services:
     ))
 }
 
-/// A port that [`usual`] offers nothing at.
+/// A port without a service in [`usual`].
 const NO_SERVICE: u16 = 4444;
 
 /// Ethernet and IPv4 from one station to another.

@@ -1,4 +1,5 @@
-//! What a violation costs: in mode `enforce` it is dropped, in `audit` it is counted and passes.
+//! What happens to a violation: in mode `enforce` it is dropped, in `audit` it is counted and
+//! passes.
 
 use anyhow::{Result, ensure};
 use harness::judge::{Judges, Ruling};
@@ -8,7 +9,7 @@ use verdict::reason::Reason;
 
 use crate::{NO_SERVICE, policy, usual, v4, v6};
 
-/// SSH is watched for the VIM and enforced for the bastion; TLS is watched.
+/// SSH is audited for the VIM and enforced for the bastion; TLS is audited.
 const MIXED: &str = r#"
 endpoints:
   vim: { role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"], mac: "52:54:00:aa:bb:01" }
@@ -19,7 +20,7 @@ reference_points:
 "#;
 
 #[test]
-fn the_role_s_own_reference_point_decides_about_its_bindings() -> Result<()> {
+fn the_reference_point_of_the_role_decides_about_its_bindings() -> Result<()> {
     let mut judges = Judges::of(&policy(MIXED))?;
     let mut foreign = VIM;
     foreign.mac = INTRUDER.mac;
@@ -33,7 +34,7 @@ fn the_role_s_own_reference_point_decides_about_its_bindings() -> Result<()> {
 }
 
 #[test]
-fn one_that_enforces_decides_about_strangers() -> Result<()> {
+fn an_enforcing_reference_point_decides_about_unknown_sources() -> Result<()> {
     let mut judges = Judges::of(&policy(MIXED))?;
     let ssh = Ruling::from(Reason::UnknownSource).under("enforced", "ssh");
     ensure!(!ssh.passes());
@@ -51,7 +52,7 @@ fn one_that_enforces_decides_about_strangers() -> Result<()> {
 }
 
 #[test]
-fn the_policy_s_mode_decides_about_all_else() -> Result<()> {
+fn the_mode_of_the_policy_decides_about_the_rest() -> Result<()> {
     for (mode, audits) in [("enforce", false), ("audit", true)] {
         // A reference point without a mode of its own has the policy's.
         let mut judges = Judges::of(&usual(&format!("mode: {mode}")))?;

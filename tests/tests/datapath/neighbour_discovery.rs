@@ -50,7 +50,7 @@ fn from_the_link_it_passes() -> Result<()> {
 }
 
 #[test]
-fn from_beyond_it_does_not() -> Result<()> {
+fn from_beyond_the_link_it_is_dropped() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     for destination in destinations() {
         for hop_limit in [0, 1, 64, 254] {
@@ -117,7 +117,7 @@ fn routers_advertise_from_the_link() -> Result<()> {
 
 /// RFC 4861, 7.1: the target is no group.
 #[test]
-fn neighbours_are_not_groups() -> Result<()> {
+fn the_target_is_not_a_group() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let group = "ff02::1".parse()?;
     for message in [

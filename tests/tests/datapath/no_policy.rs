@@ -1,4 +1,4 @@
-//! Before the first policy nothing passes by accident: programs are attached only after it.
+//! Without a policy the programs drop everything. They are attached only after the first one.
 
 use anyhow::Result;
 use harness::judge::Judges;
@@ -9,7 +9,7 @@ use verdict::reason::Outcome;
 use crate::{both, ethernet, usual, v4};
 
 #[test]
-fn everything_is_dropped_under_a_reason_of_its_own() -> Result<()> {
+fn everything_is_dropped_for_the_reason_no_policy() -> Result<()> {
     let mut judges = Judges::load()?;
     let arp = Arp::request((VIM.mac, VIM.v4), HOST.v4);
     let [four, six] = both(VIM, HOST);

@@ -70,7 +70,7 @@ services:
         .under("Nf-Vi", "ssh")
         .of("bastion");
     judges.expect(&v4(BASTION, HOST).with(Tcp::syn(22)), wrong)?;
-    // What the host may use at a peer is nothing that the peer may use here.
+    // A service that the host may use at a peer is not open to the peer at the host.
     judges.expect(&v4(BASTION, HOST).with(Tcp::syn(443)), Reason::NoService)
 }
 

@@ -1,5 +1,5 @@
-//! What routers say, in the two forms that are easily written wrongly: VRRP over IPv6 comes from
-//! addresses of the link, and BFD's echo has the sender's own address at both ends.
+//! Two routing protocols whose policies are easily written wrongly: VRRP over IPv6 comes from
+//! link-local addresses, and a BFD echo has the sender's own address at both ends.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -12,7 +12,7 @@ use verdict::reason::Reason;
 
 use crate::{ethernet, policy};
 
-/// Of the host, and of the router that shares an address with it.
+/// Link-local addresses of the host, and of the router that shares a virtual address with it.
 const LINK: [Ipv6Addr; 2] = [link(0x17), link(0x10)];
 
 /// Where VRRP's advertisements go (RFC 9568).
@@ -27,7 +27,7 @@ const fn link(number: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number)
 }
 
-/// As docs/policy.md writes both.
+/// The policy that docs/policy.md shows for both.
 fn routed() -> Result<impl std::ops::DerefMut<Target = Judges>> {
     let text = policy(
         r#"
@@ -99,7 +99,7 @@ fn bfd(from: Mac, [source, destination]: [Station; 2], port: u16) -> [Packet; 2]
 }
 
 #[test]
-fn vrrp_is_heard_of_routers_only() -> Result<()> {
+fn vrrp_is_accepted_from_routers_only() -> Result<()> {
     let mut judges = routed()?;
     let permitted = |endpoint| Ruling::permitted("routing", "vrrp", endpoint);
     judges.expect(&advertisement_v4(VIM), permitted("router"))?;
@@ -142,7 +142,7 @@ fn bfd_echo_returns_to_its_sender() -> Result<()> {
     Ok(())
 }
 
-/// The router's own echo is not the host's to judge: it only sends it back.
+/// The host only sends the router's echo back: its addresses are not protected.
 #[test]
 fn bfd_echo_of_the_router_is_forwarded() -> Result<()> {
     let mut judges = routed()?;

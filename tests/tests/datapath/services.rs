@@ -54,7 +54,7 @@ fn a_port_without_a_service_is_closed_to_all() -> Result<()> {
 }
 
 #[test]
-fn a_range_ends_where_it_says() -> Result<()> {
+fn a_range_includes_both_ends() -> Result<()> {
     let mut judges = Judges::of(&policy(
         r"
 endpoints:

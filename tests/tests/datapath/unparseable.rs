@@ -1,4 +1,4 @@
-//! What cannot be parsed and is for the host is dropped under a reason of its own.
+//! Packets to the host that cannot be parsed are dropped; every cause has its own reason.
 
 use std::net::Ipv6Addr;
 
@@ -11,7 +11,7 @@ use verdict::reason::Reason;
 
 use crate::{ethernet, usual, v4, v6};
 
-/// Checks what becomes of `packet` when its frame ends after any number of bytes.
+/// Checks the outcome for `packet` when its frame is cut after any number of bytes.
 fn truncated(
     judges: &mut Judges,
     packet: &Packet,
@@ -165,7 +165,7 @@ fn a_network_header_of_the_other_family() -> Result<()> {
         ether_type: Some(ether_type),
         ..ethernet(VIM, HOST)
     };
-    // The destination is read where the type says it is, so nobody protected is addressed.
+    // The destination is read where the EtherType says it is, and is no protected address there.
     let source = Ipv6Addr::new(0x2001, 0xdb8, 0, 0x17, 0xcb00, 0x7101, 0, 0x10);
     let header = Ipv6::between(source, HOST.v6);
     let v6 = Packet::new().with(link(0x0800)).with(header);
@@ -175,7 +175,7 @@ fn a_network_header_of_the_other_family() -> Result<()> {
 }
 
 #[test]
-fn padding_behind_the_packet_is_nothing_wrong() -> Result<()> {
+fn padding_behind_the_packet_is_accepted() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let mut frame = v4(VIM, HOST).with(Udp::to(7000)).build();
     let exact = judges.outcome(&frame)?;

@@ -1,4 +1,4 @@
-//! Traffic that is not the host's passes, whatever it is.
+//! Traffic of unprotected addresses always passes.
 
 use anyhow::Result;
 use harness::judge::Judges;
@@ -24,7 +24,7 @@ fn tenants_reach_their_guests() -> Result<()> {
 }
 
 #[test]
-fn one_address_beside_the_hosts_is_not_the_hosts() -> Result<()> {
+fn an_address_that_differs_in_one_bit_is_not_protected() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     for bit in 0..32 {
         let neighbour = Ipv4::between(INTRUDER.v4, (HOST.v4.to_bits() ^ 1 << bit).into());
@@ -47,7 +47,7 @@ fn one_address_beside_the_hosts_is_not_the_hosts() -> Result<()> {
 }
 
 #[test]
-fn what_is_wrong_with_it_is_not_looked_at() -> Result<()> {
+fn malformed_packets_to_guests_pass() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let broken = Ipv4 {
         ihl: Some(2),
@@ -66,7 +66,7 @@ fn what_is_wrong_with_it_is_not_looked_at() -> Result<()> {
 }
 
 #[test]
-fn other_protocols_keep_the_link_alive() -> Result<()> {
+fn other_protocols_of_the_link_pass() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     // STP and other LLC by length, LACP, LLDP, PTP, 802.1X, MPLS, PPPoE, an unknown type.
     for ether_type in [

@@ -1,4 +1,4 @@
-//! Up to two VLAN tags are looked behind, whatever they are called.
+//! Up to two VLAN tags of either type are parsed.
 
 use anyhow::Result;
 use harness::Packet;
@@ -14,7 +14,7 @@ fn behind(tags: &[Vlan]) -> Packet {
     tags.iter().cloned().fold(start, Packet::with)
 }
 
-/// Every way to write up to two tags.
+/// Stacks of none, one and two tags, of every kind.
 fn stacks() -> Vec<Vec<Vlan>> {
     let kinds = [
         Vlan::new(0),
@@ -33,7 +33,7 @@ fn stacks() -> Vec<Vec<Vlan>> {
 }
 
 #[test]
-fn an_endpoint_bound_to_no_tag_in_particular_has_any() -> Result<()> {
+fn an_endpoint_without_a_vlan_binding_may_have_any_tags() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     for tags in stacks() {
         let permitted = Ruling::permitted("Nf-Vi", "ssh", "vim");
@@ -46,7 +46,7 @@ fn an_endpoint_bound_to_no_tag_in_particular_has_any() -> Result<()> {
 }
 
 #[test]
-fn a_tag_hides_nothing() -> Result<()> {
+fn packets_behind_tags_are_judged() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     for tags in stacks() {
         let unknown = Ruling::from(Reason::UnknownSource).under("Nf-Vi", "ssh");

@@ -1,8 +1,8 @@
-//! The decision on the host and the programs in the kernel say the same about generated frames, in
-//! both directions.
+//! The decision on the host and the programs in the kernel reach the same outcomes for generated
+//! frames, in both directions.
 //!
-//! `cargo xtask fuzz --target differential` compares as many frames as one likes, and repeats a
-//! run by its seed.
+//! `cargo xtask fuzz --target differential` compares any number of frames, and repeats a run by its
+//! seed.
 
 mod regressions;
 
@@ -17,7 +17,7 @@ use verdict::reason::Reason;
 /// Frames under each policy.
 const FRAMES: u64 = 30_000;
 
-/// Sets how many there are instead, for machines that are emulated.
+/// Overrides [`FRAMES`], for emulated machines.
 const FRAMES_ENV: &str = "MANOWARD_FRAMES";
 
 fn frames() -> u64 {
@@ -25,7 +25,7 @@ fn frames() -> u64 {
     set.and_then(|text| text.parse().ok()).unwrap_or(FRAMES)
 }
 
-/// Compares what all say about frames under `policy`, and returns the reasons that were given.
+/// Compares the outcomes for frames under `policy`, and returns the reasons that occurred.
 fn compare(policy: &Policy) -> Result<BTreeMap<&'static str, u64>> {
     let (frames, seed) = (frames(), fastrand::u64(..));
     let mut comparison = Comparison::new(policy, seed)?;
@@ -57,12 +57,12 @@ fn under_a_policy_that_audits() -> Result<()> {
 fn under_a_policy_of_bindings_every_reason_is_given() -> Result<()> {
     let seen = compare(&policies::bound()?)?;
     if frames() < FRAMES {
-        // Some reasons are too seldom.
+        // Some reasons are too rare.
         return Ok(());
     }
-    // A frame always has an Ethernet header, the policy is whole, there is room for few flows, and
-    // nobody has to prove who it is.
-    // Segments that do not fit their flow are seldom; they have tests of their own.
+    // A frame always has an Ethernet header, a policy is loaded, the few flows fit the table, and
+    // no endpoint needs a certificate. Segments outside their flow's window are rare; other tests
+    // send them.
     let never = [
         Reason::EthernetTruncated,
         Reason::NoPolicy,

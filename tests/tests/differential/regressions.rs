@@ -1,4 +1,4 @@
-//! Frames about which host and kernel have disagreed, or that have got around the policy.
+//! Frames about which host and kernel disagreed once, or that bypassed the policy.
 
 use anyhow::{Result, ensure};
 use harness::judge::{Judges, facts};
@@ -59,7 +59,7 @@ fn bytes(hex: &str) -> Result<Vec<u8>> {
 }
 
 #[test]
-fn are_judged_alike() -> Result<()> {
+fn past_findings_are_judged_right() -> Result<()> {
     let mut judges = Judges::with(&policies::small()?, &facts())?;
     for (name, hex, expected) in FRAMES {
         let outcome = judges.outcome(&bytes(hex)?)?;

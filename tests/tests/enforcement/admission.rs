@@ -1,4 +1,4 @@
-//! Who gets through to real services, who does not, and what is left alone.
+//! Which peers reach real services, which do not, and which traffic is not affected.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -83,7 +83,7 @@ fn an_intruder_is_not_even_refused() -> Result<()> {
             let outcome = scene.intruder.tcp_connect((host, port), SHORT)?;
             assert_eq!(outcome, Outcome::TimedOut, "{host} {port}");
         }
-        // Nobody listens there: a reset would tell that the packet arrived.
+        // Nobody listens there: a reset would show that the packet arrived.
         let closed = scene.vim.tcp_connect((host, 23), SHORT)?;
         assert_eq!(closed, Outcome::TimedOut);
         let open = scene.vim.tcp_connect((host, openssh::PORT), PATIENCE)?;
@@ -164,7 +164,7 @@ fn traffic_of_tenants_is_left_alone() -> Result<()> {
     let sent = flood.stop()?;
     let dropped = agent.counters()?.dropped();
     assert!(sent > 0 && !dropped.is_empty());
-    // What was dropped is the flood's: no reason but its own two.
+    // Only the flood was dropped: there are no other reasons than its two.
     let reasons: Vec<_> = dropped.keys().map(|(_, reason)| reason.as_str()).collect();
     assert_eq!(reasons, ["no-service", "unknown-source"]);
     assert!(dropped.values().sum::<u64>() <= sent);

@@ -1,4 +1,4 @@
-//! An address is not enough where the policy binds it to more.
+//! An address is not enough where the policy binds it to a MAC address, VLAN or interface.
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ fn port<'a>(namespace: &'a Namespace, mac: Mac, addresses: &'a [&'a str]) -> Por
 #[test]
 fn an_endpoint_is_let_in_with_its_vlan_tags_only() -> Result<()> {
     for hook in [Hook::Xdp, Hook::Tcx] {
-        // On a cable of their own: a bridge between them would take tags out of frames.
+        // A direct cable: a bridge between them would remove tags.
         let (host, vim) = (Namespace::new("host")?, Namespace::new("vim")?);
         link::veth(
             &port(&host, HOST.mac, &["192.0.2.17/24"]),

@@ -1,4 +1,4 @@
-//! Where programs can be attached, and what is told where they cannot.
+//! Where programs can be attached, and what is reported where they cannot.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -75,7 +75,7 @@ fn a_taken_slot_is_explained_and_tcx_enforces_behind_it() -> Result<()> {
 }
 
 #[test]
-fn an_owner_that_has_ended_is_told_too() -> Result<()> {
+fn an_owner_that_has_ended_is_named_too() -> Result<()> {
     let scene = Topology::new()?;
     let mut other = Agent::start(&scene.host, &ELSEWHERE.to_string())?;
     other.stop()?;
@@ -107,7 +107,7 @@ fn pair(name: &str) -> Result<(Namespace, Namespace)> {
     Ok((host, peer))
 }
 
-/// Whether the station reaches a service as this one of its addresses.
+/// Whether the station reaches a service from this one of its addresses.
 fn reaches(peer: &Namespace, source: std::net::Ipv4Addr, timeout: Duration) -> Result<bool> {
     let timeout = format!("{:.1}", timeout.as_secs_f64());
     let (source, host) = (source.to_string(), HOST.v4.to_string());

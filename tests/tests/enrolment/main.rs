@@ -1,4 +1,4 @@
-//! Enrolment: endpoints that prove who they are, with real certificates over real QUIC.
+//! Enrolment: endpoints authenticate with real certificates over real QUIC.
 
 mod protocol;
 mod scene;

@@ -1,5 +1,5 @@
-//! What host and endpoint say to each other. Both run in this process, over loopback, and a
-//! registrar that writes down its calls stands in for the agent: nothing here takes root.
+//! The protocol between host and endpoint. Both run in this process, over loopback, and a registrar
+//! that records its calls stands in for the agent: no test here needs root.
 
 #![allow(
     clippy::unwrap_used,

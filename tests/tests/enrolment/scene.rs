@@ -1,4 +1,4 @@
-//! What a proof is worth: a host with its agent, and endpoints and intruders around it.
+//! Enrolment in network namespaces: a host with its agent, endpoints and intruders.
 
 mod admitted;
 mod floods;
@@ -14,17 +14,17 @@ use harness::net::packet::{Ethernet, Ipv4, Packet, Tcp};
 use harness::net::station::{HOST, Mac};
 use harness::{Namespace, Outcome};
 
-/// How long what comes soon is waited for.
+/// How long to wait for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long those wait who get no answer.
+/// How long to wait where no answer is expected.
 const SHORT: Duration = Duration::from_millis(300);
-/// Longer than a session lasts in silence.
+/// Longer than the idle timeout of a session.
 const SILENCE: Duration = Duration::from_secs(25);
-/// Longer than a lease lasts that nobody renews.
+/// Longer than the lifetime of a lease.
 const LEASE: Duration = Duration::from_secs(21);
 /// How long `manoward join --once` may take.
 const ONCE: Duration = Duration::from_secs(20);
-/// The service that is asked for.
+/// Port of the service under test.
 const PORT: u16 = 7000;
 
 /// Whether the service answers.

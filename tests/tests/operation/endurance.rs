@@ -1,4 +1,4 @@
-//! What happens to enforcement when something happens to the agent.
+//! Enforcement while the agent is killed, stopped, restarted or detached.
 
 use std::time::Duration;
 

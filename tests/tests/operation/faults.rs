@@ -13,7 +13,7 @@ use std::time::Duration;
 use harness::Policy;
 use harness::agent::policy::crowd;
 
-/// The agent has done what it had to do.
+/// Longest time for the agent to react.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Addresses of a policy that takes a while to apply.

@@ -11,7 +11,7 @@ use harness::machine::process::Output;
 use harness::{Agent, Namespace, Policy};
 use nix::unistd::Group;
 
-/// Exists on every host, and has nobody in it.
+/// A group that exists on every host, and has no members.
 const GROUP: &str = "daemon";
 
 /// No agent answers.
@@ -32,10 +32,10 @@ fn host() -> Result<Namespace> {
     Ok(host)
 }
 
-/// Runs the binary as nobody, as a member of these groups.
+/// Runs the binary as the user `nobody`, as a member of these groups.
 fn as_nobody(host: &Namespace, groups: &[&str], words: &[&str]) -> Result<Output> {
-    let who = ["setpriv", "--reuid", "65534", "--regid", "65534"];
-    let command = argv(&[&who[..], groups, &[BINARY], words].concat())?;
+    let identity = ["setpriv", "--reuid", "65534", "--regid", "65534"];
+    let command = argv(&[&identity[..], groups, &[BINARY], words].concat())?;
     host.output(&command)
 }
 
@@ -130,7 +130,7 @@ fn without_a_group_only_root_connects() -> Result<()> {
 }
 
 #[test]
-fn nobody_can_neither_run_an_agent_nor_detach_pins() -> Result<()> {
+fn the_user_nobody_can_neither_run_an_agent_nor_detach_pins() -> Result<()> {
     let host = host()?;
     let mut agent = Agent::start(&host, &Policy::default().to_string())?;
     open_folder(&agent)?;

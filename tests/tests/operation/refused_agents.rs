@@ -1,4 +1,4 @@
-//! Agents that cannot start: why not is told with a remedy, and what is enforced stays.
+//! Agents that cannot start: the reason is reported with a remedy, and enforcement is unchanged.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +16,7 @@ use harness::{Agent, Namespace, Outcome, Policy, Topology};
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// A place for an agent that has to end by itself.
+/// Host and files of an agent that must fail to start.
 struct Site<'a> {
     host: &'a Namespace,
     folder: Scratch,
@@ -54,7 +54,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The agent ended, with this code, and said all of this.
+/// Checks that the agent ended with this code, and printed all of `said`.
 fn refused(output: &Output, code: i32, said: &[&str]) {
     assert_eq!(output.status.code(), Some(code), "{}", output.stderr);
     for part in said {

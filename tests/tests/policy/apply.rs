@@ -55,7 +55,7 @@ fn a_higher_serial_replaces_the_policy() -> Result<()> {
     assert_eq!(openssh::connect(&scene.vim, SHORT)?, Outcome::TimedOut);
     let shown = agent.ask(&["policy", "show"])?;
     assert_eq!(shown.trim(), intruder.to_string().trim());
-    // The same again changes nothing, and is no mistake.
+    // Applying it again changes nothing, and is no error.
     assert!(succeeded(&agent.apply(&intruder)?));
     Ok(())
 }
@@ -140,7 +140,7 @@ fn counters_of_names_that_stay_go_on_and_new_ones_begin_at_zero() -> Result<()> 
     assert_eq!(agent.counters()?.endpoint("vim-2")?.passed.packets, 0);
     send(&agent, "other", 1, 1)?;
 
-    // What comes back has no memory of its first life.
+    // A name that comes back begins at zero again.
     renamed(4, "Nf-Vi", "vim-1")?;
     assert_eq!(agent.counters()?.packets("*", "permitted"), 0);
     assert_eq!(agent.counters()?.endpoint("vim-1")?.passed.packets, 0);
@@ -183,7 +183,7 @@ fn a_policy_that_would_cut_the_callers_session_needs_force() -> Result<()> {
     assert!(succeeded(&output), "{}", output.stderr);
     assert_eq!(agent.serial()?, Some(2));
 
-    // Who stays admitted is not asked.
+    // A caller who stays admitted needs no --force.
     std::fs::write(
         path.as_ref(),
         Policy {

@@ -1,4 +1,4 @@
-//! Policies: what is written, applied, kept, explained and counted.
+//! Policies: mistakes, applying, storage, audit, explanations, scale.
 
 mod apply;
 mod audit;

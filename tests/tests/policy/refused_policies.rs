@@ -1,4 +1,4 @@
-//! Policies with mistakes: what is wrong is told with a remedy, and what is enforced stays.
+//! Policies with mistakes: they are reported with a remedy, and enforcement is unchanged.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const SHORT: Duration = Duration::from_millis(300);
 /// The policy has mistakes.
 const INVALID: Option<i32> = Some(3);
 
-/// Texts that are refused, and what has to be said about each.
+/// Texts that are refused, and what the message about each must contain.
 fn mistakes() -> Vec<(String, &'static [&'static str])> {
     let valid = Policy {
         serial: 2,
@@ -126,7 +126,7 @@ fn all_mistakes_are_told_at_once() -> Result<()> {
     for part in ["enforced", "192.0.2.300", "192.0.2.301", "shh"] {
         assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
     }
-    // The same is found without an agent, and without root.
+    // `policy check` finds the same mistakes without an agent and without root.
     let path = agent.folder().join("candidate.yaml");
     let checked = agent.cli(&["policy", "check", &path.to_string_lossy()])?;
     assert_eq!(checked.status.code(), INVALID);

@@ -1,4 +1,4 @@
-//! Policies of many addresses. How fast they are is measured elsewhere; here they have to be right.
+//! Policies of many addresses are correct; their speed is measured by `cargo xtask bench`.
 
 use std::net::Ipv4Addr;
 
@@ -19,8 +19,8 @@ fn syn(source: Ipv4Addr) -> Vec<u8> {
         .build()
 }
 
-/// Applies a policy of so many addresses, and looks whether the first, the last and one in the
-/// middle are let in and their neighbours kept out.
+/// Applies a policy of `count` addresses, and checks that the first, the last and one in the middle
+/// are let in, and their neighbours kept out.
 fn lets_in_and_keeps_out(count: u32) -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;

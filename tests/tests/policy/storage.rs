@@ -86,7 +86,7 @@ fn a_damaged_store_is_told_and_enforcement_goes_on() -> Result<()> {
         }
         enforced(&scene)?;
 
-        // The remedy, as it is told.
+        // The remedy in the message.
         agent.kill9();
         fs::rename(&path, agent.folder().join("moved"))?;
         agent.restart().context("after it was moved away")?;

@@ -10,12 +10,12 @@ use harness::net::station::{INTRUDER, Station, VIM};
 use harness::programs::amqp::{self, Broker, Client};
 use harness::{Agent, Namespace, Topology};
 
-use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound, take_over};
+use crate::{PATIENCE, SHORT, addresses, outbound, packets_from_host, take_vim_address};
 
 /// A broker that has just started is slow.
 const BROKER_PATIENCE: Duration = Duration::from_secs(20);
 
-/// A client that loses patience soon.
+/// A client with a short timeout.
 fn client(namespace: &Namespace, station: Station) -> Client<'_> {
     Client {
         namespace,
@@ -24,7 +24,7 @@ fn client(namespace: &Namespace, station: Station) -> Client<'_> {
     }
 }
 
-/// What a client says to a listener that has been there.
+/// The first bytes of a client to a listener.
 fn greeting(impostor: &TcpListener) -> Result<Vec<u8>> {
     let (mut stream, _) = impostor.accept()?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -60,7 +60,7 @@ fn messages_pass_through_the_vims_broker() -> Result<()> {
 }
 
 #[test]
-fn an_impostor_at_an_address_of_its_own_hears_nothing() -> Result<()> {
+fn an_impostor_at_another_address_receives_nothing() -> Result<()> {
     let scene = Topology::new()?;
     let impostor = scene.intruder.tcp_listener((INTRUDER.v4, amqp::PORT))?;
     let client = client(&scene.host, INTRUDER);
@@ -69,12 +69,12 @@ fn an_impostor_at_an_address_of_its_own_hears_nothing() -> Result<()> {
 
     let agent = Agent::start(&scene.host, &outbound("[amqp]", "{}"))?;
     let before = agent.counters()?.refused_out();
-    let heard = heard_from_host(&scene.intruder, || {
+    let received = packets_from_host(&scene.intruder, || {
         assert!(!client.publish("instances", "secret")?);
         Ok(())
     })?;
     assert!(nobody_came(&impostor)?);
-    assert_eq!(heard, 0);
+    assert_eq!(received, 0);
     assert!(agent.counters()?.refused_out() > before);
     Ok(())
 }
@@ -82,7 +82,7 @@ fn an_impostor_at_an_address_of_its_own_hears_nothing() -> Result<()> {
 #[test]
 fn an_impostor_at_the_vims_address_is_not_let_in() -> Result<()> {
     let scene = Topology::new()?;
-    take_over(&scene)?;
+    take_vim_address(&scene)?;
     let impostor = scene.intruder.tcp_listener((VIM.v4, amqp::PORT))?;
     let client = client(&scene.host, VIM);
     assert!(!client.publish("instances", "secret")?);

@@ -1,4 +1,4 @@
-//! A host that has no address yet, and a policy in force.
+//! A host that has no address yet, under a policy.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use harness::{Agent, Namespace, Policy};
 
 use crate::{PATIENCE, SHORT, pair};
 
-/// A client waits a second and more between its questions.
+/// A client waits a second and more between its requests.
 const LEASE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Questions from a link-local address are answered from one.
+/// Requests from a link-local address are answered from a link-local address.
 const ENDPOINTS: &str = "{
   vim-1: { role: vim, mac: 52:54:00:aa:bb:01, addresses: [192.0.2.10, \"2001:db8:0:17::10\"] },
   vim-1-link: { role: vim, mac: 52:54:00:aa:bb:01, interface: eth0,
                 addresses: [\"fe80::5054:ff:feaa:bb01\"] } }";
 
-/// What is asked of all servers is answered by one of them.
+/// Requests go to all servers; one of them answers from its own address.
 fn policy() -> String {
     let policy = Policy {
         protect: "[interface-addresses, 192.0.2.17, \"2001:db8:0:17::17\"]",

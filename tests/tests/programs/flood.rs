@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 1000;
 const PACKETS: usize = 5_000_000;
 /// As many as this machine has cores for.
 const SENDERS: usize = 2;
-/// Between two rounds of all connections, while the flood lasts.
+/// Time between two rounds of all connections, while the flood lasts.
 const ROUND: Duration = Duration::from_millis(200);
 
 fn scene() -> Result<[Namespace; 2]> {

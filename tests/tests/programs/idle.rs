@@ -9,7 +9,7 @@ use harness::net::station::VIM;
 use harness::{Agent, Policy, Topology};
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::{BOUND_VIM, addresses, connection, hears};
+use crate::{BOUND_VIM, addresses, connection, receives};
 
 const BUS_PORT: u16 = 7001;
 
@@ -45,13 +45,13 @@ fn keepalive_keeps_a_flow_and_silence_ends_it() -> Result<()> {
         let open = || connection(&scene.host, &scene.vim, vim);
         let (kept, mut silent) = (open()?, open()?);
         keep_alive(&kept[0])?;
-        assert!(hears(&mut silent)?, "{vim}: before it is idle");
+        assert!(receives(&mut silent)?, "{vim}: before it is idle");
         pairs.push((vim, kept, silent));
     }
     thread::sleep(IDLE);
     for (vim, mut kept, mut silent) in pairs {
-        assert!(hears(&mut kept)?, "{vim}: with keepalive");
-        assert!(!hears(&mut silent)?, "{vim}: without keepalive");
+        assert!(receives(&mut kept)?, "{vim}: with keepalive");
+        assert!(!receives(&mut silent)?, "{vim}: without keepalive");
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! Much traffic over connections that the host opened.
+//! Bulk traffic over connections that the host opened.
 
 use anyhow::Result;
 use harness::net::station::{INTRUDER, VIM};
 use harness::programs::iperf::{self, Direction, Load, Server};
 use harness::{Agent, Topology};
 
-use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound};
+use crate::{PATIENCE, SHORT, addresses, outbound, packets_from_host};
 
 const BENCH: &str =
     "{ bench: [{ protocol: tcp, ports: [5201] }, { protocol: udp, ports: [5201] }] }";
@@ -44,13 +44,13 @@ fn a_strangers_server_is_not_reached() -> Result<()> {
         assert!(arrived > Some(100), "without the agent: {arrived:?}");
     }
     let _agent = Agent::start(&scene.host, &outbound("[bench]", BENCH))?;
-    let heard = heard_from_host(&scene.intruder, || {
+    let received = packets_from_host(&scene.intruder, || {
         for intruder in addresses(INTRUDER) {
             let arrived = iperf::send(&scene.host, intruder, Load::Tcp, Direction::Upload, SHORT)?;
             assert_eq!(arrived, None, "{intruder}");
         }
         Ok(())
     })?;
-    assert_eq!(heard, 0);
+    assert_eq!(received, 0);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Connections that the host opens, with the programs of the field, one file per program or
-//! behaviour: what the policy names works, and a stranger is told nothing.
+//! Connections that the host opens, with real programs, one file per program or behaviour: what the
+//! policy permits works, and strangers receive nothing.
 
 mod amqp;
 mod asymmetric;
@@ -26,10 +26,10 @@ use harness::net::stack_counter::StackCounter;
 use harness::net::station::{HOST, NIC, Station};
 use harness::{Namespace, Policy, Topology};
 
-/// Enough for what works.
+/// Timeout for what must succeed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Enough for what does not.
+/// Timeout for what must fail.
 const SHORT: Duration = Duration::from_millis(1500);
 
 /// The VIM under both of its addresses, from its own interface alone.
@@ -91,23 +91,23 @@ fn connection(
     Ok([near, far])
 }
 
-/// Whether what the far end says first reaches the near one.
-fn hears([near, far]: &mut [TcpStream; 2]) -> Result<bool> {
+/// Whether data of the far end reaches the near end.
+fn receives([near, far]: &mut [TcpStream; 2]) -> Result<bool> {
     far.write_all(b"news")?;
     near.set_read_timeout(Some(SHORT))?;
     let mut heard = [0; 4];
     Ok(near.read_exact(&mut heard).is_ok() && &heard == b"news")
 }
 
-/// How many packets the host gets out to a listener while something happens.
-fn heard_from_host(listener: &Namespace, run: impl FnOnce() -> Result<()>) -> Result<u64> {
+/// How many packets of the host reach a listener while `run` runs.
+fn packets_from_host(listener: &Namespace, run: impl FnOnce() -> Result<()>) -> Result<u64> {
     let seen = StackCounter::of_any(listener, &addresses(HOST))?;
     run()?;
     seen.packets()
 }
 
 /// Gives the intruder the VIM's IPv4 address, under the intruder's own MAC address.
-fn take_over(scene: &Topology) -> Result<()> {
+fn take_vim_address(scene: &Topology) -> Result<()> {
     let ip = |namespace: &Namespace, script| namespace.feed(&["ip", "-batch", "-"], script);
     ip(&scene.vim, "address del 192.0.2.10/24 dev eth0\n")?;
     ip(&scene.intruder, "address add 192.0.2.10/24 dev eth0\n")?;

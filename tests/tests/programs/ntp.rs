@@ -1,11 +1,11 @@
-//! The time that the host asks for.
+//! NTP queries of the host.
 
 use anyhow::Result;
 use harness::net::station::{INTRUDER, VIM};
 use harness::programs::ntp::{self, Server};
 use harness::{Agent, Topology};
 
-use crate::{addresses, heard_from_host, outbound};
+use crate::{addresses, outbound, packets_from_host};
 
 #[test]
 fn the_vim_tells_the_time() -> Result<()> {
@@ -26,10 +26,10 @@ fn a_stranger_is_not_asked() -> Result<()> {
     assert!(ntp::ask(&scene.host, server)?, "without the agent");
 
     let _agent = Agent::start(&scene.host, &outbound("[ntp]", "{}"))?;
-    let heard = heard_from_host(&scene.intruder, || {
+    let received = packets_from_host(&scene.intruder, || {
         assert!(!ntp::ask(&scene.host, server)?);
         Ok(())
     })?;
-    assert_eq!(heard, 0);
+    assert_eq!(received, 0);
     Ok(())
 }

@@ -91,7 +91,7 @@ fn transfer(mut from: TcpStream, mut to: TcpStream) -> Result<usize> {
     sent.map(|_| LENGTH).context("sending")
 }
 
-/// Lets the host find out anew.
+/// Makes the host forget the path MTU.
 fn forget_path(host: &Namespace) -> Result<()> {
     host.run(&["ip", "route", "flush", "cache"])?;
     host.run(&["ip", "-6", "route", "flush", "cache"])?;

@@ -15,7 +15,7 @@ use crate::{PATIENCE, addresses, outbound};
 const TCP_PORTS: &str = "21-25,80,443,5672,7000,16514,49152";
 const UDP_PORTS: &str = "53,67,68,123,161,546,5201,49152";
 
-/// Begins no connection.
+/// Scans without a SYN.
 const NO_SYN: [&[&str]; 6] = [
     &["-sA"],
     &["-sF"],

@@ -10,7 +10,7 @@ use harness::machine::wait;
 use harness::net::station::{HOST, INTRUDER, VIM};
 use harness::programs::sctp::{self, Server};
 
-use crate::{PATIENCE, SHORT, addresses, heard_from_host, outbound, pair};
+use crate::{PATIENCE, SHORT, addresses, outbound, packets_from_host, pair};
 
 const SIGNALLING: &str = "{ signalling: { protocol: sctp, ports: [9] } }";
 
@@ -26,7 +26,7 @@ fn an_association_carries_messages() -> Result<()> {
     let _agent = Agent::start(&host, &outbound("[signalling]", SIGNALLING))?;
     for (from, to) in addresses(HOST).into_iter().zip(addresses(VIM)) {
         assert!(sctp::send(&host, to, LINES, PATIENCE)?, "{to}");
-        // The server acknowledges a message before it tells of it.
+        // The server acknowledges a message before it prints it.
         wait::until(&2, PATIENCE, || Ok(server.messages(from, 18)))
             .with_context(|| to.to_string())?;
     }
@@ -42,13 +42,13 @@ fn a_strangers_server_is_not_reached() -> Result<()> {
         assert!(sent, "without the agent: {to}");
     }
     let _agent = Agent::start(&host, &outbound("[signalling]", SIGNALLING))?;
-    let heard = heard_from_host(&intruder, || {
+    let received = packets_from_host(&intruder, || {
         for to in addresses(INTRUDER) {
             let sent = sctp::send(&host, to, LINES, SHORT)?;
             assert!(!sent, "{to}");
         }
         Ok(())
     })?;
-    assert_eq!(heard, 0);
+    assert_eq!(received, 0);
     Ok(())
 }

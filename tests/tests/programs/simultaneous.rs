@@ -76,7 +76,7 @@ fn it_works_without_the_agent() -> Result<()> {
 }
 
 #[test]
-fn the_hosts_syn_may_meet_the_peers() -> Result<()> {
+fn the_syns_of_host_and_peer_may_cross() -> Result<()> {
     let scene = Topology::new()?;
     let _agent = Agent::start(&scene.host, &outbound("[bus]", BUS))?;
     opens(&scene, Lost::FirstSyn)
@@ -90,7 +90,7 @@ fn the_peers_syn_may_be_the_only_one_to_arrive() -> Result<()> {
 }
 
 #[test]
-fn a_strangers_syn_does_not_meet_the_hosts() -> Result<()> {
+fn a_strangers_syn_does_not_match_the_hosts() -> Result<()> {
     let scene = Topology::new()?;
     let _agent = Agent::start(&scene.host, &outbound("[bus]", BUS))?;
     let [host, vim] = [HOST.v4, VIM.v4].map(|ip| SocketAddr::from((ip, BUS_PORT)));

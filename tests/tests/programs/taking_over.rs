@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use harness::net::station::{INTRUDER, Station, VIM};
 use harness::{Agent, Namespace, Policy, Topology};
 
-use crate::{addresses, connection, hears};
+use crate::{addresses, connection, receives};
 
 const BUS_PORT: u16 = 7001;
 
@@ -35,10 +35,10 @@ fn the_permitted_ones_go_on_and_the_others_end() -> Result<()> {
     let mut others = connections(&scene, &scene.intruder, INTRUDER)?;
     let agent = Agent::start(&scene.host, &policy())?;
     for connection in &mut permitted {
-        assert!(hears(connection)?, "{:?}", connection[0]);
+        assert!(receives(connection)?, "{:?}", connection[0]);
     }
     for connection in &mut others {
-        assert!(!hears(connection)?, "{:?}", connection[0]);
+        assert!(!receives(connection)?, "{:?}", connection[0]);
     }
     assert!(agent.counters()?.packets("Nf-Vi-out", "established") > 0);
     Ok(())
@@ -52,18 +52,18 @@ fn a_restart_of_the_agent_interrupts_nothing() -> Result<()> {
     let mut open = connections(&scene, &scene.vim, VIM)?;
     agent.kill9();
     for connection in &mut open {
-        assert!(hears(connection)?, "without an agent");
+        assert!(receives(connection)?, "without an agent");
     }
     agent.restart()?;
     for connection in &mut open {
-        assert!(hears(connection)?, "with the next agent");
+        assert!(receives(connection)?, "with the next agent");
     }
     Ok(())
 }
 
-/// What is asked for by some fields leaves the others open.
+/// A filter on some fields leaves the others open.
 #[test]
-fn flows_are_listed_by_what_is_asked_for() -> Result<()> {
+fn flows_are_listed_by_filter() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &policy())?;
     let open = connections(&scene, &scene.vim, VIM)?;
@@ -78,7 +78,8 @@ fn flows_are_listed_by_what_is_asked_for() -> Result<()> {
         (&["--reference-point", "Nf-Vi"], 0),
     ] {
         let list = agent.ask_json(&[&["flows"], options].concat())?;
-        // Connections of tests beside this one are taken over, too, as they have the same addresses.
+        // Connections of tests beside this one are taken over, too, as they have the same
+        // addresses.
         let flows = list["flows"].as_array().context("a list")?;
         let own = flows.iter().filter(|flow| {
             let port = flow["local_port"].as_u64().unwrap_or_default();

@@ -1,10 +1,10 @@
-//! Damage: what the grammar would never write.
+//! Damages frames in ways that the grammar does not produce.
 
 use crate::judge::LENGTHS;
 use fastrand::Rng;
 
-/// Damages about half of the frames: bits and bytes changed, cut off anywhere, or padded. A program
-/// can be run on what remains.
+/// Damages about half of the frames: changes bits or bytes, truncates, or pads. The length remains
+/// one that a program can be run on ([`LENGTHS`]).
 pub fn damage(frame: &mut Vec<u8>, rng: &mut Rng) {
     match rng.u8(..16) {
         0..8 => {}
@@ -22,29 +22,29 @@ pub fn damage(frame: &mut Vec<u8>, rng: &mut Rng) {
 
 fn flip_bits(frame: &mut [u8], rng: &mut Rng) {
     for _ in 0..rng.u8(1..4) {
-        let at = place(frame, rng);
+        let at = offset(frame, rng);
         frame[at] ^= 1 << rng.u8(..8);
     }
 }
 
 /// Values at which fields change their meaning.
-const TELLING: [u8; 16] = [
+const SIGNIFICANT: [u8; 16] = [
     0, 1, 4, 6, 8, 17, 43, 44, 58, 60, 0x45, 0x60, 0x81, 0x88, 132, 255,
 ];
 
 fn replace_bytes(frame: &mut [u8], rng: &mut Rng) {
     for _ in 0..rng.u8(1..4) {
-        let at = place(frame, rng);
+        let at = offset(frame, rng);
         frame[at] = if rng.bool() {
             rng.u8(..)
         } else {
-            TELLING[rng.usize(..TELLING.len())]
+            SIGNIFICANT[rng.usize(..SIGNIFICANT.len())]
         };
     }
 }
 
-/// Mostly within the headers; the MAC addresses are not of much interest.
-fn place(frame: &[u8], rng: &mut Rng) -> usize {
+/// An offset, mostly within the headers behind the MAC addresses.
+fn offset(frame: &[u8], rng: &mut Rng) -> usize {
     if frame.len() > 100 && rng.u8(..4) != 0 {
         rng.usize(12..100)
     } else {

@@ -32,7 +32,7 @@ services:
   web: { protocol: tcp, ports: [443] }
 ";
 
-/// One endpoint of each kind, one probe each.
+/// Two endpoints of one address per family each, and services of every protocol.
 pub fn small() -> Result<Policy> {
     read(&small_text())
 }
@@ -69,7 +69,7 @@ reference_points:
     policy("audit", text)
 }
 
-/// Endpoints bound to all there is to be bound to; some of them may enter, and some may not.
+/// Endpoints with every kind of binding, and one without a permission to enter.
 pub fn bound() -> Result<Policy> {
     let text = r#"
 endpoints:
@@ -89,7 +89,7 @@ reference_points:
     policy("enforce", text)
 }
 
-/// Endpoints that have to prove who they are, with and without bindings, beside one that has not.
+/// Endpoints that need a certificate, with and without bindings, and one that needs none.
 pub fn proven() -> Result<Policy> {
     let text = r#"
 endpoints:

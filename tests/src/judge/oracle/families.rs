@@ -1,4 +1,4 @@
-//! Families of frames that a stack and a filter in front of it may take differently.
+//! Families of frames that a stack and a filter in front of it may interpret differently.
 
 mod addresses;
 mod fields;
@@ -24,7 +24,7 @@ const LONGEST: usize = 1514;
 /// The shortest.
 const SHORTEST: usize = 14;
 
-/// One in so many frames of the directed families is damaged.
+/// One in this many frames of the directed families is damaged.
 const DAMAGED: u32 = 8;
 
 /// An odd number with well-mixed bits (the 64-bit golden ratio).
@@ -36,9 +36,9 @@ const PORTS: [u16; 5] = [22, 53, 7000, 36422, 9999];
 /// Frames that belong together.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What they are an example of.
+    /// Their family.
     pub family: &'static str,
-    /// What their payload holds, and that of no other case.
+    /// Bytes in their payload that no other case has.
     pub tag: [u8; 8],
     /// The frames, in the order in which they are sent.
     pub frames: Vec<Vec<u8>>,
@@ -74,9 +74,8 @@ pub const FAMILIES: [Family; 24] = [
     ("icmp-error", messages::error),
 ];
 
-/// Families of which it is not decided what is to be delivered, as long as it is permitted: which
-/// parts make up a datagram depends on which others arrive, and a tunnel is another service than
-/// what it carries.
+/// Families in which the hosts' permitted deliveries may differ: which fragments form a datagram
+/// depends on which others arrive, and a tunnel is another service than what it carries.
 pub const AMBIGUOUS: [&str; 3] = [
     "fragments-of-two-datagrams",
     "fragments-overlapping",
@@ -86,14 +85,14 @@ pub const AMBIGUOUS: [&str; 3] = [
 /// The family of the frames of the grammar.
 pub const GRAMMAR: &str = "grammar";
 
-/// A source of cases, the same for the same policy and seed.
+/// A generator of cases. The same policy and seed give the same cases.
 pub struct Families {
     rng: Rng,
     grammar: Grammar,
     number: u64,
 }
 
-/// From which peer to which address of the host, by IPv4 or IPv6.
+/// The peer, the address of the host, and the IP version of a packet.
 #[derive(Clone, Copy, Debug)]
 struct Route {
     v6: bool,
@@ -122,7 +121,7 @@ impl Families {
         }
     }
 
-    /// The next case of the family with this place among [`FAMILIES`].
+    /// The next case of the family with this index in [`FAMILIES`].
     pub fn directed(&mut self, family: usize) -> Case {
         let (family, make) = FAMILIES[family];
         self.number += 1;
@@ -153,11 +152,11 @@ impl Families {
     fn generated(&mut self) -> Case {
         self.number += 1;
         let mut frame = self.grammar.tagged(self.tag().to_vec());
-        // Nobody but the host is asked.
+        // Nearly always to the host's MAC address.
         if !self.once_in(16) {
             frame[..6].copy_from_slice(&HOST.mac.0);
         }
-        // Parts of different frames are no datagram.
+        // Another identification each, so that fragments of different frames are not reassembled.
         repair::identify(&mut frame, self.number as u16);
         if !self.once_in(8) {
             repair::checksums(&mut frame);
@@ -177,7 +176,7 @@ impl Families {
         }
     }
 
-    /// What the payload of this case holds; damage does not make it that of another.
+    /// The tag of this case. Tags differ so much that damage does not turn one into another.
     fn tag(&self) -> [u8; 8] {
         self.number.wrapping_mul(SPREAD).to_be_bytes()
     }
@@ -196,7 +195,7 @@ impl Families {
         bytes
     }
 
-    /// From one who may much, one who may little, or one who may nothing.
+    /// A route from a peer with many permissions, with few, or with none.
     fn route(&mut self) -> Route {
         Route {
             v6: self.rng.bool(),
@@ -237,7 +236,7 @@ impl Families {
         }
     }
 
-    /// Adds a question to a service, with the tag and up to so many bytes more.
+    /// Adds a request to a service, with the tag and up to `more` further bytes.
     fn ask(&mut self, packet: Packet, v6: bool, more: usize) -> Packet {
         let (port, source) = (self.port(), self.rng.u16(1024..));
         let length = self.rng.usize(..=more);
@@ -262,8 +261,7 @@ impl Families {
     }
 }
 
-/// The addresses of a station, of another with its IPv4 address, or of another with its IPv6
-/// address.
+/// A station with other IP addresses.
 const fn at(station: Station, v4: Ipv4Addr, v6: Ipv6Addr) -> Station {
     Station { v4, v6, ..station }
 }

@@ -1,4 +1,4 @@
-//! Two hosts that differ in nothing, one of which will be protected, and the wires to them.
+//! Two equal hosts, one of which will be protected, and the wires to them.
 
 use anyhow::Result;
 
@@ -10,32 +10,32 @@ use crate::net::station::{HOST, HOST_OPERATIONS, Mac, NIC};
 const GUARDED: &str = "guarded";
 const TWIN: &str = "twin";
 
-/// How much a host's stack takes in.
+/// How permissive a host's stack is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stack {
-    /// As it is after the start, but for the check of the way back.
+    /// The kernel's defaults, but without the reverse path filter.
     Usual,
-    /// As much as it can be told to: source routes, segment routing, addresses of the loopback
-    /// interface from outside; and it forwards.
-    Credulous,
+    /// Accepts all that can be configured: source routes, segment routing, addresses of the
+    /// loopback interface from outside; and it forwards.
+    Permissive,
 }
 
-/// What both are told.
+/// Kernel parameters of both stacks.
 const USUAL: [(&str, &str); 8] = [
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/eth0/rp_filter", "0"),
     ("net/ipv4/icmp_echo_ignore_broadcasts", "0"),
-    // Parts that never meet are given up before there are too many of them.
+    // Fragments that are never reassembled expire before there are too many of them.
     ("net/ipv4/ipfrag_time", "2"),
     ("net/ipv6/ip6frag_time", "2"),
-    // Behind a program in the driver, each of them takes a page.
+    // Behind an XDP program each fragment takes a page.
     ("net/ipv4/ipfrag_high_thresh", "268435456"),
     ("net/ipv6/ip6frag_high_thresh", "268435456"),
     ("net/ipv4/conf/all/log_martians", "0"),
 ];
 
-/// What credulous ones are told on top.
-const CREDULOUS: [(&str, &str); 9] = [
+/// Further kernel parameters of a permissive stack.
+const PERMISSIVE: [(&str, &str); 9] = [
     ("net/ipv4/ip_forward", "1"),
     ("net/ipv6/conf/all/forwarding", "1"),
     ("net/ipv4/conf/all/accept_source_route", "1"),
@@ -47,7 +47,7 @@ const CREDULOUS: [(&str, &str); 9] = [
     ("net/ipv4/conf/eth0/route_localnet", "1"),
 ];
 
-/// The hosts, and the place that their cables lead to.
+/// The hosts, and the namespace at the far ends of their cables.
 #[derive(Debug)]
 pub struct Hosts {
     /// The host that an agent protects.
@@ -67,7 +67,7 @@ impl Hosts {
             outside: Namespace::new("outside")?,
             stack,
         };
-        // It says nothing of its own.
+        // It must not send packets of its own.
         hosts
             .outside
             .sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
@@ -81,7 +81,7 @@ impl Hosts {
         crate::net::wire::Wire::open(&self.outside, GUARDED)
     }
 
-    /// Where frames to the other one are sent.
+    /// Where frames to the unprotected host are sent.
     pub fn wire_to_twin(&self) -> Result<crate::net::wire::Wire> {
         crate::net::wire::Wire::open(&self.outside, TWIN)
     }
@@ -103,16 +103,15 @@ impl Hosts {
             addresses: &[],
         };
         link::veth(&near, &far)?;
-        let credulous = if self.stack == Stack::Credulous {
-            &CREDULOUS[..]
+        let permissive = if self.stack == Stack::Permissive {
+            &PERMISSIVE[..]
         } else {
             &[]
         };
-        for (key, value) in USUAL.iter().chain(credulous) {
+        for (key, value) in USUAL.iter().chain(permissive) {
             host.sysctl(key, value)?;
         }
-        // Nobody answers when it asks who has an address, so it does not ask. And whomever it
-        // answers, it has a way to.
+        // Nobody answers ARP here, so it is off; a default route leads to every source.
         let script = format!(
             "link set {NIC} arp off\nroute add default dev {NIC}\nroute add ::/0 dev {NIC}\n"
         );
@@ -121,7 +120,7 @@ impl Hosts {
     }
 }
 
-/// Has packets judged and delivered as they come, not several of them as one.
+/// Turns GRO off, so that packets are judged and delivered one by one.
 pub fn as_received(host: &Namespace) -> Result<()> {
     host.run(&["ethtool", "-K", NIC, "gro", "off"]).map(drop)
 }

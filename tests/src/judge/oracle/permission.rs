@@ -1,5 +1,5 @@
-//! What a policy permits of what a stack delivers, read off the policy as it is written: nothing of
-//! the product's decision is in use here.
+//! What a policy permits of what a stack delivers. This reads the policy itself, and uses nothing
+//! of the product's decision.
 
 use std::net::IpAddr;
 
@@ -14,9 +14,9 @@ const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 const SCTP: u8 = 132;
 
-/// How something that was delivered stands to the policy.
+/// Whether the policy permits a delivery.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub enum Permission {
     /// It may and has to be delivered.
     Permitted,
     /// It must not be delivered.
@@ -29,13 +29,13 @@ pub enum Standing {
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     protocol: u8,
-    /// Of protocols that have ports.
+    /// The destination port; 0 of protocols without ports.
     port: u16,
 }
 
-/// How a delivery from outside stands to `policy`, of a host that has opened no connection.
+/// Whether `policy` permits a delivery from outside, at a host that has opened no connection.
 #[must_use]
-pub fn standing(policy: &Policy, delivery: &Delivery) -> Standing {
+pub fn permission(policy: &Policy, delivery: &Delivery) -> Permission {
     let bytes = &delivery.bytes;
     let protocol = match delivery.listener {
         Listener::Service(port) => {
@@ -47,17 +47,17 @@ pub fn standing(policy: &Policy, delivery: &Delivery) -> Standing {
         }
         Listener::Transport(protocol) => protocol,
     };
-    // No transport protocol makes anything of less than its header.
+    // Too short for the transport's header: the stack ignores it.
     if bytes.len() < header_length(protocol) {
-        return Standing::Free;
+        return Permission::Free;
     }
     match (protocol, bytes.first()) {
         // Neighbour and listener discovery.
-        (ICMPV6, Some(130..=136 | 143)) => Standing::Free,
-        // Answers to what was never asked; a group is not asked for anything by them.
-        (ICMP, Some(0)) | (ICMPV6, Some(129)) if is_group(delivery.destination) => Standing::Free,
-        // Those, and redirects.
-        (ICMP, Some(0 | 5)) | (ICMPV6, Some(129 | 137)) => Standing::Refused,
+        (ICMPV6, Some(130..=136 | 143)) => Permission::Free,
+        // Echo replies to a group ask for no service.
+        (ICMP, Some(0)) | (ICMPV6, Some(129)) if is_group(delivery.destination) => Permission::Free,
+        // Other echo replies, to which there was no request, and redirects.
+        (ICMP, Some(0 | 5)) | (ICMPV6, Some(129 | 137)) => Permission::Refused,
         (ICMP, Some(3 | 11 | 12)) | (ICMPV6, Some(1..=4)) => error(policy, delivery),
         (TCP | UDP | SCTP, _) => {
             let port = u16::from_be_bytes([bytes[2], bytes[3]]);
@@ -76,19 +76,19 @@ const fn header_length(protocol: u8) -> usize {
     }
 }
 
-/// How something that asks for a service stands.
-fn requested(policy: &Policy, delivery: &Delivery, asked: Asked) -> Standing {
+/// Whether a request to a service is permitted.
+fn requested(policy: &Policy, delivery: &Delivery, asked: Asked) -> Permission {
     if may(policy, delivery.source, asked) {
-        Standing::Permitted
+        Permission::Permitted
     } else if is_group(delivery.destination) && !offered(policy, asked) {
-        Standing::Free
+        Permission::Free
     } else {
-        Standing::Refused
+        Permission::Refused
     }
 }
 
-/// An error stands as what it quotes: something of a service's, to one who may use the service.
-fn error(policy: &Policy, delivery: &Delivery) -> Standing {
+/// An error is permitted if it quotes a packet of a service to a peer that may use the service.
+fn error(policy: &Policy, delivery: &Delivery) -> Permission {
     let quoted = delivery.bytes.get(8..).unwrap_or_default();
     let read = || {
         let (protocol, source, destination, transport) = match quoted.first()? >> 4 {
@@ -125,9 +125,9 @@ fn error(policy: &Policy, delivery: &Delivery) -> Standing {
         Some(source == delivery.destination && may(policy, destination, asked))
     };
     if read() == Some(true) {
-        Standing::Permitted
+        Permission::Permitted
     } else {
-        Standing::Refused
+        Permission::Refused
     }
 }
 

@@ -1,5 +1,5 @@
-//! Headers of frames: who sent them, and made right again in what a stack checks first, so that it
-//! looks at the rest.
+//! Reads and repairs headers: source address, identification, checksums. With right checksums a
+//! stack looks at the rest of a damaged frame.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -45,7 +45,7 @@ pub fn identify(frame: &mut [u8], identification: u16) {
 /// Corrects the checksums of the network header, and of the transport header where it follows at
 /// once.
 pub fn checksums(frame: &mut [u8]) {
-    // Where there is no whole header there is nothing to correct.
+    // A truncated header stays as it is.
     let _ = correct(frame);
 }
 

@@ -1,8 +1,8 @@
-//! What a host's network stack delivers, heard by sockets.
+//! What a host's network stack delivers, received by sockets.
 //!
-//! A raw socket hears what the stack hands to a transport protocol: after reassembly and with
-//! options, extension headers and tags understood, and before checksums of the transport are looked
-//! at. Datagram sockets beside them hear what a service would.
+//! A raw socket receives what the stack hands to a transport protocol: after reassembly and the
+//! parsing of options, extension headers and tags, and before the transport's checksum is verified.
+//! Datagram sockets receive what a service would.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,12 +29,12 @@ const PROTOCOLS6: [u8; 9] = [4, 6, 17, 41, 47, 50, 51, 58, 132];
 /// Ports of UDP at which a service listens too.
 const PORTS: [u16; 5] = [53, 7000, 7001, 7002, 7003];
 
-/// Room for all that one batch leads to.
+/// Receive buffer in bytes: room for all deliveries of a batch.
 const BUFFER: usize = 4 << 20;
-/// No datagram is longer.
+/// Longest datagram, bytes.
 const LONGEST: usize = 65_536;
 
-/// Who heard something.
+/// A socket that received something.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Listener {
     /// A raw socket of this protocol.
@@ -46,7 +46,7 @@ pub enum Listener {
 /// Something that was delivered.
 #[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Delivery {
-    /// To whom.
+    /// The socket.
     pub listener: Listener,
     /// The source address, as the stack has it.
     pub source: IpAddr,
@@ -101,9 +101,9 @@ impl Sockets {
         })
     }
 
-    /// Adds all that has been delivered since.
-    pub fn take(&mut self, heard: &mut Deliveries) -> Result<()> {
-        let mut keep = |delivery| *heard.entry(delivery).or_default() += 1;
+    /// Adds what has been delivered since the last call.
+    pub fn take(&mut self, deliveries: &mut Deliveries) -> Result<()> {
+        let mut keep = |delivery| *deliveries.entry(delivery).or_default() += 1;
         for socket in &self.v4 {
             while let Some(delivery) = receive4(socket, &mut self.buffer)? {
                 keep(delivery);
@@ -125,7 +125,7 @@ fn raw4(protocol: u8) -> Result<Socket> {
         Some(Protocol::from(i32::from(protocol))),
     )
     .with_context(|| format!("a raw socket of protocol {protocol}"))?;
-    roomy(&socket)?;
+    enlarge_buffer(&socket)?;
     Ok(socket)
 }
 
@@ -136,7 +136,7 @@ fn raw6(protocol: u8) -> Result<(Listener, Socket)> {
         Some(Protocol::from(i32::from(protocol))),
     )
     .with_context(|| format!("a raw IPv6 socket of protocol {protocol}"))?;
-    roomy(&socket)?;
+    enlarge_buffer(&socket)?;
     setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).context("IPV6_RECVPKTINFO")?;
     Ok((Listener::Transport(protocol), socket))
 }
@@ -149,12 +149,12 @@ fn service(port: u16) -> Result<(Listener, Socket)> {
     socket
         .bind(&std::net::SocketAddr::from(any).into())
         .with_context(|| format!("binding port {port}"))?;
-    roomy(&socket)?;
+    enlarge_buffer(&socket)?;
     setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).context("IPV6_RECVPKTINFO")?;
     Ok((Listener::Service(port), socket))
 }
 
-fn roomy(socket: &Socket) -> Result<()> {
+fn enlarge_buffer(socket: &Socket) -> Result<()> {
     setsockopt(socket, sockopt::RcvBufForce, &BUFFER).context("SO_RCVBUFFORCE")
 }
 
@@ -182,25 +182,26 @@ fn receive4(socket: &Socket, buffer: &mut [u8]) -> Result<Option<Delivery>> {
     }))
 }
 
-/// The next packet or datagram, whose addresses come beside it.
+/// The next packet or datagram. Its addresses come from control messages.
 fn receive6(listener: Listener, socket: &Socket, buffer: &mut [u8]) -> Result<Option<Delivery>> {
     let mut parts = [IoSliceMut::new(buffer)];
-    let mut beside = nix::cmsg_space!(in6_pktinfo);
+    let mut control = nix::cmsg_space!(in6_pktinfo);
     let flags = MsgFlags::MSG_DONTWAIT;
-    let received = recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut parts, Some(&mut beside), flags);
+    let received =
+        recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags);
     let message = match received {
         Ok(message) => message,
         Err(Errno::EAGAIN) => return Ok(None),
         Err(error) => bail!("listening: {error}"),
     };
     let source = message.address.context("no source address")?.ip();
-    let destination = message.cmsgs()?.find_map(|beside| match beside {
+    let destination = message.cmsgs()?.find_map(|control| match control {
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Ipv6Addr::from(info.ipi6_addr.s6_addr)),
         _ => None,
     });
     let destination = destination.context("no destination address")?;
     let length = message.bytes;
-    // To a service it is one whether a packet was of IPv4.
+    // A service sees an IPv4 peer at an IPv4-mapped address.
     let (source, destination) = match listener {
         Listener::Service(_) => (source.to_canonical(), destination.to_canonical()),
         Listener::Transport(_) => (source.into(), destination.into()),

@@ -5,11 +5,11 @@ use super::{Layer, Surroundings};
 /// A header of the common form: next header, length, content.
 #[derive(Clone, Debug)]
 pub struct Extension {
-    /// What the header before calls this one.
+    /// Its protocol number.
     pub kind: u8,
-    /// What follows the two leading bytes; padded to the unit of 8 bytes.
+    /// What follows the two leading bytes; padded so that the header is a multiple of 8 bytes.
     pub content: Vec<u8>,
-    /// Overrides what the next layer is called.
+    /// Overrides the protocol number of the next header.
     pub next_header: Option<u8>,
     /// Overrides the length in units of 8 bytes, without the first.
     pub length: Option<u8>,
@@ -67,13 +67,13 @@ impl Layer for Extension {
 /// The fragment header.
 #[derive(Clone, Debug, Default)]
 pub struct Fragment {
-    /// The fragment's place, in units of 8 bytes.
+    /// The fragment's offset, in units of 8 bytes.
     pub offset: u16,
-    /// Says that this is not the last.
+    /// Whether more fragments follow.
     pub more: bool,
-    /// Names the datagram that the fragment belongs to.
+    /// Identification of the datagram.
     pub identification: u32,
-    /// Overrides what the next layer is called.
+    /// Overrides the protocol number of the next header.
     pub next_header: Option<u8>,
 }
 

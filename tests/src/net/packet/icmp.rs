@@ -1,4 +1,5 @@
-//! ICMP (RFC 792) and `ICMPv6` (RFC 4443, RFC 4861). What an error quotes follows as further layers.
+//! ICMP (RFC 792) and `ICMPv6` (RFC 4443, RFC 4861). What an error quotes follows as further
+//! layers.
 
 use std::net::Ipv6Addr;
 
@@ -112,7 +113,7 @@ impl Icmpv6 {
         }
     }
 
-    /// "Who has `target`?", with the asker's link-layer address. IPv6 wants hop limit 255.
+    /// "Who has `target`?", with the sender's link-layer address. IPv6 wants hop limit 255.
     #[must_use]
     pub fn neighbour_solicitation(target: Ipv6Addr, source: Mac) -> Self {
         Self {

@@ -8,11 +8,11 @@ use crate::net::station::{HOST, Mac, VIM};
 /// An Ethernet header, by default from the VIM to the host.
 #[derive(Clone, Debug)]
 pub struct Ethernet {
-    /// Whom it is for.
+    /// The destination address.
     pub destination: Mac,
-    /// Whom it is from.
+    /// The source address.
     pub source: Mac,
-    /// Overrides what the next layer is called.
+    /// Overrides the type of the next layer.
     pub ether_type: Option<u16>,
 }
 
@@ -47,7 +47,7 @@ pub struct Vlan {
     pub priority: u8,
     /// The tag's own type: 0x8100 (802.1Q) or 0x88a8 (802.1ad).
     pub tpid: u16,
-    /// Overrides what the next layer is called.
+    /// Overrides the type of the next layer.
     pub ether_type: Option<u16>,
 }
 
@@ -90,9 +90,9 @@ impl Layer for Vlan {
 pub struct Arp {
     /// 1: request, 2: reply.
     pub operation: u16,
-    /// Who claims to speak.
+    /// The claimed sender.
     pub sender: (Mac, Ipv4Addr),
-    /// Who is asked about, or answered to.
+    /// The station that is looked for, or answered to.
     pub target: (Mac, Ipv4Addr),
 }
 

@@ -9,21 +9,21 @@ use crate::net::station::{HOST, VIM};
 /// An IPv4 header, by default from the VIM to the host.
 #[derive(Clone, Debug)]
 pub struct Ipv4 {
-    /// Whom it is from.
+    /// The source address.
     pub source: Ipv4Addr,
-    /// Whom it is for.
+    /// The destination address.
     pub destination: Ipv4Addr,
     /// Time to live.
     pub ttl: u8,
     /// Differentiated services and ECN.
     pub tos: u8,
-    /// Names the datagram that a fragment belongs to.
+    /// Identification of the datagram.
     pub identification: u16,
     /// Forbids fragmentation.
     pub dont_fragment: bool,
-    /// Says that this is a fragment, and not the last.
+    /// Whether more fragments follow.
     pub more_fragments: bool,
-    /// The fragment's place, in units of 8 bytes.
+    /// The fragment's offset, in units of 8 bytes.
     pub fragment_offset: u16,
     /// Options; padded to a multiple of 4 bytes.
     pub options: Vec<u8>,
@@ -33,7 +33,7 @@ pub struct Ipv4 {
     pub ihl: Option<u8>,
     /// Overrides the datagram's length in bytes.
     pub total_length: Option<u16>,
-    /// Overrides what the next layer is called.
+    /// Overrides the protocol number of the next layer.
     pub protocol: Option<u8>,
     /// Overrides the header's checksum.
     pub checksum: Option<u16>,
@@ -121,9 +121,9 @@ impl Layer for Ipv4 {
 /// An IPv6 header, by default from the VIM to the host.
 #[derive(Clone, Debug)]
 pub struct Ipv6 {
-    /// Whom it is from.
+    /// The source address.
     pub source: Ipv6Addr,
-    /// Whom it is for.
+    /// The destination address.
     pub destination: Ipv6Addr,
     /// Time to live.
     pub hop_limit: u8,
@@ -133,7 +133,7 @@ pub struct Ipv6 {
     pub flow_label: u32,
     /// The version field.
     pub version: u8,
-    /// Overrides what the next layer is called.
+    /// Overrides the protocol number of the next header.
     pub next_header: Option<u8>,
     /// Overrides the length of what follows, in bytes.
     pub payload_length: Option<u16>,

@@ -3,8 +3,8 @@
 use super::checksum::crc32c;
 use super::{Layer, Surroundings};
 
-/// An ephemeral port, for whoever calls.
-const CALLER: u16 = 49152;
+/// The client's port, an ephemeral one.
+const CLIENT_PORT: u16 = 49152;
 
 /// A TCP header.
 #[derive(Clone, Debug)]
@@ -38,14 +38,14 @@ impl Tcp {
     pub const RST: u8 = 0x04;
     /// Push.
     pub const PSH: u8 = 0x08;
-    /// The acknowledgement number counts.
+    /// The acknowledgement number is valid.
     pub const ACK: u8 = 0x10;
 
     /// A segment to a service.
     #[must_use]
     pub const fn to(destination: u16, flags: u8) -> Self {
         Self {
-            source: CALLER,
+            source: CLIENT_PORT,
             destination,
             sequence: 1,
             acknowledgement: 0,
@@ -69,10 +69,10 @@ impl Tcp {
         Self::to(destination, Self::ACK)
     }
 
-    /// A segment from a service, back to its caller.
+    /// A segment from a service to its client.
     #[must_use]
     pub const fn from(source: u16, flags: u8) -> Self {
-        let mut segment = Self::to(CALLER, flags);
+        let mut segment = Self::to(CLIENT_PORT, flags);
         segment.source = source;
         segment
     }
@@ -122,19 +122,19 @@ impl Udp {
     #[must_use]
     pub const fn to(destination: u16) -> Self {
         Self {
-            source: CALLER,
+            source: CLIENT_PORT,
             destination,
             length: None,
             checksum: None,
         }
     }
 
-    /// A datagram from a service, back to its caller.
+    /// A datagram from a service to its client.
     #[must_use]
     pub const fn from(source: u16) -> Self {
         Self {
             source,
-            destination: CALLER,
+            destination: CLIENT_PORT,
             length: None,
             checksum: None,
         }
@@ -180,7 +180,7 @@ impl Sctp {
     #[must_use]
     pub const fn to(destination: u16) -> Self {
         Self {
-            source: CALLER,
+            source: CLIENT_PORT,
             destination,
             verification_tag: 0,
             checksum: None,

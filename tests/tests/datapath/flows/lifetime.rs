@@ -1,4 +1,4 @@
-//! How flows begin mid-stream, end in silence, and give way in a full table.
+//! How flows are taken over mid-stream, expire, and are evicted from a full table.
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{SYN_ACK, answered, establish, outbound, permitted, refused, segment}
 use crate::{both, v4};
 
 #[test]
-fn silence_ends_a_flow() -> Result<()> {
+fn an_idle_flow_expires() -> Result<()> {
     let short = "flow_timeouts: { tcp-opening: 1s, udp-opening: 1s }";
     let mut judges = Judges::of(&outbound(short))?;
     let (out, into) = (v4(HOST, VIM), v4(VIM, HOST));
@@ -28,7 +28,7 @@ fn silence_ends_a_flow() -> Result<()> {
     judges.expect(&answer, answered())
 }
 
-/// The guests' only: of the host's own the agent knows.
+/// Only those of guests: the agent knows the host's own connections.
 #[test]
 fn connections_of_guests_are_taken_over_mid_stream_for_a_time() -> Result<()> {
     let text = outbound("").replace(
@@ -62,13 +62,13 @@ fn connections_of_guests_are_taken_over_mid_stream_for_a_time() -> Result<()> {
 }
 
 #[test]
-fn a_full_table_gives_up_what_waits_for_its_answer() -> Result<()> {
+fn a_full_table_evicts_flows_without_an_answer() -> Result<()> {
     let mut judges = Judges::of(&outbound(""))?;
     let (out, into) = (v4(HOST, VIM), v4(VIM, HOST));
     // Also where connections are taken over mid-stream.
     judges.adopt_for(60)?;
     establish(&mut judges, &out, &into)?;
-    // Three times as many questions as there are places, and none is refused.
+    // Three times as many requests as the table has entries; none is refused.
     for port in 50_000..62_288 {
         let question = Udp {
             source: port,

@@ -1,4 +1,4 @@
-//! Whom the host may call, and what the policy says about it while the flow lasts.
+//! Which connections the host may open, and what the policy decides while a flow lasts.
 
 use anyhow::Result;
 use harness::Packet;
@@ -28,7 +28,7 @@ fn the_host_connects_to_nobody_else() -> Result<()> {
         let none = Ruling::from(Reason::NoService).of("vim");
         judges.expect_out(&packet.with(Tcp::syn(443)), none)?;
     }
-    // What is not protected goes where it likes.
+    // Packets of unprotected addresses always pass.
     for packet in both(INTRUDER, VIM) {
         judges.expect_out(&packet.with(Tcp::syn(443)), Reason::Unprotected)?;
     }
@@ -36,7 +36,7 @@ fn the_host_connects_to_nobody_else() -> Result<()> {
 }
 
 #[test]
-fn the_hosts_own_services_answer_whoever_may_ask() -> Result<()> {
+fn the_hosts_services_answer_permitted_peers() -> Result<()> {
     let mut judges = Judges::of(&outbound(""))?;
     let answer = |flags| Tcp {
         source: 22,
@@ -81,7 +81,7 @@ reference_points:
 }
 
 #[test]
-fn a_flow_keeps_to_what_its_endpoint_is_bound_to() -> Result<()> {
+fn a_flow_requires_the_binding_of_its_endpoint() -> Result<()> {
     let mut judges = Judges::of(&policy(
         r#"
 endpoints:

@@ -1,4 +1,4 @@
-//! Connections of TCP: what opens one, what answers it, and what fits it.
+//! TCP connections: which segments open one, answer it, and are within its window.
 
 use anyhow::Result;
 use harness::judge::Judges;

@@ -10,7 +10,7 @@ use verdict::reason::Reason;
 use super::{LOCAL, outbound};
 use crate::{both, ethernet, policy, v4, v6};
 
-/// Checks that an answer comes in only once it was asked for.
+/// Checks that an answer passes only after its request.
 fn follows(judges: &mut Judges, asks: &Packet, answers: &Packet, service: &str) -> Result<()> {
     let no_flow = Ruling::from(Reason::NoFlow).under("out", service).of("vim");
     judges.expect(answers, no_flow)?;
@@ -86,22 +86,22 @@ services:
         .of("provisioner");
     let answered = Ruling::established("boot", "lease", "provisioner");
     judges.expect(&v4(VIM, HOST).with(answer.clone()), no_flow.clone())?;
-    // A host without an address asks, and is answered at the one that it is to have.
-    let nobody = Packet::new()
+    // A host without an address sends the request; the answer goes to the address it will get.
+    let unaddressed = Packet::new()
         .with(ethernet(HOST, VIM))
         .with(Ipv4::between([0, 0, 0, 0].into(), [255; 4].into()));
-    judges.expect_out(&nobody.with(asks.clone()), Reason::Unprotected)?;
+    judges.expect_out(&unaddressed.with(asks.clone()), Reason::Unprotected)?;
     judges.expect(&v4(VIM, HOST).with(answer.clone()), answered.clone())?;
     judges.expect(
         &v4(INTRUDER, HOST).with(answer.clone()),
         Ruling::from(Reason::UnknownSource).under("boot", "lease"),
     )?;
     judges.forget_flows()?;
-    let everyone = Packet::new()
+    let broadcast = Packet::new()
         .with(ethernet(HOST, VIM))
         .with(Ipv4::between(HOST.v4, [255; 4].into()));
     let asked = Ruling::from(Reason::Outbound).under("boot", "lease");
-    judges.expect_out(&everyone.with(asks), asked.clone())?;
+    judges.expect_out(&broadcast.with(asks), asked.clone())?;
     judges.expect(&v4(VIM, HOST).with(answer), answered.clone())?;
     let servers = Packet::new()
         .with(ethernet(HOST, VIM))

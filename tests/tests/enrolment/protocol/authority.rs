@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 
 pub const DAY: Duration = Duration::DAY;
 
-/// What a certificate shall say.
+/// The content of a certificate to issue.
 pub struct Profile {
     pub sans: Vec<SanType>,
     pub usage: Vec<ExtendedKeyUsagePurpose>,
@@ -92,7 +92,7 @@ pub struct Authority {
     directory: PathBuf,
     issuer: Issuer<'static, KeyPair>,
     pem: String,
-    /// What is sent behind a leaf.
+    /// PEM of the intermediates, which follow a leaf.
     above: String,
 }
 
@@ -112,7 +112,7 @@ impl Authority {
         }
     }
 
-    /// An authority below this one; and its serial.
+    /// An intermediate of this authority, and the intermediate's serial.
     pub fn intermediate(&self, name: &str) -> (Self, SerialNumber) {
         let key = KeyPair::generate().unwrap();
         let mut params = authority(name);
@@ -137,7 +137,7 @@ impl Authority {
         self.write(name, &pem, &key, &params)
     }
 
-    /// Signed by itself, whatever this authority says.
+    /// A self-signed certificate.
     pub fn self_signed(&self, name: &str, profile: &Profile) -> Issued {
         let key = KeyPair::generate().unwrap();
         let params = profile.params();

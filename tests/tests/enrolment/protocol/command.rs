@@ -1,4 +1,4 @@
-//! `manoward join`, as people run it.
+//! `manoward join` on the command line.
 
 use std::{
     fs,
@@ -46,7 +46,7 @@ async fn check(bed: &Testbed, issued: &Issued) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn all_is_well() {
+async fn a_check_without_findings() {
     let bed = Testbed::new();
     let (code, text) = check(&bed, &bed.vim()).await;
     let expected = format!(
@@ -57,7 +57,7 @@ async fn all_is_well() {
 }
 
 #[tokio::test]
-async fn programs_get_json() {
+async fn a_check_as_json() {
     let bed = Testbed::new();
     let command = manoward(&bed, &bed.vim(), "--once --check --output json");
     let (output, text) = output(command).await;
@@ -70,7 +70,7 @@ async fn programs_get_json() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_certificate_is_said() {
+async fn problems_of_a_certificate_are_reported() {
     let bed = Testbed::new();
     let now = OffsetDateTime::now_utc();
     let profile = || Profile::endpoint(VIM);
@@ -124,7 +124,7 @@ async fn what_is_wrong_with_a_certificate_is_said() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_certificate_is_said() {
+async fn a_key_of_another_certificate_is_reported() {
     let bed = Testbed::new();
     let other = bed.authority.issue("other", &Profile::endpoint(VIM));
     let mixed = Issued {
@@ -141,7 +141,7 @@ async fn a_key_of_another_certificate_is_said() {
 }
 
 #[tokio::test]
-async fn files_that_are_none_are_said() {
+async fn unusable_files_are_reported() {
     let bed = Testbed::new();
     let issued = bed.vim();
     let encrypted =
@@ -166,7 +166,7 @@ async fn files_that_are_none_are_said() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_answer_is_said() {
+async fn a_host_that_does_not_answer_is_reported() {
     let mut bed = Testbed::new();
     let vim = bed.vim();
     bed.server.take().unwrap().shutdown().await;

@@ -13,7 +13,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_claim_tells_what_was_proven() {
+async fn a_claim_has_identities_addresses_and_certificate() {
     let bed = Testbed::new();
     let status = bed.once(&bed.vim()).await;
     assert_eq!(status.state, State::Granted, "{status:?}");
@@ -61,7 +61,7 @@ async fn silence_ends_a_session() {
     let bed = Testbed::new();
     let vim = bed.vim();
     let options = bed.options(&vim);
-    // An endpoint of another thread, which stops without a word.
+    // An endpoint in another thread, which stops without closing its session.
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let endpoint = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -110,7 +110,7 @@ async fn the_host_says_why_it_ends_a_session() {
             .is_some_and(|s| s.contains("(withdrawn): the operator revoked the lease"))
     };
     until("the endpoint is told", told).await;
-    // It is a new claim whether the endpoint may come back.
+    // It comes back with a new claim, which is decided anew.
     until("the endpoint comes back", || {
         bed.recorder.claims().len() == 2
     })

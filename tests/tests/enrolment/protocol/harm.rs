@@ -1,4 +1,4 @@
-//! What strangers can do to the port.
+//! What unauthenticated and misbehaving peers can do to the port.
 
 use std::{
     net::{Ipv4Addr, UdpSocket},
@@ -18,7 +18,7 @@ use super::{
     testbed::{Testbed, until},
 };
 
-/// Connects as no endpoint of ours does.
+/// Connects with settings that `manoward join` does not use.
 async fn connect(
     bed: &Testbed,
     issued: Option<&Issued>,
@@ -47,7 +47,7 @@ async fn connect(
     Ok((endpoint, connection))
 }
 
-/// What the host says to such bytes.
+/// Sends bytes in place of a message; returns how the host closes the connection.
 async fn say(bed: &Testbed, bytes: &[u8]) -> ConnectionError {
     let vim = bed.vim();
     let (_endpoint, connection) = connect(bed, Some(&vim), wire::ALPN).await.unwrap();
@@ -84,7 +84,7 @@ async fn another_protocol() {
 }
 
 #[tokio::test]
-async fn messages_that_are_none() {
+async fn malformed_messages() {
     let bed = Testbed::new();
     for (index, bytes) in [
         b"".as_slice(),
@@ -118,7 +118,7 @@ async fn another_version() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_after_the_handshake_is_dropped() {
+async fn a_peer_that_is_silent_after_the_handshake_is_dropped() {
     let bed = Testbed::with(|_, config| config.max_handshakes_per_source = 1);
     let vim = bed.vim();
     let began = Instant::now();
@@ -148,7 +148,7 @@ async fn who_says_nothing_after_the_handshake_is_dropped() {
 async fn a_handshake_that_stalls_is_dropped() {
     let bed = Testbed::with(|_, config| config.idle_timeout = Duration::from_mins(1));
     let vim = bed.vim();
-    // What the endpoint sends arrives until it has proven its address; then no more.
+    // Datagrams are forwarded until the endpoint's address is validated; then no more.
     let middle = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let outside = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut options = bed.options(&vim);
@@ -194,7 +194,7 @@ async fn random_datagrams_do_no_harm() {
             .take(length)
             .collect();
         if round % 2 == 0 && length > 5 {
-            // Looks like an Initial packet of QUIC 1 until its tag is checked.
+            // It looks like an Initial packet of QUIC 1 until its tag is checked.
             datagram[0] = 0xc0 | (datagram[0] & 0x0f);
             datagram[1..5].copy_from_slice(&[0, 0, 0, 1]);
             datagram[5] %= 21;
@@ -217,7 +217,7 @@ async fn random_datagrams_do_no_harm() {
     assert_eq!(bed.once(&bed.vim()).await.state, State::Granted);
 }
 
-/// Bytes of this process in memory.
+/// Resident memory of this process, bytes.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();

@@ -1,4 +1,4 @@
-//! The endpoint verifies the host, and tells how it fails.
+//! The endpoint verifies the host, and reports how that fails.
 
 use std::{net::UdpSocket, time::Duration};
 
@@ -78,7 +78,7 @@ async fn a_host_of_an_unknown_authority_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_host_whose_certificate_is_of_another_time_is_not_trusted() {
+async fn a_host_with_an_expired_or_future_certificate_is_not_trusted() {
     let now = OffsetDateTime::now_utc();
     let expired = bed(&Profile::host().valid(now - DAY, now - time::Duration::HOUR));
     let status = expired.once(&expired.vim()).await;
@@ -96,7 +96,7 @@ async fn a_client_certificate_does_not_prove_a_host() {
 }
 
 #[tokio::test]
-async fn who_does_not_answer_is_named_with_the_address() {
+async fn a_host_that_does_not_answer_is_named_with_its_address() {
     let bed = Testbed::new();
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();

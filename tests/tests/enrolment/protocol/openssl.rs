@@ -118,7 +118,7 @@ async fn a_host_with_rsa() {
 
 /// A key that `manoward pki` does not make, in a certificate that it issues.
 #[tokio::test]
-async fn a_key_of_rsa_that_was_brought_to_manoward_pki() {
+async fn an_rsa_key_that_manoward_pki_certified() {
     let mut issued = None;
     let bed = Testbed::with(|authority, config| {
         let directory = authority.file.parent().unwrap();
@@ -160,7 +160,7 @@ async fn ed25519() {
 }
 
 #[tokio::test]
-async fn a_list_of_openssl_revokes() {
+async fn a_revocation_list_made_by_openssl_counts() {
     let bed = Testbed::new();
     let directory = bed.directory.path();
     let issued = issue(
@@ -192,8 +192,7 @@ async fn a_list_of_openssl_revokes() {
     }
 }
 
-/// The handshake of another implementation, which RFC 9001 leaves to TLS: only the key formats
-/// differ, so that old forms of private keys are read, too.
+/// Private keys in PEM forms older than PKCS #8 (PKCS #1, SEC 1).
 #[tokio::test]
 async fn old_forms_of_keys_are_read() {
     let bed = Testbed::new();

@@ -1,4 +1,4 @@
-//! Whom the host refuses, and why.
+//! Endpoints that the host refuses, and the reasons.
 
 use manoward::{
     enrolment::{Identity, Reason},
@@ -46,7 +46,7 @@ async fn an_expired_certificate() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_the_future() {
+async fn a_certificate_that_is_not_yet_valid() {
     let bed = Testbed::new();
     let now = OffsetDateTime::now_utc();
     let profile = Profile::endpoint(VIM).valid(now + Duration::HOUR, now + DAY);
@@ -126,7 +126,7 @@ async fn identities_are_canonical_and_others_do_not_count() {
 }
 
 #[tokio::test]
-async fn more_sessions_than_there_may_be() {
+async fn more_sessions_than_allowed() {
     let bed = Testbed::with(|_, config| config.max_sessions = 1);
     let vim = bed.vim();
     let join = bed.join(&vim).await;

@@ -1,4 +1,4 @@
-//! Nothing is kept for those who do not prove that they receive at their address.
+//! The host keeps no state for peers whose address is not validated (RFC 9000, section 8).
 
 use std::{net::UdpSocket, time::Duration};
 
@@ -27,7 +27,7 @@ async fn initial(bed: &Testbed) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_unproven_address_gets_a_retry_and_nothing_else() {
+async fn an_unvalidated_address_gets_a_retry_and_nothing_else() {
     let bed = Testbed::new();
     let initial = initial(&bed).await;
     assert_eq!(initial[0] & 0xf0, 0xc0, "an Initial packet of QUIC 1");
@@ -54,7 +54,7 @@ async fn an_unproven_address_gets_a_retry_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn every_session_is_asked_to_prove_its_address() {
+async fn the_address_of_every_session_is_validated() {
     let bed = Testbed::new();
     let vim = bed.vim();
     for round in 1..=3 {

@@ -77,7 +77,7 @@ async fn other_sessions_outlive_a_revocation() {
 }
 
 #[tokio::test]
-async fn a_revoked_intermediate_counts() {
+async fn a_revoked_intermediate_ends_its_sessions() {
     let bed = bed(StaleCrl::Refuse);
     let (between, serial) = bed.authority.intermediate("between");
     let vim = between.issue("vim", &Profile::endpoint(VIM));
@@ -89,7 +89,7 @@ async fn a_revoked_intermediate_counts() {
 }
 
 #[tokio::test]
-async fn a_list_that_has_run_out_refuses_or_is_accepted_as_set() {
+async fn an_expired_list_refuses_or_is_accepted_as_configured() {
     let past = || OffsetDateTime::now_utc() - time::Duration::HOUR;
     let strict = bed(StaleCrl::Refuse);
     strict
@@ -134,7 +134,7 @@ async fn a_list_that_cannot_be_read_is_a_problem_until_it_can() {
 }
 
 #[tokio::test]
-async fn a_list_of_a_stranger_revokes_nothing() {
+async fn a_list_of_another_authority_revokes_nothing() {
     let bed = bed(StaleCrl::Refuse);
     let stranger = Authority::new(bed.directory.path(), "stranger");
     let vim = bed.vim();

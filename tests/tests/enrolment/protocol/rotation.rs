@@ -1,4 +1,4 @@
-//! New certificates and restarts of the host: sessions come back, or never go.
+//! New certificates and restarts of the host: sessions are kept, or come back.
 
 use std::{
     sync::Arc,
@@ -37,7 +37,7 @@ async fn a_new_certificate_replaces_the_old_session_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_that_is_refused_does_not_cost_the_session() {
+async fn a_refused_new_certificate_keeps_the_old_session() {
     let bed = Testbed::new();
     let join = bed.join(&bed.vim()).await;
     bed.authority.issue(
@@ -93,10 +93,10 @@ async fn a_host_that_starts_again_is_joined_again() {
 }
 
 #[tokio::test]
-async fn a_host_that_crashed_is_joined_again_before_silence_tells() {
+async fn a_host_that_crashed_is_joined_again_before_the_idle_timeout() {
     let mut bed = Testbed::with(|_, config| config.idle_timeout = Duration::from_mins(2));
     bed.server.take().unwrap().shutdown().await;
-    // The kernel closes the sockets of a process that is killed; nobody says goodbye.
+    // The kernel closes the sockets of a process that is killed, without closing its sessions.
     let (config, recorder) = (bed.config.clone(), Arc::clone(&bed.recorder));
     let (crash, told) = std::sync::mpsc::channel::<()>();
     let (started, ready) = std::sync::mpsc::channel::<()>();
@@ -120,7 +120,7 @@ async fn a_host_that_crashed_is_joined_again_before_silence_tells() {
     crash.send(()).unwrap();
     agent.join().unwrap();
     assert!(bed.recorder.ends().is_empty(), "nobody noticed");
-    // What was under way has arrived nowhere.
+    // Packets in flight are lost.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(join.status().granted, 1);
     bed.start();

@@ -20,7 +20,7 @@ use super::authority::{Authority, Issued, Profile};
 /// The identity that the registrar knows.
 pub const VIM: &str = "spiffe://operator.example/vim/1";
 
-/// What was told to the registrar.
+/// A call of the registrar.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Entry {
     Admitted(Claim),
@@ -29,7 +29,7 @@ pub enum Entry {
     Refused(Refusal),
 }
 
-/// Knows one identity and writes down all calls.
+/// A registrar that knows one identity and records all calls.
 #[derive(Default)]
 pub struct Recorder {
     entries: Mutex<Vec<Entry>>,
@@ -171,7 +171,7 @@ impl Testbed {
         self.directory.path().join(name)
     }
 
-    /// What the endpoint with this certificate does with this host.
+    /// Options of an endpoint with this certificate that joins this host.
     pub fn options(&self, issued: &Issued) -> Options {
         Options {
             hosts: Source::List(vec![Host {
@@ -187,7 +187,7 @@ impl Testbed {
         }
     }
 
-    /// Enrols once; what came of it.
+    /// Enrols once; returns the host's status.
     pub async fn once(&self, issued: &Issued) -> HostStatus {
         once(&self.options(issued)).await
     }
@@ -214,7 +214,7 @@ impl Testbed {
     }
 }
 
-/// Enrols once at a single host; what came of it.
+/// Enrols once at a single host; returns its status.
 pub async fn once(options: &Options) -> HostStatus {
     let mut status = join::once(options, |_| {}).await.unwrap();
     assert_eq!(status.hosts.len(), 1);
@@ -230,7 +230,7 @@ pub fn assert_refused(bed: &Testbed, status: &HostStatus, reason: Reason) {
     assert_eq!(bed.server().counts().sessions, 0);
 }
 
-/// Waits for something that comes soon.
+/// Waits until a condition holds, at most 20 s.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {

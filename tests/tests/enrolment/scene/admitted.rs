@@ -1,4 +1,4 @@
-//! Who holds a lease gets in, as long as it lasts.
+//! An endpoint is admitted as long as its lease lasts.
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -37,7 +37,7 @@ fn an_endpoint_gets_in_while_it_holds_a_lease() -> Result<()> {
     assert_eq!(lease["mac"], VIM.mac.to_string());
     assert_eq!(lease["interface"], NIC);
 
-    // A question about it is one about its packets as they come.
+    // `explain` assumes the MAC address and the interface of the lease.
     let (from, to) = (VIM.v4.to_string(), HOST.v4.to_string());
     let port = PORT.to_string();
     let question = ["explain", "--from", &from, "--to", &to, "--port", &port];
@@ -48,13 +48,13 @@ fn an_endpoint_gets_in_while_it_holds_a_lease() -> Result<()> {
     intruder.send(&syn(INTRUDER.mac))?;
     agent.await_packets("Nf-Vi", "wrong-mac", 1)?;
 
-    // What is open is cut with the lease.
+    // Open connections are cut with the lease.
     let stream = scene.vim.tcp_stream((HOST.v4, PORT), PATIENCE)?;
     let mut stream = stream.map_err(|outcome| anyhow!("the connection {outcome:?}"))?;
     stream.write_all(b"in")?;
     let mut accepted = listener.accept()?.0;
     accepted.set_read_timeout(Some(SHORT))?;
-    // Those that wait before it were closed at once.
+    // Connections before it in the queue are closed already.
     while accepted.read_exact(&mut [0; 2]).is_err() {
         accepted = listener.accept()?.0;
         accepted.set_read_timeout(Some(SHORT))?;
@@ -69,8 +69,8 @@ fn an_endpoint_gets_in_while_it_holds_a_lease() -> Result<()> {
     Ok(())
 }
 
-/// The lease is in force before the endpoint is told: whoever connects as soon as it knows never
-/// has to try again.
+/// The lease is in force before the endpoint gets the answer: a connection that begins then needs
+/// no retransmission.
 #[test]
 fn the_first_packet_after_the_grant_is_admitted() -> Result<()> {
     let operator = Operator::new()?;
@@ -161,7 +161,7 @@ fn connections_outlast_the_agent_for_the_time_of_a_lease() -> Result<()> {
 }
 
 #[test]
-fn another_port_is_that_of_the_policy_too() -> Result<()> {
+fn the_policy_must_name_the_configured_port() -> Result<()> {
     const OTHER: &str = "  port: 8443\n";
     let operator = Operator::new()?;
     let scene = Topology::new()?;

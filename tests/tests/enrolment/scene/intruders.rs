@@ -1,4 +1,4 @@
-//! Who does not prove to be an endpoint does not get in, whatever else it has of the endpoint's.
+//! Peers without the certificate of an endpoint are not admitted, whatever else they have of it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::{ONCE, PATIENCE, PORT, SHORT, connects, syn};
 const SENDER: std::ops::Range<usize> = 6..12;
 
 #[test]
-fn who_proves_somebody_else_or_nothing_does_not_get_in() -> Result<()> {
+fn other_and_invalid_certificates_are_not_admitted() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
@@ -67,17 +67,17 @@ fn who_proves_somebody_else_or_nothing_does_not_get_in() -> Result<()> {
         assert_eq!(agent.refused(reason)?, before + 1, "{what}");
         assert!(!connects(&scene.vim)?, "{what}");
     }
-    // Whoever has the key and not the address is not even heard.
+    // With the key, but from another address: the programs drop the datagrams.
     let join = operator.join(&scene.intruder, &operator.vim, &["--once"])?;
     assert!(!join.finish(ONCE)?.status.success());
     agent.await_any("enrolment", "unknown-source")?;
     agent.await_leases(0, Duration::ZERO)
 }
 
-/// The address and the MAC address of an endpoint are worth nothing while it has no session, and
-/// another interface's frames are worth nothing at all.
+/// The IP address and the MAC address of an endpoint admit nobody while it has no session, and
+/// never on another interface.
 #[test]
-fn who_has_address_and_mac_of_an_endpoint_does_not_get_in() -> Result<()> {
+fn address_and_mac_of_an_endpoint_are_not_enough() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
@@ -121,7 +121,7 @@ fn who_has_address_and_mac_of_an_endpoint_does_not_get_in() -> Result<()> {
     other.send(&packet.with(Tcp::syn(PORT)).build())?;
     agent.await_packets("Nf-Vi", "wrong-interface", 1)?;
 
-    // What it has is what the VIM had when it leaves.
+    // The VIM's MAC address admits nobody after the VIM has left.
     join.terminate()?;
     agent.await_leases(0, PATIENCE)?;
     let before = agent.counters()?.packets("Nf-Vi", "no-lease");
@@ -139,7 +139,7 @@ fn replay(wire: &mut Wire, frames: &[Vec<u8>], mac: Mac) -> Result<()> {
 }
 
 #[test]
-fn a_captured_session_proves_nothing_again() -> Result<()> {
+fn a_replayed_session_is_not_admitted() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
@@ -173,8 +173,8 @@ fn a_captured_session_proves_nothing_again() -> Result<()> {
 
     join.terminate()?;
     agent.await_leases(0, PATIENCE)?;
-    // The session's own end lasts a moment. After it a token, which proves an address for some
-    // seconds, begins a handshake once more; without the keys it comes to nothing.
+    // QUIC remembers a closed session for a moment. Then the token, which validates an address for
+    // some seconds, begins another handshake; without the keys it times out.
     let ended = || {
         replay(&mut intruder, &frames, VIM.mac)?;
         std::thread::sleep(SHORT);

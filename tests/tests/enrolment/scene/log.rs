@@ -1,4 +1,4 @@
-//! What the log tells of enrolment, and what it never tells.
+//! What the log records of enrolment, and the secrets that it never contains.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,14 +20,15 @@ use time::{Duration, OffsetDateTime};
 
 use super::{ONCE, PATIENCE};
 
-/// A policy with a second endpoint that has to prove who it is, at the tenant's address.
+/// Endpoints of a policy: the VIM, and one at the tenant's address; both need a certificate.
 pub const WITH_VNFM: &str = "{
     vim-1: { role: vim, addresses: [192.0.2.10], authenticate: certificate,
              identity: \"spiffe://operator.example/vim/1\" },
     vnfm-1: { role: vnfm, addresses: [192.0.2.90], authenticate: certificate,
               identity: \"spiffe://operator.example/vnfm/1\" } }";
 
-/// Waits for the log's line about an enrolment with this outcome and reason, whose fields it returns.
+/// Waits for the log's line about an enrolment with this outcome and reason, whose fields it
+/// returns.
 pub fn line(
     agent: &Agent<'_>,
     outcome: &str,
@@ -158,9 +159,9 @@ fn token(datagram: &[u8]) -> Option<&[u8]> {
     token.get(..token.len().checked_sub(TAG)?)
 }
 
-/// Neither the bytes nor a part of them are in the text, in none of the forms that logs have.
+/// Checks that no part of `secret` is in the text: as hexadecimal, as a list of bytes, or escaped.
 fn assert_absent(text: &str, secret: &[u8]) {
-    /// As many bytes appear by chance nowhere.
+    /// So many bytes do not match by chance.
     const PART: usize = 12;
     // The first bytes of a key tell its kind, which is no secret.
     let secret = &secret[secret.len() / 4..];

@@ -1,4 +1,4 @@
-//! One identity, several addresses: what the policy says about them.
+//! One identity at several addresses: the policy's rules for it.
 
 use anyhow::Result;
 use harness::agent::operator::{Operator, policy};
@@ -7,7 +7,7 @@ use harness::{Agent, Policy, Topology};
 
 use super::{ONCE, PATIENCE, PORT, connects};
 
-/// The scene's policy, in which the VIM is a network, with this rule.
+/// A policy in which the VIM has whole networks, with this rule about `sessions`.
 macro_rules! ruled {
     ($rule:literal) => {
         Policy {
@@ -29,7 +29,7 @@ fn addresses(agent: &Agent<'_>) -> Result<Vec<String>> {
 }
 
 #[test]
-fn the_last_to_prove_an_identity_takes_it_over() -> Result<()> {
+fn the_latest_session_replaces_the_one_before() -> Result<()> {
     let operator = Operator::new()?;
     let scene = Topology::new()?;
     let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
@@ -63,7 +63,7 @@ fn a_second_address_is_refused_where_the_policy_says_so() -> Result<()> {
     assert!(connects(&scene.vim)?);
     assert!(!connects(&scene.intruder)?);
 
-    // A lease counts until it ends, whoever gave it.
+    // A lease of the agent before counts until it ends.
     first.kill();
     agent.kill9();
     agent.restart()?;

@@ -1,4 +1,4 @@
-//! Handshakes that stall hold a place for a few seconds, and keep nobody out.
+//! Stalled handshakes occupy slots for a few seconds, and keep nobody out.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,11 +24,12 @@ use super::{ONCE, PATIENCE, PORT, log};
 /// Longer than a handshake may take.
 const HANDSHAKES: Duration = Duration::from_secs(15);
 /// Handshakes that may be in progress.
-const PLACES: u64 = 256;
-/// So long after it was given a lease has been renewed, and so many of its 20 seconds are left then.
+const SLOTS: u64 = 256;
+/// This long after it was granted a lease has been renewed; at least [`RENEWED`] of its 20 seconds
+/// are left then.
 const SETTLED: Duration = Duration::from_secs(8);
 const RENEWED: u64 = 14;
-/// How long an answer is waited for that may have been held back.
+/// How long to wait for an answer, which the rate limit may prevent.
 const ANSWER: Duration = Duration::from_millis(40);
 
 /// Endpoints at the addresses of the VIM, the tenant, and the intruder and its neighbours.
@@ -40,7 +41,7 @@ const ENDPOINTS: &str = "{
     em-1: { role: vim, addresses: [192.0.2.90], authenticate: certificate,
             identity: \"spiffe://operator.example/em/1\" } }";
 
-/// A client of the protocol that shows no certificate, and does not come to be asked for it.
+/// A QUIC client without a certificate; its handshakes stall before they need one.
 fn client(operator: &Operator) -> Result<ClientConfig> {
     let (roots, _) = pki::roots(operator.authority.bundle())?;
     let mut tls = rustls::ClientConfig::builder_with_provider(pki::provider())
@@ -53,7 +54,8 @@ fn client(operator: &Operator) -> Result<ClientConfig> {
     )?)))
 }
 
-/// Begins a handshake, proves the address, and says nothing more. `false` if there was no answer.
+/// Begins a handshake, validates the address, and sends nothing more. `false` if there was no
+/// answer.
 fn stall(from: &Namespace, address: Ipv4Addr, client: &ClientConfig) -> Result<bool> {
     let host = SocketAddr::from((HOST.v4, wire::PORT));
     let socket = from.udp((address, 0), ANSWER)?;
@@ -87,7 +89,7 @@ fn stall(from: &Namespace, address: Ipv4Addr, client: &ClientConfig) -> Result<b
     Ok(true)
 }
 
-/// Begins handshakes from addresses over and over, and finishes none; how many.
+/// Begins handshakes from these addresses until `ended`, and finishes none; returns their number.
 fn attack(
     from: &Namespace,
     addresses: &[Ipv4Addr],
@@ -104,7 +106,7 @@ fn attack(
     Ok(stalled)
 }
 
-/// One machine has all addresses from which handshakes stall, more than the host has places for.
+/// One machine stalls handshakes from many addresses, more than the host has slots for.
 #[test]
 fn handshakes_that_stall_keep_nobody_out() -> Result<()> {
     let operator = Operator::new()?;
@@ -134,7 +136,7 @@ fn handshakes_that_stall_keep_nobody_out() -> Result<()> {
         let (intruder, client, ended) = (&scene.intruder, &client, &ended);
         let begin = |addresses| scope.spawn(move || attack(intruder, addresses, client, ended));
         let attacks: Vec<_> = addresses.chunks(4).map(begin).collect();
-        let during = while_all_places_are_taken(&agent, joined, || {
+        let during = while_all_slots_are_taken(&agent, joined, || {
             operator.join(&scene.tenant, &em, &["--once"])
         });
         ended.store(true, Ordering::Relaxed);
@@ -145,7 +147,7 @@ fn handshakes_that_stall_keep_nobody_out() -> Result<()> {
         let stalled = stalled.sum::<Result<u64>>()?;
         during.map(|()| stalled)
     })?;
-    assert!(stalled > PLACES, "{stalled} have a place each");
+    assert!(stalled > SLOTS, "{stalled} have a slot each");
 
     // The lease has been renewed, and nothing of its connections was lost.
     let leases = agent.leases()?.leases;
@@ -158,8 +160,8 @@ fn handshakes_that_stall_keep_nobody_out() -> Result<()> {
         .context("who stalled, and now does not")
 }
 
-/// Waits until handshakes have no place and the first have run out of time; then others join.
-fn while_all_places_are_taken(
+/// Waits until all slots are taken and the first handshakes have timed out; then others join.
+fn while_all_slots_are_taken(
     agent: &Agent<'_>,
     joined: Instant,
     join: impl Fn() -> Result<Process>,

@@ -1,4 +1,4 @@
-//! A wall clock that jumps. Time that is measured goes on as ever.
+//! A wall clock that jumps. The monotonic clock is not affected.
 
 use std::env::consts::ARCH;
 use std::path::Path;
@@ -20,7 +20,7 @@ const LEASE: Duration = Duration::from_secs(22);
 const AGAIN: Duration = Duration::from_secs(40);
 const SHORT: Duration = Duration::from_millis(300);
 
-/// The VIM has to prove who it is, and the bastion has not.
+/// The VIM needs a certificate, the bastion does not.
 const ENDPOINTS: &str = "{
     vim-1: { role: vim, addresses: [192.0.2.10], authenticate: certificate,
              identity: \"spiffe://operator.example/vim/1\" },
@@ -31,7 +31,7 @@ fn a_clock_that_jumps_ends_no_lease_whose_certificate_is_valid_then() -> Result<
     let library = format!("/usr/lib/{ARCH}-linux-gnu/faketime/libfaketimeMT.so.1");
     ensure!(
         Path::new(&library).exists(),
-        "{library} is not there, which tells a program another time. Install what Debian calls \
+        "{library} is missing, which gives a program another time. Install what Debian calls \
          faketime"
     );
     let operator = Operator::new()?;
@@ -68,13 +68,13 @@ fn a_clock_that_jumps_ends_no_lease_whose_certificate_is_valid_then() -> Result<
         Ok::<_, anyhow::Error>(from.tcp_connect(to, patience)? == Outcome::Connected)
     };
     let control = (HOST.v4, STREAM.port());
-    // In twenty years the certificate has ended; who needs none is let in all the same.
+    // In twenty years the certificate has expired; endpoints that need none are still admitted.
     clock("+7300d")?;
     agent.await_leases(0, PATIENCE)?;
     ensure!(!connects(&scene.vim, control, SHORT)?, "without a lease");
     ensure!(connects(&scene.bastion, operations, PATIENCE)?);
     ensure!(!connects(&scene.intruder, control, SHORT)?);
-    // Why is told, and once the clock is right again nobody has to do anything.
+    // The log names the reason. When the clock is right again, the endpoint joins by itself.
     ensure!(agent.log().contains("no longer valid"), "{}", agent.log());
     clock("+0")?;
     agent.await_leases(1, AGAIN)?;

@@ -1,4 +1,4 @@
-//! Interfaces that go up and down, or come and go, faster than anybody follows.
+//! Interfaces that go up and down, or are made and deleted, faster than the agent can follow.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::PATIENCE;
 /// How often the interface goes down and up.
 const FLAPS: usize = 10_000;
 /// How often another one is made and deleted.
-const BIRTHS: usize = 150;
+const CREATIONS: usize = 150;
 
 /// What the agent may have grown by afterwards, kB.
 const GROWTH: u64 = 8 << 10;
@@ -59,14 +59,14 @@ fn interfaces_that_come_and_go_leave_nothing_behind() -> Result<()> {
         interfaces: "[eth0, eth1]",
         ..Policy::default()
     };
-    let birth = "link add eth1 type veth peer name wire1\nlink set eth1 up\n";
-    scene.host.feed(&["ip", "-batch", "-"], birth)?;
+    let create = "link add eth1 type veth peer name wire1\nlink set eth1 up\n";
+    scene.host.feed(&["ip", "-batch", "-"], create)?;
     let agent = Agent::start(&scene.host, &policy.to_string())?;
     let watch = Watch::begin(&scene)?;
     let before = (agent.descriptors()?, agent.memory_kb()?);
     // Slowly enough that it is attached to now and then, fast enough that it is often gone again.
-    let round = format!("link delete eth1\n{birth}");
-    for _ in 0..BIRTHS / 30 {
+    let round = format!("link delete eth1\n{create}");
+    for _ in 0..CREATIONS / 30 {
         scene.host.feed(&["ip", "-batch", "-"], &round.repeat(30))?;
         watch.check()?;
     }

@@ -1,4 +1,4 @@
-//! What somebody does to the programs by hand, and tables that are full.
+//! Programs and pins that are changed by hand, and full tables.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use harness::{Agent, Policy, Topology};
 
 use super::PATIENCE;
 
-/// The fewest flows that a table is made for, and many more than it has places.
+/// The smallest flow table, and many more requests than it has entries.
 const FLOWS: &str = "flows: 1024\n";
-const ASKED: u16 = 12_000;
+const REQUESTS: u16 = 12_000;
 
 const BUS: u16 = 5671;
 
@@ -90,10 +90,10 @@ fn a_full_table_of_flows_gives_up_no_connection_that_is_open() -> Result<()> {
     let watch = Watch::begin(&scene)?;
     let bus = Stream::start(&scene.host, &scene.vim, (VIM.v4, BUS).into())?;
     let rounds = bus.rounds();
-    // Questions that nobody answers, each from a port of its own.
+    // Requests that nobody answers, each from another port.
     let silent = scene.vim.udp((VIM.v4, 53), Duration::from_secs(1))?;
     scene.host.enter(|| -> Result<()> {
-        for port in 20_000..20_000 + ASKED {
+        for port in 20_000..20_000 + REQUESTS {
             let socket = UdpSocket::bind(("0.0.0.0", port))?;
             socket.send_to(b"?", (VIM.v4, 53))?;
         }
@@ -102,7 +102,7 @@ fn a_full_table_of_flows_gives_up_no_connection_that_is_open() -> Result<()> {
     drop(silent);
     watch.check()?;
     wait::until(&true, PATIENCE, || Ok(bus.rounds() > rounds + 10))?;
-    // A new one finds a place: unanswered ones give theirs up.
+    // A new connection finds room: unanswered requests are evicted.
     bus.stop()?;
     let again = Stream::start(&scene.host, &scene.vim, (VIM.v4, BUS).into())?;
     wait::until(&true, PATIENCE, || Ok(again.rounds() > 10))?;

@@ -1,4 +1,4 @@
-//! Agents that are ended at the worst time, and agents that there are too many of.
+//! Agents that are ended while they apply a policy, and two agents at once.
 
 use std::process::Command;
 use std::thread;
@@ -14,18 +14,19 @@ use nix::sys::signal::Signal;
 
 use super::{PATIENCE, many_endpoints};
 
-/// How long after an application has begun the agent is ended, milliseconds. It takes one to two
+/// When the agent is ended after `policy apply` has begun, milliseconds. Applying takes one to two
 /// seconds.
-const MOMENTS: [u64; 2] = [100, 1000];
+const DELAYS_MS: [u64; 2] = [100, 1000];
 
-/// Ends the agent while it applies a policy, and looks for the policy before or the new one, whole.
+/// Ends the agent while it applies a policy. Then the old or the new policy must be in force,
+/// whole.
 fn ended_while_applying(signal: Signal) -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let watch = Watch::begin(&scene)?;
     let endpoints = many_endpoints();
     let mut ended = [0; 2];
-    for (serial, moment) in (2..).zip(MOMENTS) {
+    for (serial, delay_ms) in (2..).zip(DELAYS_MS) {
         let before = agent.serial()?.context("a policy is in force")?;
         let policy = Policy {
             serial,
@@ -36,7 +37,7 @@ fn ended_while_applying(signal: Signal) -> Result<()> {
         std::fs::write(&path, policy.to_string())?;
         let apply = agent.command(&["policy", "apply", &path.to_string_lossy()])?;
         let apply = scene.host.spawn(&apply)?;
-        thread::sleep(Duration::from_millis(moment));
+        thread::sleep(Duration::from_millis(delay_ms));
         agent.signal(signal)?;
         agent.await_end()?;
         let told = apply.finish(PATIENCE)?;

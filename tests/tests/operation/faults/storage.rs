@@ -1,4 +1,4 @@
-//! A disk that is full when most is done, or that cannot be written to.
+//! A disk that becomes full while a policy is stored, or that is read-only.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ const PAGE: usize = 4096;
 
 /// Mounts a small file system as the agent's state, and has the agent start on it.
 fn on_a_small_disk(scene: &Topology, agent: &mut Agent<'_>) -> Result<()> {
-    // What was in force is not looked for on the new disk.
+    // Detached first: the new disk does not hold the policy in force.
     agent.ask(&["detach", "--yes"])?;
     agent.kill9();
     let state = agent.folder().join("state");
@@ -30,7 +30,7 @@ fn on_a_small_disk(scene: &Topology, agent: &mut Agent<'_>) -> Result<()> {
     agent.restart()
 }
 
-/// Leaves so many pages free.
+/// Fills the disk but for `free` pages.
 fn fill(scene: &Topology, state: &Path, free: usize) -> Result<()> {
     let filler = state.join("filler");
     let done = scene.host.enter(|| -> io::Result<()> {
@@ -83,7 +83,7 @@ fn however_little_room_is_left_what_is_told_is_what_is_enforced() -> Result<()> 
         scene
             .host
             .enter(|| fs::remove_file(state.join("filler")))??;
-        // As long as something is missing, kernel and disk say the same as the agent has.
+        // As long as nothing could be stored, the next agent has the same policy.
         if applied == 0 {
             let after = agent.serial()?;
             agent.restart()?;

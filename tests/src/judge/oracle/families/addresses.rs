@@ -1,4 +1,4 @@
-//! Addresses that a stack treats in a way of its own.
+//! Addresses with a special meaning to a stack.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,9 +7,9 @@ use crate::net::station::{HOST, INTRUDER, Mac, VIM};
 use super::{Families, Route, at, with_mac};
 
 const ANYCAST: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0x17, 0, 0, 0, 0);
-/// The host's, made of its MAC address.
+/// The host's link-local address, made of its MAC address (EUI-64).
 pub const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x5054, 0xff, 0xfeaa, 0xbb17);
-/// What all nodes with the host's last three bytes listen to.
+/// The solicited-node multicast address of the host.
 const SOLICITED: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 0x17);
 
 const GROUPS4: [[u8; 4]; 7] = [
@@ -22,12 +22,12 @@ const GROUPS4: [[u8; 4]; 7] = [
     [239, 1, 1, 1],
 ];
 
-/// An IPv4 group that a host listens to, or might.
+/// An IPv4 broadcast or multicast address that a host may listen to.
 pub fn group4(families: &mut Families) -> Ipv4Addr {
     families.pick(&GROUPS4).into()
 }
 
-/// An IPv6 group that a host listens to, or might.
+/// An IPv6 multicast address that a host may listen to.
 pub fn group6(families: &mut Families) -> Ipv6Addr {
     let all_nodes = |scope: u16| Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, 1);
     let all_routers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
@@ -78,7 +78,7 @@ pub fn group(families: &mut Families) -> Vec<Vec<u8>> {
     asked(families, Route { to, ..route }, mac)
 }
 
-/// From addresses that nobody outside should have.
+/// From addresses that are invalid as a remote source.
 pub fn odd_source(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let v4 = families.pick(&[
@@ -103,7 +103,7 @@ pub fn odd_source(families: &mut Families) -> Vec<Vec<u8>> {
     asked(families, Route { from, ..route }, None)
 }
 
-/// To addresses that a stack may take for its own beside those that it was given.
+/// To addresses that a stack may accept beside those that it was given.
 pub fn odd_destination(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let v4 = families.pick(&[
@@ -128,7 +128,7 @@ pub fn odd_destination(families: &mut Families) -> Vec<Vec<u8>> {
     asked(families, Route { to, ..route }, None)
 }
 
-/// In frames to somebody else, or to a group; and from another's MAC address.
+/// To and from MAC addresses of other stations, or of groups.
 pub fn odd_mac(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let mac = families.pick(&[

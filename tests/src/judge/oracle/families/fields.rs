@@ -1,4 +1,4 @@
-//! One packet with nothing odd in it, and packets whose fields say what is not so.
+//! Plain packets, and packets with wrong or unusual fields.
 
 use super::Families;
 use crate::net::packet::{Extension, Ipv4, Ipv6, Tcp, Udp};
@@ -50,7 +50,8 @@ pub fn wrong_checksum(families: &mut Families) -> Vec<Vec<u8>> {
     vec![packet.with(families.tag().to_vec()).build()]
 }
 
-/// The network header says another length than the frame has, or UDP another than IP.
+/// A length in the network header that differs from the frame's, or one in UDP that differs from
+/// IP's.
 pub fn wrong_length(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let wrong = families.pick(&[0, 8, 20, 27, 28, 36, 40, 48, 100, 1500, u16::MAX]);

@@ -1,4 +1,4 @@
-//! Datagrams in pieces.
+//! Fragmented datagrams.
 
 use crate::net::packet::{Extension, Fragment, Ipv4, Packet};
 use crate::net::station::{INTRUDER, Mac, VIM};
@@ -9,7 +9,7 @@ use super::{Families, Route, at, with_mac};
 /// A part of a datagram.
 #[derive(Clone, Debug)]
 struct Piece {
-    /// Where it begins, bytes; a multiple of 8.
+    /// Its offset in bytes, a multiple of 8.
     at: usize,
     more: bool,
     bytes: Vec<u8>,
@@ -25,7 +25,7 @@ struct Datagram {
 }
 
 impl Families {
-    /// A question that is long enough to be cut.
+    /// A request that is long enough to be fragmented.
     fn datagram(&mut self, route: Route) -> Datagram {
         let packet = self.network(route);
         let padding = [0; 40].to_vec();
@@ -39,7 +39,7 @@ impl Families {
         }
     }
 
-    /// Cuts at random addresses; the first piece has at least `first` bytes, or exactly that many.
+    /// Cuts at random offsets; the first piece has at least `first` bytes, or exactly that many.
     fn cut(&mut self, bytes: &[u8], first: usize, exactly: bool) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let mut at = 0;
@@ -86,7 +86,7 @@ impl Families {
     }
 }
 
-/// As a stack sends them.
+/// Fragments as a stack sends them.
 pub fn in_order(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let datagram = families.datagram(route);
@@ -105,8 +105,8 @@ pub fn out_of_order(families: &mut Families) -> Vec<Vec<u8>> {
     frames
 }
 
-/// The first piece has too little of the transport header (RFC 1858), or the header lies in a second
-/// piece altogether.
+/// The first piece has too little of the transport header (RFC 1858), or the header lies in a
+/// second piece altogether.
 pub fn tiny(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let datagram = families.datagram(route);
@@ -122,19 +122,19 @@ pub fn tiny(families: &mut Families) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Pieces that cover the same bytes with different ones: the ports of another service, or anything.
+/// Overlapping pieces with different content: the ports of another service, or random bytes.
 pub fn overlapping(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let datagram = families.datagram(route);
     let first = families.pick(&[8, 24]);
     let mut pieces = families.cut(&datagram.bytes, first, first == 8);
-    let place = families.rng.usize(..pieces.len());
-    let mut other = pieces[place].clone();
+    let index = families.rng.usize(..pieces.len());
+    let mut other = pieces[index].clone();
     match families.rng.u8(..4) {
         // Other ports, the same length.
         0 if other.at == 0 => other.bytes[2..4].copy_from_slice(&[0, 22]),
         0 | 1 => families.rng.fill(&mut other.bytes),
-        // Reaches into the one before.
+        // Overlaps with the end of the piece before.
         2 if other.at >= 8 => {
             other.at -= 8;
             let before = families.bytes(8);
@@ -147,8 +147,8 @@ pub fn overlapping(families: &mut Families) -> Vec<Vec<u8>> {
             other.more = families.rng.bool();
         }
     }
-    let place = families.rng.usize(..=pieces.len());
-    pieces.insert(place, other);
+    let index = families.rng.usize(..=pieces.len());
+    pieces.insert(index, other);
     let mut frames = families.frames(&datagram, &pieces);
     if families.rng.bool() {
         families.rng.shuffle(&mut frames);
@@ -258,7 +258,7 @@ fn header(kind: u8) -> Extension {
     }
 }
 
-/// To those whom a group reaches.
+/// Fragments to a broadcast or multicast address.
 pub fn to_a_group(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let (v4, v6) = (group4(families), group6(families));
@@ -298,7 +298,7 @@ pub fn atomic(families: &mut Families) -> Vec<Vec<u8>> {
     let datagram = families.datagram(route);
     let pieces = families.cut(&datagram.bytes, 24, false);
     let mut frames = families.frames(&datagram, &pieces);
-    let place = families.rng.usize(..=frames.len());
-    frames.insert(place, whole);
+    let index = families.rng.usize(..=frames.len());
+    frames.insert(index, whole);
     frames
 }

@@ -1,4 +1,4 @@
-//! What may stand before a transport header.
+//! Headers and options before the transport header.
 
 use crate::net::packet::{Extension, Fragment, Ipv4, Ipv6, Layer, Packet, Udp, Vlan};
 use crate::net::station::{HOST, HOST_OPERATIONS, INTRUDER, VIM};
@@ -27,8 +27,8 @@ pub fn ipv4_options(families: &mut Families) -> Vec<Vec<u8>> {
     vec![families.ask(packet, false, 20).build()]
 }
 
-/// Loose and strict source routes that lead on, or have been gone; to an address of the host's that
-/// is written in the option.
+/// Loose and strict source routes, with a hop left or used up. The hop may be an address of the
+/// host.
 pub fn source_route(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let kind = families.pick(&[131, 137]);
@@ -105,7 +105,7 @@ fn authentication() -> Extension {
     header
 }
 
-/// Priority tags, which lead to the stack whatever their number, and others, which do not.
+/// Priority tags, any number of which the stack accepts, and VLAN tags, which it does not.
 pub fn vlan_tags(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let mut packet = Families::link(route);
@@ -132,7 +132,7 @@ fn network(families: &Families, packet: Packet, route: Route) -> Packet {
     }
 }
 
-/// A question of the VIM's, wrapped into a packet of anybody's.
+/// A request of the VIM, encapsulated in a packet of any peer.
 pub fn tunnel(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let mut packet = families.network(route);

@@ -1,4 +1,4 @@
-//! ICMP: what asks, what tells, and what quotes.
+//! ICMP messages and errors.
 
 use crate::net::packet::{Icmp, Icmpv6, Ipv4, Ipv6, Packet, Tcp, Udp};
 use crate::net::station::{BASTION, HOST, INTRUDER, VIM};
@@ -32,15 +32,19 @@ pub fn any(families: &mut Families) -> Vec<Vec<u8>> {
     vec![packet.with(families.tag().to_vec()).build()]
 }
 
-/// Errors that quote what the host has sent, or never has; from the peer, or from a router.
+/// Errors that quote packets of the host or of others, sent by the peer or by a router.
 pub fn error(families: &mut Families) -> Vec<Vec<u8>> {
     let route = families.route();
     let packet = families.network(route);
-    let told = families.pick(&[VIM, BASTION, INTRUDER]);
-    let said = if families.once_in(4) { told } else { route.to };
+    let quoted_peer = families.pick(&[VIM, BASTION, INTRUDER]);
+    let quoted_sender = if families.once_in(4) {
+        quoted_peer
+    } else {
+        route.to
+    };
     let between = Route {
-        from: said,
-        to: told,
+        from: quoted_sender,
+        to: quoted_peer,
         ..route
     };
     let (kind4, kind6) = (families.pick(&[3, 11, 12]), families.pick(&[1, 2, 3, 4]));
