@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what a packet costs, measured in the kernel.
 //!
-//! The measuring program is a crate of its own: it embeds the agent, and the agent embeds the kernel
-//! object that is built here first.
+//! The measuring program is a crate of its own: it embeds the agent, and the agent embeds the
+//! kernel object that is built here first.
 
 mod revision;
 
@@ -17,8 +17,8 @@ use revision::Earlier;
 
 const PACKAGE: &str = "manoward-bench";
 
-/// Measures what manoward costs per packet, in live traffic and in the agent, beside what others
-/// cost. Needs root, and a machine that does nothing else.
+/// Measures what manoward costs per packet, in live traffic and in the agent, and what other
+/// filters cost. Needs root, and an otherwise idle machine.
 #[derive(clap::Args)]
 pub struct Args {
     /// Numbers of addresses per IP version that the policies allow [default: 10 to 1,000,000].
@@ -41,8 +41,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     show: Option<PathBuf>,
 
-    /// Show what packets cost more or less than with the kernel object of this revision of git, as in
-    /// `HEAD~1`: both run side by side. Or, for a .json file, what has changed since this result.
+    /// Show what packets cost more or less than with the kernel object of this revision of git, as
+    /// in `HEAD~1`: both run side by side. Or, for a .json file, what has changed since this
+    /// result.
     #[arg(long, value_name = "REVISION")]
     compare: Option<String>,
 
@@ -51,11 +52,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "compare")]
     case: Vec<String>,
 
-    /// In a comparison with a revision: what a packet may cost more, ns.
+    /// In a comparison with a revision: largest accepted increase of a packet's cost, ns.
     #[arg(long, value_name = "NS", default_value_t = 2.0, requires = "compare")]
     limit_ns: f64,
 
-    /// In a comparison with a revision: how long its rounds take at most.
+    /// In a comparison with a revision: longest time of its rounds, minutes.
     #[arg(long, default_value_t = 5, requires = "compare")]
     minutes: u32,
 
@@ -67,7 +68,7 @@ pub struct Args {
     #[arg(long)]
     write_docs: bool,
 
-    /// Measure the others too (the default).
+    /// Measure other filters, too (the default).
     #[arg(long, overrides_with = "no_peers")]
     peers: bool,
 
@@ -85,8 +86,8 @@ enum Output {
     Json,
 }
 
-/// What a comparison with a revision ends with if it could not be made; the program that makes it
-/// ends with 1 if a case is slower and with 2 if one is unclear.
+/// Exit code if a comparison with a revision could not be made. The benchmark itself ends with 1 if
+/// a case is slower, and with 2 if one is unclear.
 const NOT_COMPARED: u8 = 3;
 
 /// Runs the command.
@@ -120,7 +121,7 @@ fn is_result(name: &str) -> bool {
         .is_some_and(|extension| extension == "json")
 }
 
-/// Compares this tree's kernel object with a revision's; returns what the comparison ended with.
+/// Compares this tree's kernel object with a revision's; returns the exit code of the comparison.
 fn compare(args: &Args, revision: &str) -> Result<u8> {
     if args.show.is_some() || args.write_docs || args.only.iter().any(|part| part != "packets") {
         bail!("a comparison with a revision measures packets, and writes no documentation");
@@ -155,7 +156,7 @@ fn program() -> Result<PathBuf> {
     Ok(workspace::target_dir().join("release").join(PACKAGE))
 }
 
-/// What measures packets, as often and with as many addresses as was asked for.
+/// The benchmark's command, with the options about packets.
 fn packets_command(program: &Path, args: &Args) -> Command {
     let mut command = process::command(program);
     command.arg("--driver").arg(workspace::ebpf_built("bench"));

@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 
 use crate::{process, setup, workspace};
 
-/// Names the agent to those who test or measure it.
+/// Environment variable with the path of the agent, for tests and measurements.
 pub const AGENT_ENV: &str = "MANOWARD_BIN";
 
-/// Tells the agent's build script where the kernel object is.
+/// Environment variable with the path of the kernel object, for the agent's build script.
 pub const OBJECT_ENV: &str = "MANOWARD_BPF_OBJECT";
 
 /// Builds the kernel object and the agent.
@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds the kernel object and puts it where the agent's build takes it from.
+/// Builds the kernel object, and copies it to where the agent's build takes it from.
 pub fn object() -> Result<PathBuf> {
     let (toolchain, machine) = setup::toolchain()?;
     let mut command = toolchain.cargo(&machine, "build")?;
@@ -54,7 +54,7 @@ pub fn agent(release: bool) -> Result<PathBuf> {
     Ok(workspace::agent(if release { "release" } else { "debug" }))
 }
 
-/// A cargo for the host's crates that tells them where the kernel object is.
+/// A cargo for the host's crates, with the path of the kernel object in its environment.
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = process::cargo(args);
     command.env(OBJECT_ENV, workspace::object());

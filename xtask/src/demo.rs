@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the main job on real traffic, in network namespaces.
 //!
-//! The play itself is a crate of its own: its harness is the tests', which embeds the agent, and the
-//! agent embeds the kernel object that is built here first.
+//! The demo itself is another crate: it uses the harness of the tests, which embeds the agent,
+//! which embeds the kernel object that is built here first.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ const PACKAGE: &str = "manoward-demo";
 #[derive(clap::Args)]
 pub struct Args {}
 
-/// Runs the command. A step that fails is no error of the command's, but its ending.
+/// Runs the command. A failed step is reported by the exit code, not as an error.
 pub fn run(_: &Args) -> Result<ExitCode> {
     if !process::is_root() {
         bail!(
@@ -30,8 +30,8 @@ pub fn run(_: &Args) -> Result<ExitCode> {
     let mut command = build::cargo(&["build", "--release", "--package", PACKAGE]);
     process::run(&mut command).context("building the demo")?;
 
-    let mut play = process::command(workspace::target_dir().join("release").join(PACKAGE));
-    let status = play.env(build::AGENT_ENV, &agent).status();
+    let mut demo = process::command(workspace::target_dir().join("release").join(PACKAGE));
+    let status = demo.env(build::AGENT_ENV, &agent).status();
     let status = status.context("starting the demo")?;
     Ok(if status.success() {
         ExitCode::SUCCESS

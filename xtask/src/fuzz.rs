@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: looks for bytes that break what is read from others.
+//! `cargo xtask fuzz`: fuzzes everything that reads input of others.
 //!
 //! libFuzzer drives the targets of the crate `fuzz`, with `AddressSanitizer` watching and memory
 //! limited; the target `differential` compares host and kernel about generated frames, and `oracle`
@@ -18,7 +18,7 @@ use crate::setup::{self, Part};
 use crate::{build, process};
 use report::Row;
 
-/// Looks for bytes that break what is read from others.
+/// Fuzzes everything that reads input of others.
 #[derive(Parser)]
 pub struct Args {
     /// Time for all targets together.
@@ -29,11 +29,11 @@ pub struct Args {
     #[arg(long, value_enum)]
     target: Vec<Target>,
 
-    /// Decides which frames `differential` and `oracle` compare, and where libFuzzer begins.
+    /// Seed of the frames that `differential` and `oracle` compare, and of libFuzzer.
     #[arg(long)]
     seed: Option<u32>,
 
-    /// Has `differential` and `oracle` compare so many frames, however long that takes.
+    /// Number of frames that `differential` and `oracle` compare, however long that takes.
     #[arg(long)]
     frames: Option<u64>,
 
@@ -75,7 +75,7 @@ impl Target {
         }
     }
 
-    /// Whether it is a comparison, and not for libFuzzer.
+    /// Whether it is a comparison, not a target of libFuzzer.
     fn compares(self) -> bool {
         matches!(self, Self::Differential | Self::Oracle)
     }
@@ -88,7 +88,7 @@ enum Output {
     Json,
 }
 
-/// Runs the command. Something found is no error of the command's, but its ending.
+/// Runs the command. A finding is reported by the exit code, not as an error.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let targets = if args.target.is_empty() {
         Target::value_variants().to_vec()
@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         rows.push(libfuzzer::fuzz(target, share, seed)?);
     }
     if compared.contains(&Target::Oracle) {
-        // It is played in namespaces, as the demo is.
+        // It needs the programs of the demo.
         setup::provide(Part::Demo)?;
     }
     for target in compared {
@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// A seed that nobody chose.
+/// A seed from the clock.
 fn any_seed() -> Result<u32> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     Ok(now.context("the clock is before 1970")?.subsec_nanos())

@@ -1,5 +1,5 @@
-//! `cargo xtask kernels`: boots Debian's kernels in emulated machines, and finds out what works there
-//! and what the programs cost each verifier, that of this machine included.
+//! `cargo xtask kernels`: boots Debian's kernels in emulated machines, and tests what works there
+//! and what the programs cost each verifier, including that of this machine.
 
 mod budget;
 mod download;
@@ -31,7 +31,7 @@ const GUEST: &str = "manoward-guest";
 /// Test binaries that run in the machine.
 const TESTS: [&str; 2] = ["datapath", "differential"];
 
-/// Longest runs; a machine that takes longer hangs.
+/// Longest time of a run; a machine that takes longer hangs.
 const PATIENCE: Duration = Duration::from_mins(30);
 const PATIENCE_QUICK: Duration = Duration::from_mins(5);
 
@@ -40,15 +40,16 @@ const PAGE: &str = "docs/kernels.md";
 /// The documentation in which the budget's tables are written anew.
 const BUDGET_PAGE: &str = "docs/architecture.md";
 
-/// How the kernel of this machine is called.
+/// Name of this machine's kernel.
 const HERE: &str = "here";
 
-/// Finds out what works in older kernels, and what the programs cost their verifiers and this
-/// machine's. Boots Debian's under qemu, without help from the hardware, so a kernel takes minutes;
-/// `--only here` takes seconds.
+/// Tests what works in older kernels, and what the programs cost their verifiers and this
+/// machine's. Boots Debian's kernels under qemu without hardware virtualisation, so a kernel takes
+/// minutes; `--only here` takes seconds.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these versions; `here` is the kernel of this machine, of which only the budget is shown.
+    /// Only these versions; `here` is the kernel of this machine, of which only the budget is
+    /// shown.
     #[arg(long, num_args = 1.., value_name = "VERSION")]
     only: Vec<String>,
 
@@ -74,14 +75,14 @@ pub struct Args {
     output: Output,
 }
 
-/// A word, as the kernel's command line takes it.
+/// Parses a word for the kernel's command line: not empty, without spaces and quotes.
 fn word(text: &str) -> Result<String, &'static str> {
     let whole = !text.is_empty() && !text.contains(|it: char| it.is_whitespace() || it == '"');
-    whole.then(|| text.to_owned()).ok_or("one word is wanted")
+    whole.then(|| text.to_owned()).ok_or("it must be one word")
 }
 
 impl Args {
-    /// What is asked of the first process, as words on the kernel's command line.
+    /// Options of the first process, for the kernel's command line.
     fn words(&self) -> String {
         let quick = self.quick.then(|| "manoward.quick".to_owned());
         let budget = self.budget.then(|| "manoward.budget".to_owned());
@@ -108,7 +109,7 @@ enum Output {
     Json,
 }
 
-/// Runs the command. A row that does not hold is no error of the command's, but its ending.
+/// Runs the command. A failed row is reported by the exit code, not as an error.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let chosen = chosen(&args.only)?;
     if chosen.iter().any(|kernel| *kernel != Kernel::Here) {
@@ -119,7 +120,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for kernel in chosen {
         columns.push(look(kernel, &binaries, args)?);
         if args.write_docs {
-            // Each time, as a run takes long.
+            // After each kernel, as a run takes long.
             write(&columns, args.budget)?;
         }
     }
@@ -150,12 +151,12 @@ fn write(columns: &[Column], budget: bool) -> Result<()> {
     Ok(())
 }
 
-/// A kernel that is looked at.
+/// A kernel that is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kernel {
-    /// One that is booted.
+    /// A kernel that is booted.
     Emulated(Release),
-    /// That of this machine.
+    /// The kernel of this machine.
     Here,
 }
 
@@ -199,7 +200,7 @@ fn tests(chosen: &[Kernel], args: &Args) -> &'static [&'static str] {
 /// Builds what runs in the machine. Not optimised: the emulated verifier takes most of the time.
 fn binaries(tests: &[&str]) -> Result<Binaries> {
     build::object()?;
-    // At once, so that both share what they depend on.
+    // In one build, so that both share dependencies.
     let packages = ["--package", "manoward", "--package", GUEST];
     process::run(&mut build::cargo(&[&["build"], &packages[..]].concat()))
         .context("building the agent and the first process")?;
@@ -265,7 +266,7 @@ fn look(kernel: Kernel, binaries: &Binaries, args: &Args) -> Result<Column> {
     let elapsed = seconds(started.elapsed());
     if !column.holds() {
         let log = folder.join("console.log");
-        let why = column.cut.as_deref().unwrap_or("a row does not hold");
+        let why = column.cut.as_deref().unwrap_or("a row failed");
         eprintln!(
             "{} {why}; the console is in {}",
             style("failed:").for_stderr().red(),
@@ -280,7 +281,7 @@ fn show(row: &Row) {
     eprintln!("{}", report::line(row));
 }
 
-/// Boots a kernel; its full release, and how that ended.
+/// Boots a kernel; returns its full release, and how the run ended.
 fn boot(
     release: Release,
     binaries: &Binaries,

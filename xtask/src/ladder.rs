@@ -10,7 +10,7 @@ use crate::progress::seconds;
 /// How one step ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It holds.
+    /// It passed.
     Passed,
     /// It could not be run here, and why.
     NotRun(String),
@@ -55,7 +55,7 @@ impl Ladder {
         });
     }
 
-    /// Prints what every step came to. Fails when a step did.
+    /// Prints the outcome of every step. Fails if one failed.
     pub fn conclude(&self) -> Result<()> {
         println!();
         let width = self

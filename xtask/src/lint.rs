@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: everything that is judged without running the product.
+//! `cargo xtask lint`: all checks that do not run the product.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use crate::setup::{self, Part};
 use crate::toolchain::Toolchain;
 use crate::{build, process, workspace};
 
-/// What every clippy is told.
+/// Arguments of every clippy.
 const STRICT: [&str; 3] = ["--", "-D", "warnings"];
 
 /// Checks formatting, lints, licences, sources and advisories.
@@ -43,7 +43,7 @@ fn passes(command: &mut Command) -> Result<Outcome> {
     process::run(command).map(|()| Outcome::Passed)
 }
 
-/// A lock file that lags behind would be changed silently by every other step.
+/// An outdated lock file would be changed silently by every other step.
 fn locked(folder: &Path) -> Result<Outcome> {
     let mut command = process::cargo(&["metadata", "--locked", "--format-version", "1"]);
     passes(command.current_dir(folder).stdout(Stdio::null()))
@@ -102,11 +102,11 @@ fn deny(folder: &Path) -> Result<Command> {
 fn cargo_deny() -> Result<Command> {
     find_cargo_program("cargo-deny")
         .map(process::command)
-        .context("cargo-deny has gone")
+        .context("cargo-deny is missing")
 }
 
-/// The advisory database is fetched from GitHub, which a closed network does not reach. That is
-/// told apart from an advisory: only the latter fails.
+/// The advisory database is fetched from GitHub, which a closed network does not reach. Such a step
+/// counts as not run; only an advisory is a failure.
 fn advisories() -> Result<Outcome> {
     let mut command = cargo_deny()?;
     let output = command

@@ -1,5 +1,5 @@
-//! What this machine has for building the kernel object, as plain facts: deciding on facts can be
-//! tested without the machine.
+//! What this machine has for building the kernel object, as plain data, so that decisions about it
+//! can be tested on any machine.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub const BPF_TARGET: &str = "bpfel-unknown-none";
 pub struct Machine {
     /// May packages be installed?
     pub root: bool,
-    /// Is this a Debian or one of its children?
+    /// Is this Debian or one of its derivatives?
     pub apt: bool,
     /// Is `rustup` there?
     pub rustup: bool,

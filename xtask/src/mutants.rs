@@ -16,7 +16,7 @@ const PACKAGE: &str = "manoward-verdict";
 /// Where the sources lie that are changed.
 const SOURCES: &str = "verdict/src";
 
-/// What cargo-mutants ends with where a change went unnoticed, and where tests took too long.
+/// Exit codes of cargo-mutants: a change went unnoticed; tests took too long.
 const MISSED: i32 = 2;
 const TIMED_OUT: i32 = 3;
 
@@ -36,7 +36,7 @@ pub struct Args {
     shard: Option<String>,
 }
 
-/// Runs the command. A change that goes unnoticed is no error of the command's, but its ending.
+/// Runs the command. A change that goes unnoticed is reported by the exit code, not as an error.
 pub fn run(args: &Args) -> Result<ExitCode> {
     setup::provide(Part::Mutants)?;
     let mut command = process::cargo(&[
@@ -47,10 +47,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "--profile",
         "mutants",
     ]);
-    // A failure is enough; nobody reads where, or the least that makes it fail.
+    // A failure is enough: no backtraces, and no search for the smallest failing input.
     command.env("RUST_BACKTRACE", "0");
     command.env("PROPTEST_MAX_SHRINK_ITERS", "0");
-    // Beside the target folder's other contents, not among the sources.
+    // Into the target folder, not among the sources.
     command.arg("--output").arg(workspace::target_dir());
     for file in &args.file {
         command.arg("--file").arg(format!("{SOURCES}/{file}"));
@@ -73,7 +73,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// Writes down how the sources differ from those of `revision`; returns the file.
+/// Writes the differences between the sources and those of `revision` into a file; returns the
+/// file.
 fn differences(revision: &str) -> Result<PathBuf> {
     let mut git = process::command("git");
     git.args(["diff", "--no-ext-diff", revision, "--", SOURCES]);

@@ -1,5 +1,4 @@
-//! Debian packages: probed by the program that is needed, installed in one go, and only the missing
-//! ones.
+//! Debian packages: the missing ones, found by their programs, are installed in one call.
 
 use anyhow::{Context, Result, bail};
 
@@ -18,7 +17,7 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
     Tool { program, package }
 }
 
-/// What tests, demo and benchmark need to play real management traffic in network namespaces.
+/// Programs for real management traffic in network namespaces, for tests, demo and benchmark.
 pub const SCENE: [Tool; 13] = [
     tool("ip", "iproute2"),
     tool("ethtool", "ethtool"),
@@ -35,7 +34,7 @@ pub const SCENE: [Tool; 13] = [
     tool("iperf3", "iperf3"),
 ];
 
-/// The programs of the field that tests have connect through the product, beyond [`SCENE`].
+/// Real daemons and tools that connect through the product in tests, beyond [`SCENE`].
 pub const PROGRAMS: [Tool; 9] = [
     tool("nmap", "nmap"),
     tool("dig", "bind9-dnsutils"),
@@ -49,13 +48,13 @@ pub const PROGRAMS: [Tool; 9] = [
     tool("/usr/lib/usrsctp/client", "libusrsctp-examples"),
 ];
 
-/// What the benchmark compares with, beyond [`SCENE`].
+/// Other filters that the benchmark compares with, beyond [`SCENE`].
 pub const PEERS: [Tool; 1] = [tool("xdp-filter", "xdp-tools")];
 
 /// What fuzzing needs.
 pub const FUZZ: [Tool; 1] = [tool("c++", "g++")];
 
-/// What boots other kernels, and what is needed to unpack them and to build what they boot.
+/// The emulator for other kernels, and programs to unpack kernels and build their file system.
 pub const EMULATOR: [Tool; 9] = [
     tool("qemu-system-x86_64", "qemu-system-x86"),
     tool("busybox", "busybox-static"),
@@ -112,7 +111,7 @@ pub fn available(packages: &[&str]) -> bool {
     }
 }
 
-/// A stale list still installs most things, so a failure here is not the end.
+/// Updates the package lists. A failure is only reported: old lists still install most packages.
 fn refresh() {
     let mut command = apt("update");
     command.args(["-o", "APT::Update::Error-Mode=any"]);
@@ -159,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn programs_beside_the_path_are_found_too() {
+    fn programs_given_by_path_are_found() {
         let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         assert!(process::find(here).is_some());
         assert!(process::find("/usr/lib/usrsctp/no-such-program").is_none());
     }
 
     #[test]
-    fn candidates_are_told_from_mere_names() {
+    fn packages_without_a_candidate_are_not_available() {
         assert!(has_candidate(
             "git:\n  Installed: (none)\n  Candidate: 1:2.39.5\n"
         ));

@@ -1,5 +1,5 @@
-//! Child processes: cargo without the marks of the cargo that runs us, and programs found where a
-//! plain `PATH` look-up misses them.
+//! Child processes: cargo without the environment of the cargo that runs xtask, and programs that
+//! are not on `PATH`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Set by `cargo run` and rustup for us alone; an inner cargo would take them for its own.
+/// Variables that `cargo run` and rustup set for xtask; an inner cargo would take them for its own.
 const INHERITED: [&str; 6] = [
     "RUSTC",
     "RUSTDOC",
@@ -18,7 +18,7 @@ const INHERITED: [&str; 6] = [
     "CARGO",
 ];
 
-/// A program in the workspace, with the marks of the running cargo removed.
+/// A program in the workspace's folder, without the variables of the cargo that runs xtask.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(crate::workspace::root());
@@ -42,7 +42,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The cargo that runs us, for the host's crates.
+/// The cargo that runs xtask, for the host's crates.
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     if let Some(toolchain) = env::var_os("RUSTUP_TOOLCHAIN") {
@@ -64,7 +64,7 @@ pub fn find_in(program: &str, mut folders: impl Iterator<Item = PathBuf>) -> Opt
     folders.find_map(|folder| Some(folder.join(program)).filter(|file| file.is_file()))
 }
 
-/// What a command prints, or nothing when it cannot be started or fails.
+/// What a command prints; `None` if it cannot be started or fails.
 pub fn ask(command: &mut Command) -> Option<String> {
     let output = command
         .stderr(Stdio::null())

@@ -39,7 +39,7 @@ pub fn run(label: &str, command: &mut Command) -> Result<()> {
     )
 }
 
-/// A duration as a reader wants it: `0.4 s`, `12.0 s`, `3 min 20 s`.
+/// A duration as text: `0.4 s`, `12.0 s`, `3 min 20 s`.
 pub fn seconds(duration: Duration) -> String {
     match duration.as_secs() {
         whole @ 60.. => format!("{} min {} s", whole / 60, whole % 60),

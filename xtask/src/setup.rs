@@ -32,11 +32,11 @@ pub struct Args {
 pub enum Part {
     /// The compiler and the linker for the kernel object.
     Build,
-    /// Programs that play management traffic in network namespaces, and the field's own.
+    /// Programs for management traffic in network namespaces, and real daemons and tools.
     Test,
-    /// The former alone.
+    /// Programs for management traffic in network namespaces.
     Demo,
-    /// What the benchmark sends traffic with, and the packet filters that it compares with.
+    /// Programs for the benchmark's traffic, and the packet filters that it compares with.
     Bench,
     /// rustup's nightly compiler, which has the sanitizer, cargo-fuzz, and a C++ compiler for
     /// libFuzzer.
@@ -68,15 +68,15 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Sets one part up, where it is not.
+/// Installs what one part lacks.
 pub fn provide(part: Part) -> Result<()> {
     match part {
         Part::Build => toolchain().map(drop),
         Part::Test => packages::provide(
             &[&packages::SCENE[..], &packages::PROGRAMS].concat(),
-            "tests play real management traffic",
+            "tests use real management traffic",
         ),
-        Part::Demo => packages::provide(&packages::SCENE, "the demo plays real management traffic"),
+        Part::Demo => packages::provide(&packages::SCENE, "the demo uses real management traffic"),
         Part::Bench => packages::provide(
             &[&packages::SCENE[..], &packages::PEERS].concat(),
             "the benchmark sends real traffic, and compares with other filters",
@@ -92,29 +92,32 @@ pub fn provide(part: Part) -> Result<()> {
     }
 }
 
-/// The way to build the kernel object, installed if there is none.
+/// The toolchain for the kernel object, installed if there is none.
 pub fn toolchain() -> Result<(Toolchain, Machine)> {
     let machine = Machine::inspect();
-    if let Some(way) = Toolchain::detect(&machine) {
-        return Ok((way, machine));
+    if let Some(toolchain) = Toolchain::detect(&machine) {
+        return Ok((toolchain, machine));
     }
     eprintln!("The kernel object needs a compiler with `core` for BPF, and bpf-linker. Missing:");
-    for way in [Toolchain::Rustup, Toolchain::Debian] {
-        eprintln!("  {way:?}: {}", way.missing(&machine).join(", "));
+    for toolchain in [Toolchain::Rustup, Toolchain::Debian] {
+        eprintln!(
+            "  {toolchain:?}: {}",
+            toolchain.missing(&machine).join(", ")
+        );
     }
     let candidates = Toolchain::candidates(&machine);
     if candidates.is_empty() {
-        bail!(no_way(&machine));
+        bail!(no_toolchain(&machine));
     }
     let mut failures = Vec::new();
-    for way in candidates {
+    for toolchain in candidates {
         eprintln!(
-            "Installing the {way:?} way: {}.",
-            way.missing(&machine).join(", ")
+            "Installing the {toolchain:?} toolchain: {}.",
+            toolchain.missing(&machine).join(", ")
         );
-        match install(way, &machine) {
-            Ok(machine) => return Ok((way, machine)),
-            Err(error) => failures.push(format!("{way:?}: {error:#}")),
+        match install(toolchain, &machine) {
+            Ok(machine) => return Ok((toolchain, machine)),
+            Err(error) => failures.push(format!("{toolchain:?}: {error:#}")),
         }
     }
     bail!(
@@ -123,10 +126,10 @@ pub fn toolchain() -> Result<(Toolchain, Machine)> {
     )
 }
 
-fn install(way: Toolchain, machine: &Machine) -> Result<Machine> {
-    way.install(machine)?;
+fn install(toolchain: Toolchain, machine: &Machine) -> Result<Machine> {
+    toolchain.install(machine)?;
     let machine = Machine::inspect();
-    let missing = way.missing(&machine);
+    let missing = toolchain.missing(&machine);
     ensure!(
         missing.is_empty(),
         "still missing after installation: {}",
@@ -135,12 +138,12 @@ fn install(way: Toolchain, machine: &Machine) -> Result<Machine> {
     Ok(machine)
 }
 
-fn no_way(machine: &Machine) -> &'static str {
+fn no_toolchain(machine: &Machine) -> &'static str {
     if machine.apt && !machine.root {
         "no rustup, and installing Debian's packages takes root. \
          Run: sudo -E env PATH=$PATH cargo xtask setup"
     } else {
-        "neither rustup nor Debian's rustc-web can be had here. \
+        "neither rustup nor Debian's rustc-web is available here. \
          Install rustup from https://rustup.rs, then run: cargo xtask setup"
     }
 }
@@ -181,8 +184,8 @@ fn fuzz() -> Result<()> {
     )
 }
 
-/// A program of cargo's, built quickly rather than well where it is missing: without its release
-/// profile's link-time optimisation, which takes longer than every run of it.
+/// Installs a program with cargo, if it is missing. It is built without link-time optimisation,
+/// which takes longer than every run of it.
 fn program(name: &str, version: &str, what_for: &str) -> Result<()> {
     if machine::find_cargo_program(name).is_some() {
         return Ok(());

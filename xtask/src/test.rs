@@ -25,14 +25,14 @@ const SCENE: &str = "manoward-tests";
 /// Each test has namespaces of its own, but they share the processors.
 const SCENE_THREADS: &str = "--test-threads=2";
 
-/// Runs all tests. Needs root: network namespaces and XDP are made for real.
+/// Runs all tests. Needs root for network namespaces and XDP.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only tests whose name contains this.
     filter: Option<String>,
 }
 
-/// Runs the command. A failed test is no error of the command's, but its ending.
+/// Runs the command. A failed test is reported by the exit code, not as an error.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if !process::is_root() {
         bail!(
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     setup::provide(Part::Test)?;
     build::object()?;
-    // Not optimised: it shares what it is made of with the tests, and checks its arithmetic.
+    // Not optimised: it shares dependencies with the tests, and checks for overflows.
     let agent = build::agent(false)?;
 
     let filter = args.filter.as_deref();
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Err(error) = &ending {
         eprintln!("{error:#}");
     }
-    // Last and alone, for whoever reads only the end.
+    // The last line is the summary.
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(ending.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
 }
@@ -75,7 +75,7 @@ fn count(
 ) -> Result<Outcome> {
     let mut command = build::cargo(&["test", "--package", package, "--no-fail-fast", "--"]);
     command.args(filter).args(libtest).stdout(Stdio::piped());
-    // A failed test says what failed in its error; where it was made is noise.
+    // The error of a failed test says what failed; a backtrace adds nothing.
     command.env("RUST_LIB_BACKTRACE", "0");
     if console::colors_enabled() {
         command.arg("--color=always");
@@ -93,7 +93,7 @@ fn count(
     }
     let status = child.wait().context("waiting for cargo test")?;
     if !status.success() && counts.failed == 0 {
-        // It did not build, or a test took its whole process down.
+        // It did not build, or a test ended its process.
         counts.failed = 1;
     }
     Ok(Outcome::Counted(counts))

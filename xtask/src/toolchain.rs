@@ -1,7 +1,7 @@
-//! The two ways to a BPF object: how to detect each, install it, and build with it.
+//! The two toolchains for BPF objects: how to detect each, install it, and build with it.
 //!
 //! Distributions ship compilers without `core`'s source and rustup's downloads are not reachable
-//! everywhere, so neither way alone serves every machine.
+//! everywhere, so neither serves every machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,10 +13,10 @@ use crate::{packages, process, progress, workspace};
 
 const LINKER_VERSION: &str = "0.13.0";
 
-/// Where the linker's own project publishes it, with LLVM inside.
+/// Releases of the linker's project, with LLVM linked in.
 const LINKER_RELEASES: &str = "https://github.com/aya-rs/bpf-linker/releases/download";
 
-/// A way to compile for the kernel.
+/// A toolchain that compiles for the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolchain {
     /// rustup's nightly builds `core` itself, from the component `rust-src`.
@@ -26,26 +26,26 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// The first way that is usable as the machine stands.
+    /// The first toolchain that is complete on this machine.
     pub fn detect(machine: &Machine) -> Option<Self> {
         [Self::Rustup, Self::Debian]
             .into_iter()
-            .find(|way| way.missing(machine).is_empty())
+            .find(|toolchain| toolchain.missing(machine).is_empty())
     }
 
-    /// The ways that set-up may try, the likeliest to succeed first.
+    /// The toolchains that set-up may try to install, the likeliest to succeed first.
     pub fn candidates(machine: &Machine) -> Vec<Self> {
-        let mut ways = Vec::new();
+        let mut toolchains = Vec::new();
         if machine.apt && machine.root && packages::available(&DEBIAN_COMPILER) {
-            ways.push(Self::Debian);
+            toolchains.push(Self::Debian);
         }
         if machine.rustup {
-            ways.push(Self::Rustup);
+            toolchains.push(Self::Rustup);
         }
-        ways
+        toolchains
     }
 
-    /// What the machine lacks for this way.
+    /// What the machine lacks for this toolchain.
     pub fn missing(self, machine: &Machine) -> Vec<String> {
         let mut missing = Vec::new();
         let Some(compiler) = self.compiler(machine) else {
@@ -76,7 +76,7 @@ impl Toolchain {
         self.cargo_in(machine, subcommand, &folder, &workspace::ebpf_target_dir())
     }
 
-    /// The same for an eBPF crate in another folder, with its own target folder.
+    /// The cargo that compiles an eBPF crate in another folder, with its own target folder.
     pub fn cargo_in(
         self,
         machine: &Machine,
@@ -86,8 +86,8 @@ impl Toolchain {
     ) -> Result<Command> {
         let compiler = self
             .compiler(machine)
-            .context("the BPF compiler has gone")?;
-        let linker = machine.linker.as_ref().context("bpf-linker has gone")?;
+            .context("the BPF compiler is missing")?;
+        let linker = machine.linker.as_ref().context("bpf-linker is missing")?;
         let mut command = match self {
             Self::Rustup => process::command("rustup"),
             Self::Debian => process::cargo(&[]),
@@ -136,9 +136,9 @@ impl Toolchain {
     }
 }
 
-/// `--btf` needs debug information: the verifier's messages and CO-RE come from it. Version 2
-/// of the instructions has all comparisons; version 3 works on 32 bits, too, whose bounds the verifiers
-/// of 6.1 and before lose.
+/// `--btf` needs debug information: the verifier's messages and CO-RE come from it. Version 2 of
+/// the instructions has all comparisons; version 3 works on 32 bits, too, whose bounds the
+/// verifiers of 6.1 and before lose.
 fn rustflags(compiler: &Compiler) -> Vec<&'static str> {
     let mut flags = vec!["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v2"];
     if compiler.misaligned {
@@ -147,7 +147,8 @@ fn rustflags(compiler: &Compiler) -> Vec<&'static str> {
     flags
 }
 
-/// Bitcode is only sure to be read by the same LLVM; a release has its own inside and says nothing.
+/// Whether the linker can read the compiler's bitcode: it has the same LLVM version, or is a
+/// release, whose LLVM is linked in and has no known version.
 fn links(machine: &Machine, compiler: &Compiler) -> bool {
     machine
         .linker

@@ -44,7 +44,7 @@ pub fn ebpf_built(name: &str) -> PathBuf {
     ebpf_built_in(&ebpf_target_dir(), name)
 }
 
-/// The same in another target folder.
+/// What the build of the eBPF crate leaves in another target folder.
 pub fn ebpf_built_in(target: &Path, name: &str) -> PathBuf {
     target
         .join(crate::machine::BPF_TARGET)

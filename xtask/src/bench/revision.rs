@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{process, progress, setup, workspace};
 
-/// Tells which maps and images a build can read; the same expression for grep and for people.
+/// The source line with the layout version of maps and images, as an extended regular expression.
 const LAYOUT: &str = "const LAYOUT_VERSION: u[0-9]+ = [0-9]+";
 
 /// An earlier revision, built.
@@ -35,12 +35,12 @@ impl Earlier {
     }
 }
 
-/// A checked-out revision; it goes when this does.
+/// A checked-out revision, which is removed when this is dropped.
 struct Tree<'a>(&'a Path);
 
 impl<'a> Tree<'a> {
     fn check_out(commit: &str, path: &'a Path) -> Result<Self> {
-        // An interrupted run leaves one.
+        // An interrupted run leaves its tree behind.
         remove(path);
         let text = path.to_str().context("the target folder's name")?;
         git(&["worktree", "add", "--force", "--detach", text, commit])?;
@@ -69,12 +69,12 @@ fn remove(tree: &Path) {
     let mut command = process::command("git");
     command.args(["worktree", "remove", "--force"]).arg(tree);
     if process::ask(&mut command).is_none() && tree.exists() {
-        // It is none of git's. What stays costs space alone.
+        // Git does not know it. What remains only takes space.
         let _ = fs::remove_dir_all(tree);
     }
 }
 
-/// Both programs are to ask the same maps.
+/// Fails if the revision has another layout version, as both programs use the same maps.
 fn check_layout(revision: &str, commit: &str) -> Result<()> {
     let of = |args: &[&str]| {
         let search = ["grep", "-hoE"];
@@ -88,7 +88,7 @@ fn check_layout(revision: &str, commit: &str) -> Result<()> {
     ensure!(
         earlier == now,
         "{revision} has maps of layout version {earlier}, and this tree of version {now}: the \
-         programs cannot ask the same ones. Compare results instead: run `cargo xtask bench --json \
+        programs cannot share them. Compare results instead: run `cargo xtask bench --json \
          base.json` there, and `--compare base.json` here"
     );
     Ok(())

@@ -1,6 +1,6 @@
-//! Comparisons, which the tests' crate has as programs: of the decision on the host with that in the
-//! kernel (`differential`), and of what gets past the programs with what the network stack would
-//! deliver (`oracle`).
+//! Runs the comparisons, which are programs of the tests' crate: `differential`, the decision on
+//! the host against the programs in the kernel, and `oracle`, what gets past the programs against
+//! what the network stack would deliver.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,7 +22,7 @@ struct Summary {
     failures: Vec<String>,
 }
 
-/// Compares for so long, or so many frames.
+/// Compares for the time `share`, or `frames` frames.
 pub fn compare(target: Target, share: Duration, seed: u32, frames: Option<u64>) -> Result<Row> {
     let name = target.name();
     let args = ["build", "--release", "--package", "manoward-tests", "--bin"];

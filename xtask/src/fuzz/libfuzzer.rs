@@ -20,8 +20,8 @@ const MALLOC_MIB: u32 = 256;
 const TIMEOUT_S: u32 = 10;
 /// Bytes of an input at most.
 const LONGEST: u32 = 8192;
-/// Lines of a target's last words that are shown.
-const LAST_WORDS: usize = 30;
+/// Lines at the end of a failed target's output that are shown.
+const LAST_LINES: usize = 30;
 
 /// Builds all targets.
 pub fn build() -> Result<()> {
@@ -37,19 +37,19 @@ fn cargo_fuzz(subcommand: &str) -> Command {
         .args(["--fuzz-dir", "fuzz", "--no-cfg-fuzzing"])
         .args(["--features", "libfuzzer"])
         .env(build::OBJECT_ENV, workspace::object())
-        // Apart from what the other compiler builds.
+        // Separate, as this is another compiler.
         .env("CARGO_TARGET_DIR", folder().join("build"))
         .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
         .env("CARGO_INCREMENTAL", "0");
     command
 }
 
-/// Where everything about fuzzing lies.
+/// The folder of everything about fuzzing.
 fn folder() -> PathBuf {
     workspace::target_dir().join("fuzz")
 }
 
-/// Fuzzes one target for so long.
+/// Fuzzes one target for the time `share`.
 pub fn fuzz(target: Target, share: Duration, seed: u32) -> Result<Row> {
     let name = target.name();
     let corpus = folder().join("corpus").join(name);
@@ -102,7 +102,7 @@ pub fn fuzz(target: Target, share: Duration, seed: u32) -> Result<Row> {
     Ok(row)
 }
 
-/// What libFuzzer has said.
+/// What libFuzzer has printed.
 #[derive(Default)]
 struct Output {
     row: Row,
@@ -136,7 +136,7 @@ impl Output {
             self.artifact = Some(file.trim().to_owned());
         }
         self.last.push(line);
-        if self.last.len() > LAST_WORDS {
+        if self.last.len() > LAST_LINES {
             self.last.remove(0);
         }
     }
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libfuzzers_words_are_understood() {
+    fn libfuzzers_output_is_parsed() {
         let mut output = Output::default();
         for line in [
             "#4194304\tpulse  cov: 2012 ft: 9113 corp: 801/99Kb exec/s: 23301 rss: 417Mb",

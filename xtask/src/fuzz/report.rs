@@ -1,23 +1,23 @@
-//! What the targets came to.
+//! The results of the targets.
 
 use console::style;
 
-/// What one target came to.
+/// The result of one target.
 #[derive(Debug, Default)]
 pub struct Row {
     /// Name of the target.
     pub target: &'static str,
-    /// What decided the order of things.
+    /// The seed of the run.
     pub seed: u32,
     /// Inputs, or frames.
     pub executions: u64,
     /// Inputs, or frames, in a second.
     pub per_second: u64,
-    /// Edges of the code that were taken, or reasons that were given.
+    /// Edges of the code that were executed; in a comparison, reasons that occurred.
     pub coverage: u64,
-    /// Reasons that were not given, where they are what is counted.
+    /// In a comparison: reasons that did not occur.
     pub unreached: Vec<String>,
-    /// Inputs that led further than those before them.
+    /// Inputs that reached new code.
     pub added: u64,
     /// What was found, if anything was.
     pub failure: Option<Failure>,
@@ -64,7 +64,7 @@ pub fn table(rows: &[Row]) {
     }
 }
 
-/// The same for programs.
+/// The results as JSON.
 pub fn json(rows: &[Row]) -> String {
     let rows: Vec<_> = rows
         .iter()

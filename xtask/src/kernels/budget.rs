@@ -8,7 +8,7 @@ use manoward_guest_report::budget::{Cost, INSTRUCTIONS, STACK};
 
 use super::report::Column;
 
-/// What stands before and behind the tables in the documentation.
+/// The marks before and behind the tables in the documentation.
 const BEGIN: &str = "<!-- written by cargo xtask kernels -->\n";
 const END: &str = "<!-- end of what is written -->\n";
 
@@ -39,8 +39,8 @@ const fn colour(fits: bool) -> Style {
     }
 }
 
-/// The tables in the terminal, one for each kernel; nothing if no program was looked at. `own` are the
-/// instructions of the program itself, `all` those of the functions that it calls, too.
+/// The tables in the terminal, one for each kernel; empty if no program was loaded. `own` are the
+/// instructions of the program itself, `all` include the functions that it calls.
 pub fn terminal(columns: &[Column]) -> String {
     let mut text = String::new();
     let columns = columns.iter().filter(|it| costs(it).next().is_some());
@@ -123,8 +123,8 @@ fn functions(columns: &[Column]) -> String {
             let found = cost.functions.iter().find(|it| it.name == name);
             found.map(|it| (it.instructions, it.stack))
         };
-        // Several programs call the same function; its stack is the same in all of them, unless the
-        // verifier finds a part of it dead in one.
+        // Several programs call the same function. Its stack is the same in all of them, unless the
+        // verifier removes dead code in one.
         let stack = |column: &Column| {
             let stack = costs(column).filter_map(of).map(|(_, stack)| stack).max();
             stack.map(|stack| stack.to_string())
@@ -161,7 +161,7 @@ fn row(
     text.push('\n');
 }
 
-/// A number with its thousands set apart.
+/// A number with commas between its thousands.
 fn thousands(number: u32) -> String {
     match number {
         0..1000 => number.to_string(),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_what_of_the_budget_is_taken() {
+    fn a_line_shows_the_share_of_the_budget() {
         let text = terminal(&[column("6.1", 350_000)]);
         let text = console::strip_ansi_codes(&text);
         let line = text.lines().last().unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_take_the_place_of_those_before() {
+    fn tables_replace_those_before() {
         let page = format!("a\n{BEGIN}old\n{END}b\n");
         let mut without = column("6.12", 1);
         without.rows.clear();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(518_033), "518,033");
         assert_eq!(thousands(1_000_001), "1,000,001");

@@ -1,5 +1,5 @@
-//! Debian's kernels, fetched as packages by an apt with lists of its own: the machine's sources stay
-//! as they are.
+//! Debian's kernels, downloaded as packages by apt with separate lists, so that the machine's
+//! sources stay unchanged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use crate::{process, progress};
 /// Where Debian's packages are.
 const ARCHIVE: &str = "http://deb.debian.org/debian";
 
-/// Signs Debian's lists; Debian and its children have it.
+/// The keyring that verifies Debian's lists; Debian and its derivatives have it.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A kernel that Debian has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
-    /// Its version, as people name it.
+    /// Its major and minor version.
     pub version: &'static str,
     /// The suite that has it.
     pub suite: &'static str,
 }
 
-/// What is looked at, oldest first.
+/// The kernels that are tested, oldest first.
 pub const RELEASES: [Release; 3] = [
     Release {
         version: "5.10",
@@ -51,7 +51,7 @@ pub struct Kernel {
     pub root: PathBuf,
 }
 
-/// The kernel, downloaded unless it is there, under `folder`.
+/// The kernel under `folder`, downloaded if it is missing.
 pub fn provide(release: Release, folder: &Path) -> Result<Kernel> {
     let root = folder.join("unpacked");
     let kernel = match find(&root) {

@@ -1,4 +1,4 @@
-//! The kernel of this machine: what its verifier takes, asked without an emulated one.
+//! The kernel of this machine: runs the guest directly, without an emulated machine.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,8 +9,8 @@ use manoward_guest_report::{Line, Row};
 use super::machine::Ending;
 use crate::process;
 
-/// Runs `guest`, which looks at the programs alone, as far as `word` is in their rows. What else it
-/// says is kept under `folder`.
+/// Runs `guest`, which only loads the programs whose rows contain `word`. Its standard error is
+/// kept under `folder`.
 pub fn run(guest: &Path, folder: &Path, word: &str, mut each: impl FnMut(&Row)) -> Result<Ending> {
     let mut command = process::command(guest);
     command.arg(word);
@@ -18,7 +18,7 @@ pub fn run(guest: &Path, folder: &Path, word: &str, mut each: impl FnMut(&Row)) 
     let output = command.output().context("starting the guest's process")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut rows = Vec::new();
-    let mut cut = Some(format!("the look ended early ({})", output.status));
+    let mut cut = Some(format!("the guest ended early ({})", output.status));
     for line in Line::read(&text) {
         match line {
             Line::Row(row) => {
@@ -36,7 +36,7 @@ pub fn release() -> Result<String> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let release = release.trim();
     if release.is_empty() {
-        bail!("the kernel does not tell its release");
+        bail!("the kernel's release is empty");
     }
     Ok(release.to_owned())
 }

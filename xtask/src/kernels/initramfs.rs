@@ -1,4 +1,4 @@
-//! The file system that a machine boots from: our first process, the agent, the tests, the programs
+//! The file system that a machine boots from: the first process, the agent, the tests, the programs
 //! and libraries that they need, and the kernel's modules.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::download::Kernel;
 use crate::process;
 
-/// Modules that are loaded before anything else, with all that they need.
+/// Modules that are loaded first, with their dependencies.
 const MODULES: [&str; 9] = [
     "virtio_pci",
     "virtio_net",
@@ -28,10 +28,10 @@ const MODULES: [&str; 9] = [
 /// Programs of this machine's that the harness calls.
 const PROGRAMS: [&str; 3] = ["ip", "ethtool", "setpriv"];
 
-/// What of busybox is called by its own name.
+/// Applets of busybox.
 const APPLETS: [&str; 3] = ["sh", "cat", "ping"];
 
-/// Our own binaries.
+/// The workspace's binaries.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     /// The first process.
@@ -111,7 +111,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies the modules, unpacked, and writes down their order.
+/// Copies the modules, unpacked, and writes their order into a file.
 fn modules(kernel: &Kernel, root: &Path) -> Result<()> {
     let folder = kernel.root.join("lib/modules").join(&kernel.release);
     let read = |name: &str| {
@@ -131,8 +131,8 @@ fn modules(kernel: &Kernel, root: &Path) -> Result<()> {
     fs::write(root.join("modules/order"), order).context("writing the order of modules")
 }
 
-/// Paths of [`MODULES`] and of what they need, what is needed first. Those that are built into the
-/// kernel have none.
+/// Paths of [`MODULES`] and their dependencies, dependencies first. Modules that are built into the
+/// kernel have no path.
 fn sequence<'a>(dependencies: &'a str, builtin: &str) -> Result<Vec<&'a str>> {
     let mut paths = Vec::new();
     for module in MODULES {
@@ -141,7 +141,7 @@ fn sequence<'a>(dependencies: &'a str, builtin: &str) -> Result<Vec<&'a str>> {
             (stem(path) == module).then_some((path, needs))
         });
         match line {
-            // What is needed first stands last.
+            // depmod lists first what is loaded last.
             Some((path, needs)) => {
                 paths.extend(needs.split_whitespace().rev());
                 paths.push(path);
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_module_needs_comes_before_it() {
+    fn dependencies_come_before_a_module() {
         let names = MODULES
             .iter()
             .skip(1)

@@ -18,26 +18,28 @@ const CABLES: [(u8, &str); 3] = [
     (3, "e1000e,romfile="),
 ];
 
-/// With two, Linux 5.10 died once when one replaced an XDP program that the other one ran: on its
-/// breakpoint in the midst of the jump to the program (`bpf_dispatcher_xdp_func`).
+/// One processor: with two, Linux 5.10 crashed once when one replaced an XDP program while the
+/// other ran it, at the breakpoint that patches the jump to the program
+/// (`bpf_dispatcher_xdp_func`).
 const PROCESSORS: &str = "1";
 
-/// Everything that can be emulated, but no strings of bytes, which are emulated byte by byte.
+/// Every feature that can be emulated but `erms`, whose string instructions are emulated byte by
+/// byte.
 const CPU: &str = "max,-erms";
 
-/// What the first process finds in its environment: the kernel hands on what it does not know.
+/// Environment of the first process: the kernel passes on parameters that it does not know.
 const ENVIRONMENT: &str =
     "PATH=/bin MANOWARD_BIN=/bin/manoward MANOWARD_START_SECONDS=180 RUST_LIB_BACKTRACE=0";
 
-/// Between two looks at what was reported.
+/// Time between two reads of the report.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How a machine ended, and what it told before.
+/// The end of a run, and what was reported.
 #[derive(Debug)]
 pub struct Ending {
-    /// What was found.
+    /// The findings.
     pub rows: Vec<Row>,
-    /// Why it was not everything, if it was not.
+    /// Why the report is incomplete, if it is.
     pub cut: Option<String>,
 }
 
@@ -50,7 +52,7 @@ pub struct Boot<'a> {
     pub initramfs: &'a Path,
     /// Where the console and the report are kept.
     pub folder: &'a Path,
-    /// What the first process is asked for, on the kernel's command line.
+    /// Options of the first process, for the kernel's command line.
     pub words: &'a str,
 }
 
@@ -91,7 +93,7 @@ pub fn run(boot: &Boot<'_>, patience: Duration, mut each: impl FnMut(&Row)) -> R
     Ok(Ending { rows, cut })
 }
 
-/// Ends with its owner.
+/// The emulator, which is killed when this is dropped.
 struct Machine(Child);
 
 impl Drop for Machine {

@@ -1,4 +1,4 @@
-//! What was found, as a table for people, as JSON, and as the page in the documentation.
+//! The findings, as a table for people, as JSON, and as a page of the documentation.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use console::{Style, style};
 use manoward_guest_report::{Finding, Row};
 use serde::Serialize;
 
-/// A finding as people read it.
+/// The word for a finding.
 const fn word(finding: Finding) -> &'static str {
     match finding {
         Finding::Yes => "yes",
@@ -43,11 +43,11 @@ pub struct Column {
     pub version: String,
     /// Its full release.
     pub release: String,
-    /// What was found.
+    /// The findings.
     pub rows: Vec<Row>,
-    /// Why not everything was looked at, if it was not.
+    /// Why the run is incomplete, if it is.
     pub cut: Option<String>,
-    /// The whole run.
+    /// Time of the whole run, seconds.
     pub seconds: f64,
 }
 
@@ -64,7 +64,7 @@ impl Column {
     }
 }
 
-/// The capabilities of all kernels, in the order in which they were looked at.
+/// The capabilities of all kernels, in the order in which they were tested.
 fn capabilities(columns: &[Column]) -> Vec<&str> {
     let mut names = Vec::new();
     for row in columns.iter().flat_map(|column| &column.rows) {
@@ -137,13 +137,13 @@ A machine has one processor and two network namespaces, the host and its peer, e
 the type virtio and an e1000e. The peer has the addresses of the VIM and of an intruder. Where the
 agent is attached, `yes` means that the VIM gets in and the intruder does not, and that the host
 reaches the VIM and not the intruder; the intruder does get in as long as the policy only audits.
-Where a program is accepted, the verifier has told how many instructions it followed and how much
+Where a program is accepted, the verifier reports how many instructions it followed and how much
 stack the deepest chain of calls takes; more than the [budget](architecture.md#budget) is a failure.
 Decisions are tested by the suites `datapath` and, with a tenth of its frames,
 `differential`.
 
-`yes`: seen working. `limited`: seen working, at a cost that `manoward status` tells of. `no`: the
-kernel or the NIC cannot, and manoward says so. `FAILED`: it should work, and does not.
+`yes`: it works. `limited`: it works with a limitation that `manoward status` reports. `no`: the
+kernel or the NIC cannot do it, and manoward reports that. `FAILED`: it should work, and does not.
 
 ";
 
@@ -162,7 +162,7 @@ impl Notes {
     }
 }
 
-/// What works is said in the cell, what does not below the table.
+/// A cell, with its details if the capability works; other details go into a footnote.
 fn cell(row: &Row, notes: &mut Notes) -> String {
     let word = word(row.finding);
     let detail = row.detail.split_whitespace().collect::<Vec<_>>().join(" ");

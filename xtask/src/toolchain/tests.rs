@@ -1,4 +1,4 @@
-//! Detection on injected facts: what counts as usable, and what is named as missing.
+//! Detection on given facts: what is usable, and what is named as missing.
 
 use super::*;
 use crate::machine::Linker;
@@ -19,7 +19,7 @@ fn linker(llvm: Option<u32>) -> Linker {
 }
 
 #[test]
-fn bare_machine_has_no_way() {
+fn a_bare_machine_has_no_toolchain() {
     let machine = Machine::default();
     assert_eq!(Toolchain::detect(&machine), None);
     assert_eq!(Toolchain::candidates(&machine), []);
