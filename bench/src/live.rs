@@ -53,7 +53,7 @@ pub struct Live {
 /// A packet rate on one core.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Rate {
-    /// Who filters.
+    /// The filter.
     pub contender: Contender,
     /// What becomes of the packets.
     pub fate: Fate,
@@ -67,7 +67,7 @@ pub struct Rate {
 /// A measurement of connections.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Measure {
-    /// Who filters.
+    /// The filter.
     pub contender: Contender,
     /// Microseconds, or Gbit/s.
     #[serde(flatten)]

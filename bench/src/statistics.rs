@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Nanoseconds per packet over all rounds.
 ///
-/// What disturbs a round only ever makes it slower, so the low quartile says what a program costs
-/// and the median how much the machine was disturbed.
+/// Disturbances only make a round slower. So the low quartile is the cost of the program, and the
+/// distance from there to the median shows how much the machine was disturbed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// A quarter of the rounds were as fast or faster.

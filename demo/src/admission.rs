@@ -1,4 +1,4 @@
-//! Who is admitted, and who is not: every service by role.
+//! Every service, from peers with and without the role for it.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -51,7 +51,7 @@ impl Found {
         }
     }
 
-    /// A program that the verifier refuses, and what it cost until then, if the verifier tells.
+    /// A program that the verifier refuses, and what it cost until then, if that is known.
     pub fn refused(error: &impl Display, cost: Option<Cost>) -> Self {
         let summary = cost.as_ref().map(|cost| format!("{}; ", cost.summary()));
         let found = Self::failed(format!("{}{error}", summary.unwrap_or_default()));

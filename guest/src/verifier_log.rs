@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-/// What the log tells.
+/// The statistics in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statistics {
     /// Instructions that the verifier followed.
@@ -27,7 +27,7 @@ impl Statistics {
         };
         let followed = line("processed ")?;
         let stack = line("stack depth ")?;
-        // Later kernels may tell more behind the numbers.
+        // Later kernels may print more behind the numbers.
         let stack = stack.split_whitespace().next().unwrap_or_default();
         let number = |text: &str| text.parse().with_context(|| format!("`{text}` in the log"));
         Ok(Self {

@@ -77,7 +77,7 @@ pub fn provide(tools: &[Tool], why: &str) -> Result<()> {
     }
 }
 
-/// Installs packages, or says how.
+/// Installs packages. The error without apt or root says how to install them.
 pub fn install(packages: &[&str], why: &str) -> Result<()> {
     let list = packages.join(" ");
     if process::find("apt-get").is_none() {

@@ -27,7 +27,7 @@ pub enum Contender {
     BarePass,
     /// The agent, with a policy.
     Manoward,
-    /// xdp-filter of xdp-tools, told to deny by default.
+    /// xdp-filter of xdp-tools, configured to deny by default.
     XdpFilter,
     /// nftables at the netdev ingress hook, with a set.
     NftNetdev,

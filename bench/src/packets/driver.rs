@@ -112,7 +112,7 @@ pub struct Run {
 }
 
 impl Driver {
-    /// Packets of one run: enough to come to every address of the largest policy.
+    /// Packets of one run: enough for every address of the largest policy.
     pub const PACKETS: u32 = 1_000_000;
 
     /// Loads a driver and its floors.

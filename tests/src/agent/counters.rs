@@ -98,7 +98,7 @@ impl Agent<'_> {
             .with_context(|| format!("counting {reason} at {reference_point}"))
     }
 
-    /// What the agent tells about itself.
+    /// The agent's status.
     pub fn status(&self) -> Result<Status> {
         serde_json::from_value(self.ask_json(&["status"])?).context("reading the status")
     }

@@ -16,7 +16,7 @@ pub struct Policy<'a> {
     pub mode: &'a str,
     /// The peers.
     pub endpoints: &'a str,
-    /// Who may use what.
+    /// Which roles may use which services.
     pub reference_points: &'a str,
     /// Services beside the catalogue.
     pub services: &'a str,

@@ -135,7 +135,7 @@ impl<'a> Agent<'a> {
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
     }
 
-    /// Replaces the policy's file; the agent is not told.
+    /// Replaces the policy's file, without a request to the agent.
     pub fn write_policy(&self, policy: &str) -> Result<PathBuf> {
         self.folder.write("policy.yaml", policy)
     }

@@ -33,9 +33,9 @@ impl Work {
     fn start(mut step: impl FnMut() -> Result<()> + Send + 'static) -> Self {
         let ended = Arc::<AtomicBool>::default();
         let done = Arc::<AtomicU64>::default();
-        let (stop, count) = (Arc::clone(&ended), Arc::clone(&done));
+        let (is_ended, count) = (Arc::clone(&ended), Arc::clone(&done));
         let thread = thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
+            while !is_ended.load(Ordering::Relaxed) {
                 step()?;
                 count.fetch_add(1, Ordering::Relaxed);
             }

@@ -133,7 +133,7 @@ fn an_ipv6_header_of_another_version() -> Result<()> {
 fn a_packet_too_short_for_its_transport_header() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     for (protocol, length) in [(6_u8, 20_u16), (17, 8), (132, 12), (1, 8)] {
-        // The frame is padded, as short Ethernet frames are: only the length tells.
+        // The frame is padded, as short Ethernet frames are: only the length field shows it.
         for total in 20..20 + length {
             let header = Ipv4 {
                 total_length: Some(total),

@@ -1,5 +1,4 @@
-//! What the agent does at the same time: an explanation may take long, and nothing waits for it but
-//! other explanations.
+//! Requests at the same time: a slow explanation delays other explanations only.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, mpsc};
@@ -18,7 +17,7 @@ use manoward_api::{Fate, FlowQuery, Question, Way};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// Far longer than anything here takes.
+/// Timeout, far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const LATE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 18);

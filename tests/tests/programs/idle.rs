@@ -1,4 +1,4 @@
-//! Connections that say nothing for longer than a flow is remembered.
+//! Connections that are idle for longer than a flow is remembered.
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread;

@@ -78,7 +78,7 @@ fn pair(host_addresses: &[&str], peer: Station) -> Result<(Namespace, Namespace)
     Ok((host, other))
 }
 
-/// Both ends of a new connection: that of who opened it, and the listener's.
+/// Both ends of a new connection: the client's, and the server's.
 fn connection(
     from: &Namespace,
     to: &Namespace,

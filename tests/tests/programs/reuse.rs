@@ -1,4 +1,4 @@
-//! A connection between the same ports as one before: what ended the first does not end the second.
+//! A second connection between the same ports: the end of the first one does not end it.
 
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use harness::net::station::{HOST, VIM};
 use harness::{Agent, Policy, Topology};
 
-use crate::{BOUND_VIM, PATIENCE, addresses, hears};
+use crate::{BOUND_VIM, PATIENCE, addresses, receives};
 
 const BUS_PORT: u16 = 7001;
 
-/// The port that the host connects from each time.
+/// The host's port of both connections.
 const OWN_PORT: u16 = 40_000;
 
 /// More than twice as long as the policy remembers a connection that has ended.
@@ -58,12 +58,12 @@ fn a_refused_connection_does_not_end_the_next() -> Result<()> {
         let error = answer.expect_err("nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{vim}");
         let mut ends = connect(&scene, host, vim).with_context(|| vim.to_string())?;
-        assert!(hears(&mut ends)?, "{vim}: before it is idle");
+        assert!(receives(&mut ends)?, "{vim}: before it is idle");
         pairs.push((vim, ends));
     }
     thread::sleep(IDLE);
     for (vim, mut ends) in pairs {
-        assert!(hears(&mut ends)?, "{vim}: after it was idle");
+        assert!(receives(&mut ends)?, "{vim}: after it was idle");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a port scan learns: nothing, not even that there is a host.
+//! A port scan learns nothing, not even that the host exists.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use harness::{Agent, Namespace, Outcome, Topology};
 
 use crate::{PATIENCE, addresses, outbound};
 
-/// Services of the host, of its peers, and of nobody.
+/// Ports of services of the host, of services of its peers, and without a service.
 const TCP_PORTS: &str = "21-25,80,443,5672,7000,16514,49152";
 const UDP_PORTS: &str = "53,67,68,123,161,546,5201,49152";
 

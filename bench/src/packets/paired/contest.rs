@@ -12,7 +12,7 @@ use crate::packets::paired::selection::Selection;
 use crate::packets::subject::Tally;
 use crate::statistics::median;
 
-/// Packets of a run. The runs of a round together come to every source of the largest policy.
+/// Packets of a run. The runs of a round together cover every source of the largest policy.
 const PACKETS: u32 = 125_000;
 
 /// The order of a round's runs, `true` for those of the build that begins. It cancels drifts of the

@@ -62,7 +62,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What an interval says about a limit.
+    /// The verdict of an interval about a limit.
     pub fn new(difference: Interval, limit: f64) -> Self {
         if difference.high < limit {
             Self::Within

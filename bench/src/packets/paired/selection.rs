@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::packets::case::{Kind, Sources, label};
 use crate::packets::policy::Known;
 
-/// What is compared unless told otherwise: the most frequent kinds.
+/// What is compared by default: the most frequent kinds.
 pub const USUAL: [&str; 6] = [
     "unprotected",
     "unknown-source",

@@ -55,7 +55,7 @@ fn an_icmp_error_passes_if_it_quotes_what_was_permitted() -> Result<()> {
         .of("bastion");
     judges.expect(&about(BASTION), related)?;
     judges.expect(&about(INTRUDER), Reason::IcmpUnrelated)?;
-    // The same for errors on egress, about requests of peers.
+    // Errors on egress that quote requests of peers.
     let asks = Tcp {
         source: LOCAL,
         destination: 22,

@@ -148,7 +148,7 @@ fn a_replayed_session_is_not_admitted() -> Result<()> {
     let join = operator.join(&scene.vim, &operator.vim, &[])?;
     agent.await_leases(1, PATIENCE)?;
     let frames = capture.take()?.sent;
-    // An attempt, the same with a token, the certificate, the first message.
+    // An Initial packet, one with the token of a Retry, the certificate, the first message.
     assert!(
         frames.len() >= 4,
         "{} datagrams are no session",

@@ -56,7 +56,7 @@ fn an_agent_without_descriptors_catches_up_once_it_has_some() -> Result<()> {
     let open = agent.descriptors()?;
     // Fewer than it has open, of which some may be open for a moment only.
     agent.limit(&["--nofile=3:"])?;
-    // It cannot look at the host, and nobody can ask it.
+    // The agent can neither inspect the host nor accept requests.
     let address = format!("{LATE}/24");
     scene
         .host
