@@ -148,7 +148,7 @@ async fn files_that_are_none_are_said() {
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----\n";
     fs::write(&issued.key, encrypted).unwrap();
     let (_, text) = check(&bed, &issued).await;
-    assert!(text.contains("Take the passphrase away"), "{text}");
+    assert!(text.contains("Remove the passphrase"), "{text}");
     fs::write(&issued.certificate, "nothing").unwrap();
     let (_, text) = check(&bed, &issued).await;
     assert!(
