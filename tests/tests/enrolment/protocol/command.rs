@@ -79,7 +79,7 @@ async fn what_is_wrong_with_a_certificate_is_said() {
             profile().valid(now - DAY, now - Duration::HOUR),
             "error[expired]",
             "Get a new one, or set the clock",
-            "it was valid until",
+            "it expired at",
         ),
         (
             profile().valid(now + Duration::HOUR, now + DAY),
