@@ -208,7 +208,7 @@ fn outbound_is_one_of_three() {
         "serial: 42",
         "serial: 42\noutbound: adit",
         (4, "adit"),
-        "`adit` is no value of `outbound`",
+        "`adit` is not a value of `outbound`",
         "`audit`?",
     );
     assert_mistake(
