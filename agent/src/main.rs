@@ -23,8 +23,8 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
     let mut threads = match command {
         Command::Agent(_) => {
             let mut threads = runtime::Builder::new_multi_thread();
-            // Blocking threads only read the kernel's maps; the enforcer has its own threads. Few of
-            // them, as the allocator keeps the peak memory of each thread.
+            // Only for [`READERS`]; the enforcer has its own threads. Few, as the allocator keeps
+            // the peak memory of each thread.
             threads.max_blocking_threads(READERS);
             threads
         }
