@@ -25,7 +25,7 @@ pub(super) struct Live {
     pub(super) session: Session,
     pub(super) connection: Connection,
     pub(super) send: SendStream,
-    /// Kept, as dropping it would send a STOP_SENDING to the peer.
+    /// Kept, as dropping it would send `STOP_SENDING` to the peer.
     pub(super) _receive: RecvStream,
     /// When its certificate expires.
     pub(super) until: Timestamp,
