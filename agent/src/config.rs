@@ -1,4 +1,4 @@
-//! `agent.yaml`: where the agent finds and keeps things.
+//! `agent.yaml`: the agent's files, sockets, hook and limits.
 
 use std::{
     fs, io,
@@ -11,21 +11,21 @@ use thiserror::Error;
 
 use crate::{datapath::Hook, enrolment::wire};
 
-/// Where the configuration is looked for.
+/// Path of the configuration, unless `--config` names another.
 pub const DEFAULT_PATH: &str = "/etc/manoward/agent.yaml";
-/// Where the control API listens.
+/// Unix socket of the control API.
 pub const DEFAULT_SOCKET: &str = "/run/manoward/control.sock";
-/// Where kernel objects are pinned.
+/// Directory in which maps and links are pinned.
 pub const DEFAULT_PINS: &str = "/sys/fs/bpf/manoward";
 
-/// Sizes of the table of flows.
+/// Allowed sizes of the flow table, in flows.
 const FLOWS: RangeInclusive<u32> = 1 << 10..=1 << 20;
-/// Longest time to take over connections, seconds.
+/// Largest `adoption_grace`, in seconds.
 const DAY: u32 = 24 * 60 * 60;
-/// Lifetimes of a lease, seconds: longer than a session lasts in silence.
+/// Allowed lifetimes of a lease, in seconds. The shortest is longer than a session's idle timeout.
 const LEASE: RangeInclusive<u32> = 20..=3600;
 
-/// Why there is no configuration.
+/// Why the configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -36,7 +36,7 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// The file is not what it should be.
+    /// The file is not YAML, or has an unknown key or a value out of its range.
     #[error(
         "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace, enrolment and group"
     )]
@@ -48,35 +48,35 @@ pub enum ConfigError {
     },
 }
 
-/// How classifiers are attached.
+/// How the TC classifiers are attached.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum Classifiers {
-    /// By TCX where the kernel has it (Linux 6.6), else as filters of the clsact qdisc.
+    /// With TCX if the kernel has it (Linux 6.6), otherwise as filters of the clsact qdisc.
     #[default]
     Auto,
     /// As filters of the clsact qdisc.
     Clsact,
 }
 
-/// How endpoints prove who they are.
+/// How endpoints prove their identity.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Enrolment {
-    /// The host's certificate, and those between it and the authority (PEM).
+    /// The host's certificate, followed by its intermediates (PEM).
     pub certificate: PathBuf,
     /// Its key (PEM).
     pub key: PathBuf,
-    /// Authorities that endpoints' certificates come from (PEM).
+    /// Authorities that endpoints' certificates are verified against (PEM).
     pub ca: PathBuf,
-    /// Their lists of revoked certificates (PEM).
+    /// Revocation lists of these authorities (PEM).
     #[serde(default)]
     pub crls: Vec<PathBuf>,
-    /// UDP port; that of the service `enrolment` in the policy.
+    /// UDP port of the enrolment server. The built-in service `enrolment` admits the default, 7443.
     #[serde(default = "enrolment_port")]
     pub port: u16,
-    /// Seconds that a lease lives without being renewed, 20 to 3,600: so long connections go on
-    /// while the agent is away, and so long an endpoint that is gone can be impersonated.
+    /// Seconds after which a lease expires unless it is renewed, 20 to 3,600. For so long
+    /// connections survive without the agent, and an endpoint that is gone can be impersonated.
     #[serde(default = "lease_seconds")]
     pub lease: u32,
 }
@@ -99,20 +99,21 @@ pub struct Config {
     pub state: PathBuf,
     /// Socket of the control API.
     pub socket: PathBuf,
-    /// Directory on a BPF file system.
+    /// Directory on a BPF file system, in which maps and links are pinned.
     pub pins: PathBuf,
-    /// Where the programs look at packets.
+    /// Where arriving packets are judged: XDP or TCX.
     pub hook: Hook,
-    /// How classifiers are attached.
+    /// How the TC classifiers are attached.
     pub classifiers: Classifiers,
-    /// Flows that the table surely holds, 1,024 to 1,048,576. It takes 256 to 512 bytes for each.
+    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 256 to 512 bytes
+    /// of memory.
     pub flows: u32,
-    /// Seconds after the first start, or after an address was added to the protected ones, in which
-    /// TCP connections of guests are taken over in their midst; at most a day.
+    /// Seconds after the first start, or after a protected address was added, during which TCP
+    /// connections of guests are adopted mid-stream; at most a day.
     pub adoption_grace: u32,
-    /// How endpoints prove who they are with certificates; not at all if not given.
+    /// How endpoints prove their identity with certificates; they cannot if this is absent.
     pub enrolment: Option<Enrolment>,
-    /// Group whose members may read over the socket; only root if not given.
+    /// Group whose members may read over the socket; only root may if this is absent.
     pub group: Option<String>,
 }
 
@@ -134,7 +135,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the file at `path`. Only the one at [`DEFAULT_PATH`] need not exist.
+    /// Reads the file at `path`. If there is no file at [`DEFAULT_PATH`], the defaults apply; at
+    /// another path this is an error.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path),
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_has_a_default() {
+    fn absent_keys_have_defaults() {
         assert_eq!(parse(""), Ok(Config::default()));
         assert_eq!(parse("# nothing\n"), Ok(Config::default()));
         let config = parse("hook: tcx\nstate: /tmp/state\n").expect("valid");

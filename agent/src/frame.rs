@@ -1,4 +1,4 @@
-//! Headers of frames that are made up.
+//! Headers of the frames that the agent builds.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ pub fn ip_header(from: IpAddr, to: IpAddr) -> Option<PacketBuilderStep<IpHeaders
     }
 }
 
-/// The type, behind the MAC addresses, of packets to `address`, in the order of the wire.
+/// The EtherType of packets to `address`, in network byte order.
 #[must_use]
 pub const fn ether_type(address: IpAddr) -> [u8; 2] {
     let ether_type = match address {

@@ -23,8 +23,8 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
     let mut threads = match command {
         Command::Agent(_) => {
             let mut threads = runtime::Builder::new_multi_thread();
-            // For those who look at the kernel's maps; the enforcer has threads of its own. The
-            // allocator keeps for every thread what that has held at most.
+            // Only for [`READERS`]; the enforcer has its own threads. Few, as the allocator keeps
+            // the peak memory of each thread.
             threads.max_blocking_threads(READERS);
             threads
         }

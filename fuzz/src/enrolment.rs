@@ -42,16 +42,16 @@ where
     let Some((&length, text)) = data.split_first_chunk() else {
         return;
     };
-    let Ok(length) = wire::announced(length) else {
+    let Ok(length) = wire::decode_length(length) else {
         return;
     };
     assert!(length <= wire::LIMIT);
-    let Ok(message) = wire::understood::<T>(&text[..text.len().min(length)]) else {
+    let Ok(message) = wire::parse::<T>(&text[..text.len().min(length)]) else {
         return;
     };
     match wire::frame(&message) {
         Ok(frame) => {
-            let again = wire::understood::<T>(&frame[4..]);
+            let again = wire::parse::<T>(&frame[4..]);
             assert!(again.is_ok_and(|again| again == message), "{message:?}");
         }
         // Escapes may be longer than what they stand for.

@@ -10,8 +10,8 @@ use super::Exit;
 /// Run the agent in the foreground.
 ///
 /// It enforces the policy that was applied last, follows the host's interfaces and addresses, and
-/// answers the other commands. What it enforces stays in force when it ends; `manoward detach`
-/// ends that. A service manager is told when it is ready.
+/// answers the other commands. When it stops, the programs stay attached and go on enforcing;
+/// `manoward detach` removes them. It notifies systemd when it is ready.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

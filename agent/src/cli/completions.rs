@@ -23,7 +23,7 @@ pub struct Completions {
 }
 
 pub fn run(args: &Completions) -> anyhow::Result<Exit> {
-    // Written in one piece, as the generator panics where nobody reads on.
+    // Generated into memory first: the generator panics if its output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "manoward", &mut script);
     output::stdout().write_all(&script)?;

@@ -20,20 +20,20 @@ use super::{
 
 /// End enforcement on this host: every packet passes.
 ///
-/// The programs are taken off all interfaces, and their maps are removed. The agent does it if it
-/// runs, and ends; otherwise it is done here, as what the kernel enforces outlives the agent.
-/// Starting the agent enforces again.
+/// Detaches the programs from all interfaces and removes their maps. A running agent does this, and
+/// then stops. If none runs, this command does it itself: the programs outlive the agent. To
+/// enforce again, start the agent.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   sudo manoward detach
   sudo manoward detach --yes")]
 pub struct Detach {
-    /// Do not ask whether that is meant
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 
-    /// Where the kernel objects are pinned, for when no agent is there to know
+    /// Where the maps and links are pinned; used only if no agent runs
     #[arg(long, value_name = "PATH", default_value = DEFAULT_PINS)]
     pins: PathBuf,
 }
@@ -47,7 +47,7 @@ pub async fn run(args: Detach, context: &Context) -> anyhow::Result<Exit> {
                 return Ok(Exit::Failed);
             }
             None => {
-                let hint = "nobody can be asked whether that is meant: confirm it with --yes";
+                let hint = "cannot ask for confirmation without a terminal: confirm with --yes";
                 output::remark(Tone::Bad, "error", hint)?;
                 return Ok(Exit::Usage);
             }
@@ -75,7 +75,7 @@ pub async fn run(args: Detach, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Asks whether that is meant; `None` if nobody is there to answer.
+/// Asks for confirmation; `None` if there is no terminal to ask on.
 fn confirmed() -> io::Result<Option<bool>> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(None);
@@ -93,7 +93,7 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// Removes what is pinned, without an agent.
+/// Removes the pinned links and maps, without an agent.
 async fn directly(pins: &Pins) -> anyhow::Result<Detached> {
     let links = pins.pinned_links()?;
     let host = Interfaces::read().await.ok();

@@ -14,13 +14,13 @@ use super::{
     tone::Tone,
 };
 
-/// Addresses of an endpoint in the table; JSON has more.
+/// Most addresses of an endpoint shown in the table; JSON has more.
 const SHOWN: usize = 3;
 
 /// List the endpoints of the policy in force.
 ///
-/// Each with its role, its addresses, what its packets must carry besides, and how many packets
-/// came from it and went to it.
+/// Shows the role and addresses of each, what it is bound to (identity, MAC address, VLAN,
+/// interface), and how many packets came from it and went to it.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -66,13 +66,13 @@ fn show(out: &mut impl Write, endpoints: &[EndpointEntry], width: Option<u16>) -
         ]);
     }
     out.write_all(table.render(width).as_bytes())?;
-    let heard = endpoints
+    let seen = endpoints
         .iter()
         .filter(|endpoint| endpoint.received.passed.packets > 0);
     let summary = format!(
-        "{}, {} of them heard of; counts are packets",
+        "{}, {} of them seen; counts are packets",
         counted(endpoints.len(), "endpoint"),
-        grouped(heard.count() as u64)
+        grouped(seen.count() as u64)
     );
     writeln!(out, "{}", Tone::Quiet.paint(summary))
 }
@@ -103,7 +103,7 @@ fn addresses(endpoint: &EndpointEntry) -> String {
     }
 }
 
-/// What the endpoint's packets must carry besides an address.
+/// What the endpoint is bound to besides its addresses.
 fn binding(endpoint: &EndpointEntry) -> String {
     let vlan = endpoint.vlan.as_ref().map(|vlan| match vlan.as_str() {
         "untagged" => vlan.clone(),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_says_who_was_heard_of() {
+    fn the_summary_counts_the_endpoints_seen() {
         let mut out = Vec::new();
         let endpoints = [endpoint("a", 1, 1_234_567), endpoint("b", 1, 0)];
         show(&mut out, &endpoints, None).unwrap();
@@ -195,7 +195,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.ends_with("2 endpoints, 1 of them heard of; counts are packets\n"),
+            text.ends_with("2 endpoints, 1 of them seen; counts are packets\n"),
             "{text}"
         );
     }

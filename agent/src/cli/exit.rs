@@ -1,4 +1,4 @@
-//! Exit codes, all of them.
+//! The exit codes of all commands.
 
 use std::{io, process::ExitCode};
 
@@ -14,11 +14,11 @@ use manoward_pki::PkiError;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Exit {
-    /// It did what was asked; `explain`: the packet passes.
+    /// Success; `explain`: the packet passes.
     Success = 0,
-    /// It failed.
+    /// The operation failed.
     Failed = 1,
-    /// It was called in a wrong way.
+    /// Wrong usage: the arguments are invalid.
     Usage = 2,
     /// The policy has mistakes.
     InvalidPolicy = 3,
@@ -30,11 +30,11 @@ pub enum Exit {
     NotPermitted = 6,
     /// `explain`: the packet is dropped.
     Dropped = 10,
-    /// `explain`: the program in the kernel decides otherwise than the agent.
+    /// `explain`: kernel and agent come to different verdicts.
     Disagreement = 11,
 }
 
-/// What `--help` says about them.
+/// The exit codes as `--help` shows them.
 pub const HELP: &str = "\
 Exit codes:
   0   success
@@ -80,7 +80,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Whether the reader of the output has gone, which is no failure: `manoward stats | head -1`.
+/// Whether the reader has closed the output, which is no failure: `manoward stats | head -1`.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
@@ -89,7 +89,7 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Whether an agent did not start because its first policy cannot be used.
+/// Whether the agent did not start because its policy cannot be used.
 const fn refuses_policy(error: &StartError) -> bool {
     matches!(
         error,

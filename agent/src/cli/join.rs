@@ -24,12 +24,12 @@ use super::{
     tone::Tone,
 };
 
-/// Prove to hosts who this endpoint is, and keep doing so.
+/// Enrol this endpoint at hosts, and keep it enrolled.
 ///
-/// Runs beside the endpoint's own service (VIM, VNFM ...) without any privilege, and holds a
-/// session with each host, proven by the endpoint's certificate. As long as the session lives, the
-/// host lets the endpoint's packets pass. Files are read again when they change: a new certificate
-/// replaces the old one without a gap.
+/// Runs beside the endpoint's own service (VIM, VNFM ...), without privileges. It holds a session
+/// with each host, authenticated by the endpoint's certificate; as long as the session lives, the
+/// host admits the endpoint's packets. Files are read again when they change: a new certificate
+/// replaces the old one without interruption.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -40,7 +40,7 @@ Examples:
 
 With --once the exit code is 0 if all hosts admit the endpoint, and 1 if not.")]
 pub struct Join {
-    /// Hosts to join; names as in their certificates, or addresses
+    /// Hosts to enrol at: names as in their certificates, or addresses
     #[arg(
         long,
         value_name = "HOST[:PORT]",
@@ -50,7 +50,7 @@ pub struct Join {
     )]
     to: Vec<Host>,
 
-    /// File with a host in each line, read again when it changes; `#` begins a comment
+    /// File with one host per line, read again when it changes; `#` begins a comment
     #[arg(long, value_name = "FILE")]
     hosts: Option<PathBuf>,
 
@@ -62,7 +62,7 @@ pub struct Join {
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
 
-    /// The authorities of hosts, PEM
+    /// Authorities that the hosts' certificates are verified against, PEM
     #[arg(long, value_name = "FILE")]
     ca: PathBuf,
 
@@ -74,11 +74,11 @@ pub struct Join {
     #[arg(long)]
     once: bool,
 
-    /// Say in sentences what is wrong with the files, too
+    /// Also check the files, and say what is wrong with them
     #[arg(long, requires = "once")]
     check: bool,
 
-    /// File that always holds how things stand with each host, as JSON
+    /// File to keep the current state of each host in, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     status_file: Option<PathBuf>,
 }
@@ -114,7 +114,8 @@ pub async fn run(args: Join, context: &Context) -> anyhow::Result<Exit> {
     } else {
         serve(options, args.status_file, context.format).await
     };
-    // A file that cannot be read does not need root here, but an owner.
+    // As plain text, so that a file that cannot be read is not reported as "this needs root": this
+    // command runs without root, and the file needs another owner.
     ended.map_err(|error| match error.downcast_ref::<io::Error>() {
         Some(_) => error,
         None => anyhow::anyhow!(super::message(&error)),
@@ -129,7 +130,7 @@ async fn serve(
     logging::init();
     service::run(options, status_file, move |host| {
         let mut out = output::stdout();
-        // Nobody may be reading; the sessions live on.
+        // The sessions go on if the output is closed.
         let _ = match format {
             Format::Json => output::json_line(&mut out, host),
             Format::Table => line(&mut out, host),
@@ -146,12 +147,12 @@ async fn once(options: &Options, check: bool, format: Format) -> anyhow::Result<
     }
     let asked = join::once(options, move |host| {
         if format == Format::Table {
-            // A reader that has gone misses the rest.
+            // The other hosts are asked although the output is closed.
             let _ = line(&mut output::stdout(), host);
         }
     })
     .await;
-    // What keeps all hosts from being asked has been found in the files, if they were checked.
+    // If the files were checked, the findings say already why no host could be asked.
     let told = findings
         .iter()
         .flatten()
@@ -196,7 +197,7 @@ fn show_findings(out: &mut impl Write, findings: Option<&[Finding]>) -> io::Resu
     Ok(())
 }
 
-/// A host's state in a line.
+/// Writes a host's state as one line.
 fn line(out: &mut impl Write, host: &HostStatus) -> io::Result<()> {
     let name = &host.host;
     let sentence = host.sentence.as_deref().unwrap_or_default();

@@ -13,10 +13,10 @@ use super::{
     tone::Tone,
 };
 
-/// See and end the leases of endpoints that have proven who they are.
+/// List and revoke the leases of enrolled endpoints.
 ///
 /// An endpoint with `authenticate: certificate` is admitted only while it holds a lease, which its
-/// `manoward join` proves and renews.
+/// `manoward join` obtains and renews.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -37,9 +37,9 @@ pub enum Command {
 
 /// List the leases in force, and how often a proof was refused.
 ///
-/// Each with what was proven, from which address, MAC address and interface, when it ends unless it
-/// is renewed, and until when the certificate is valid. A lease without a certificate was given
-/// before the agent started; its endpoint is yet to come back.
+/// Shows the identity that was proven, from which address, MAC address and interface, when the
+/// lease expires unless it is renewed, and until when the certificate is valid. A lease without a
+/// certificate was granted before the agent was restarted, and its endpoint has not come back yet.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -49,8 +49,8 @@ pub struct List {}
 
 /// End the leases of an endpoint; its connections end with them.
 ///
-/// For a while it gets no other lease, as its `manoward join` would get one at once. To keep it out
-/// for good, revoke its certificate or remove it from the policy.
+/// The endpoint gets no new lease for some time (--for); without this, its `manoward join` would
+/// get one at once. To keep it out for good, revoke its certificate or remove it from the policy.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -61,7 +61,7 @@ pub struct Revoke {
     #[arg(value_name = "ENDPOINT")]
     endpoint: String,
 
-    /// Seconds in which it gets no other lease
+    /// Seconds during which the endpoint gets no new lease
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 600)]
     barred_seconds: u64,
 }
@@ -87,7 +87,7 @@ pub async fn revoke(args: Revoke, context: &Context) -> anyhow::Result<Exit> {
         Format::Json => output::json(&mut out, &revoked)?,
         Format::Table => writeln!(
             out,
-            "{} of {} ended; it gets no other for {}.",
+            "{} of {} ended; it gets no new one for {}.",
             counted(revoked.leases, "lease"),
             revocation.endpoint,
             counted(
@@ -132,7 +132,7 @@ fn show(out: &mut impl Write, list: &LeaseList, width: Option<u16>) -> io::Resul
     Ok(())
 }
 
-/// Numbers of refused proofs with their reasons.
+/// Counts of refused proofs by reason: `3 unknown-ca, 1 revoked`.
 pub fn refusals(refused: &[RefusedCount]) -> String {
     let each = refused.iter();
     let each = each.map(|refused| format!("{} {}", grouped(refused.count), refused.reason));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_are_told_with_where_they_come_from() {
+    fn leases_are_shown_with_their_origin() {
         let text = shown(json!({
             "leases": [{
                 "endpoint": "vim-1", "role": "vim", "identity": "spiffe://operator.example/vim/1",
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_told_too() {
+    fn no_lease_is_a_sentence() {
         let text = shown(json!({ "leases": [], "refused": [] }));
         assert_eq!(text, "No endpoint holds a lease.\n");
     }

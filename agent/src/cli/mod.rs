@@ -1,5 +1,5 @@
-//! The command line: what all commands share. Each command is a file of its own, with its
-//! arguments and what it does.
+//! The command line. Here is what all commands share; each command has its own file, with its
+//! arguments and its `run`.
 
 pub mod agent;
 pub mod completions;
@@ -40,8 +40,9 @@ use tone::Tone;
 /// Admits management traffic on NFVI compute hosts only from authenticated endpoints.
 ///
 /// A policy names the endpoints of the management plane, their roles, and the services that each
-/// role may use. The agent compiles it and pushes it into XDP programs, which judge every packet
-/// to the host's protected addresses; the other commands talk to the agent over its socket.
+/// role may use. The agent compiles it and loads it into the kernel, where XDP and TC programs
+/// judge every packet to or from the host's protected addresses; the other commands talk to the
+/// agent over its socket.
 #[derive(Parser)]
 #[command(
     name = "manoward",
@@ -62,7 +63,7 @@ pub struct Cli {
     )]
     pub socket: PathBuf,
 
-    /// How to show what is found: for people, or for programs with exact numbers
+    /// Output format: for people, or for programs with exact numbers
     #[arg(
         long,
         global = true,
@@ -74,7 +75,7 @@ pub struct Cli {
     )]
     pub output: Format,
 
-    /// When to use colours; `auto` heeds the terminal and `NO_COLOR`
+    /// When to use colours; `auto`: on a terminal, unless `NO_COLOR` is set
     #[arg(
         long,
         global = true,
@@ -113,14 +114,14 @@ pub enum Command {
 
 /// What every command is given.
 pub struct Context {
-    /// The agent.
+    /// Client of the agent's API.
     pub client: Client,
-    /// How to show what is found.
+    /// Output format.
     pub format: Format,
 }
 
 impl Context {
-    /// What the global options say.
+    /// From the global options.
     pub fn new(cli: &Cli) -> Self {
         Self {
             client: Client::new(&cli.socket),
@@ -129,7 +130,7 @@ impl Context {
     }
 }
 
-/// Tells how a command ended, if it did not end well.
+/// Reports the error of a command, if it failed, and returns its exit code.
 pub fn end(ended: anyhow::Result<Exit>, context: &Context) -> Exit {
     let error = match ended {
         Ok(exit) => return exit,
@@ -140,7 +141,7 @@ pub fn end(ended: anyhow::Result<Exit>, context: &Context) -> Exit {
         .downcast_ref::<ClientError>()
         .and_then(ClientError::failure);
     if let (Format::Json, Some(failure)) = (context.format, failure) {
-        // The reader has gone, or the message below says the same.
+        // If this fails, the message below is still written.
         let _ = output::json(&mut output::stdout(), failure);
     }
     let exit = Exit::of(&error);
@@ -148,12 +149,12 @@ pub fn end(ended: anyhow::Result<Exit>, context: &Context) -> Exit {
     if exit == Exit::NotPermitted && failure.is_none() {
         message.push_str(". This needs root: use sudo");
     }
-    // Nobody is left to tell that standard error is closed.
+    // Standard error is closed: there is nowhere to report it.
     let _ = output::remark(Tone::Bad, "error", &message);
     exit
 }
 
-/// What went wrong and why, without saying twice what an error already says about its cause.
+/// The error and its causes, without those whose text the message already contains.
 fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::{prose, tone::Tone};
 
-/// Columns of texts on a terminal at most; longer lines are hard to read.
+/// Most columns of running text on a terminal; longer lines are hard to read.
 pub const TEXT_WIDTH: u16 = 100;
 
-/// How to show what is found.
+/// The output format.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum Format {
     /// For people
@@ -34,7 +34,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// Makes it so for everything written to [`stdout`] and [`stderr`].
+    /// Applies the choice to everything written to [`stdout`] and [`stderr`].
     pub fn choose(self) {
         match self {
             Self::Auto => ColorChoice::Auto,
@@ -55,7 +55,7 @@ pub fn stderr() -> AutoStream<StderrLock<'static>> {
     AutoStream::auto(io::stderr().lock())
 }
 
-/// Whether a person looks at standard output.
+/// Whether standard output is a terminal.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
@@ -85,13 +85,13 @@ pub fn remark(tone: Tone, label: &str, text: &str) -> io::Result<()> {
     writeln!(stderr(), "{} {}", tone.paint(label), text.trim_start())
 }
 
-/// Writes `value` as JSON for people to read, too.
+/// Writes `value` as indented JSON.
 pub fn json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
 }
 
-/// Writes `value` as JSON in one line, for a stream of values.
+/// Writes `value` as one line of JSON, for streams of values.
 pub fn json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     writeln!(out)

@@ -1,4 +1,4 @@
-//! Something to look at while an operation takes long.
+//! A spinner for operations that take long.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -9,10 +9,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::timeout;
 
-/// What is quicker needs no explanation.
+/// How long an operation may take before the spinner appears.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Waits for `work`; if that takes long, a spinner on the terminal says that `label` goes on.
+/// Waits for `work`; after [`PATIENCE`], a spinner with `label` is shown on the terminal.
 pub async fn during<T>(label: &'static str, work: impl Future<Output = T>) -> T {
     if !io::stderr().is_terminal() {
         return work.await;

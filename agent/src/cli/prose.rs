@@ -1,8 +1,8 @@
-//! Sentences in paragraphs.
+//! Wrapping of sentences.
 
 use textwrap::{Options, WordSplitter};
 
-/// `text` in lines of at most `width` columns, where there is a limit, each after `indent`.
+/// `text` in lines of at most `width` columns (`None`: no limit), each after `indent`.
 pub fn indented(text: &str, indent: &str, width: Option<u16>) -> String {
     let width = width.map_or(usize::MAX, usize::from);
     let options = Options::new(width)

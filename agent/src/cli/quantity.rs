@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A number with thousands apart: `1,234,567`.
+/// A number with separated thousands: `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

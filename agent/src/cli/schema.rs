@@ -7,8 +7,8 @@ use super::{Exit, output};
 
 /// Print the JSON Schema of the policy.
 ///
-/// Editors that know it complete and check a policy while it is written. The schema cannot say
-/// everything: `manoward policy check` can.
+/// With it, editors complete and check a policy while it is written. It does not cover every rule;
+/// `manoward policy check` does.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -17,13 +17,13 @@ use super::{
     tone::Tone,
 };
 
-/// Columns of a terminal on which everything can be shown side by side.
+/// Width of a terminal, in columns, from which on everything is shown side by side.
 const ROOM_FOR_ALL: u16 = 120;
 
 /// List the built-in services.
 ///
-/// A policy names them without defining them, and defines its own beside them. This needs no
-/// agent.
+/// A policy can use them without defining them, and can define its own beside them. This command
+/// needs no agent.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -33,8 +33,8 @@ Examples:
   manoward services udp/53
   manoward services --output json | jq -r '.[] | select(.encryption == \"plaintext\").name'")]
 pub struct Services {
-    /// Only those about this: a port or range (443, tcp/443, 6800-7300), a protocol (sctp), or a
-    /// part of a name, subject, peer or description
+    /// Only services that match this: a port or range (443, tcp/443, 6800-7300), a protocol (sctp),
+    /// or part of a name, subject, peer or description
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
 }
@@ -51,7 +51,7 @@ pub fn run(args: &Services, context: &Context) -> anyhow::Result<Exit> {
         Format::Json => output::json(&mut out, &entries)?,
         Format::Table if entries.is_empty() => writeln!(
             out,
-            "No service is about `{what}`. A policy defines its own under `services`."
+            "No built-in service matches `{what}`. A policy can define its own under `services`."
         )?,
         Format::Table => show(&mut out, &entries, output::width())?,
     }
@@ -67,7 +67,7 @@ fn show(out: &mut impl Write, entries: &[&CatalogueEntry], width: Option<u16>) -
     };
     out.write_all(table.render(width).as_bytes())?;
     if !has_room {
-        let hint = "A wider terminal, or JSON, also shows who is at the other end.";
+        let hint = "A wider terminal, or JSON, also shows the peer.";
         writeln!(out, "{}", Tone::Quiet.paint(hint))?;
     }
     Ok(())
@@ -80,7 +80,7 @@ fn wide(entries: &[&CatalogueEntry]) -> Table {
         Column::Short("OPENED BY"),
         Column::Long("PORTS"),
         Column::Short("ENCRYPTION"),
-        Column::Long("WHAT IT IS"),
+        Column::Long("DESCRIPTION"),
         Column::Long("PEER"),
     ]);
     for entry in entries {
@@ -96,13 +96,13 @@ fn wide(entries: &[&CatalogueEntry]) -> Table {
     table
 }
 
-/// Ports stand above what the service is: side by side both would be wrapped to shreds.
+/// Ports stand above the description: side by side, both would be wrapped too often.
 fn narrow(entries: &[&CatalogueEntry]) -> Table {
     let mut table = Table::new([
         Column::Short("SERVICE"),
         Column::Short("OPENED BY"),
         Column::Short("ENCRYPTION"),
-        Column::Long("PORTS, AND WHAT IT IS"),
+        Column::Long("PORTS, DESCRIPTION"),
     ]);
     for entry in entries {
         table.row([
@@ -115,7 +115,7 @@ fn narrow(entries: &[&CatalogueEntry]) -> Table {
     table
 }
 
-/// The protocols, each once before its ports: `tcp 4444, 4567-4568; udp 4567`.
+/// The protocols, each named once before its ports: `tcp 4444, 4567-4568; udp 4567`.
 fn ports(matches: &[ServiceMatch]) -> String {
     let mut line = String::new();
     let mut before = None;

@@ -1,4 +1,4 @@
-//! The SSH session that a policy is applied from, which the policy should not cut.
+//! The SSH session that a policy is applied from. A policy that would cut it is refused.
 
 use std::{
     env, fs,
@@ -9,13 +9,12 @@ use manoward_api::Session;
 
 const VARIABLE: &str = "SSH_CONNECTION";
 
-/// Processes looked at on the way to init.
+/// Most ancestor processes that are searched.
 const ANCESTORS: usize = 32;
 
 /// The session that this process runs in, if it runs in one.
 ///
-/// `sudo` takes the variable away, so that it is looked for in the environments of the processes
-/// that led to this one, too.
+/// `sudo` removes the variable, so the environments of the ancestor processes are searched, too.
 pub fn current() -> Option<Session> {
     match env::var(VARIABLE) {
         Ok(value) => parse(&value),
@@ -52,7 +51,7 @@ fn of_ancestors() -> Option<Session> {
     None
 }
 
-/// The session in the environment that a process was started with; `None` if it may not be read.
+/// The session in the environment of a process; `None` if there is none, or if it may not be read.
 fn of_process(process: &str) -> Option<Session> {
     let environment = fs::read(format!("/proc/{process}/environ")).ok()?;
     environment.split(|&byte| byte == 0).find_map(|variable| {

@@ -15,10 +15,10 @@ use super::{
     tone::Tone,
 };
 
-/// Tell whether this host is protected, by what, and where.
+/// Show whether this host is protected, by which policy, and where.
 ///
-/// The first line says it all: `healthy`, `degraded` (something works, but weaker or slower than
-/// it should) or `not enforcing`. What is wrong follows, with its remedy.
+/// The first line is the summary: `healthy`, `degraded` (it works, but weaker or slower than it
+/// should) or `not enforcing`. The problems follow, each with its remedy.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -72,14 +72,17 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     attachments(out, &status.attachments)
 }
 
-/// The one line that says it all.
+/// The summary in the first line.
 fn headline(status: &api::Status) -> (Tone, String) {
     let interfaces = counted(pairs(&status.attachments).len(), "interface");
     let Some(policy) = &status.policy else {
         return (Tone::Bad, "not enforcing: there is no policy".to_owned());
     };
     if status.attachments.is_empty() {
-        return (Tone::Bad, "not enforcing: attached nowhere".to_owned());
+        return (
+            Tone::Bad,
+            "not enforcing: attached to no interface".to_owned(),
+        );
     }
     let what = match policy.mode {
         Mode::Enforce => "enforcing",
@@ -158,7 +161,7 @@ fn listed(items: &[String], none: &str) -> String {
     items.join(", ")
 }
 
-/// A line under the headline, wrapped under its value.
+/// Writes a name and its value; a long value is wrapped in its own column.
 fn fact(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
     const NAMES: usize = 11;
     let indent = " ".repeat(NAMES);
@@ -196,7 +199,7 @@ fn attachments(out: &mut impl Write, attachments: &[Attachment]) -> io::Result<(
     out.write_all(table.render(output::width()).as_bytes())
 }
 
-/// The attachments of each interface, with the first of them.
+/// The attachments, grouped by interface; the first of a group stands for the interface.
 fn pairs(attachments: &[Attachment]) -> Vec<(&Attachment, Vec<&Attachment>)> {
     let mut pairs: Vec<(&Attachment, Vec<&Attachment>)> = Vec::new();
     for at in attachments {
@@ -208,10 +211,10 @@ fn pairs(attachments: &[Attachment]) -> Vec<(&Attachment, Vec<&Attachment>)> {
     pairs
 }
 
-/// A mode, and which packets it sees.
+/// A mode and its direction: `xdp-native in`.
 fn mode(mode: HookMode) -> String {
-    let way = if mode.is_egress() { "out" } else { "in" };
-    format!("{} {way}", mode.name())
+    let direction = if mode.is_egress() { "out" } else { "in" };
+    format!("{} {direction}", mode.name())
 }
 
 #[cfg(test)]
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_says_it_all() {
+    fn the_first_line_is_the_summary() {
         let first = |status: &api::Status| shown(status).lines().next().unwrap().to_owned();
         assert_eq!(
             first(&status(true, &[])),
@@ -266,7 +269,7 @@ mod tests {
         );
         let mut nowhere = status(true, &[]);
         nowhere.attachments.clear();
-        assert_eq!(first(&nowhere), "not enforcing: attached nowhere");
+        assert_eq!(first(&nowhere), "not enforcing: attached to no interface");
     }
 
     #[test]

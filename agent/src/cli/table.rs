@@ -1,5 +1,5 @@
-//! Tables: one look for all of them. No lines, headings in capitals, numbers to the right; a
-//! column that may be long is wrapped where the terminal ends.
+//! The layout of all tables: no lines, headings in capitals, numbers aligned right, long columns
+//! wrapped to the width of the terminal.
 
 use comfy_table::{
     Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, presets::NOTHING,
@@ -45,7 +45,7 @@ impl Table {
         self.table.add_row(cells.into_iter().collect::<Vec<_>>());
     }
 
-    /// The table in lines of at most `width` columns, where that can be done.
+    /// The table in lines of at most `width` columns, unless the short columns alone are wider.
     pub fn render(mut self, width: Option<u16>) -> String {
         if let Some(width) = width {
             self.table

@@ -1,4 +1,4 @@
-//! What colours mean here, the same in sentences and in tables.
+//! The meaning of colours, in sentences and in tables.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{Attribute, Cell, Color};
 use manoward_api::Fate;
 
-/// What a text wants to say by its looks.
+/// What the style of a text means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Tone {
-    /// As it is.
+    /// No style.
     Plain,
     /// All is well.
     Good,
@@ -24,7 +24,7 @@ pub enum Tone {
 }
 
 impl Tone {
-    /// The tone of what happened to packets.
+    /// The tone of packets with this fate.
     pub const fn of(fate: Fate) -> Self {
         match fate {
             Fate::Passed => Self::Good,
@@ -64,7 +64,7 @@ impl Tone {
     }
 }
 
-/// A text with its tone; written through [`anstream`], which knows whether colours are wanted.
+/// A text with its tone. It is written through [`anstream`], which removes unwanted colours.
 #[derive(Clone, Copy, Debug)]
 pub struct Painted<T> {
     tone: Tone,

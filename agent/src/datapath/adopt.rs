@@ -1,7 +1,7 @@
-//! Taking over connections that exist already, so that a busy host is not cut off.
+//! Adoption of the connections that exist when enforcement begins, so that they are not cut off.
 //!
-//! The sockets tell which there are. Each is shown to a twin of the program for packets out, as a
-//! packet from its midst; what the policy permits then has a flow.
+//! They are found among the host's sockets. For each, a copy of the egress program is run on a
+//! packet mid-stream; if the policy permits the connection, the program opens a flow for it.
 
 use std::{collections::BTreeSet, fs, net::SocketAddr};
 
@@ -23,21 +23,21 @@ use crate::frame::{ether_type, ip_header};
 
 const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 
-/// Why connections were not taken over.
+/// Why connections were not adopted.
 #[derive(Debug, Error)]
 pub enum AdoptError {
-    /// The twin cannot be loaded.
+    /// The copy of the program cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The twin gave no answer.
+    /// The copy of the program gave no verdict.
     #[error(transparent)]
     Run(#[from] ExplainError),
-    /// The kernel does not tell of its sockets.
+    /// The kernel's tables of sockets cannot be read.
     #[error("cannot read the host's sockets: {0}")]
     Sockets(#[from] ProcError),
 }
 
-/// What was taken over.
+/// The result of an adoption.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Adopted {
     /// Connections that have a flow now.
@@ -54,11 +54,11 @@ struct Connection {
     remote: SocketAddr,
 }
 
-/// Takes over every TCP connection and connected UDP socket of this host, by the image and into the
-/// flows pinned under `pins`.
+/// Adopts every TCP connection and connected UDP socket of this host: those that the image pinned
+/// under `pins` permits get a flow in the flow table there.
 ///
-/// Of other network namespaces, those are looked into that the agent may know; the rest counts as
-/// guests, and has the time in which connections are taken over in their midst.
+/// This includes the network namespaces of all processes that the agent may examine. Connections in
+/// others count as those of guests: they are adopted mid-stream, during `adoption_grace`.
 pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
     let connections = connections()?;
     let mut adopted = Adopted::default();
@@ -89,7 +89,7 @@ fn described(connection: Connection) -> String {
     format!("{protocol} {} to {}", connection.local, connection.remote)
 }
 
-/// All connections, of every network namespace that can be told apart.
+/// All connections, of every network namespace that this process may examine.
 fn connections() -> Result<BTreeSet<Connection>, ProcError> {
     let own = Process::myself()?;
     let mut connections = BTreeSet::new();
@@ -106,7 +106,8 @@ fn connections() -> Result<BTreeSet<Connection>, ProcError> {
     Ok(connections)
 }
 
-/// What the network namespace of `process` is called, if the agent may know.
+/// Name of the network namespace of `process`, such as `net:[4026531840]`; `None` if the agent may
+/// not read it.
 fn namespace(process: &Process) -> Option<String> {
     let link = fs::read_link(format!("/proc/{}/ns/net", process.pid())).ok()?;
     Some(link.to_string_lossy().into_owned())
@@ -164,7 +165,8 @@ fn add(
     }
 }
 
-/// A packet from the midst of a connection; `None` if the addresses are of two families.
+/// An Ethernet frame with a packet of the connection, for TCP an ACK; `None` if the addresses are
+/// of two families.
 fn frame(connection: Connection) -> Option<Vec<u8>> {
     let builder = ip_header(connection.local.ip(), connection.remote.ip())?;
     let mut frame = ETHERNET.to_vec();

@@ -21,14 +21,14 @@ pub struct Attachment {
     pub ifindex: u32,
     /// How the program is attached.
     pub mode: HookMode,
-    /// The name in the policy that led here, where it is another.
+    /// The name in the policy that resolved to this interface, if it is another.
     pub via: Option<String>,
-    /// Why this is not what was asked for, if it is not.
+    /// Why a slower mode than the desired one is used, if it is.
     pub degraded: Option<String>,
 }
 
 impl Datapath {
-    /// Attaches to every one of `carriers`; what is attached elsewhere stays.
+    /// Attaches to each of `carriers`; attachments to other interfaces stay.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// Attaches to `carrier`, or to each of its members where it takes no native XDP itself.
+    /// Attaches to `carrier`; to each of its members instead if it supports no native XDP itself.
     fn attach_carrier(
         &mut self,
         carrier: &Carrier,
@@ -92,8 +92,8 @@ impl Datapath {
             ifindex: carrier.index,
         };
         match self.attach_members(carrier, interfaces, pinned) {
-            // From Linux 5.15, no member may have a program while the bond has one. This one has had
-            // it since before it had members.
+            // From Linux 5.15 on, no member may have a program while the bond has one. This bond
+            // got its program before it had members.
             Err(AttachError::Taken { .. }) if pinned.contains(&generic) => {
                 Ok(self.attach_one(carrier, interfaces, pinned)?.to_vec())
             }
@@ -121,14 +121,14 @@ impl Datapath {
         Ok(attachments)
     }
 
-    /// Attaches both programs to `carrier`; the one for packets in first in the answer.
+    /// Attaches both programs to `carrier`; returns ingress first.
     fn attach_one(
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
         pinned: &[LinkPin],
     ) -> Result<[Attachment; 2], AttachError> {
-        // Out first: a connection whose opening was not seen would have no answer.
+        // Egress first: if it misses the opening of a connection, ingress drops the replies.
         let out = self.attach_egress(carrier, interfaces, pinned)?;
         let into = match self.hook {
             Hook::Xdp => self.attach_ingress_xdp(carrier, interfaces, pinned)?,
@@ -159,7 +159,8 @@ impl Datapath {
         }
     }
 
-    /// Puts the program into the link that is pinned, if one of these modes is and lives.
+    /// Replaces the program of the pinned link, if there is one of these `modes` and it is still
+    /// alive.
     fn renewed(
         &mut self,
         carrier: &Carrier,
@@ -203,13 +204,13 @@ impl Datapath {
         };
         self.try_xdp(carrier, HookMode::XdpGeneric, XdpMode::Skb)
             .map_err(|refusal| refusal.of(carrier, interfaces))?;
-        let why = format!("the driver takes no native XDP ({})", refusal.reason);
+        let why = format!("the driver supports no native XDP ({})", refusal.reason);
         warn!(interface = carrier.name, why, "attached in generic mode");
         self.generic.insert(carrier.index, why.clone());
         Ok(attached(carrier, HookMode::XdpGeneric, Some(why)))
     }
 
-    /// Attaches in the driver; `None` if that does not take programs.
+    /// Attaches in the driver; `None` if the driver supports no XDP.
     fn attach_native(
         &mut self,
         carrier: &Carrier,
@@ -255,7 +256,7 @@ impl Datapath {
     }
 }
 
-/// The attachment of a program that was not there before.
+/// The attachment of a program that was attached just now; logs it.
 fn attached(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Attachment {
     info!(
         interface = carrier.name,
@@ -266,9 +267,9 @@ fn attached(carrier: &Carrier, mode: HookMode, degraded: Option<String>) -> Atta
     attachment(carrier, mode, degraded)
 }
 
-/// The attachment of a program; `why` it is in generic mode, if it is and that is known.
+/// The attachment of a program. `why`: why it is in generic mode, if that is known.
 fn attachment(carrier: &Carrier, mode: HookMode, why: Option<String>) -> Attachment {
-    let before = || "the driver took no native XDP when this was attached".to_owned();
+    let before = || "the driver supported no native XDP when this was attached".to_owned();
     let generic = mode == HookMode::XdpGeneric;
     Attachment {
         interface: carrier.name.clone(),

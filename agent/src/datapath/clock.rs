@@ -1,5 +1,5 @@
-//! How fast the kernel counts jiffies, the clock that a program reads without a call, and what the
-//! clock shows that leases end by.
+//! The kernel's jiffies rate, and the clock of leases. A program reads jiffies without a helper
+//! call.
 
 use std::{
     fs::File,
@@ -10,58 +10,61 @@ use std::{
 
 use verdict::{layout::FlowControl, state::clock::TICK_SHIFT};
 
-/// Jiffies in a second, as kernels are configured (`kernel/Kconfig.hz`).
+/// Jiffies per second that kernels can be configured with (`kernel/Kconfig.hz`).
 const RATES: [u32; 9] = [100, 128, 200, 250, 256, 300, 500, 1000, 1024];
 
-/// What the kernel counts from is 300 seconds before this, so that what cannot wrap around shows
-/// soon (`INITIAL_JIFFIES`, linux/jiffies.h).
+/// The kernel's count starts 300 seconds before this value, where 32 bits overflow, so that code
+/// which cannot handle that fails soon (`INITIAL_JIFFIES`, linux/jiffies.h).
 const WRAP: i128 = 1 << 32;
 
-/// Time in which rates tell themselves apart.
-const APART: Duration = Duration::from_secs(1);
+/// Interval between two readings, long enough to tell candidate rates apart.
+const SECOND_READING: Duration = Duration::from_secs(1);
 
-/// How far jiffies and the monotonic clock may lie apart, ns: they do not start at once.
+/// Largest difference between jiffies and the monotonic clock, ns: they do not start at the same
+/// time.
 const TOLERANCE: i128 = 1_000_000_000;
 
-/// Jiffies in a second; `None` if the kernel does not tell.
+/// Jiffies per second of this kernel; `None` if it does not show them in `/proc/timer_list`. May
+/// sleep for a second.
 #[must_use]
 pub fn jiffies_per_second() -> Option<u32> {
     let first = Reading::take()?;
     match first.rates()[..] {
         [] => None,
         [rate] => Some(rate),
-        // About 300 seconds after the start: a second tells them apart.
+        // About 300 seconds after the start, several rates fit one reading: a second one is needed.
         ref rates => {
-            thread::sleep(APART);
+            thread::sleep(SECOND_READING);
             Reading::take()?.rate_since(first, rates)
         }
     }
 }
 
-/// Jiffies at the start of the monotonic clock.
+/// Count of jiffies when the monotonic clock starts.
 #[must_use]
 pub const fn initial_jiffies(per_second: u32) -> u64 {
     WRAP as u64 - 300 * per_second as u64
 }
 
-/// Nanoseconds of a jiffy, as the kernel rounds them (`TICK_NSEC`, linux/jiffies.h).
+/// Nanoseconds per jiffy, rounded as in the kernel (`TICK_NSEC`, linux/jiffies.h).
 #[must_use]
 pub const fn jiffy_nanoseconds(per_second: u32) -> u64 {
     let per_second = per_second as u64;
     (1_000_000_000 + per_second / 2) / per_second
 }
 
-/// The clock that leases end by.
+/// The clock that the expiry of leases is measured by: jiffies if their rate is known, otherwise
+/// ticks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LeaseClock {
-    /// What it shows when the monotonic clock starts.
+    /// Its value when the monotonic clock starts.
     start: u64,
-    /// Nanoseconds until it shows one more.
+    /// Nanoseconds per step.
     step: u64,
 }
 
 impl LeaseClock {
-    /// The one that the programs read which were told `control`.
+    /// The clock that programs with this `control` record use.
     #[must_use]
     pub const fn of(control: &FlowControl) -> Self {
         match control.jiffies_per_second {
@@ -76,26 +79,27 @@ impl LeaseClock {
         }
     }
 
-    /// What it shows at the time `monotonic` of the monotonic clock.
+    /// Its value at the time `monotonic` of the monotonic clock.
     #[must_use]
     pub const fn at(self, monotonic: Duration) -> u64 {
         self.start + monotonic.as_nanos() as u64 / self.step
     }
 
-    /// Steps in which at least `term` passes, as the one of now has begun already.
+    /// Steps after which at least `term` has passed: one more than it takes, as the current step
+    /// has begun already.
     #[must_use]
     pub const fn steps(self, term: Duration) -> u64 {
         (term.as_nanos() as u64).div_ceil(self.step) + 1
     }
 
-    /// The time that so many steps take.
+    /// Duration of `steps` steps.
     #[must_use]
     pub const fn duration(self, steps: u64) -> Duration {
         Duration::from_nanos(steps.saturating_mul(self.step))
     }
 }
 
-/// What two clocks showed at once.
+/// The values of two clocks at the same time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Reading {
     /// The monotonic clock, ns.
@@ -123,7 +127,7 @@ impl Reading {
         None
     }
 
-    /// The rates at which the kernel may have counted so many.
+    /// The rates that fit this reading.
     fn rates(self) -> Vec<u32> {
         let fits = |&rate: &u32| {
             let rate = i128::from(rate);
@@ -133,11 +137,11 @@ impl Reading {
         RATES.into_iter().filter(fits).collect()
     }
 
-    /// The one of these `rates` at which the kernel has counted since the reading `before`.
+    /// The one of `rates` that fits the time since the reading `before`.
     fn rate_since(self, before: Self, rates: &[u32]) -> Option<u32> {
         let time = self.now - before.now;
         let count = (self.jiffies - before.jiffies) * 1_000_000_000;
-        // No two rates are nearer than two percent.
+        // Any two rates differ by more than two percent.
         let fits = |&rate: &u32| {
             let expected = i128::from(rate) * time;
             (count - expected).abs() * 100 < expected
@@ -162,7 +166,7 @@ mod tests {
         assert_eq!(Reading::parse("jiffies: 1\n".as_bytes()), None);
     }
 
-    /// What is read so many seconds after the start.
+    /// A reading `seconds` after the start.
     fn reading(rate: u32, seconds: i128) -> Reading {
         Reading {
             now: seconds * 1_000_000_000 + 144_000_000,
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rate_is_found_whenever_that_is() {
+    fn every_rate_is_found_at_any_time() {
         for wanted in RATES {
             for seconds in [
                 1,
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_counts_otherwise_is_not_known() {
+    fn another_rate_is_not_recognised() {
         let (first, second) = (reading(250, 300), reading(250, 301));
         assert_eq!(second.rate_since(first, &[100, 300, 1000]), None);
         assert_eq!(first.rate_since(first, &RATES), None);
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn this_kernel_tells() {
+    fn this_kernel_shows_its_rate() {
         if File::open("/proc/timer_list").is_ok() {
             assert!(jiffies_per_second().is_some());
         }

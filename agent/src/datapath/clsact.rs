@@ -1,7 +1,7 @@
 //! Classifiers before Linux 6.6: filters of the clsact qdisc.
 //!
-//! Such a filter belongs to the interface and outlives whoever put it there. It cannot be pinned, so
-//! its program is, as the sign that it is there.
+//! Such a filter belongs to the interface and outlives the process that attached it. A filter
+//! cannot be pinned; its program is pinned instead, to mark that the filter exists.
 
 use std::io;
 
@@ -12,11 +12,11 @@ use aya::programs::{
 
 use nix::errno::Errno;
 
-/// In front of other filters.
+/// Before other filters: 1 is the highest priority.
 const PRIORITY: u16 = 1;
 const HANDLE: TcHandle = TcHandle::new(0, 1);
 
-/// Puts `program` on `interface`, in place of the one that was there.
+/// Attaches `program` to `interface`; replaces the program of an existing filter.
 pub(super) fn attach(
     program: &mut SchedClassifier,
     interface: &str,
@@ -33,7 +33,7 @@ pub(super) fn attach(
         classid: None,
     };
     let id = match link(interface, direction) {
-        // Fails where there is none to replace.
+        // Fails if there is none to replace.
         Ok(there) => match program.attach_to_link(there) {
             Ok(id) => id,
             Err(_) => program.attach_with_options(

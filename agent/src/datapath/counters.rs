@@ -32,9 +32,9 @@ pub enum CounterError {
 /// A verdict counter, summed over all CPUs.
 #[derive(Clone, Copy, Debug)]
 pub struct VerdictCounter {
-    /// Which way the packets went.
+    /// Direction of the packets.
     pub direction: Direction,
-    /// Rule, reason and mode that it counts; its endpoint is 0.
+    /// The rule, reason and mode that are counted; the endpoint in it is 0.
     pub outcome: Outcome,
     /// How many.
     pub count: Count,
@@ -49,7 +49,7 @@ pub struct EndpointCounter {
     pub count: EndpointCount,
 }
 
-/// The counters, opened from their pins: they are there whether or not the agent loaded them.
+/// The counters, opened from their pins.
 pub struct Counters {
     verdicts: PerCpuArray<MapData, VerdictValue>,
     endpoints: PerCpuArray<MapData, EndpointValue>,
@@ -65,7 +65,7 @@ impl Counters {
         })
     }
 
-    /// The counters of `rules`, 0 among them for what no rule governs, that are not zero.
+    /// The counters of `rules` that are not zero. Rule 0 stands for packets that no rule governs.
     pub fn verdicts(
         &self,
         rules: impl Iterator<Item = u16>,
@@ -138,7 +138,7 @@ impl Counters {
     }
 }
 
-/// Cells of one rule.
+/// Indexes of the counters of one rule.
 fn cells(rule: u16) -> impl Iterator<Item = u32> {
     let first = Outcome::new(Reason::ALL[0], false, rule, 0);
     Direction::ALL.into_iter().flat_map(move |direction| {

@@ -1,4 +1,4 @@
-//! Why programs cannot be loaded, nor maps be used.
+//! Errors of loading programs and using maps.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub enum LoadError {
         /// Why, with the verifier's log.
         source: ProgramError,
     },
-    /// A map is not what it should be.
+    /// A map cannot be opened, read or written.
     #[error("map {name}: {source}")]
     Map {
         /// Its name.
@@ -40,10 +40,10 @@ pub enum LoadError {
         /// Why.
         source: aya::pin::PinError,
     },
-    /// The kernel gives no random numbers, of which the table of flows needs a seed.
+    /// The kernel gives no random numbers; the flow table needs a random seed.
     #[error("cannot get random numbers: {0}")]
     Seed(getrandom::Error),
-    /// The object lacks something.
+    /// The object lacks a program or a map.
     #[error("the kernel object has no {0}; it was not built with this agent")]
     Missing(&'static str),
 }
@@ -61,7 +61,7 @@ pub(super) fn map_failed(name: &'static str) -> impl Fn(MapError) -> LoadError {
     move |source| LoadError::Map { name, source }
 }
 
-/// The last lines of a verifier log are the ones that say why.
+/// The first and the last ten lines of an error with a verifier log: the last lines say why.
 fn brief(error: &ProgramError) -> String {
     let text = chain(error);
     let lines: Vec<&str> = text.lines().collect();

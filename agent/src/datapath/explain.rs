@@ -1,8 +1,8 @@
-//! Asking the program in the kernel for its verdict.
+//! Test runs of the programs in the kernel, for their verdict on a frame.
 //!
-//! The datapath's own program would count the packet, so a twin is asked: the same instructions
-//! over the same image, with counters of its own, and with the one setting that makes it leave its
-//! outcome behind.
+//! The attached program would count the packet, so a copy is run (`BPF_PROG_TEST_RUN`): the same
+//! instructions on the same image, with separate counters, and with a setting that makes it record
+//! its outcome.
 
 use aya::{
     Ebpf,
@@ -25,18 +25,18 @@ use super::{
 /// Why the kernel gave no verdict.
 #[derive(Debug, Error)]
 pub enum ExplainError {
-    /// The twin cannot be loaded.
+    /// The copy of the program cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The frame is not one that a program can be run on.
+    /// The frame is too short or too long for a test run.
     #[error("the kernel runs programs on frames of 14 to {MAX_FRAME} bytes, and this one has {0}")]
     Length(usize),
     /// The kernel runs XDP programs only on frames that arrive on the loopback interface (before
     /// Linux 5.15).
     #[error("the kernel cannot be asked about frames that arrive on another interface than lo")]
     Interface,
-    /// The kernel takes no program run on such a frame, for example one without an IP header behind
-    /// the type that says so, at the TCX hook.
+    /// The kernel refuses test runs on such a frame. At the TCX hook, for example, it does so if
+    /// the EtherType says IP and no IP header follows.
     #[error("the kernel runs no program on this frame")]
     Refused,
     /// The program could not be run.
@@ -50,13 +50,13 @@ pub enum ExplainError {
     NoOutcome,
 }
 
-/// Longest frame that a program is run on: one buffer, with the room the kernel needs in it.
+/// Longest frame of a test run, in bytes: one page, less the room that the kernel needs in it.
 const MAX_FRAME: usize = 3520;
 
 /// Index of the loopback interface, in every network namespace.
 pub const LOOPBACK: u32 = 1;
 
-/// The twin of a program in force.
+/// A copy of an attached program, for test runs.
 #[derive(Debug)]
 pub struct Explainer {
     ebpf: Ebpf,
@@ -64,13 +64,13 @@ pub struct Explainer {
 }
 
 impl Explainer {
-    /// Loads the twin of `program` over the image and the flows pinned under `pins`. It changes
-    /// nothing.
+    /// Loads a copy of `program` that uses the image and the flows pinned under `pins`. Its runs
+    /// change nothing.
     pub fn load(pins: &Pins, program: Program, features: Features) -> Result<Self, LoadError> {
         Self::load_for(Purpose::Explain, pins, program, features)
     }
 
-    /// Loads one that opens and follows flows, as the program in force does.
+    /// Loads a copy that opens and updates flows, as the attached program does.
     pub fn rehearsing(
         pins: &Pins,
         program: Program,
@@ -96,7 +96,7 @@ impl Explainer {
             name::FLOW_CONTROL,
         ];
         let mut loader = settings.loader(pins, &shared);
-        // Its counts are of no interest, and counters are most of the memory.
+        // Its counts are not read, and the counters would take most of the memory.
         for name in [name::VERDICTS, name::ENDPOINTS] {
             loader.map_max_entries(name, 1);
         }
@@ -105,14 +105,15 @@ impl Explainer {
         Ok(Self { ebpf, program })
     }
 
-    /// What the program decides about `frame` arriving on, or leaving by, the interface `ifindex`; 0
+    /// The program's outcome for `frame`, which arrives on or leaves by the interface `ifindex`; 0
     /// stands for the loopback interface.
     pub fn outcome(&mut self, frame: &[u8], ifindex: u32) -> Result<Outcome, ExplainError> {
         if !(14..=MAX_FRAME).contains(&frame.len()) {
             return Err(ExplainError::Length(frame.len()));
         }
         let code = match self.run(frame, ifindex) {
-            // Either the frame is refused or the interface: a run without one tells.
+            // Either the frame or the interface is refused: a run on the loopback interface shows
+            // which.
             Err(ExplainError::Refused) if ifindex > LOOPBACK => {
                 self.run(frame, LOOPBACK)?;
                 return Err(ExplainError::Interface);
@@ -132,7 +133,7 @@ impl Explainer {
         }
     }
 
-    /// Runs the program; its return code.
+    /// Runs the program and returns its return code.
     fn run(&mut self, frame: &[u8], ifindex: u32) -> Result<u32, ExplainError> {
         let (xdp, skb);
         let context: &[u8] = if self.program == Program::Xdp {
@@ -157,7 +158,7 @@ impl Explainer {
     }
 }
 
-/// Tells a frame that the kernel takes no run on from a run that failed.
+/// Distinguishes a frame that the kernel refuses from a run that failed.
 fn refusal(error: ProgramError) -> ExplainError {
     match error {
         ProgramError::SyscallError(error)
@@ -177,7 +178,7 @@ fn xdp_context(len: u32, ifindex: u32) -> [u8; 24] {
 /// Offset of `ifindex` in `struct __sk_buff` (linux/bpf.h), in words.
 const SKB_IFINDEX: usize = 10;
 
-/// `struct __sk_buff` for a frame that arrived on `ifindex`, up to that field.
+/// `struct __sk_buff` for a frame that arrived on `ifindex`; other fields are zero.
 fn skb_context(ifindex: u32) -> [u8; 192] {
     let mut context = [0; 48];
     context[SKB_IFINDEX] = ifindex;

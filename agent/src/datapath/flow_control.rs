@@ -1,4 +1,4 @@
-//! What the programs are told about the table of flows.
+//! The control record of the flow table, which the agent writes and the programs read.
 
 use aya::maps::{Array, MapData};
 use verdict::layout::FlowControl;
@@ -14,14 +14,14 @@ fn map(pins: &Pins) -> Result<Array<MapData, FlowControlValue>, LoadError> {
     array(pins, name::FLOW_CONTROL)
 }
 
-/// What the programs were told about the flows pinned under `pins`.
+/// The record pinned under `pins`.
 pub fn read(pins: &Pins) -> Result<FlowControl, LoadError> {
     let value = map(pins)?.get(&0, 0);
     Ok(value.map_err(map_failed(name::FLOW_CONTROL))?.0)
 }
 
-/// What the programs were told about the flows pinned under `pins`, or are to be if there are none.
-/// Leases that are there keep the clock that they were given by.
+/// The record pinned under `pins`, or a new one if there is none. An existing record is kept: flows
+/// are found by its seed, and leases expire by its clock.
 pub(super) fn read_or_new(pins: &Pins, features: Features) -> Result<FlowControl, LoadError> {
     if pins.map(name::FLOW_CONTROL).exists() {
         let control = read(pins)?;
@@ -30,21 +30,21 @@ pub(super) fn read_or_new(pins: &Pins, features: Features) -> Result<FlowControl
         }
     }
     Ok(FlowControl {
-        // 0 stands for none.
+        // Never 0, which stands for no record.
         seed: getrandom::u64().map_err(LoadError::Seed)? | 1,
         adopting_until: 0,
         jiffies_per_second: features.jiffies_per_second.unwrap_or(0),
     })
 }
 
-/// Tells the programs about the flows pinned under `pins`.
+/// Writes the record pinned under `pins`.
 pub(super) fn write(pins: &Pins, control: FlowControl) -> Result<(), LoadError> {
     map(pins)?
         .set(0, FlowControlValue(control), 0)
         .map_err(map_failed(name::FLOW_CONTROL))
 }
 
-/// Tells them `control` about a new table; what they were told about an old one stays.
+/// Writes `control` if the table is new; keeps the record of an existing one.
 pub(super) fn write_if_new(pins: &Pins, control: FlowControl) -> Result<(), LoadError> {
     if read(pins)?.seed == 0 {
         write(pins, control)?;

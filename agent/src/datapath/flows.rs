@@ -1,4 +1,4 @@
-//! The table of flows, seen from user space.
+//! The flow table, read from user space.
 
 use std::{io, time::Duration};
 
@@ -50,19 +50,19 @@ pub(super) fn monotonic() -> Result<Duration, FlowError> {
     Ok(time.into())
 }
 
-/// The tick of now.
+/// The current tick.
 pub fn now() -> Result<u32, FlowError> {
     Ok(tick(monotonic()?.as_nanos() as u64))
 }
 
-/// One moment as a tick, and by the clock of leases.
+/// The current time, as a tick and by the clock of leases.
 fn both_clocks(control: &FlowControl) -> Result<(u32, u64), FlowError> {
     let time = monotonic()?;
     let tick = tick(time.as_nanos() as u64);
     Ok((tick, LeaseClock::of(control).at(time)))
 }
 
-/// The time that so many ticks take.
+/// Duration of `ticks` ticks.
 #[must_use]
 pub fn duration(ticks: u32) -> Duration {
     Duration::from_nanos(u64::from(ticks) << TICK_SHIFT)
@@ -93,14 +93,14 @@ impl Storage for InMemory {
     }
 }
 
-/// Tables of the kernel, of which entries are read when they are asked for, once each.
+/// The kernel's tables. An entry is read when it is first asked for, and then kept.
 pub struct OnDemand {
     flows: Read<LineValue, Entry>,
     leases: Read<LineValue, Lease>,
     limits: Read<u64, Limit>,
 }
 
-/// A table of the kernel's, and what has been read of it.
+/// A table of the kernel, and the entries read from it.
 struct Read<V: Pod, T> {
     map: Array<MapData, V>,
     read: FrozenMap<u32, Box<T>>,
@@ -141,7 +141,8 @@ impl Storage for OnDemand {
     }
 }
 
-/// What changes while a policy is in force, at one moment: as good as the kernel's own.
+/// The state that the decision depends on besides the policy (flows, leases, limits), at one
+/// moment.
 pub struct Snapshot<S = InMemory> {
     state: S,
     control: FlowControl,
@@ -167,9 +168,9 @@ impl Snapshot {
         }
     }
 
-    /// Reads all flows pinned under `pins`, and nothing else.
+    /// Reads all flows pinned under `pins`, but no leases or limits.
     pub fn read(pins: &Pins) -> Result<Self, FlowError> {
-        let map = place_map(pins)?;
+        let map = flow_map(pins)?;
         let mut flows = Vec::with_capacity(map.len() as usize);
         for index in 0..map.len() {
             let value = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
@@ -187,12 +188,12 @@ impl Snapshot {
         })
     }
 
-    /// The same table at another time.
+    /// Sets the current tick.
     pub const fn at(&mut self, now: u32) {
         self.now = now;
     }
 
-    /// The same table after the programs were told something else about it.
+    /// Sets the control record.
     #[doc(hidden)]
     pub const fn tell(&mut self, control: FlowControl) {
         self.control = control;
@@ -204,8 +205,8 @@ impl Snapshot {
         self.state.flows.len()
     }
 
-    /// The flows that have not outlived their state by the image in `tables`, and how many ticks
-    /// each has been idle. Fragments are none.
+    /// The flows that have not expired by the timeouts of the image in `tables`, each with its idle
+    /// time in ticks. Entries of fragments are left out.
     pub fn alive<'a, T: Tables>(&'a self, tables: &'a T) -> impl Iterator<Item = (Flow, u32)> + 'a {
         self.state.flows.iter().filter_map(|entry| {
             let flow = entry.read()?;
@@ -223,7 +224,7 @@ impl Snapshot {
 }
 
 impl Snapshot<OnDemand> {
-    /// Forgets what was read, for what is there now.
+    /// Discards what was read, so that the current entries are read.
     pub fn refresh(&mut self) -> Result<(), FlowError> {
         self.state.flows.read.as_mut().clear();
         self.state.leases.read.as_mut().clear();
@@ -232,7 +233,7 @@ impl Snapshot<OnDemand> {
         Ok(())
     }
 
-    /// What is pinned under `pins`, of which no more is read than is asked for.
+    /// The tables pinned under `pins`; an entry is read when it is first asked for.
     pub fn open(pins: &Pins) -> Result<Self, FlowError> {
         let control = flow_control::read(pins)?;
         let (now, lease_now) = both_clocks(&control)?;
@@ -251,7 +252,7 @@ impl Snapshot<OnDemand> {
 }
 
 impl<S: Storage> Snapshot<S> {
-    /// What is remembered, as a decision by the image in `tables` uses it.
+    /// The state, in the form that a decision by the image in `tables` uses.
     #[must_use]
     pub const fn by<'a, T: Tables>(&'a self, tables: &'a T) -> Remembered<&'a S, &'a T> {
         Remembered {
@@ -266,16 +267,16 @@ impl<S: Storage> Snapshot<S> {
     }
 }
 
-/// The table pinned under `pins`.
-fn place_map(pins: &Pins) -> Result<Array<MapData, LineValue>, LoadError> {
+/// The flow table pinned under `pins`.
+fn flow_map(pins: &Pins) -> Result<Array<MapData, LineValue>, LoadError> {
     array(pins, name::FLOWS)
 }
 
 impl Datapath {
-    /// Forgets every flow.
+    /// Removes every flow.
     #[doc(hidden)]
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
-        let mut map = place_map(&self.pins)?;
+        let mut map = flow_map(&self.pins)?;
         for index in 0..map.len() {
             map.set(index, LineValue::default(), 0)
                 .map_err(map_failed(name::FLOWS))?;
@@ -283,8 +284,8 @@ impl Datapath {
         Ok(())
     }
 
-    /// Lets TCP connections between guests and permitted peers be taken over mid-stream for so
-    /// many seconds from now.
+    /// Lets TCP connections between guests and permitted peers be adopted mid-stream during the
+    /// next `seconds`.
     pub fn adopt_for(&mut self, seconds: u32) -> Result<(), FlowError> {
         let mut control = flow_control::read(&self.pins)?;
         control.adopting_until = match seconds {

@@ -1,4 +1,4 @@
-//! Where programs look at packets, and how they are attached there.
+//! The hooks: where programs judge packets, and how they are attached there.
 
 use aya::programs::TcAttachType;
 use clap::ValueEnum;
@@ -12,7 +12,7 @@ const XDP_PASS: u32 = 2;
 const TC_ACT_UNSPEC: u32 = u32::MAX;
 const TC_ACT_SHOT: u32 = 2;
 
-/// Where a program looks at packets.
+/// Where ingress packets are judged.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Hook {
@@ -24,7 +24,7 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// The program that looks at packets in.
+    /// The ingress program.
     #[must_use]
     pub const fn program(self) -> Program {
         match self {
@@ -37,11 +37,11 @@ impl Hook {
 /// A program of the kernel object.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Program {
-    /// XDP: packets in.
+    /// XDP, ingress.
     Xdp,
-    /// Classifier: packets in.
+    /// TC classifier, ingress.
     In,
-    /// Classifier: packets out.
+    /// TC classifier, egress.
     Out,
 }
 
@@ -95,7 +95,7 @@ impl HookMode {
         Self::ClsactEgress,
     ];
 
-    /// Name, as in pins and in what people read.
+    /// Name, as in pins and in output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -114,13 +114,13 @@ impl HookMode {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
-    /// Whether the program looks at packets out.
+    /// Whether it is on egress.
     #[must_use]
     pub const fn is_egress(self) -> bool {
         matches!(self, Self::TcxEgress | Self::ClsactEgress)
     }
 
-    /// The program that is attached so.
+    /// The program that is attached in this mode.
     pub(super) const fn program(self) -> Program {
         match self {
             Self::XdpNative | Self::XdpGeneric => Program::Xdp,

@@ -1,7 +1,8 @@
-//! Interfaces: what the host has, and what a name resolves to that can carry a program.
+//! The host's interfaces, and which of them a name in the policy resolves to.
 //!
-//! VLAN devices and bridges take no native XDP, so a VLAN device resolves to what it lies on, and
-//! a bridge to its ports. A bond stays itself: the kernel hands its program to the members.
+//! VLAN devices and bridges support no native XDP: a VLAN device resolves to the interface below
+//! it, and a bridge to its ports. A bond resolves to itself: the kernel attaches its program to the
+//! members.
 
 mod address;
 mod link;
@@ -42,7 +43,7 @@ pub enum InterfaceError {
         /// The names that exist.
         known: String,
     },
-    /// A bridge with nothing in it.
+    /// A bridge without ports.
     #[error(
         "bridge `{name}` has no ports, so no packet can arrive there. Add a port to it, or name another interface"
     )]
@@ -69,12 +70,12 @@ pub struct Carrier {
     pub name: String,
     /// Members, if it is a bond.
     pub members: Vec<(u32, String)>,
-    /// The name in the policy that led here, where it is another.
+    /// The name in the policy that resolved to this interface, if it is another.
     pub via: Option<String>,
 }
 
 impl Interfaces {
-    /// Asks the kernel.
+    /// Reads them from the kernel (rtnetlink, ethtool).
     pub async fn read() -> Result<Self, InterfaceError> {
         let netlink = |what| {
             move |error: rtnetlink::Error| InterfaceError::Netlink {
@@ -146,7 +147,7 @@ impl Interfaces {
         self.addresses.iter().map(|address| address.ip)
     }
 
-    /// The interfaces that can carry programs for packets to `name`.
+    /// The interfaces on which programs see the packets to `name`.
     pub fn resolve(&self, name: &str) -> Result<Vec<Carrier>, InterfaceError> {
         let Some(interface) = self.named(name) else {
             let known = self.names().collect::<Vec<_>>().join(", ");
@@ -210,7 +211,8 @@ impl Interfaces {
         })
     }
 
-    /// Everything that `policy`'s interfaces resolve to, each once.
+    /// All interfaces that those of `policy` resolve to, each once. The first that is missing is an
+    /// error.
     pub fn carriers(&self, policy: &Policy) -> Result<Vec<Carrier>, InterfaceError> {
         let (carriers, mut missing) = self.carriers_present(policy);
         if missing.is_empty() {
@@ -220,8 +222,8 @@ impl Interfaces {
         }
     }
 
-    /// Everything that those of `policy`'s interfaces that exist resolve to, each once, and what
-    /// is wrong with the others.
+    /// All interfaces that those of `policy` resolve to, each once, and an error for each that is
+    /// missing.
     #[must_use]
     pub fn carriers_present(&self, policy: &Policy) -> (Vec<Carrier>, Vec<InterfaceError>) {
         let mut carriers: BTreeMap<u32, Carrier> = BTreeMap::new();
@@ -239,10 +241,10 @@ impl Interfaces {
         (carriers.into_values().collect(), missing)
     }
 
-    /// What `policy` needs to know of this host.
+    /// The facts about this host that `policy` is compiled with.
     ///
-    /// The addresses are those of every interface, and all that the kernel derives from them: it
-    /// takes a packet to any of them for its own, on whichever interface the packet arrives.
+    /// The addresses are those of every interface, and those that the kernel derives from them: it
+    /// accepts a packet to any of them on any interface.
     #[must_use]
     pub fn facts(&self, policy: &Policy) -> Facts {
         let bound = policy
@@ -264,8 +266,8 @@ impl Interfaces {
         }
     }
 
-    /// For each interface that is one link with others, the others: the ports of a bond, between
-    /// which the far end chooses for each flow, and the bond itself.
+    /// For each bond and each of its ports, the other interfaces of the bond: the far end chooses a
+    /// port for each flow, so an endpoint's packets may arrive on any of them.
     #[must_use]
     pub fn links(&self) -> BTreeMap<u32, Vec<u32>> {
         let bonds = self

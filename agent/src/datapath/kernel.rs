@@ -1,4 +1,4 @@
-//! What the kernel must have before anything is loaded into it.
+//! Checks of the kernel and of privileges, before anything is loaded.
 
 use std::{fs, path::Path};
 
@@ -10,10 +10,10 @@ use thiserror::Error;
 
 use super::clock;
 
-/// Oldest kernel that has everything the programs cannot do without, major and minor.
+/// Oldest kernel that has everything that the programs require, major and minor.
 const OLDEST: (u32, u32) = (5, 10);
 
-/// Capabilities that loading and attaching need (capability.h), with their bits.
+/// Capabilities that loading and attaching need, with their bits (linux/capability.h).
 const CAPABILITIES: [(&str, u32); 3] =
     [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
 
@@ -34,12 +34,12 @@ pub enum KernelError {
         /// The release as the kernel states it.
         found: String,
     },
-    /// The kernel carries no type information.
+    /// The kernel has no type information (BTF).
     #[error(
         "this kernel has no BTF (/sys/kernel/btf/vmlinux does not exist). Use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are"
     )]
     NoBtf,
-    /// The kernel did not tell whether it has something.
+    /// A probe for a feature gave no answer.
     #[error("cannot find out whether the kernel has {feature}: {source}")]
     Probe {
         /// What was asked for.
@@ -47,7 +47,7 @@ pub enum KernelError {
         /// Why there is no answer.
         source: ProgramError,
     },
-    /// A file of the kernel's could not be read.
+    /// A file in /proc could not be read.
     #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
@@ -57,15 +57,15 @@ pub enum KernelError {
     },
 }
 
-/// What the running kernel can do, as it shows when it is asked: distributions add to the kernels
-/// that they keep, and leave things out.
+/// Features of the running kernel. They are probed rather than derived from the version, as
+/// distributions backport and remove features.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Features {
-    /// Jiffies in a second, where the kernel tells: the clock that is cheapest to read.
+    /// Jiffies per second, if known: jiffies are the cheapest clock to read.
     pub jiffies_per_second: Option<u32>,
-    /// The next cheapest clock (Linux 5.11).
+    /// `bpf_ktime_get_coarse_ns`, the next cheapest clock (Linux 5.11).
     pub coarse_clock: bool,
-    /// Frames of several buffers (Linux 5.18).
+    /// XDP on frames of several buffers (Linux 5.18).
     pub multi_buffer: bool,
     /// TCX: classifiers with links of their own (Linux 6.6).
     pub tcx: bool,
@@ -92,9 +92,9 @@ pub fn check_kernel() -> Result<Features, KernelError> {
     Ok(Features {
         jiffies_per_second: clock::jiffies_per_second(),
         coarse_clock: has(BpfHelper::BPF_FUNC_ktime_get_coarse_ns, "a coarse clock")?,
-        // The helper came with the frames that it measures.
+        // This helper came with frames of several buffers.
         multi_buffer: has(BpfHelper::BPF_FUNC_xdp_get_buff_len, "buffer lengths")?,
-        // A kernel without TCX does not know what it is asked.
+        // A kernel without TCX does not know the query.
         tcx: SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok(),
     })
 }

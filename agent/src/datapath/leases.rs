@@ -1,4 +1,4 @@
-//! The table of leases, which the agent writes and the programs ask.
+//! The lease table, which the agent writes and the programs read.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::image::{Image, ipv6};
 
-/// The pinned table of leases, open for writing. There is one writer.
+/// The pinned lease table, open for writing. There must be only one writer.
 pub struct LeaseTable {
     map: Array<MapData, LineValue>,
     seed: u64,
@@ -38,16 +38,16 @@ pub struct LeaseTable {
     proofs: Snapshot<OnDemand>,
 }
 
-/// What a lease is given to.
+/// Who a lease is given to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Holder {
     /// Number of the endpoint.
     pub id: u32,
     /// Its address.
     pub address: IpAddr,
-    /// Where it proved itself from.
+    /// The MAC address, VLAN and interface that the proof came from.
     pub origin: Origin,
-    /// The other interfaces of that link.
+    /// The other interfaces of the same bond.
     pub beside: Vec<u32>,
 }
 
@@ -58,9 +58,9 @@ pub struct Found {
     pub id: u32,
     /// Its address.
     pub address: IpAddr,
-    /// Where it proved itself from.
+    /// The MAC address, VLAN and interface that the proof came from.
     pub origin: Origin,
-    /// How long the lease lasts; nothing if it is over.
+    /// Time until it expires; zero if it has expired.
     pub left: Duration,
 }
 
@@ -76,7 +76,8 @@ impl LeaseTable {
         })
     }
 
-    /// Gives `holder` a lease for `term` from now on, or renews it. `false` if there is no room.
+    /// Gives `holder` a lease for `term` from now, or renews it. Returns `false` if the table has
+    /// no free entry for it.
     pub fn give(&mut self, holder: &Holder, term: Duration) -> Result<bool, FlowError> {
         let now = self.clock.at(flows::monotonic()?);
         let until = now + self.clock.steps(term);
@@ -86,7 +87,8 @@ impl LeaseTable {
             let there = self.get(index)?;
             let lease = Lease::from_words(there.0);
             if is(&lease, holder.id, holder.address) {
-                // Emptied first where more than its end changes, so that no program sees half.
+                // Emptied first if more than the expiry changes, so that no program reads half of
+                // each.
                 if there.0[3..] != words[3..] {
                     self.set(index, LineValue::default())?;
                 }
@@ -116,7 +118,7 @@ impl LeaseTable {
         Ok(())
     }
 
-    /// All leases. To be asked seldom: it reads the whole table.
+    /// All leases. Reads the whole table, so call it seldom.
     pub fn list(&self) -> Result<Vec<Found>, FlowError> {
         let now = self.clock.at(flows::monotonic()?);
         let mut found = Vec::new();
@@ -136,8 +138,8 @@ impl LeaseTable {
         Ok(found)
     }
 
-    /// Where the datagrams between these two ports come from, as the programs saw it; `None` if they
-    /// saw none.
+    /// The MAC address, VLAN and interface that the enrolment datagrams between these two ports
+    /// came from, as the programs recorded them; `None` if they saw none.
     pub fn origin(
         &mut self,
         local: SocketAddr,
@@ -160,11 +162,11 @@ impl LeaseTable {
         Ok(found.map(Entry::origin))
     }
 
-    /// The indexes at which a lease may lie, in the order in which they are tried.
+    /// The indexes at which the lease may be stored, in the order in which they are tried.
     fn indexes(&self, id: u32, address: IpAddr) -> impl Iterator<Item = u32> + use<> {
         let (own, hash) = match address.to_canonical() {
-            IpAddr::V4(v4) => places_of(Ipv4(v4.to_bits()), id, self.seed),
-            IpAddr::V6(v6) => places_of(ipv6(v6.to_bits()), id, self.seed),
+            IpAddr::V4(v4) => own_index_and_hash(Ipv4(v4.to_bits()), id, self.seed),
+            IpAddr::V6(v6) => own_index_and_hash(ipv6(v6.to_bits()), id, self.seed),
         };
         let shared = (0..2 * WAYS).map(move |step| lease::shared_index(hash, step));
         std::iter::once(own).chain(shared)
@@ -181,13 +183,13 @@ impl LeaseTable {
     }
 }
 
-/// The key of the proof between these two addresses.
+/// The key of the enrolment flow between these two addresses.
 fn key<A: Family>(local: A, remote: A, ports: u32) -> Key {
     Key::new(ENROLMENT, local, remote, IpProtocol::UDP.0, ports)
 }
 
-/// The index that is the endpoint's own, and the hash that the shared ones follow from.
-fn places_of<A: Family>(address: A, id: u32, seed: u64) -> (u32, u64) {
+/// The index reserved for the endpoint, and the hash that the shared indexes are derived from.
+fn own_index_and_hash<A: Family>(address: A, id: u32, seed: u64) -> (u32, u64) {
     (lease::own_index::<A>(id), lease::hash(address, seed))
 }
 

@@ -1,4 +1,4 @@
-//! Links of programs to interfaces: made, pinned, held, renewed and released, one at a time.
+//! Links of programs to interfaces: creates, pins, updates and releases them.
 
 use std::fs;
 
@@ -19,13 +19,13 @@ use super::{
 };
 
 impl Datapath {
-    /// Puts this datapath's program into a link that is pinned; fails if the link is dead.
+    /// Replaces the program of a pinned link by this datapath's; fails if the link is dead.
     pub(super) fn renew(&mut self, pin: LinkPin, carrier: &Carrier) -> Result<(), Refusal> {
         if pin.mode.is_clsact() {
             return self.try_clsact(carrier, pin.mode);
         }
         let link = FdLink::from(PinnedLink::from_pin(self.pins.link(pin))?);
-        // Out of the program again, which would keep the link of every renewal.
+        // Taken out of the program again, which would otherwise keep a link for each renewal.
         let link = match pin.mode.program() {
             Program::Xdp => {
                 let program = load::xdp(&mut self.ebpf)?;
@@ -55,7 +55,7 @@ impl Datapath {
         self.hold(carrier, mode, link)
     }
 
-    /// Pins a link, and holds it.
+    /// Pins a link and keeps it open.
     fn hold(&mut self, carrier: &Carrier, mode: HookMode, link: FdLink) -> Result<(), Refusal> {
         let pin = LinkPin {
             mode,
@@ -66,7 +66,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// Attaches a classifier in front of every other, and pins the link.
+    /// Attaches a TCX classifier before all others, and pins the link.
     pub(super) fn try_tcx(&mut self, carrier: &Carrier, mode: HookMode) -> Result<(), Refusal> {
         let program = load::classifier(&mut self.ebpf, mode.program())?;
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
@@ -75,7 +75,7 @@ impl Datapath {
         self.hold(carrier, mode, link)
     }
 
-    /// Attaches a classifier to the clsact qdisc, and pins it as the sign of that.
+    /// Attaches a classifier to the clsact qdisc, and pins the program to mark that.
     pub(super) fn try_clsact(&mut self, carrier: &Carrier, mode: HookMode) -> Result<(), Refusal> {
         let path = self.pins.link(LinkPin {
             mode,
@@ -90,7 +90,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// Detaches what is pinned there.
+    /// Detaches the program of this link and removes its pin; logs failures.
     pub(super) fn release(&mut self, pin: LinkPin, interfaces: &Interfaces) {
         self.links.remove(&pin);
         let name = interfaces

@@ -1,4 +1,4 @@
-//! Loading the programs, with the maps that are pinned or new ones.
+//! Loads the programs, with pinned or new maps.
 
 use std::collections::BTreeMap;
 
@@ -39,16 +39,18 @@ pub struct Datapath {
     pub(super) pins: Pins,
     pub(super) hook: Hook,
     pub(super) features: Features,
-    /// What is attached, held beside the pins: who removes a pin ends nothing.
+    /// The links, kept open in addition to the pins: removing a pin does not detach a program.
     pub(super) links: BTreeMap<LinkPin, FdLink>,
-    /// Why XDP is generic, by the index of the interface, as far as this process attached it.
+    /// Why XDP is in generic mode, by interface index; only for interfaces that this process
+    /// attached.
     pub(super) generic: BTreeMap<u32, String>,
 }
 
 impl Datapath {
-    /// Loads the programs for `hook` and for packets out into [`Self::open`]ed maps.
+    /// Loads the ingress program for `hook` and the egress program, with the maps of
+    /// [`Self::open`].
     ///
-    /// Nothing that is attached changes yet.
+    /// Attached programs do not change yet.
     pub fn load(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
         let mut datapath = Self::open(pins, hook, features, flows)?;
         for program in [hook.program(), Program::Out] {
@@ -57,8 +59,8 @@ impl Datapath {
         Ok(datapath)
     }
 
-    /// Makes the maps, or takes those that are pinned under `pins`, and loads no program yet. A new
-    /// table of flows is sized for so many `flows`.
+    /// Opens the maps pinned under `pins`, or creates them, and loads no program yet. A new flow
+    /// table is sized for `flows` flows.
     pub fn open(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
         pins.prepare()?;
         let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
@@ -79,7 +81,7 @@ impl Datapath {
         load_program(&mut self.ebpf, program)
     }
 
-    /// How many instructions of its most expensive program the verifier followed; it gives up at a
+    /// Instructions that the verifier followed in the program that took most; its limit is a
     /// million.
     #[must_use]
     pub fn verified_instructions(&self) -> Option<u32> {
@@ -89,8 +91,8 @@ impl Datapath {
             .max()
     }
 
-    /// How many instructions of `program`, which is loaded, the verifier followed; `None` where the
-    /// kernel does not tell (before Linux 5.16).
+    /// Instructions that the verifier followed in `program`, which is loaded; `None` before Linux
+    /// 5.16, which does not report them.
     fn instructions_of(&self, program: Program) -> Option<u32> {
         let info = self.ebpf.program(program.name())?.info().ok()?;
         info.verified_instruction_count()
@@ -109,7 +111,7 @@ impl Datapath {
         Ok(())
     }
 
-    /// Pins again what is no longer pinned, and tells how much that was.
+    /// Pins again the maps and links whose pins are gone; returns their number.
     pub fn keep_pins(&mut self) -> Result<usize, LoadError> {
         self.pins.prepare()?;
         let mut pinned = 0;
@@ -141,8 +143,8 @@ impl Datapath {
     }
 }
 
-/// Number of sets of a table that is sized for so many `flows`: at most a quarter of its entries are
-/// then taken, so that a flow finds both of its sets full once in a million times.
+/// Number of sets of a table that is sized for `flows` flows. They take at most a quarter of its
+/// entries; a flow then finds both of its sets full once in a million times.
 #[must_use]
 pub const fn flow_sets(flows: u32) -> u32 {
     let sets = flows.next_power_of_two() * 4 / WAYS;
@@ -153,7 +155,8 @@ pub const fn flow_sets(flows: u32) -> u32 {
     }
 }
 
-/// Loads `program` of a kernel object over the maps that are pinned under `pins`, as it would enforce.
+/// Loads `program` of the kernel object `object` for enforcement, with the maps pinned under
+/// `pins`.
 ///
 /// The object may be of another build that has the same layout version.
 pub fn load_over(

@@ -13,23 +13,23 @@ use verdict::{
 pub mod name {
     /// The control record.
     pub const CONTROL: &str = ".data";
-    /// First chunks of images by slot.
+    /// First chunk of the image in each slot.
     pub const FIRST: &str = "FIRST";
-    /// Other chunks of images by slot.
+    /// Other chunks of the image in each slot.
     pub const IMAGES: &str = "IMAGES";
-    /// The table of flows.
+    /// The flow table.
     pub const FLOWS: &str = "FLOWS";
-    /// The table of leases.
+    /// The lease table.
     pub const LEASES: &str = "LEASES";
-    /// Limits of enrolments.
+    /// Rate limits of enrolment.
     pub const LIMITS: &str = "LIMITS";
-    /// What the agent tells about the flows.
+    /// The control record of the flow table.
     pub const FLOW_CONTROL: &str = "FLOW_CONTROL";
     /// Verdict counters.
     pub const VERDICTS: &str = "VERDICTS";
     /// Endpoint counters.
     pub const ENDPOINTS: &str = "ENDPOINTS";
-    /// The last outcome of a program that explains.
+    /// The last outcome of a program in a test run.
     pub const TRACE: &str = "TRACE";
 }
 
@@ -42,7 +42,7 @@ pub struct Chunk(pub [Line; CHUNK_LINES as usize]);
 unsafe impl Pod for Chunk {}
 
 impl Chunk {
-    /// A chunk of zeros; it never lies on the stack, which it would not fit.
+    /// A chunk of zeros, made on the heap: it is too large for the stack.
     #[must_use]
     pub fn zeroed() -> Box<Self> {
         // SAFETY: zero is a value of every integer.
@@ -50,7 +50,7 @@ impl Chunk {
     }
 }
 
-/// An entry for a flow, or for a lease.
+/// An entry of the flow table or the lease table.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]
 pub struct LineValue(pub [u64; 8]);
@@ -66,7 +66,7 @@ pub struct ControlValue(pub Control);
 // SAFETY: two integers of 32 and one of 64 bits: no padding.
 unsafe impl Pod for ControlValue {}
 
-/// What the agent tells about the flows.
+/// The control record of the flow table.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]
 pub struct FlowControlValue(pub FlowControl);

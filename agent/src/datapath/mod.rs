@@ -1,8 +1,8 @@
-//! The part of manoward that runs in the kernel, seen from user space.
+//! Programs, maps and links in the kernel: loads, attaches and reads them.
 //!
-//! Everything that enforces is pinned under one directory of a BPF file system, so it outlives
-//! the agent: maps under `layout-N/`, links under `links/`. The agent that starts next finds them
-//! and goes on; [`Datapath::remove_pins`] ends it.
+//! Everything that enforces is pinned under one directory of a BPF file system, so it outlives the
+//! agent: maps under `layout-N/`, links under `links/`. The next agent opens them again;
+//! [`Datapath::remove_pins`] ends enforcement.
 
 mod adopt;
 mod attach;

@@ -1,17 +1,17 @@
-//! What the hardware does to frames before a program sees them.
+//! Offloads of the hardware that change frames before a program sees them.
 
 use std::collections::BTreeSet;
 
 use ethtool::{EthtoolAttr, EthtoolFeatureAttr, EthtoolHeader};
 use futures_util::StreamExt as _;
 
-/// The kernel's name for removing VLAN tags on receipt (`ethtool -K DEV rxvlan`).
+/// The kernel's name of VLAN tag stripping on receive (`ethtool -K DEV rxvlan`).
 const VLAN_STRIPPING: &str = "rx-vlan-hw-parse";
 
-/// Names of the interfaces that remove VLAN tags from frames on receipt.
+/// Names of the interfaces that strip VLAN tags from received frames.
 ///
-/// XDP then sees a tagged frame as an untagged one, so bindings to VLANs cannot be told apart.
-/// Empty before Linux 5.6, which does not tell.
+/// XDP then sees a tagged frame as an untagged one, so that bindings to VLANs cannot be checked.
+/// Empty before Linux 5.6, which does not report this.
 pub async fn vlan_strippers() -> BTreeSet<String> {
     let Ok((connection, mut handle, _)) = ethtool::new_connection() else {
         return BTreeSet::new();

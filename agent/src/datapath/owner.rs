@@ -1,11 +1,11 @@
-//! Whose program occupies an XDP slot.
+//! Whose program is attached to an XDP hook.
 
 use std::fs;
 
 use aya::programs::loaded_programs;
 
-/// Describes the program `id`: its name, and the processes that hold it, as far as this process
-/// may know them.
+/// Describes the program `id`: its name, and the processes that hold it, if this process may see
+/// them.
 #[must_use]
 pub fn describe(id: u32) -> String {
     let name = loaded_programs()
@@ -13,7 +13,7 @@ pub fn describe(id: u32) -> String {
         .find(|program| program.id() == id)
         .and_then(|program| program.name_as_str().map(str::to_owned));
     let name = name.map_or_else(
-        || format!("a program (id {id}; `bpftool prog show id {id}` as root tells its name)"),
+        || format!("a program (id {id}; `bpftool prog show id {id}` as root shows its name)"),
         |name| format!("program `{name}` (id {id})"),
     );
     let holders = holders(id);

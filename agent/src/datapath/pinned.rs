@@ -1,4 +1,4 @@
-//! Maps that are pinned, opened without the programs.
+//! Opens pinned maps without the programs.
 
 use aya::{
     Pod,
@@ -7,7 +7,7 @@ use aya::{
 
 use super::{LoadError, Pins, error::map_failed};
 
-/// The pinned map `name`, without the programs.
+/// The map `name` pinned under `pins`.
 pub(super) fn pinned_map(pins: &Pins, name: &'static str) -> Result<MapData, LoadError> {
     MapData::from_pin(pins.map(name)).map_err(map_failed(name))
 }

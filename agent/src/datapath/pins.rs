@@ -1,4 +1,4 @@
-//! Where the kernel objects are pinned.
+//! The pins of maps and links on a BPF file system.
 
 use std::{
     fs, io,
@@ -27,7 +27,7 @@ pub enum PinError {
         /// The directory.
         path: PathBuf,
     },
-    /// Another version of manoward enforces here.
+    /// Maps of another layout version are pinned here.
     #[error(
         "{path} holds the maps of layout version {found}; this manoward has version {LAYOUT_VERSION} and will not guess at their contents. Start the manoward that pinned them, or remove its enforcement with `manoward detach --pins {path}` and start this one"
     )]
@@ -55,7 +55,7 @@ pub struct Pins {
     root: PathBuf,
 }
 
-/// A pinned link: where, and on which interface.
+/// A pinned link: its mode and its interface.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct LinkPin {
     /// How the program is attached.
@@ -117,7 +117,7 @@ impl Pins {
         Ok(())
     }
 
-    /// Whether anything enforces from here.
+    /// Whether there are pins here.
     #[must_use]
     pub fn exist(&self) -> bool {
         self.links().is_dir()
@@ -131,7 +131,7 @@ impl Pins {
         self.root.join("links")
     }
 
-    /// Path of the map `name`; a BPF file system takes no dots in names.
+    /// Path of the map `name`; without its dot, which a BPF file system does not allow in names.
     #[must_use]
     pub fn map(&self, name: &str) -> PathBuf {
         self.maps().join(name.trim_start_matches('.'))
@@ -160,7 +160,7 @@ impl Pins {
         Ok(pins)
     }
 
-    /// Detaches what is pinned there.
+    /// Detaches the program of this link and removes its pin.
     pub fn release(&self, pin: LinkPin) -> io::Result<()> {
         if let Some(direction) = pin.mode.clsact_direction()
             && let Ok(name) = if_indextoname(pin.ifindex)

@@ -1,4 +1,5 @@
-//! Publishing an image: all of it into a slot that no packet reads, then one word.
+//! Publishes an image: writes it into a slot that no program reads, then switches to that slot by
+//! writing one word.
 
 use aya::maps::{Array, ArrayOfMaps, MapData, MapError};
 use thiserror::Error;
@@ -17,13 +18,14 @@ use super::{
 };
 use crate::image::Image;
 
-/// `BPF_F_MMAPABLE`: as the template of the inner maps has it.
+/// `BPF_F_MMAPABLE` (linux/bpf.h): inner maps must have the flags of their template.
 const MMAPABLE: u32 = 1 << 10;
 
-/// Slots that policies are published to in turn: the one before stays until the next.
+/// Number of slots, used in turn: the previous policy stays in its slot until the next is
+/// published.
 const IN_TURN: u32 = 2;
 
-/// Why an image was not published. What was enforced before still is.
+/// Why an image was not published. The policy before stays in force.
 #[derive(Debug, Error)]
 pub enum PublishError {
     /// The datapath lacks a map.
@@ -44,7 +46,7 @@ type Chunks<'a> = ArrayOfMaps<&'a mut MapData, Array<MapData, Chunk>>;
 impl Datapath {
     /// Enforces `image` from the next packet on.
     ///
-    /// When this returns, no packet is judged by the image before any more.
+    /// When this returns, no packet is judged by the previous image any more.
     pub fn publish(&mut self, image: &Image) -> Result<(), PublishError> {
         let slot = self
             .control()?
@@ -86,11 +88,11 @@ impl Datapath {
         Ok(())
     }
 
-    /// Waits until every program that runs now has ended: with the image before, if it began
-    /// before the control record was written.
+    /// Waits until every program run that is in progress has ended: it may use the previous image,
+    /// if it began before the control record was written.
     ///
-    /// The kernel does so when a map of maps is updated. Its entry for a first chunk, which lies
-    /// elsewhere, serves for that.
+    /// The kernel does this when a map of maps is updated. The entry for the first chunk is written
+    /// for this alone; first chunks are in another map.
     fn wait_for_programs(&mut self, slot: u32) -> Result<(), PublishError> {
         self.set_chunk(chunk_index(slot, 0), &Chunk::zeroed())
     }

@@ -20,9 +20,9 @@ pub enum AttachError {
     /// The pins cannot be used.
     #[error(transparent)]
     Pins(#[from] PinError),
-    /// Somebody else's program is there.
+    /// Another program is attached to the XDP hook.
     #[error(
-        "the XDP slot of `{interface}` is taken by {owner}. Detach that program, or set `hook: tcx` in agent.yaml: the same decision, made behind it"
+        "the XDP slot of `{interface}` is taken by {owner}. Detach that program, or set `hook: tcx` in agent.yaml: packets are then judged by the same rules, at the TCX hook behind it"
     )]
     Taken {
         /// Name of the interface.
@@ -40,7 +40,7 @@ pub enum AttachError {
     },
 }
 
-/// Why the kernel refused something, from whichever error type.
+/// Why the kernel refused an operation, from any error type.
 #[derive(Debug)]
 pub(super) struct Refusal {
     /// The reason, with what caused it.
@@ -49,14 +49,14 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether another program is attached.
+    /// Whether another program occupies the hook (EBUSY, EEXIST).
     pub(super) fn is_taken(&self) -> bool {
         [Errno::EBUSY, Errno::EEXIST]
             .iter()
             .any(|&taken| self.errno == Some(taken as i32))
     }
 
-    /// The error that it is for the XDP slot of `carrier`.
+    /// As the error of attaching XDP to `carrier`.
     pub(super) fn of(self, carrier: &Carrier, interfaces: &Interfaces) -> AttachError {
         let interface = carrier.name.clone();
         if self.is_taken() {

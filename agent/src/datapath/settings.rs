@@ -1,4 +1,4 @@
-//! What the variables of the programs are set to when they are loaded.
+//! The programs' global variables, which are set when they are loaded.
 
 use aya::EbpfLoader;
 use verdict::{
@@ -14,20 +14,20 @@ use super::{
     pinned::{array, pinned_map},
 };
 
-/// What programs are loaded for.
+/// What a program is loaded for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Purpose {
-    /// To be attached.
+    /// To be attached and enforce.
     Enforce,
-    /// To be asked what they would do.
+    /// For test runs that change nothing.
     Explain,
-    /// To be asked what they do; they open and follow flows.
+    /// For test runs that open and update flows.
     Rehearse,
-    /// To be shown connections that exist already.
+    /// For test runs that adopt existing connections.
     Adopt,
 }
 
-/// What the variables of the programs are set to when they are loaded.
+/// Values of the programs' global variables.
 pub(super) struct Settings {
     multi_buffer: u8,
     coarse_clock: u8,
@@ -36,7 +36,7 @@ pub(super) struct Settings {
     adopt: u8,
     flow_sets: u32,
     flow_sets_mask: u32,
-    /// What they are told about the table of flows.
+    /// The control record of the flow table.
     pub(super) flow_control: FlowControl,
     initial_jiffies: u64,
     ticks_per_jiffy: u64,
@@ -44,11 +44,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The settings for `features`, with the control record and the size of the table of flows that
-    /// are pinned; with `flow_sets` if there is no table yet.
+    /// The settings for `features`, with the pinned control record, and the size of the pinned flow
+    /// table; if there is none yet, its size is `flow_sets`.
     ///
     /// aya writes the initial value of a variable into its map even if the map was pinned before,
-    /// so a record that is in force has to be its own initial value.
+    /// so the record in force must be given as the initial value.
     pub(super) fn new(
         features: Features,
         purpose: Purpose,

@@ -1,4 +1,4 @@
-//! What the verifier tells about a program that it accepts.
+//! The verifier's statistics of a program that it accepts.
 
 use aya::{VerifierLogLevel, programs::ProgramError};
 use nix::{
@@ -17,7 +17,7 @@ use super::{
 /// Why there are no statistics.
 #[derive(Debug, Error)]
 pub enum StatisticsError {
-    /// The verifier was not asked.
+    /// The object or the program could not be loaded for verification.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The program was loaded although no file could be opened.
@@ -28,25 +28,25 @@ pub enum StatisticsError {
     Limit(#[from] Errno),
 }
 
-/// What the verifier said about a program.
+/// The verifier's report on a program.
 #[derive(Debug)]
 pub struct Verified {
-    /// Its log, with statistics alone (`BPF_LOG_STATS`).
+    /// Its log, which has only statistics (`BPF_LOG_STATS`).
     pub log: String,
     /// Why it does not accept the program, if it does not.
     pub refused: Option<LoadError>,
 }
 
-/// Lets the verifier look at `program`, with maps that are made or found under `pins` and a table for
-/// `flows`.
+/// Has the verifier check `program`, with the maps pinned under `pins`, or new ones with a flow
+/// table for `flows` flows.
 ///
-/// aya returns the log of a program that was not loaded, and of no other. So the program is loaded
-/// while this process may open no file: the kernel verifies and compiles it, and gives up only when
-/// it needs a file descriptor for it. Nothing else may run in the process meanwhile.
+/// aya returns the log only if loading fails. So the program is loaded while this process may open
+/// no file: the kernel verifies and compiles it, and then fails when it needs a file descriptor for
+/// it. Nothing else may run in the process meanwhile.
 ///
 /// # Errors
 ///
-/// If the verifier was not asked, or the limit of open files cannot be changed.
+/// If loading fails before the verifier runs, or the limit of open files cannot be changed.
 pub fn statistics(
     pins: &Pins,
     features: Features,

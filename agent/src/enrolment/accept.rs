@@ -1,4 +1,4 @@
-//! From a first packet to a session or a refusal.
+//! Accepts QUIC connections: from the first packet to a session or a refusal.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -26,10 +26,11 @@ use super::{
     wire::{self, Answer, Hello, WireError},
 };
 
-/// Takes connections until the endpoint is closed.
+/// Accepts connections until the endpoint is closed.
 ///
-/// A source whose address is not proven gets a Retry, for which nothing is kept; so all that costs
-/// memory or cryptography is spent on those who receive at the address they claim.
+/// A source whose address is not validated gets a Retry (RFC 9000, section 8.1.2), which needs no
+/// state. So memory and cryptography are spent only on sources that receive at the address they
+/// send from.
 pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
     let Ok(listening) = endpoint.local_addr() else {
         return;
@@ -55,13 +56,14 @@ pub(super) async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
     }
 }
 
-/// Where a packet was addressed to: as the kernel tells, else as the socket is bound.
+/// The local address of a connection: `told`, the packet's destination, if the kernel reports it;
+/// otherwise the one that the socket is bound to.
 fn local(told: Option<IpAddr>, listening: SocketAddr) -> SocketAddr {
     let address = told.unwrap_or_else(|| listening.ip());
     SocketAddr::new(address.to_canonical(), listening.port())
 }
 
-/// A connection whose peer has proven a certificate.
+/// A connection whose peer has proven that it holds a certificate's key.
 struct Proven {
     connection: Connection,
     chain: Vec<CertificateDer<'static>>,
@@ -69,16 +71,16 @@ struct Proven {
     trust: Arc<Trust>,
 }
 
-/// What an endpoint says first, and where it is answered.
+/// An endpoint's first message, and the stream to answer it on.
 type Greeting = (SendStream, RecvStream, Hello);
 
-/// One handshake, and the session after it.
+/// Runs one handshake, and the session after it.
 async fn handshake(incoming: Incoming, mut permit: Permit, to: SocketAddr, shared: Arc<Shared>) {
     let from = incoming.remote_address();
     let greeted = tokio::select! {
         greeted = greet(incoming, &shared) => greeted,
         () = permit.evicted() => {
-            let sentence = "a newcomer took the place of this handshake, the oldest of many";
+            let sentence = "too many handshakes in progress: this one, the oldest of its address, made room for a new one";
             Err(Refusal::new(Reason::RateLimited, sentence).into())
         }
     };
@@ -150,7 +152,7 @@ async fn hello(connection: &Connection) -> Result<Greeting, WireError> {
     Ok((send, receive, hello))
 }
 
-/// Decides about a claim, and follows the session.
+/// Has the claim decided, and runs the session if it is granted.
 async fn claim(
     proven: Proven,
     (mut send, receive, hello): Greeting,
@@ -174,7 +176,7 @@ async fn claim(
     };
     let until = leaf.facts.not_after;
     let (id, close) = shared.sessions.reserve(chain);
-    // Files that were read since the handshake have not judged this session yet.
+    // If files were read again since the handshake began, verify this session with them, too.
     let now = shared.trust();
     if !Arc::ptr_eq(&trust, &now) {
         shared.sessions.verify(&now);
@@ -211,7 +213,7 @@ async fn claim(
     session.follow(&grant, shared).await;
 }
 
-/// Asks the registrar, if there is room for one more session.
+/// Has the registrar decide, if another session may be open.
 fn admit(
     claim: &Claim,
     hello: &Hello,
@@ -219,7 +221,7 @@ fn admit(
 ) -> Result<(Grant, OwnedSemaphorePermit), Refusal> {
     if hello.version != wire::VERSION {
         let sentence = format!(
-            "the endpoint speaks version {}, this host version {}",
+            "the endpoint uses protocol version {}, this host version {}",
             hello.version,
             wire::VERSION
         );
@@ -231,21 +233,21 @@ fn admit(
             let most = shared.config.max_sessions;
             Refusal::new(
                 Reason::TooManySessions,
-                format!("the host has {most} sessions, as many as it may"),
+                format!("the host has {most} sessions, which is its limit"),
             )
         })?;
     let grant = shared.registrar.admit(claim)?;
     Ok((grant, permit))
 }
 
-/// Counts, logs and tells the registrar.
+/// Counts and logs a refusal, and reports it to the registrar.
 fn refused(shared: &Shared, from: SocketAddr, to: SocketAddr, known: Known<'_>, refusal: &Refusal) {
     shared.counters.refused.fetch_add(1, Ordering::Relaxed);
     shared.log.refused(from, to, known, refusal);
     shared.registrar.refused(from, refusal);
 }
 
-/// Tells the peer and closes.
+/// Sends the refusal to the peer and closes the connection.
 async fn refuse(connection: &Connection, send: &mut SendStream, refusal: &Refusal) {
     let answer = Answer::Refused {
         reason: refusal.reason.name().to_owned(),

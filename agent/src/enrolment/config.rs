@@ -1,4 +1,4 @@
-//! How enrolment is set up.
+//! Settings of the enrolment server.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,12 +9,12 @@ use super::{
     trust::{Files, Trust},
 };
 
-/// Time for a handshake and the messages after it. Longer ones are dropped.
+/// Time limit of a handshake and the endpoint's first message; after it, the connection is closed.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Bytes of messages that may wait in a connection; messages are much smaller.
+/// Receive and send window of a connection, bytes; messages are much smaller.
 const WINDOW: u32 = 16 << 10;
-/// Bytes of a handshake that may wait; a chain of certificates fits.
+/// Buffer for handshake data, bytes; large enough for a certificate chain.
 const CRYPTO_BUFFER: usize = 16 << 10;
 
 /// Settings of a [`Server`](super::Server).
@@ -24,20 +24,21 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Certificates and key.
     pub files: Files,
-    /// Time between signs of life that each session is asked for.
+    /// Interval of keepalives in each session.
     pub keepalive: Duration,
-    /// Silence that ends a session; at least two keepalives.
+    /// Time without packets from the peer after which a session ends; at least two keepalive
+    /// intervals.
     pub idle_timeout: Duration,
-    /// Sessions that may be open.
+    /// Most sessions open at the same time.
     pub max_sessions: usize,
-    /// Handshakes in progress, each for at most [`HANDSHAKE`].
+    /// Most handshakes in progress, each for at most [`HANDSHAKE`].
     pub max_handshakes: usize,
-    /// Handshakes in progress from one address, so that one peer cannot keep others out.
+    /// Most handshakes in progress from one address, so that one peer cannot keep others out.
     pub max_handshakes_per_source: usize,
 }
 
 impl Config {
-    /// The usual settings for `files`: listens nowhere yet.
+    /// The default settings for `files`, without an address to listen on.
     #[must_use]
     pub const fn new(files: Files) -> Self {
         Self {
@@ -51,14 +52,14 @@ impl Config {
         }
     }
 
-    /// What QUIC is told before anybody has said who they are, for whoever brings datagrams to it
-    /// otherwise than over a socket.
+    /// The QUIC settings for new connections, for callers that deliver datagrams in other ways than
+    /// a socket.
     pub fn quic(&self) -> Result<(EndpointConfig, ServerConfig), ServerError> {
         let trust = Trust::read(&self.files)?;
         sockets::settings(&trust, &self.transport()?)
     }
 
-    /// What QUIC is told: small buffers, one stream, no datagrams.
+    /// The QUIC transport settings: small buffers, one stream, no datagrams.
     pub(super) fn transport(&self) -> Result<Arc<TransportConfig>, ServerError> {
         if self.keepalive.is_zero() || self.keepalive * 2 > self.idle_timeout {
             return Err(ServerError::Timing {

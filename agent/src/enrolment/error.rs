@@ -1,4 +1,4 @@
-//! Why a host does not listen for endpoints.
+//! Errors of starting the enrolment server.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -6,13 +6,13 @@ use thiserror::Error;
 
 use super::pki::PkiError;
 
-/// Why there is no enrolment.
+/// Why the enrolment server cannot start.
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// Files cannot be used.
     #[error(transparent)]
     Pki(#[from] PkiError),
-    /// An address cannot be listened on.
+    /// The server cannot listen on an address.
     #[error("cannot listen on UDP {address}: {source}")]
     Listen {
         /// The address.
@@ -20,17 +20,17 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
-    /// A socket that was handed in cannot be used.
-    #[error("cannot use the socket that was handed in: {0}")]
+    /// A socket given by the caller cannot be used.
+    #[error("cannot use the given socket: {0}")]
     Socket(io::Error),
-    /// Times do not fit.
+    /// The idle timeout is too short for the keepalive interval, or too long for QUIC.
     #[error(
-        "the idle timeout is {idle_timeout:?}; it needs to be at least twice the keepalive, {keepalive:?}, which is not zero"
+        "the idle timeout is {idle_timeout:?}, and the keepalive interval {keepalive:?}: the first must be at least twice the second, which must not be zero"
     )]
     Timing {
-        /// Time between signs of life.
+        /// The keepalive interval.
         keepalive: Duration,
-        /// Silence that ends a session.
+        /// The idle timeout.
         idle_timeout: Duration,
     },
     /// TLS refuses the settings.

@@ -1,4 +1,4 @@
-//! What certificates and revocation lists say.
+//! Reads certificates and revocation lists, without verifying them.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -12,10 +12,10 @@ use x509_parser::{
 
 use super::Identity;
 
-/// Identities of a certificate that are looked at.
+/// Most names of a certificate that are read.
 const IDENTITIES: usize = 64;
 
-/// A certificate, as people and logs name it.
+/// The fields of a certificate that output and logs show.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Facts {
     /// Distinguished name; may be empty.
@@ -32,16 +32,16 @@ pub struct Facts {
     pub fingerprint: String,
 }
 
-/// All that is read from a certificate.
+/// A certificate's contents.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Certificate {
     /// Names and dates.
     pub facts: Facts,
     /// URIs and DNS names of its SAN extension.
     pub identities: Vec<Identity>,
-    /// Whether it may prove a client: it says so, or says nothing about its usage.
+    /// Whether it is valid for TLS clients: its extended key usage has clientAuth, or it has none.
     pub for_clients: bool,
-    /// Whether it may prove a server.
+    /// Whether it is valid for TLS servers, by its extended key usage.
     pub for_servers: bool,
     /// Whether its subject is its issuer.
     pub self_signed: bool,
@@ -52,7 +52,7 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// Says what is wrong with its encoding.
+    /// A text that says what is wrong with its encoding.
     pub fn read(der: &CertificateDer<'_>) -> Result<Self, String> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
         let usage = certificate
@@ -76,7 +76,7 @@ impl Certificate {
     }
 }
 
-/// When a revocation list will have run out, and whose it is; no time if it does not say.
+/// The issuer of a revocation list, and when it expires (nextUpdate), if it says so.
 pub(super) fn revocation_list(der: &[u8]) -> Result<(String, Option<Timestamp>), String> {
     let (_, list) = CertificateRevocationList::from_der(der).map_err(|e| e.to_string())?;
     Ok((list.issuer().to_string(), list.next_update().map(timestamp)))
@@ -104,7 +104,7 @@ fn identities(certificate: &X509Certificate<'_>) -> Result<Vec<Identity>, String
 }
 
 fn timestamp(time: ASN1Time) -> Timestamp {
-    // Years that a timestamp cannot hold are beyond every certificate's life.
+    // A time beyond the range of timestamps means that the certificate never expires.
     Timestamp::from_second(time.timestamp()).unwrap_or(Timestamp::MAX)
 }
 

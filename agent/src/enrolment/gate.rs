@@ -1,7 +1,7 @@
-//! How many handshakes may be in progress, in all and from one address.
+//! Limits the handshakes in progress, in all and from one address.
 //!
-//! Where there are enough in all, a newcomer evicts the oldest of the address that has
-//! most: handshakes that stall, be they from many addresses, keep nobody out who finishes soon.
+//! At the limit for all, a new handshake evicts the oldest one of the address that has most. So
+//! stalled handshakes, even from many addresses, do not keep out peers that finish soon.
 
 use std::{
     cmp::Reverse,
@@ -32,11 +32,11 @@ struct Inside {
 #[derive(Debug)]
 struct Held {
     number: u64,
-    /// Dropping it tells the holder that the permit is gone.
+    /// Dropped to tell the permit's holder that it was evicted.
     _keep: oneshot::Sender<()>,
 }
 
-/// A permit to be in progress, given back when it is dropped.
+/// A permit for one handshake; dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Permit {
     gate: Arc<Gate>,
@@ -55,7 +55,7 @@ impl Gate {
         }
     }
 
-    /// Lets a handshake in; `None` if there are enough.
+    /// Gives a permit for a handshake from `source`; `None` if a limit is reached.
     pub(super) fn enter(self: &Arc<Self>, source: IpAddr) -> Option<Permit> {
         let mut inside = self.inside();
         let of_one = inside.sources.get(&source).map_or(0, VecDeque::len);
@@ -93,8 +93,8 @@ impl Gate {
 }
 
 impl Inside {
-    /// Evicts the oldest of the address that has most, the oldest of all where several have as
-    /// many; `false` if none has more than `fewer`.
+    /// Evicts the oldest handshake of the address that has most; of several such addresses, the one
+    /// with the oldest. Returns `false` if no address has more than `fewer`.
     fn evict(&mut self, fewer: usize) -> bool {
         let oldest = |held: &VecDeque<Held>| held.front().map(|held| held.number);
         let greediest = self
@@ -109,7 +109,7 @@ impl Inside {
         }
     }
 
-    /// Removes a permit; `false` if it has gone.
+    /// Removes a permit; `false` if it was removed before.
     fn remove(&mut self, source: IpAddr, number: u64) -> bool {
         let Some(held) = self.sources.get_mut(&source) else {
             return false;
@@ -127,7 +127,7 @@ impl Inside {
 }
 
 impl Permit {
-    /// Waits until a newcomer has evicted it.
+    /// Waits until a new handshake evicts this one.
     pub(super) async fn evicted(&mut self) {
         // Nothing is ever sent.
         let _ = (&mut self.kept).await;

@@ -1,8 +1,8 @@
-//! Who a certificate says that its holder is: the URIs and DNS names of its SAN extension.
+//! Identities: the URIs and DNS names in the SAN extension of a certificate.
 
 use std::fmt;
 
-/// Characters of an identity at most (SPIFFE ID, section 2.3: 2,048 bytes).
+/// Longest URI, in bytes (SPIFFE ID, section 2.3).
 const LONGEST: usize = 2048;
 
 /// One identity in its canonical form, so that equal identities are equal texts.
@@ -15,8 +15,8 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// An identity as people write it: what has a scheme is a URI, all else a DNS name. `None` if
-    /// it is neither.
+    /// Parses an identity: a text with a colon is a URI, any other a DNS name. `None` if it is not
+    /// valid as that.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains(':') {
@@ -57,7 +57,8 @@ impl Identity {
         Some(Self::Uri(format!("{scheme}://{user}{host}{path}")))
     }
 
-    /// The canonical form of a DNS name. A wildcard names many and so is nobody's identity.
+    /// The canonical form of a DNS name. `None` for a wildcard, which does not identify one
+    /// endpoint.
     #[must_use]
     pub fn dns(text: &str) -> Option<Self> {
         let name = text.strip_suffix('.').unwrap_or(text);

@@ -1,4 +1,4 @@
-//! What the log tells of claims and sessions.
+//! Log entries about claims and sessions.
 
 use std::{
     net::SocketAddr,
@@ -10,11 +10,12 @@ use tracing::{info, warn};
 
 use super::{Certificate, Claim, End, Facts, Identity, Refusal, Session, wire};
 
-/// Refusals that are logged in a burst, and how fast the right to log comes back. All are counted.
+/// Rate limit of logged refusals: a burst of this many, and one more for each period. All are
+/// counted.
 const BURST: u32 = 50;
 const REFILL: Duration = Duration::from_millis(100);
 
-/// Writes to the log; refusals, which strangers can cause, only so often.
+/// Writes log entries. Refusals are rate-limited, as anybody can cause them.
 #[derive(Debug)]
 pub(super) struct Log {
     budget: Mutex<Budget>,
@@ -81,7 +82,7 @@ impl Log {
         );
     }
 
-    /// A handshake or claim failed; what is known of the peer is told.
+    /// A handshake or claim failed. Logs what is known of the peer.
     pub(super) fn refused(
         &self,
         from: SocketAddr,
@@ -92,7 +93,7 @@ impl Log {
         let Some(suppressed) = self.may_log() else {
             return;
         };
-        // What strangers show may be long.
+        // Fields of an unverified certificate may be long.
         let serial = known.certificate.map(|certificate| &certificate.serial);
         warn!(
             event = "enrolment",
@@ -112,7 +113,8 @@ impl Log {
         );
     }
 
-    /// How many were not logged since the last one; `None` if this one is not logged either.
+    /// Takes the right to log one refusal; returns how many were suppressed since the last one.
+    /// `None` if this one is suppressed, too.
     fn may_log(&self) -> Option<u64> {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         let periods = budget.refilled.elapsed().as_millis() / REFILL.as_millis();
@@ -129,7 +131,7 @@ impl Log {
     }
 }
 
-/// What is known of a peer that is refused: as its certificate says, proven or not.
+/// What is known of a refused peer: the contents of its certificate, verified or not.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known<'a> {
     pub(super) identities: &'a [Identity],
@@ -137,7 +139,7 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// What this certificate says, if there is one.
+    /// The contents of `shown`, if the peer showed a certificate.
     pub(super) fn of(shown: Option<&'a Certificate>) -> Self {
         shown.map_or_else(Self::default, |shown| Self {
             identities: &shown.identities,

@@ -1,22 +1,24 @@
-//! Endpoints prove by certificate who they are.
+//! Enrolment: endpoints prove their identity with certificates.
 //!
 //! A [`Server`] listens for QUIC. An endpoint proves by Retry that it receives at its address, and
-//! by the TLS 1.3 handshake that it holds the key of a certificate which an authority vouches for,
-//! which is valid, and which is not revoked. What was proven is a [`Claim`]; a [`Registrar`]
-//! decides about it. The session that follows is the proof's life: it ends with silence, with the
-//! certificate's validity, with its revocation, or when [`Server::close`] is called.
+//! by the TLS 1.3 handshake that it holds the key of a certificate that is valid, not revoked, and
+//! issued by a trusted authority. What it has proven is a [`Claim`]; a [`Registrar`] grants or
+//! refuses it. The proof holds as long as the session that follows: the session ends when the
+//! endpoint is silent, when the certificate expires or is revoked, or when [`Server::close`] is
+//! called.
 //!
 //! # What is verified
 //!
 //! - Chains end at an authority of the CA bundle; intermediate certificates come from the peer.
-//! - Every certificate of the chain is within its validity. A session ends with that of its leaf at
-//!   once, with that of another within a minute.
-//! - An extended key usage, where the certificate has one, includes clientAuth.
-//! - No certificate of the chain is in its authority's revocation list, where there is one. A list
-//!   that has run out refuses all certificates of its authority unless [`StaleCrl::Accept`] is set.
+//! - Every certificate of the chain is within its validity. A session ends as soon as its leaf
+//!   expires, and within a minute after another certificate of its chain expires.
+//! - If the certificate has an extended key usage, it includes clientAuth.
+//! - No certificate of the chain is in the revocation list of its issuer, if there is one. If that
+//!   list has expired, all certificates of the issuer are refused, unless [`StaleCrl::Accept`] is
+//!   set.
 //!
-//! Changed files are read again within 2 seconds and all sessions verified again, as they are every
-//! minute.
+//! Changed files are read again within 2 seconds, and then all sessions are verified again. They
+//! are also verified every minute.
 
 mod accept;
 mod config;

@@ -1,4 +1,4 @@
-//! Certificates, keys and revocation lists in files.
+//! Reads certificates, keys and revocation lists from files.
 
 use std::{
     fmt, fs, io,
@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use super::facts::{self, Certificate};
 
-/// Bytes of a file at most; a CRL of a large authority has a few megabytes.
+/// Largest file, in bytes; the CRL of a large authority has a few megabytes.
 const LARGEST: u64 = 64 << 20;
 
 /// Why files cannot be used.
@@ -35,13 +35,13 @@ pub enum PkiError {
         /// Why.
         source: io::Error,
     },
-    /// A file is too large to be what it should be.
+    /// A file is too large for a certificate, key or list.
     #[error("{file} is larger than {LARGEST} bytes")]
     TooLarge {
         /// The file.
         file: PathBuf,
     },
-    /// A file does not contain what it should.
+    /// A file does not contain what was expected.
     #[error("{file} contains no {what} in PEM form{hint}")]
     Missing {
         /// The file.
@@ -69,7 +69,7 @@ pub enum PkiError {
         /// The key's file.
         key: PathBuf,
     },
-    /// Files that are right in themselves cannot be used.
+    /// The contents of a file are well-formed, but cannot be used.
     #[error("cannot use {file}: {reason}")]
     Unusable {
         /// The file.
@@ -79,7 +79,7 @@ pub enum PkiError {
     },
 }
 
-/// The cryptography in use.
+/// The cryptography provider of rustls.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> =
@@ -90,15 +90,16 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// A certificate chain with the key of its first certificate.
 #[derive(Clone, Debug)]
 pub struct KeyPair {
-    /// What the handshake uses.
+    /// Chain and key, as the handshake uses them.
     pub certified: Arc<CertifiedKey>,
-    /// What the first certificate says.
+    /// The first certificate's contents.
     pub leaf: Certificate,
-    /// A secret that lasts as long as the key.
+    /// A secret derived from the key; it is the same as long as the key is.
     pub(super) seed: Seed,
 }
 
-/// A secret made from a private key, which tells nothing about it.
+/// A secret derived from a private key, from which the key cannot be computed: SHA-256 of a label
+/// and the key.
 #[derive(Clone)]
 pub(super) struct Seed(pub(super) [u8; 32]);
 
@@ -160,11 +161,11 @@ pub fn roots(file: &Path) -> Result<(RootCertStore, Vec<Certificate>), PkiError>
 /// A revocation list.
 #[derive(Clone, Debug)]
 pub struct RevocationList {
-    /// As it is signed.
+    /// The signed list, DER.
     pub der: CertificateRevocationListDer<'static>,
-    /// Whose it is.
+    /// Distinguished name of its issuer.
     pub issuer: String,
-    /// When the next one should be there.
+    /// When it expires (nextUpdate), if it says so.
     pub next_update: Option<jiff::Timestamp>,
 }
 
@@ -212,7 +213,7 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, PkiError> {
         pem::Error::NoItemsFound if is_encrypted(&bytes) => PkiError::Missing {
             file: file.to_owned(),
             what: "private key without a passphrase",
-            hint: ". Take the passphrase away with `openssl pkey`, and let only the program read the file",
+            hint: ". Remove the passphrase with `openssl pkey`, and let only the program read the file",
         },
         pem::Error::NoItemsFound => PkiError::Missing {
             file: file.to_owned(),
@@ -262,7 +263,7 @@ fn bytes(file: &Path) -> Result<Vec<u8>, PkiError> {
     fs::read(file).map_err(failed)
 }
 
-/// By what a change of files is noticed.
+/// Detects changes of files.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Stamps(Vec<Option<(SystemTime, u64, u64)>>);
 

@@ -1,4 +1,4 @@
-//! Why a claim is refused, in words that stay the same.
+//! Why a claim is refused. The names of the reasons are stable.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use rustls::{AlertDescription, CertificateError};
 /// A refusal's reason.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Reason {
-    /// No authority of the CA bundle vouches for the certificate.
+    /// The certificate was not issued by an authority of the CA bundle.
     UnknownCa,
     /// The certificate, or one above it, is no longer valid.
     Expired,
@@ -16,9 +16,9 @@ pub enum Reason {
     NotYetValid,
     /// The certificate, or one above it, was revoked.
     Revoked,
-    /// The revocation list that would tell has run out.
+    /// The revocation list of the certificate's issuer has expired.
     StaleCrl,
-    /// The certificate is not meant for clients.
+    /// The certificate's extended key usage does not include clientAuth.
     WrongUsage,
     /// The peer showed no certificate.
     NoCertificate,
@@ -28,9 +28,9 @@ pub enum Reason {
     WrongAddress,
     /// The endpoint has another MAC address, VLAN or interface.
     WrongPlace,
-    /// There are as many sessions as there may be.
+    /// The limit of open sessions is reached.
     TooManySessions,
-    /// There are as many handshakes as there may be.
+    /// A limit of handshakes in progress is reached.
     RateLimited,
     /// The peer does not speak the protocol.
     Protocol,
@@ -60,7 +60,7 @@ impl Reason {
         Self::Other,
     ];
 
-    /// The reason in a word.
+    /// Its stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl fmt::Display for Reason {
 pub struct Refusal {
     /// Why.
     pub reason: Reason,
-    /// Why, in a sentence; the peer is told it, if it has proven who it is.
+    /// Why, in a sentence. It is sent to the peer if that has proven its identity.
     pub sentence: String,
 }
 
@@ -107,7 +107,7 @@ impl Refusal {
         }
     }
 
-    /// What a verifier said about a certificate.
+    /// From the error of verifying a certificate.
     pub(super) fn of_certificate(error: &rustls::Error) -> Self {
         let reason = match error {
             rustls::Error::InvalidCertificate(error) => of_certificate(error),
@@ -115,10 +115,10 @@ impl Refusal {
             _ => Reason::Protocol,
         };
         let sentence = match reason {
-            Reason::UnknownCa => "no authority of the CA bundle vouches for the certificate".into(),
+            Reason::UnknownCa => "no authority in the CA bundle issued the certificate".into(),
             Reason::Revoked => "the certificate, or one above it, was revoked".into(),
             Reason::StaleCrl => {
-                "the revocation list of the certificate's authority has run out".into()
+                "the revocation list of the certificate's issuer has expired".into()
             }
             Reason::WrongUsage => {
                 "the certificate's extended key usage does not include clientAuth".into()
@@ -128,7 +128,7 @@ impl Refusal {
         Self { reason, sentence }
     }
 
-    /// What ended a handshake, where no verifier said anything.
+    /// From the error that ended a handshake, if no certificate was refused.
     pub(super) fn of_connection(error: &ConnectionError) -> Self {
         let alert = match error {
             ConnectionError::TransportError(error) => alert(error.code),

@@ -1,4 +1,4 @@
-//! Who decides about claims, and what is told to whom.
+//! The interface to the part of the agent that grants or refuses claims.
 
 use std::{
     fmt,
@@ -21,17 +21,17 @@ impl fmt::Display for SessionId {
 /// What an endpoint has proven.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
-    /// The session that lives if the claim is granted.
+    /// The session that is open if the claim is granted.
     pub session: SessionId,
-    /// Where the endpoint speaks from; it surely receives there.
+    /// The endpoint's address and port; proven by Retry.
     pub remote: SocketAddr,
-    /// The address of this host that it speaks to.
+    /// The address of this host that it sends to.
     pub local: IpAddr,
-    /// All that its certificate says about who it is, without doubles; may be empty.
+    /// All identities in its certificate, without duplicates; may be empty.
     pub identities: Vec<Identity>,
     /// Its certificate.
     pub certificate: Facts,
-    /// What the endpoint says that its program is.
+    /// Name and version of the endpoint's program, as it states them.
     pub program: String,
 }
 
@@ -42,7 +42,7 @@ pub struct Grant {
     pub endpoint: String,
     /// Its role.
     pub role: String,
-    /// How long the lease lives without being renewed.
+    /// Time after which the lease expires unless it is renewed.
     pub expires_in: Duration,
 }
 
@@ -59,18 +59,18 @@ pub enum End {
     Expired,
     /// Its certificate is no longer trusted, for another reason.
     Distrusted(String),
-    /// The endpoint has proven itself from this address, and may do so from one only.
+    /// The endpoint has enrolled from this address, and may hold a session from one address only.
     Replaced(IpAddr),
-    /// The operator or the policy took it back.
+    /// The operator revoked the lease, or the policy no longer permits it.
     Withdrawn(String),
-    /// The agent ends.
+    /// The agent stops.
     Shutdown,
     /// The connection failed.
     Failed(String),
 }
 
 impl End {
-    /// The reason in a word.
+    /// Its stable name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -91,13 +91,13 @@ impl fmt::Display for End {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Replaced(address) => {
-                return write!(formatter, "the endpoint has proven itself from {address}");
+                return write!(formatter, "the endpoint has enrolled from {address}");
             }
             Self::Closed => "the endpoint closed the session",
             Self::Silence => "the endpoint no longer answers",
             Self::Revoked => "the certificate, or one above it, was revoked",
             Self::Expired => "the certificate, or one above it, is no longer valid",
-            Self::Shutdown => "the agent ends",
+            Self::Shutdown => "the agent stops",
             Self::Distrusted(why) | Self::Withdrawn(why) | Self::Failed(why) => why,
         })
     }
@@ -105,13 +105,13 @@ impl fmt::Display for End {
 
 /// Decides about claims and follows sessions.
 ///
-/// The calls come from the tasks of the sessions, so they should not take long.
+/// The calls come from the tasks of the sessions, so they must not block for long.
 pub trait Registrar: Send + Sync + 'static {
-    /// A proven claim; called once at the end of each handshake.
+    /// Decides about a proven claim; called once at the end of each handshake.
     ///
     /// # Errors
     ///
-    /// Refuses the claim with a reason; [`end`](Self::end) is not called for it.
+    /// The refusal, if the claim is refused; [`end`](Self::end) is then not called for it.
     fn admit(&self, claim: &Claim) -> Result<Grant, Refusal>;
 
     /// The session is still alive: the peer has answered since the last call. Called every
@@ -121,6 +121,6 @@ pub trait Registrar: Send + Sync + 'static {
     /// An admitted session has ended; called once for each, before the peer is told.
     fn end(&self, session: SessionId, why: &End);
 
-    /// A handshake or claim failed, for counters and the log. Who `from` is, is not proven.
+    /// A handshake or claim failed; for counters and the log. The identity of `from` is not proven.
     fn refused(&self, from: SocketAddr, refusal: &Refusal);
 }

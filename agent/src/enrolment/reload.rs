@@ -1,4 +1,4 @@
-//! Files that change, and what it means for sessions.
+//! Reads changed files again, and verifies sessions again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,11 +10,12 @@ use super::{
     shared::Shared,
 };
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often all sessions are verified again: authorities and lists run out, too.
+/// How often all sessions are verified again, as authorities and lists expire, too.
 const VERIFY: Duration = Duration::from_mins(1);
-/// Reads the files again when they change, and verifies all sessions now and then.
+
+/// Reads the files again when they change, and verifies all sessions at least every [`VERIFY`].
 pub(super) async fn follow(shared: Arc<Shared>, mut stamps: Stamps) {
     let mut verified = Instant::now();
     let mut failed = false;
@@ -23,8 +24,8 @@ pub(super) async fn follow(shared: Arc<Shared>, mut stamps: Stamps) {
         let now = Stamps::of(shared.config.files.paths());
         let changed = now != stamps;
         stamps = now;
-        // After a failure files are read again even if nothing seems to have changed: the clock of
-        // a file system is coarse, and certificate and key are never written at once.
+        // After a failure, files are read again even if they seem unchanged: timestamps of a file
+        // system are coarse, and certificate and key are not written at the same time.
         if changed || failed {
             let reloading = Arc::clone(&shared);
             match tokio::task::spawn_blocking(move || reloading.reload()).await {
@@ -47,7 +48,7 @@ pub(super) async fn follow(shared: Arc<Shared>, mut stamps: Stamps) {
     }
 }
 
-/// A failure is logged once for each change.
+/// Logs the result; a failure only once for each change.
 fn log(read: &Result<usize, PkiError>, changed: bool) {
     match read {
         Ok(closed) => info!(
@@ -62,7 +63,7 @@ fn log(read: &Result<usize, PkiError>, changed: bool) {
             service = "enrolment",
             outcome = "failure",
             reason = %error,
-            "what was read before stays in force"
+            "the files read before stay in use"
         ),
         Err(_) => {}
     }

@@ -1,4 +1,4 @@
-//! The host's side: listens, and keeps files and sessions in agreement.
+//! The host's side of enrolment: listens, and closes sessions that changed files no longer allow.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -19,11 +19,11 @@ use super::{
     wire,
 };
 
-/// How long the end of sessions is waited for.
+/// How long [`Server::shutdown`] waits for sessions to end.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// How long it is waited before looking again.
-const MOMENT: Duration = Duration::from_millis(10);
+/// Interval of polling.
+const POLL: Duration = Duration::from_millis(10);
 
 /// Authenticates endpoints. Dropping it ends all sessions.
 pub struct Server {
@@ -32,7 +32,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the files and listens on the addresses of `config`. To be called in a tokio runtime.
+    /// Reads the files and listens on the addresses of `config`. Call it in a tokio runtime.
     pub fn start(config: Config, registrar: Arc<dyn Registrar>) -> Result<Self, ServerError> {
         let bind = |&address| {
             sockets::bind(address).map_err(|source| ServerError::Listen { address, source })
@@ -41,7 +41,7 @@ impl Server {
         Self::start_on(sockets, config, registrar)
     }
 
-    /// Reads the files and listens on `sockets`, whatever `config` says about addresses.
+    /// Reads the files and listens on `sockets`; the addresses of `config` are ignored.
     pub fn start_on(
         sockets: Vec<UdpSocket>,
         config: Config,
@@ -67,7 +67,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The addresses it listens on.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let endpoints = self.shared.endpoints.iter();
@@ -87,14 +87,14 @@ impl Server {
         self.shared.sessions.close(session, end)
     }
 
-    /// Reads all files again, verifies all sessions with them, and tells how many it closed. On an
-    /// error everything stays as it is.
+    /// Reads all files again and verifies all sessions with them; returns how many it closed. On an
+    /// error nothing changes.
     pub fn reload(&self) -> Result<usize, PkiError> {
         self.shared.reload()
     }
 
-    /// Certificates that expire within 30 days, lists that run out within 6 hours, and what has
-    /// expired; the next first.
+    /// Certificates that expire within 30 days, lists that expire within 6 hours, and those that
+    /// have expired; sorted by expiry.
     #[must_use]
     pub fn expiring(&self) -> Vec<Expiring> {
         self.shared.trust().expiring(Timestamp::now())
@@ -104,14 +104,16 @@ impl Server {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let unread = self.shared.unread().map(|why| {
-            format!("changed enrolment files are not in use, and those read before stay: {why}")
+            format!(
+                "changed enrolment files are not used, and those read before stay in use: {why}"
+            )
         });
         let expiring = self.expiring();
         let expiring = expiring.iter().map(ToString::to_string);
         unread.into_iter().chain(expiring).collect()
     }
 
-    /// What happened.
+    /// Counts of what happened, and of what is open.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.counts()
@@ -122,10 +124,10 @@ impl Server {
         self.shared.sessions.close_all(&End::Shutdown);
         let ended = async {
             while !self.shared.is_quiet() {
-                tokio::time::sleep(MOMENT).await;
+                tokio::time::sleep(POLL).await;
             }
             for endpoint in &self.shared.endpoints {
-                endpoint.close(wire::CLOSED, b"the agent ends");
+                endpoint.close(wire::CLOSED, b"the agent stops");
                 endpoint.wait_idle().await;
             }
         };
@@ -134,21 +136,21 @@ impl Server {
         tasks.shutdown().await;
         let shared = Arc::downgrade(&self.shared);
         drop(self);
-        // The last task that knows the sockets frees them.
+        // The sockets are closed when the last task that shares them has ended.
         let freed = async {
             while shared.strong_count() > 0 {
-                tokio::time::sleep(MOMENT).await;
+                tokio::time::sleep(POLL).await;
             }
         };
         let _ = timeout(GOODBYE, freed).await;
-        tokio::time::sleep(MOMENT).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         for endpoint in &self.shared.endpoints {
-            endpoint.close(wire::CLOSED, b"the agent ends");
+            endpoint.close(wire::CLOSED, b"the agent stops");
         }
         let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
         tasks.abort_all();

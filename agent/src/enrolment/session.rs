@@ -1,4 +1,4 @@
-//! The life of one session.
+//! One session, from the grant to its end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
     wire::{self, Answer},
 };
 
-/// How long a last message is waited for.
+/// How long to wait until a last message has arrived.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A session that was granted.
@@ -25,18 +25,18 @@ pub(super) struct Live {
     pub(super) session: Session,
     pub(super) connection: Connection,
     pub(super) send: SendStream,
-    /// Dropping it would tell the peer to stop, though it has nothing more to say.
+    /// Kept, as dropping it would send `STOP_SENDING` to the peer.
     pub(super) _receive: RecvStream,
     /// When its certificate expires.
     pub(super) until: Timestamp,
-    /// Tells why to close it.
+    /// Receives the reason to close it.
     pub(super) close: oneshot::Receiver<End>,
-    /// Its permit to be open.
+    /// Its permit, of those for open sessions.
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
 impl Live {
-    /// Tells the endpoint that it is admitted, and follows the session to its end.
+    /// Tells the endpoint that it is admitted, and runs the session to its end.
     pub(super) async fn follow(mut self, grant: &Grant, shared: &Arc<Shared>) {
         let keepalive = shared.config.keepalive;
         let answer = Answer::Granted {
@@ -49,7 +49,7 @@ impl Live {
             Ok(()) => self.live(keepalive, shared).await,
             Err(error) => End::Failed(error.to_string()),
         };
-        // The datapath first: from here on nothing of the endpoint passes.
+        // First the datapath: from here on no packet of the endpoint passes.
         shared.registrar.end(self.session.id, &end);
         shared.sessions.remove(self.session.id);
         Log::ended(&self.session, &end);
@@ -68,7 +68,7 @@ impl Live {
         let mut heard = self.heard();
         let mut tick = Instant::now() + keepalive;
         loop {
-            // The wall clock may be set meanwhile, so that it is read at every tick.
+            // Read at every tick, as the wall clock may be set in between.
             let Ok(left) = Duration::try_from(self.until.duration_since(Timestamp::now())) else {
                 return End::Expired;
             };
@@ -93,7 +93,8 @@ impl Live {
         }
     }
 
-    /// Frames that the peer sent under the session's keys.
+    /// Number of ACK and PING frames received from the peer, which are authenticated by the
+    /// session's keys.
     fn heard(&self) -> u64 {
         let frames = self.connection.stats().frame_rx;
         frames.acks + frames.ping

@@ -28,15 +28,15 @@ pub struct Session {
     pub endpoint: String,
     /// The endpoint's role.
     pub role: String,
-    /// Where the endpoint speaks from.
+    /// The endpoint's address and port.
     pub remote: SocketAddr,
-    /// Where it speaks to.
+    /// The address and port of this host that it sends to.
     pub local: SocketAddr,
-    /// Who its certificate says that it is.
+    /// The identities in its certificate.
     pub identities: Vec<Identity>,
     /// Its certificate.
     pub certificate: Facts,
-    /// What the endpoint says that its program is.
+    /// Name and version of the endpoint's program, as it states them.
     pub program: String,
     /// When it was granted.
     pub since: Timestamp,
@@ -58,7 +58,7 @@ impl Session {
     }
 }
 
-/// All sessions, those that are about to begin among them.
+/// All sessions, including those that are being decided.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     next: AtomicU64,
@@ -67,15 +67,15 @@ pub(super) struct Sessions {
 
 #[derive(Debug)]
 struct Known {
-    /// None as long as the registrar decides.
+    /// `None` while the registrar decides.
     session: Option<Session>,
     chain: Vec<CertificateDer<'static>>,
-    /// Taken by the first who closes the session.
+    /// Taken by whoever closes the session first.
     close: Option<oneshot::Sender<End>>,
 }
 
 impl Known {
-    /// `false` if somebody else has closed it.
+    /// Closes it; `false` if it was closed before.
     fn close(&mut self, end: End) -> bool {
         self.close
             .take()
@@ -84,8 +84,8 @@ impl Known {
 }
 
 impl Sessions {
-    /// Takes up a session that may begin; what is received is why to close it. From here on it is
-    /// not missed by those who close sessions.
+    /// Registers a session that is being decided. From here on it can be closed: the receiver gets
+    /// the reason.
     pub(super) fn reserve(
         &self,
         chain: Vec<CertificateDer<'static>>,
@@ -113,7 +113,7 @@ impl Sessions {
         self.known().remove(&id);
     }
 
-    /// Closes a session; `false` if there is none, or it is being closed.
+    /// Closes a session; `false` if there is none, or if it was closed before.
     pub(super) fn close(&self, id: SessionId, end: End) -> bool {
         self.known()
             .get_mut(&id)
@@ -127,9 +127,9 @@ impl Sessions {
         }
     }
 
-    /// Closes sessions whose certificates `trust` refuses; how many.
+    /// Closes the sessions whose certificates `trust` refuses; returns their number.
     pub(super) fn verify(&self, trust: &Trust) -> usize {
-        // Verifying takes a while, in which the sessions may change.
+        // Without the lock: verifying takes time.
         let chains: Vec<_> = self
             .known()
             .iter()
@@ -150,7 +150,7 @@ impl Sessions {
         list
     }
 
-    /// How many are open.
+    /// Number of open sessions.
     pub(super) fn count(&self) -> usize {
         let known = self.known();
         known.values().filter(|k| k.session.is_some()).count()
@@ -161,7 +161,7 @@ impl Sessions {
     }
 }
 
-/// Why a session ends whose certificate is refused now.
+/// The end of a session whose certificate is now refused.
 fn why(refusal: Refusal) -> End {
     match refusal.reason {
         Reason::Revoked => End::Revoked,

@@ -13,10 +13,10 @@ use super::{
     trust::Trust,
 };
 
-/// What happened since the start, and what there is.
+/// Counts since the start, and current numbers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
-    /// Sources that were asked to prove their address (Retry).
+    /// Retry packets sent, which ask a source to prove its address.
     pub retries: u64,
     /// Handshakes that began, from proven addresses.
     pub handshakes: u64,
@@ -30,7 +30,7 @@ pub struct Counts {
     pub sessions: usize,
 }
 
-/// [`Counts`] while they are counted.
+/// The counters behind [`Counts`].
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) retries: AtomicU64,
@@ -52,12 +52,12 @@ pub(super) struct Shared {
     pub(super) log: Log,
     transport: Arc<TransportConfig>,
     trust: RwLock<Arc<Trust>>,
-    /// Why files that have changed are not in use.
+    /// Why changed files could not be read, if they could not.
     unread: Mutex<Option<String>>,
 }
 
 impl Shared {
-    /// At the start: no sessions, nothing counted.
+    /// The state at the start, without sessions.
     pub(super) fn new(
         config: Config,
         registrar: Arc<dyn Registrar>,
@@ -83,7 +83,7 @@ impl Shared {
         }
     }
 
-    /// Whom the host trusts now.
+    /// The files in use.
     pub(super) fn trust(&self) -> Arc<Trust> {
         Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -93,8 +93,8 @@ impl Shared {
         sockets::configured(quic, &self.transport)
     }
 
-    /// Reads all files again, verifies all sessions with them, and tells how many it closed. On an
-    /// error everything stays as it is.
+    /// Reads all files again and verifies all sessions with them; returns how many it closed. On an
+    /// error nothing changes.
     pub(super) fn reload(&self) -> Result<usize, PkiError> {
         let read = Trust::read(&self.config.files);
         let unread = read.as_ref().err().map(ToString::to_string);
@@ -104,13 +104,13 @@ impl Shared {
         Ok(self.sessions.verify(&trust))
     }
 
-    /// Why files that have changed are not in use, if they are not.
+    /// Why changed files could not be read, if they could not.
     pub(super) fn unread(&self) -> Option<String> {
         let unread = self.unread.lock();
         unread.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What happened, and what there is.
+    /// The current counts.
     pub(super) fn counts(&self) -> Counts {
         let counters = &self.counters;
         Counts {
@@ -123,13 +123,13 @@ impl Shared {
         }
     }
 
-    /// Whether every session has given its permit back, which it does after its last words.
+    /// Whether all sessions have ended, their last messages included.
     pub(super) fn is_quiet(&self) -> bool {
         self.session_permits.available_permits() >= most_sessions(&self.config)
     }
 }
 
-/// Sessions that may be open.
+/// Most sessions open at the same time.
 fn most_sessions(config: &Config) -> usize {
     config.max_sessions.min(Semaphore::MAX_PERMITS)
 }

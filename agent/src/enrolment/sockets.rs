@@ -1,4 +1,4 @@
-//! Sockets, and what QUIC is told about them.
+//! Sockets, and the QUIC settings for them.
 
 use std::{
     io,
@@ -15,13 +15,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{ServerError, pki::Seed, trust::Trust};
 
-/// Connections that wait for being looked at, before any state is kept for them.
+/// Most connections that wait to be accepted.
 const WAITING: usize = 1024;
-/// Bytes that all of them may have sent, and each.
+/// Most buffered bytes of all of them, and of each.
 const WAITING_BYTES: u64 = 1 << 20;
 const WAITING_BYTES_EACH: u64 = 16 << 10;
 
-/// A UDP socket with this address. One of IPv6 leaves IPv4 to sockets of its own.
+/// A UDP socket bound to `address`. An IPv6 socket does not receive IPv4.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
@@ -32,7 +32,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// A socket that speaks QUIC.
+/// A QUIC endpoint on `socket`.
 pub(super) fn endpoint(
     socket: UdpSocket,
     trust: &Trust,
@@ -44,7 +44,7 @@ pub(super) fn endpoint(
         .map_err(ServerError::Socket)
 }
 
-/// What QUIC is told before anybody has said who they are.
+/// The QUIC settings for new connections.
 pub(super) fn settings(
     trust: &Trust,
     transport: &Arc<TransportConfig>,
@@ -60,8 +60,9 @@ pub(super) fn settings(
     Ok((settings, config))
 }
 
-/// Keys that are the same after a crash: the new agent can tell endpoints that their sessions are
-/// gone (stateless reset, RFC 9000, section 10.3), so that they come back before their leases end.
+/// Settings with keys that are the same after a crash. So the new agent can tell endpoints that
+/// their sessions are gone (stateless reset, RFC 9000, section 10.3), and they come back before
+/// their leases expire.
 fn lasting(seed: &Seed) -> EndpointConfig {
     let key = |purpose: &[u8]| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &seed.0);
@@ -76,14 +77,14 @@ fn lasting(seed: &Seed) -> EndpointConfig {
     settings
 }
 
-/// How connections are served.
+/// The configuration of accepted connections.
 pub(super) fn configured(
     quic: QuicServerConfig,
     transport: &Arc<TransportConfig>,
 ) -> quinn::ServerConfig {
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
-    // An endpoint at another address is another claim, and each address is proven by Retry, never
-    // by a token of an earlier connection.
+    // An endpoint at another address makes a new claim, so there is no migration. Each address is
+    // proven by Retry, never by a token of an earlier connection.
     let mut tokens = quinn::ValidationTokenConfig::default();
     tokens.sent(0);
     config

@@ -1,4 +1,5 @@
-//! Whom the host trusts and how it proves itself: the files of one moment, ready for handshakes.
+//! The host's certificate, authorities and revocation lists, as read at one time, ready for
+//! handshakes.
 
 use std::{
     fmt,
@@ -24,19 +25,19 @@ use super::{
     witness::{self, Witness},
 };
 
-/// How long before its end a certificate is reported.
+/// How long before its expiry a certificate is reported.
 const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// The same for a revocation list, which is replaced all the time.
+/// How long before its expiry a revocation list is reported: shorter, as lists are replaced often.
 const NOTICE_OF_LIST: SignedDuration = SignedDuration::from_hours(6);
 const LIST: &str = "CRL";
 
-/// What a revocation list that has run out means for the certificates of its authority.
+/// What an expired revocation list means for the certificates of its issuer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum StaleCrl {
-    /// They are refused: nobody knows which of them were revoked since.
+    /// They are refused: some of them may have been revoked since.
     #[default]
     Refuse,
-    /// The old list goes on to count. Choose this where a late list must not cut management
+    /// The old list is used further. Choose this if a late list must not interrupt management
     /// traffic.
     Accept,
 }
@@ -44,15 +45,15 @@ pub enum StaleCrl {
 /// The files that authentication needs.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The host's certificate and those between it and its authority, PEM.
+    /// The host's certificate, followed by its intermediates, PEM.
     pub certificate: PathBuf,
     /// The key of the host's certificate, PEM.
     pub key: PathBuf,
-    /// Authorities of endpoints, PEM.
+    /// Authorities that endpoints' certificates are verified against, PEM.
     pub ca: PathBuf,
-    /// Revocation lists, PEM or DER. Certificates of an authority without a list pass.
+    /// Revocation lists, PEM or DER. Certificates of an authority without a list are accepted.
     pub crls: Vec<PathBuf>,
-    /// What a list that has run out means.
+    /// What an expired list means.
     pub stale_crl: StaleCrl,
 }
 
@@ -69,13 +70,13 @@ impl Files {
 /// A file whose content expires soon, or has expired.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expiring {
-    /// What it is: `certificate`, `CA certificate` or `CRL`.
+    /// Its kind: `certificate`, `CA certificate` or `CRL`.
     pub what: &'static str,
     /// The file.
     pub file: PathBuf,
-    /// Whose it is: the subject of a certificate, the issuer of a list.
+    /// The subject of a certificate, or the issuer of a list.
     pub name: String,
-    /// When it ends.
+    /// When it expires.
     pub until: Timestamp,
 }
 
@@ -90,9 +91,9 @@ impl fmt::Display for Expiring {
         let file = file.display();
         let until = Timestamp::from_second(until.as_second()).unwrap_or(*until);
         let (tense, remedy) = match (until <= Timestamp::now(), *what) {
-            (true, LIST) => ("ran out", "a newer list"),
+            (true, LIST) => ("expired", "a newer list"),
             (true, _) => ("expired", "a new one"),
-            (false, LIST) => ("runs out", "a newer list"),
+            (false, LIST) => ("expires", "a newer list"),
             (false, _) => ("expires", "a new one"),
         };
         write!(
@@ -102,10 +103,10 @@ impl fmt::Display for Expiring {
     }
 }
 
-/// Who remembers why an endpoint's certificate was refused.
+/// Verifies an endpoint's certificate, and remembers why it was refused.
 pub(super) type ClientWitness = Witness<dyn ClientCertVerifier>;
 
-/// The files of one moment.
+/// The files, as read at one time.
 #[derive(Debug)]
 pub(super) struct Trust {
     pair: KeyPair,
@@ -124,7 +125,7 @@ impl Trust {
         }
         let lasting = lasting(files, &pair, &authorities, &lists);
         let lists = lists.into_iter().map(|(_, list)| list.der);
-        // Whom this host trusts is nobody's business, so that authorities are not named to peers.
+        // The authorities are not named to peers, which need not know whom this host trusts.
         let mut verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), pki::provider())
                 .with_crls(lists)
@@ -144,7 +145,7 @@ impl Trust {
         })
     }
 
-    /// Verifies a chain, its leaf first, as a handshake does.
+    /// Verifies a chain, which begins with the leaf, as the handshake does.
     pub(super) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
         let Some((leaf, rest)) = chain.split_first() else {
             return Err(Refusal::new(Reason::NoCertificate, "no certificate"));
@@ -158,7 +159,7 @@ impl Trust {
         }
     }
 
-    /// A configuration for one handshake, and who tells why it failed.
+    /// The configuration for one handshake, and the verifier that knows why it failed.
     pub(super) fn handshake(&self) -> Result<(QuicServerConfig, Arc<ClientWitness>), String> {
         let witness = Witness::new(&self.verifier);
         let resolver = SingleCertAndKey::from(Arc::clone(&self.pair.certified));
@@ -168,7 +169,7 @@ impl Trust {
             .with_client_cert_verifier(Arc::clone(&witness) as _)
             .with_cert_resolver(Arc::new(resolver));
         tls.alpn_protocols = vec![wire::ALPN.to_vec()];
-        // Every session proves its certificate: none is resumed, and no data comes early.
+        // Every session proves its certificate: no resumption, no early data.
         tls.session_storage = Arc::new(NoServerSessionStorage {});
         tls.send_tls13_tickets = 0;
         tls.max_early_data_size = 0;
@@ -176,12 +177,12 @@ impl Trust {
         Ok((quic, witness))
     }
 
-    /// A secret that lasts as long as the host's key.
+    /// A secret derived from the host's key.
     pub(super) const fn seed(&self) -> &Seed {
         &self.pair.seed
     }
 
-    /// What ends within 30 days of `now`, the next first.
+    /// What expires soon after `now` or has expired, sorted by expiry.
     pub(super) fn expiring(&self, now: Timestamp) -> Vec<Expiring> {
         let mut expiring: Vec<_> = self
             .lasting
@@ -232,7 +233,7 @@ fn lasting(
 pub(super) struct Refused {
     /// Why.
     pub(super) refusal: Refusal,
-    /// The certificate that was shown, proven or not; `None` if there was none that can be read.
+    /// The certificate that was shown, verified or not; `None` if there was no readable one.
     pub(super) shown: Option<Certificate>,
 }
 
@@ -257,13 +258,13 @@ impl From<witness::Refused> for Refused {
 /// Why `leaf` is refused.
 fn refusal(leaf: &CertificateDer<'_>, error: &rustls::Error) -> Refusal {
     let refusal = Refusal::of_certificate(error);
-    // A self-signed certificate is often one of an authority, which cannot prove an endpoint
-    // whoever vouches for it; that nobody does is what the reader needs to know.
+    // A self-signed certificate is often that of an authority, and then fails for another reason
+    // first. What the reader needs to know is that no authority has issued it.
     let self_signed = Certificate::read(leaf).is_ok_and(|certificate| certificate.self_signed);
     match refusal.reason {
         Reason::Other | Reason::UnknownCa if self_signed => Refusal::new(
             Reason::UnknownCa,
-            "the certificate is self-signed; endpoints need one of an authority in the CA bundle",
+            "the certificate is self-signed; endpoints need one from an authority in the CA bundle",
         ),
         _ => refusal,
     }

@@ -1,7 +1,8 @@
-//! What an endpoint and a host say to each other: JSON messages, each behind its length.
+//! The messages between an endpoint and a host: JSON, each preceded by its length (4 bytes,
+//! big-endian).
 //!
-//! The endpoint opens one stream, says [`Hello`], and is answered [`Answer::Granted`] or
-//! [`Answer::Refused`]. A host may say [`Answer::Ended`] before it closes a session.
+//! The endpoint opens one stream and sends [`Hello`]; the host answers [`Answer::Granted`] or
+//! [`Answer::Refused`]. It may send [`Answer::Ended`] before it closes a session.
 
 use std::io;
 
@@ -16,16 +17,16 @@ pub const PORT: u16 = 7443;
 /// Version of the messages.
 pub const VERSION: u32 = 1;
 
-/// Bytes of a message at most.
+/// Longest message, in bytes.
 pub const LIMIT: usize = 4096;
 
-/// Application code of a session that was closed in good order.
+/// Application error code of a session that was closed normally.
 pub const CLOSED: VarInt = VarInt::from_u32(0);
-/// Application code of a refused claim; the answer tells why.
+/// Application error code of a refused claim; the answer says why.
 pub const REFUSED: VarInt = VarInt::from_u32(1);
-/// Application code of a session that the host ended; a message before it tells why.
+/// Application error code of a session that the host ended; a message before it says why.
 pub const ENDED: VarInt = VarInt::from_u32(2);
-/// Application code for messages that are none.
+/// Application error code after an invalid or missing message.
 pub const PROTOCOL: VarInt = VarInt::from_u32(3);
 
 /// The endpoint's first message.
@@ -35,11 +36,11 @@ pub struct Hello {
     pub version: u32,
     /// Name and version of the program, for logs.
     pub program: String,
-    /// Seconds between signs of life that the endpoint would like; the host decides.
+    /// Keepalive interval that the endpoint would like, in seconds; the host decides.
     pub keepalive_seconds: u64,
 }
 
-/// What a host says.
+/// A message of the host.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -49,31 +50,31 @@ pub enum Answer {
         endpoint: String,
         /// Its role.
         role: String,
-        /// Seconds after which the lease ends if it is not renewed.
+        /// Seconds after which the lease expires unless it is renewed.
         expires_in_seconds: u64,
-        /// Seconds between the host's signs of life.
+        /// Seconds between the host's keepalives.
         keepalive_seconds: u64,
     },
     /// The endpoint is not admitted.
     Refused {
-        /// A stable word, see [`Reason`](super::Reason).
+        /// Name of the [`Reason`](super::Reason).
         reason: String,
-        /// The same for people.
+        /// The reason as a sentence.
         sentence: String,
     },
     /// The session ends.
     Ended {
-        /// A stable word, see [`End`](super::End).
+        /// Name of the [`End`](super::End).
         reason: String,
-        /// The same for people.
+        /// The reason as a sentence.
         sentence: String,
     },
 }
 
-/// Why a message did not arrive or could not be sent.
+/// Why a message could not be received or sent.
 #[derive(Debug, Error)]
 pub enum WireError {
-    /// The stream ended in a message or before it.
+    /// The stream ended before or within a message.
     #[error("the stream ended before the message did")]
     Truncated,
     /// The message is too long.
@@ -104,13 +105,13 @@ pub async fn write(stream: &mut SendStream, message: &impl Serialize) -> Result<
 pub async fn read<T: DeserializeOwned>(stream: &mut RecvStream) -> Result<T, WireError> {
     let mut length = [0; 4];
     exactly(stream, &mut length).await?;
-    let mut text = vec![0; announced(length)?];
+    let mut text = vec![0; decode_length(length)?];
     exactly(stream, &mut text).await?;
-    understood(&text)
+    parse(&text)
 }
 
-/// Length of the message that comes behind these bytes.
-pub fn announced(length: [u8; 4]) -> Result<usize, WireError> {
+/// Decodes the length of the message that follows.
+pub fn decode_length(length: [u8; 4]) -> Result<usize, WireError> {
     let length = u32::from_be_bytes(length) as usize;
     if length > LIMIT {
         return Err(WireError::TooLong(length));
@@ -118,8 +119,8 @@ pub fn announced(length: [u8; 4]) -> Result<usize, WireError> {
     Ok(length)
 }
 
-/// The message that `text` is.
-pub fn understood<T: DeserializeOwned>(text: &[u8]) -> Result<T, WireError> {
+/// Parses a message.
+pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, WireError> {
     serde_json::from_slice(text).map_err(WireError::Unintelligible)
 }
 
@@ -138,7 +139,7 @@ async fn exactly(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), WireE
         })
 }
 
-/// `message` with its length before it, four bytes in network order.
+/// `message` as JSON, preceded by its length as four bytes in network byte order.
 pub fn frame(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
     let text = serde_json::to_vec(message).map_err(WireError::Unintelligible)?;
     if text.len() > LIMIT {
@@ -150,7 +151,8 @@ pub fn frame(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
     Ok(frame)
 }
 
-/// `text` in a length that surely fits into a message, without what terminals obey.
+/// `text` without control characters, cut to 400 characters, so that it fits into a message and is
+/// safe to print on a terminal.
 #[must_use]
 pub fn shortened(text: &str) -> String {
     const CHARACTERS: usize = 400;

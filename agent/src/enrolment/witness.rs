@@ -1,8 +1,8 @@
-//! A verifier that remembers what it refused.
+//! A certificate verifier that remembers what it refused.
 //!
-//! rustls tells a connection that a certificate was refused, and neither which one nor exactly why.
-//! So both sides verify with a [`Witness`]: it lets the verifier of rustls decide, and keeps what
-//! that refused.
+//! After a handshake rustls reports that a certificate was refused, but neither which one nor
+//! exactly why. So both sides verify with a [`Witness`]: it has the verifier of rustls decide, and
+//! keeps the certificate and the error if that refuses.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,14 +26,14 @@ pub(crate) struct Witness<V: ?Sized> {
 /// A certificate that was refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    /// The first of the chain that the peer showed.
+    /// The first certificate of the chain that the peer sent.
     pub(crate) leaf: CertificateDer<'static>,
     /// Why.
     pub(crate) error: Error,
 }
 
 impl<V: ?Sized> Witness<V> {
-    /// A witness of what `verifier` decides.
+    /// A witness that has `verifier` decide.
     pub(crate) fn new(verifier: &Arc<V>) -> Arc<Self> {
         Arc::new(Self {
             refused: Mutex::new(None),
@@ -41,7 +41,7 @@ impl<V: ?Sized> Witness<V> {
         })
     }
 
-    /// What was refused since the last call; `None` if nothing was.
+    /// Takes what was refused; `None` if nothing was since the last call.
     pub(crate) fn refused(&self) -> Option<Refused> {
         self.refused
             .lock()
@@ -61,7 +61,7 @@ impl<V: ?Sized> Witness<V> {
     }
 }
 
-/// The part that the traits of both sides have in common: signatures are the verifier's matter.
+/// The methods that both traits have: checks of signatures are left to the inner verifier.
 macro_rules! signatures {
     () => {
         fn verify_tls12_signature(
@@ -90,7 +90,7 @@ macro_rules! signatures {
     };
 }
 
-/// On the host: of an endpoint's certificate.
+/// On the host: verifies an endpoint's certificate.
 impl ClientCertVerifier for Witness<dyn ClientCertVerifier> {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.verifier.root_hint_subjects()
@@ -110,7 +110,7 @@ impl ClientCertVerifier for Witness<dyn ClientCertVerifier> {
     signatures!();
 }
 
-/// At an endpoint: of a host's certificate.
+/// On an endpoint: verifies a host's certificate.
 impl ServerCertVerifier for Witness<WebPkiServerVerifier> {
     fn verify_server_cert(
         &self,

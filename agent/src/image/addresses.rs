@@ -1,4 +1,4 @@
-//! Protected addresses and endpoints: which address is whose, placed for the lookup.
+//! Compiles protected addresses and endpoints' prefixes into the image's lookup tables.
 
 use std::{
     collections::BTreeMap,
@@ -30,13 +30,13 @@ use super::{
 };
 use crate::policy::{Direction, Mode, Outbound, Policy, Protect, ReferencePoint};
 
-/// How many times more buckets than usual are tried where all entries cannot be placed.
+/// If entries do not fit, up to this many times the usual number of buckets is tried.
 const MAX_GROWTH: u32 = 16;
 
 /// Every protected address with its value in the region.
 pub type Protected = BTreeMap<IpAddr, u32>;
 
-/// Writes the direct entries, the four regions, and what the header says about them.
+/// Writes the direct entries, the four regions, and their fields in the header.
 pub fn write(
     lines: &mut Lines,
     policy: &Policy,
@@ -62,7 +62,7 @@ pub fn write(
     Ok(())
 }
 
-/// What is done about violations that no reference point governs.
+/// The modes for packets that no reference point governs.
 fn modes(policy: &Policy) -> Modes {
     let mut modes = Modes::default();
     if policy.mode == Mode::Audit {
@@ -82,7 +82,7 @@ fn modes(policy: &Policy) -> Modes {
     modes
 }
 
-/// Writes a protected address to its direct entry, unless another is there already.
+/// Writes a protected address to its direct entry, unless that is taken.
 fn direct(lines: &mut Lines, address: IpAddr, value: u32) {
     let (entry, first, words) = match address {
         IpAddr::V4(address) => {
@@ -107,7 +107,7 @@ fn direct(lines: &mut Lines, address: IpAddr, value: u32) {
     }
 }
 
-/// Finds what `policy` protects on a host with `facts`.
+/// The addresses that `policy` protects on a host with `facts`.
 pub fn protected(policy: &Policy, facts: &Facts) -> Result<Protected, CompileError> {
     let mut protected = BTreeMap::new();
     for protect in &policy.protect {
@@ -217,7 +217,7 @@ fn regions(
     Ok(())
 }
 
-/// Places `entries` into as few buckets as it takes.
+/// Places `entries` into as few buckets as possible; `None` if they do not fit.
 fn place<A: Bucketed>(entries: &[Entry<A>]) -> Option<Placed> {
     let usual = buckets::buckets_for::<A>(entries.len());
     let sizes = std::iter::successors(Some(1), |growth| Some(growth * 2));
@@ -240,7 +240,7 @@ fn ipv4(address: Ipv4Addr) -> Ipv4 {
     Ipv4(address.to_bits())
 }
 
-/// The address with these bits, first one highest.
+/// The IPv6 address with these bits, the first bit of the address highest.
 pub(crate) const fn ipv6(bits: u128) -> Ipv6 {
     Ipv6 {
         high: (bits >> 64) as u64,

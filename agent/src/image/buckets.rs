@@ -1,6 +1,6 @@
-//! Placing entries into two-choice buckets (cuckoo hashing with a random walk).
+//! Places entries into two-choice buckets (cuckoo hashing with a random walk).
 //!
-//! An entry goes to its first choice while that has room, so that most lookups read one line.
+//! An entry is placed in its first bucket while that has room, so that most lookups read one line.
 
 use verdict::{
     image::bucket::Bucketed,
@@ -21,14 +21,14 @@ pub struct Entry<A> {
     pub value: u32,
 }
 
-/// Moves after which more buckets are tried.
+/// Most moves to place an entry; after them, placing fails and more buckets are tried.
 const MAX_MOVES: usize = 500;
 /// A slot that holds no entry.
 const FREE: u32 = u32::MAX;
-/// Tables of up to this many entries are kept sparse: their lines stay in the CPU's caches anyway.
+/// Tables of up to this many entries are kept sparse, as they fit into the CPU's caches anyway.
 const SMALL: usize = 4096;
 
-/// Buckets that `count` entries get: enough to be filled by two thirds at most.
+/// Number of buckets for `count` entries: at most two thirds of their slots are used.
 #[must_use]
 pub fn buckets_for<A: Bucketed>(count: usize) -> u32 {
     let slots = if count <= SMALL {
@@ -43,7 +43,7 @@ pub fn buckets_for<A: Bucketed>(count: usize) -> u32 {
 pub struct Placed {
     /// A line for each bucket.
     pub buckets: Vec<Line>,
-    /// What follows them: their summary, if there is one.
+    /// The lines of their summary; empty if the region has none.
     pub summary: Vec<Line>,
 }
 
@@ -73,7 +73,7 @@ pub fn place<A: Bucketed>(entries: &[Entry<A>], buckets: u32) -> Option<Placed> 
 }
 
 struct Placement<'a, A> {
-    /// For each entry of each bucket, what lies there.
+    /// Index of the entry in each slot of each bucket, or [`FREE`].
     slots: Vec<u32>,
     hashes: Vec<u64>,
     region: Region,
@@ -87,7 +87,8 @@ impl<A: Bucketed> Placement<'_, A> {
         &mut self.slots[start..start + A::PER_BUCKET]
     }
 
-    /// Puts `entry` into its first bucket, if possible where it prefers to be, or its second.
+    /// Puts `entry` into a free slot: its preferred slot, another of its first bucket, or one of
+    /// its second bucket. `false` if all are taken.
     fn put(&mut self, entry: u32) -> bool {
         let hash = self.hashes[entry as usize];
         let (first, second) = (self.region.first(hash), self.region.second(hash));
@@ -105,7 +106,8 @@ impl<A: Bucketed> Placement<'_, A> {
         false
     }
 
-    /// Places `entry`, moving others to their other bucket while both are full.
+    /// Places `entry`; while both of its buckets are full, moves another entry to its other bucket.
+    /// `None` after [`MAX_MOVES`].
     fn insert(&mut self, mut entry: u32) -> Option<()> {
         let mut bucket = self.region.first(self.hashes[entry as usize]);
         for _ in 0..MAX_MOVES {
@@ -125,7 +127,7 @@ impl<A: Bucketed> Placement<'_, A> {
         None
     }
 
-    /// xorshift64: reproducible, so that a policy always compiles into the same image.
+    /// xorshift64: deterministic, so that a policy always compiles into the same image.
     fn next_random(&mut self) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -133,7 +135,7 @@ impl<A: Bucketed> Placement<'_, A> {
         self.random >> 11
     }
 
-    /// Words with the bits of all entries.
+    /// The summary: a bitmap in which every entry's bits are set.
     fn summary(&self) -> Vec<Line> {
         if !self.region.is_summarized() {
             return Vec::new();

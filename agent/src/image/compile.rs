@@ -1,4 +1,4 @@
-//! From a validated policy and the facts of the host to an image.
+//! Compiles a validated policy and the facts of the host into an image.
 
 use verdict::image::header::word;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::policy::Policy;
 
-/// Compiles `policy` for a host with `facts`, with rules and endpoints under `numbers`.
+/// Compiles `policy` for a host with `facts`; rules and endpoints have the numbers in `numbers`.
 ///
 /// The same input gives the same image.
 pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Image, CompileError> {

@@ -8,9 +8,9 @@ use super::lines::MAX_LINES;
 /// Why a policy cannot be compiled for this host.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum CompileError {
-    /// `protect` names nothing that exists.
+    /// `protect` yields no address.
     #[error(
-        "the policy protects no address: its interfaces hold none. Give an interface an address, or list addresses under `protect`"
+        "the policy protects no address: the host's interfaces have none. Give an interface an address, or list addresses under `protect`"
     )]
     NothingProtected,
     /// An endpoint is bound to an interface that does not exist.
@@ -23,7 +23,7 @@ pub enum CompileError {
         /// Name of the interface.
         interface: String,
     },
-    /// An endpoint is bound to an interface made of more parts than a set holds.
+    /// An endpoint is bound to a bond or bridge with too many ports.
     #[error(
         "interface `{interface}` has {count} ports; a binding can name an interface of at most {INTERFACES_PER_SET}"
     )]
@@ -33,12 +33,12 @@ pub enum CompileError {
         /// Number of its ports.
         count: usize,
     },
-    /// More names than there are counters.
+    /// More endpoints or rules than there are counters.
     #[error(
         "the policy has more endpoints, or more services at reference points, than there are counters"
     )]
     TooManyNames,
-    /// More distinct prefix lengths than a lookup probes.
+    /// More prefix lengths than a lookup can probe.
     #[error(
         "the policy uses too many different prefix lengths: use fewer, or list shorter prefixes as several longer ones"
     )]
@@ -48,7 +48,7 @@ pub enum CompileError {
         "the policy's prefixes take {entries} entries, more than the kernel's tables hold. List fewer addresses"
     )]
     TooManyAddresses {
-        /// Entries of all tables, prefixes written out.
+        /// Entries of all tables, after the expansion of prefixes.
         entries: usize,
     },
     /// More lines than an image can have.

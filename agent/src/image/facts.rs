@@ -1,18 +1,18 @@
-//! What a policy needs to know of the host it is compiled for.
+//! Facts about the host that a policy is compiled for.
 
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
 };
 
-/// What a policy needs to know of the host it is compiled for.
+/// Facts about the host that a policy is compiled for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Facts {
-    /// Addresses of the host, on whichever interface.
+    /// Addresses of the host, of all interfaces.
     pub addresses: Vec<IpAddr>,
     /// Broadcast addresses of the host.
     pub broadcasts: Vec<Ipv4Addr>,
-    /// For each interface name that the policy uses, the indexes of the interfaces that its
-    /// packets arrive on.
+    /// For each interface name that an endpoint is bound to, the indexes of the interfaces that
+    /// packets may arrive on.
     pub arrivals: BTreeMap<String, Vec<u32>>,
 }

@@ -11,7 +11,7 @@ use verdict::{
 /// Most lines of an image.
 pub const MAX_LINES: u32 = CHUNKS * CHUNK_LINES;
 
-/// Lines that grow: the fixed part, then whatever is appended.
+/// The lines: the fixed part, then appended tables.
 pub struct Lines(Vec<Line>);
 
 impl Lines {
@@ -44,7 +44,7 @@ impl Lines {
         first
     }
 
-    /// Line `index`, which exists.
+    /// Line `index`. Panics if there is no such line.
     pub fn line(&mut self, index: u32) -> &mut Line {
         &mut self.0[index as usize]
     }
@@ -54,13 +54,13 @@ impl Lines {
         self.line(HEADER)
     }
 
-    /// Sets the 32-bit word `index`; it was 0.
+    /// Sets the 32-bit word `index`, which must be 0.
     pub fn set32(&mut self, index: u32, value: u32) {
         let line = self.line(index / PER_LINE_32);
         line[(index / 2 % 8) as usize] |= u64::from(value) << (32 * (index % 2));
     }
 
-    /// Sets the 16-bit value `index` of the array that starts at line `base`; it was 0.
+    /// Sets the 16-bit value `index` of the array that starts at line `base`; it must be 0.
     pub fn set16(&mut self, base: u32, index: u32, value: u16) {
         let line = self.line(base + index / PER_LINE_16);
         line[(index / 4 % 8) as usize] |= u64::from(value) << (16 * (index % 4));

@@ -1,7 +1,7 @@
-//! Compiling a policy into an image: the lines that the datapath reads.
+//! Compiles a policy into an image: the lines of 64 bytes that the datapath reads.
 //!
-//! [`compile`] numbers and places everything; [`Image`] answers the verdict crate's questions
-//! from memory exactly as the kernel maps do.
+//! [`compile`] builds it. [`Image`] implements the verdict crate's lookups in memory, with the same
+//! results as the kernel's maps.
 
 mod addresses;
 mod buckets;
@@ -38,7 +38,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// No image: everything it is asked is missing.
+    /// An image without lines: every lookup fails.
     #[must_use]
     pub const fn empty() -> Self {
         Self {
@@ -47,18 +47,18 @@ impl Image {
         }
     }
 
-    /// States which policy the image was compiled from.
+    /// Sets the digest of the policy that the image was compiled from.
     pub const fn identify(&mut self, digest: u64) {
         self.digest = digest;
     }
 
-    /// Digest of the policy that the image was compiled from; 0 if nobody said.
+    /// Digest of the policy that the image was compiled from; 0 if it was not set.
     #[must_use]
     pub const fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// Memory that the image takes in the kernel.
+    /// Memory that the image takes in the kernel, bytes.
     #[must_use]
     pub fn kernel_bytes(&self) -> u64 {
         let chunk = u64::from(CHUNK_LINES) * size_of::<Line>() as u64;
@@ -71,13 +71,13 @@ impl Image {
         self.lines.len() as u32
     }
 
-    /// Whether there are no lines; never so for a compiled policy.
+    /// Whether there are no lines; a compiled policy always has some.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// The image in the parts in which it goes to the kernel; the last may be shorter.
+    /// The image in chunks, as it is written to the kernel; the last may be shorter.
     pub fn chunks(&self) -> impl Iterator<Item = &[Line]> {
         self.lines.chunks(CHUNK_LINES as usize)
     }

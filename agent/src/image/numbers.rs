@@ -1,8 +1,8 @@
-//! Numbers of rules and endpoints, which their counters are kept under.
+//! Numbers of rules and endpoints, which index their counters.
 //!
-//! A name keeps its number from one policy to the next, so its counters go on. A number is given
-//! to a new name only after its counters were cleared, and preferably one that the policy in
-//! force does not use.
+//! A name keeps its number from one policy to the next, so its counters go on. Before a new name
+//! gets a number, the counters of the number are cleared; numbers that the policy in force does not
+//! use are given first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use verdict::counters;
 
 use crate::policy::Policy;
 
-/// A service at a reference point: what verdict counters are kept by.
+/// A rule: a service at a reference point. Verdict counters are kept for each.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct RuleName {
     /// Name of the reference point.
@@ -20,7 +20,7 @@ pub struct RuleName {
     pub service: String,
 }
 
-/// Which number each rule and each endpoint has; numbers start at 1.
+/// The number of each rule and each endpoint, from 1.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Numbers {
     /// Rules by name.
@@ -30,8 +30,8 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Numbers for `policy`, keeping those that `self` has given to names still in use. `None` if
-    /// there are not enough.
+    /// Numbers for `policy`; names that are in `self` keep their numbers. `None` if there are not
+    /// enough numbers.
     #[must_use]
     pub fn carried_to(&self, policy: &Policy) -> Option<Self> {
         let rules = policy.reference_points.iter().flat_map(|point| {
@@ -50,12 +50,13 @@ impl Numbers {
         })
     }
 
-    /// Rule numbers that mean something else than in `before`: their counters are to be cleared.
+    /// Numbers of rules that `before` gives to another name or to none: their counters must be
+    /// cleared.
     pub fn new_rules<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = u16> + 'a {
         changed(&self.rules, &before.rules)
     }
 
-    /// Endpoint numbers that mean something else than in `before`.
+    /// Numbers of endpoints that `before` gives to another name or to none.
     pub fn new_endpoints<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = u32> + 'a {
         changed(&self.endpoints, &before.endpoints)
     }
@@ -70,7 +71,8 @@ fn changed<'a, K: Ord, N: Copy + Eq>(
         .map(|(_, &number)| number)
 }
 
-/// Numbers below `end` for `names`: those they had, else unused ones, else ones whose name is gone.
+/// Numbers below `end` for `names`: a name keeps its number; a new one gets an unused number, or,
+/// if there is none, that of a name that is gone.
 fn assign<K, N>(
     before: &BTreeMap<K, N>,
     names: impl Iterator<Item = K>,

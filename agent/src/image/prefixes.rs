@@ -1,30 +1,30 @@
-//! Choosing the prefix lengths that a lookup probes.
+//! Chooses the prefix lengths that a lookup probes.
 //!
-//! A packet pays for every length in use, a table only for its entries. So a short prefix is
-//! written out as several longer ones where that takes few entries: a policy of hosts and a /28
-//! is looked up with one probe.
+//! Each length in use costs every packet a probe, while an entry costs only memory. So a short
+//! prefix is expanded into several longer ones if that takes few entries: a policy of hosts and a
+//! /28 is looked up with one probe.
 
 use verdict::{frame::address::Family, image::fixed::MAX_LENGTHS};
 
 use super::buckets::Entry;
 
-/// Entries that writing out the prefixes of one length may take.
+/// Most entries that the expansion of one length may produce.
 const CHEAP: u64 = 4096;
-/// The most that it may take where there are more lengths than a lookup probes.
+/// The limit if there are otherwise more lengths than a lookup probes.
 const AFFORDABLE: u64 = 1 << 20;
 
-/// Entries that a lookup can find, and the lengths it probes, longest first.
+/// Expanded entries, and the lengths that a lookup probes.
 #[derive(Debug)]
 pub struct Expanded<A> {
-    /// No two of the same address and length.
+    /// Unique by address and length.
     pub entries: Vec<Entry<A>>,
-    /// Lengths in use.
+    /// Lengths in use, longest first.
     pub lengths: Vec<u8>,
 }
 
-/// An address that counts: to write out a prefix is to add to its bits.
+/// An address whose prefixes can be enumerated, for expansion.
 pub trait Countable: Family + Ord {
-    /// The `index`-th address of the prefix `self/length` at the granularity of `longer`.
+    /// The `index`-th prefix of the length `longer` within `self/length`.
     fn subprefix(self, length: u8, longer: u8, index: u64) -> Self;
 }
 
@@ -36,7 +36,7 @@ impl Countable for verdict::frame::address::Ipv4 {
 
 impl Countable for verdict::frame::address::Ipv6 {
     fn subprefix(self, _length: u8, longer: u8, index: u64) -> Self {
-        // At length 0 there is one address, and nothing to shift.
+        // If `longer` is 0, there is one prefix, and nothing to shift.
         let bits = u128::from(index)
             .checked_shl(128 - u32::from(longer))
             .unwrap_or(0);
@@ -47,8 +47,8 @@ impl Countable for verdict::frame::address::Ipv6 {
     }
 }
 
-/// Writes out `prefixes` so that a lookup probes few lengths; the longest prefix of an address
-/// still wins. `None` if they need more lengths than a lookup probes.
+/// Expands `prefixes` so that a lookup probes few lengths; the longest original prefix of an
+/// address still wins. `None` if more lengths are needed than a lookup probes.
 pub fn expand<A: Countable>(prefixes: Vec<Entry<A>>) -> Option<Expanded<A>> {
     let targets = targets(&prefixes)?;
     let mut lengths: Vec<u8> = prefixes
@@ -72,7 +72,7 @@ pub fn expand<A: Countable>(prefixes: Vec<Entry<A>>) -> Option<Expanded<A>> {
             ));
         }
     }
-    // Of several prefixes written out to the same entry, the one that was longest is last.
+    // Of several prefixes expanded to the same entry, the longest original is last, and is kept.
     written.sort_unstable_by_key(|(entry, original)| (entry.address, entry.length, *original));
     let mut entries: Vec<Entry<A>> = Vec::with_capacity(written.len());
     for (entry, _) in written {
@@ -86,7 +86,7 @@ pub fn expand<A: Countable>(prefixes: Vec<Entry<A>>) -> Option<Expanded<A>> {
     Some(Expanded { entries, lengths })
 }
 
-/// For each length, the length that its prefixes are written out to.
+/// For each length, the length that its prefixes are expanded to.
 fn targets<A: Family>(prefixes: &[Entry<A>]) -> Option<Vec<u8>> {
     let mut counts = vec![0u64; usize::from(A::BITS) + 1];
     for prefix in prefixes {
@@ -112,7 +112,7 @@ fn targets<A: Family>(prefixes: &[Entry<A>]) -> Option<Vec<u8>> {
     }
 }
 
-/// Merges every length into the next longer one in use where that takes at most `budget` entries.
+/// Merges each length into the next longer one in use, if that takes at most `budget` entries.
 fn merge(counts: &mut [u64], targets: &mut [u8], budget: u64) {
     for length in 0..counts.len() {
         if counts[length] == 0 {

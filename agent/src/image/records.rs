@@ -1,4 +1,4 @@
-//! Endpoint records: bindings of every endpoint.
+//! Endpoint records: the bindings of each endpoint.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use verdict::{
 use super::{CompileError, Facts, Numbers, lines::Lines};
 use crate::policy::{Authenticate, Binding, Endpoint, Policy, Vlan};
 
-/// Writes the record of every endpoint under its number, and returns the line of the first.
+/// Writes the record of each endpoint at its number, and returns the first line of the records.
 pub fn write(
     lines: &mut Lines,
     policy: &Policy,
@@ -73,7 +73,7 @@ fn interface_set(
     Ok(set)
 }
 
-/// Whether `endpoint` is bound to anything, so that its record has to be asked.
+/// Whether `endpoint` is bound to anything, so that its record must be checked.
 pub fn is_bound(endpoint: &Endpoint) -> bool {
     endpoint.authenticate != Authenticate::Address || endpoint.binding != Binding::default()
 }

@@ -1,4 +1,4 @@
-//! Roles by number.
+//! Numbers of roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::policy::Policy;
 pub struct Roles<'a>(BTreeMap<&'a str, u8>);
 
 impl<'a> Roles<'a> {
-    /// Those of `policy`.
+    /// Numbers the roles of `policy`, in the order of their names.
     pub fn of(policy: &'a Policy) -> Self {
         let of_points = policy
             .reference_points
@@ -21,12 +21,12 @@ impl<'a> Roles<'a> {
         Self(names.into_iter().zip(1..).collect())
     }
 
-    /// The number of `role`, which the policy names.
+    /// The number of `role`.
     pub fn number(&self, role: &str) -> u8 {
         self.0.get(role).copied().unwrap_or(GOVERNING)
     }
 
-    /// The roles that hold some permission.
+    /// Bit mask of the roles that a reference point names: bit N for the role with number N.
     pub fn known_mask(&self, policy: &Policy) -> u64 {
         policy
             .reference_points

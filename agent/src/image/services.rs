@@ -1,4 +1,5 @@
-//! Services and their rules: what a packet asks for, and which role may have it.
+//! Services and their rules: which service a port or protocol belongs to, and which roles may use
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +15,19 @@ use verdict::{
 use super::{Numbers, RuleName, lines::Lines, roles::Roles};
 use crate::policy::{Direction, ENROLMENT, Mode, Policy, ReferencePoint, ServiceMatch, Transport};
 
-/// What is served at one index of the table of services: the names of the service of packets in, and of packets out.
+/// The services at one index of the service table: the name of the inbound one, and of the outbound
+/// one.
 type Pair<'a> = [Option<&'a str>; 2];
 
-/// Everything that is served: at each index, and the numbers of all pairs that occur, from 1.
+/// All pairs of services: by index of the service table, and the number of each distinct pair, from
+/// 1.
 pub struct Served<'a> {
     indexes: BTreeMap<u32, Pair<'a>>,
     numbers: BTreeMap<Pair<'a>, u16>,
 }
 
 impl<'a> Served<'a> {
-    /// What `policy` serves.
+    /// The services that the reference points of `policy` offer.
     pub fn of(policy: &'a Policy) -> Self {
         let mut indexes: BTreeMap<u32, Pair<'a>> = BTreeMap::new();
         for point in &policy.reference_points {
@@ -46,7 +49,7 @@ impl<'a> Served<'a> {
         self.numbers.len() >= MAX_SERVICES as usize
     }
 
-    /// Writes which service a port or a protocol belongs to.
+    /// Writes the service table: the service of each port and protocol.
     pub fn write(&self, lines: &mut Lines, policy: &Policy, numbers: &Numbers) {
         let service = |(pair, &number)| {
             let &[inbound, outbound]: &Pair<'_> = pair;
@@ -67,7 +70,7 @@ impl<'a> Served<'a> {
         }
     }
 
-    /// Writes the rules of every service, and returns the line of the first.
+    /// Writes the rules of each service, and returns the line of the first.
     pub fn write_rules(
         &self,
         lines: &mut Lines,
@@ -105,7 +108,7 @@ const fn side(direction: Direction) -> usize {
     }
 }
 
-/// Where `service` is listed in the table of services.
+/// The indexes of `service` in the service table.
 fn indexes_of(policy: &Policy, service: &str) -> Vec<u32> {
     let mut indexes = Vec::new();
     for matched in &policy.services[service].matches {
@@ -148,8 +151,9 @@ fn rule(point: &ReferencePoint, service: &str, numbers: &Numbers) -> Rule {
     Rule::new(numbers.rules[&name], point.mode == Mode::Audit)
 }
 
-/// The rule that governs whoever may not use `service` in this direction: of the first reference
-/// point that enforces, else of the first.
+/// The rule for peers whose role may not use `service` in this direction. It is the rule of the
+/// first reference point that offers the service and enforces; if none enforces, of the first that
+/// offers it.
 fn governing(
     service: &str,
     direction: Direction,
@@ -162,7 +166,7 @@ fn governing(
         .map(|point| rule(point, service, numbers))
 }
 
-/// The rule of every role that may use `service` in this direction.
+/// The rule of each role that may use `service` in this direction.
 fn rules_of(
     service: &str,
     direction: Direction,
@@ -181,7 +185,7 @@ fn rules_of(
     by_role
 }
 
-/// Writes how long each state of a flow lasts.
+/// Writes the timeout of each state of a flow, in ticks.
 pub fn timeouts(lines: &mut Lines, policy: &Policy) {
     let line = lines.line(TIMEOUTS);
     for &state in State::ALL {

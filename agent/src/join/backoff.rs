@@ -1,15 +1,16 @@
-//! How long to wait before the next attempt.
+//! The time to wait before the next attempt.
 
 use std::time::Duration;
 
-/// The first wait at most.
+/// Longest first wait.
 const FIRST: Duration = Duration::from_secs(1);
-/// Every wait at most.
+/// Longest wait.
 const LONGEST: Duration = Duration::from_mins(1);
-/// Every wait at least, so that a failure that comes at once does not make a loop.
+/// Shortest wait, so that immediate failures do not become a busy loop.
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// Exponential back-off with full jitter: thousands of endpoints do not come back in step.
+/// Exponential back-off with full jitter, so that thousands of endpoints do not come back at the
+/// same time.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
@@ -23,7 +24,8 @@ impl Backoff {
         longest.mul_f64(fastrand::f64()).max(SHORTEST)
     }
 
-    /// The wait for one who is not to come back soon.
+    /// The wait after the session was replaced by another holder of the same identity: long, 30 to
+    /// 60 seconds.
     pub(super) fn give_way() -> Duration {
         LONGEST / 2 + within(LONGEST / 2)
     }
@@ -40,7 +42,7 @@ impl Backoff {
     }
 }
 
-/// A moment within `span`.
+/// A random duration shorter than `span`.
 pub(super) fn within(span: Duration) -> Duration {
     span.mul_f64(fastrand::f64())
 }

@@ -1,4 +1,4 @@
-//! What is known of every host.
+//! The state of every host.
 
 use std::{
     collections::BTreeMap,
@@ -15,30 +15,30 @@ use tokio::sync::Notify;
 
 use super::{Certificate, Failure, Host, connect::Granted, failure::seconds};
 
-/// How things stand with a host.
+/// State of the enrolment at a host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It is being asked for the first time.
+    /// The first attempt is in progress.
     Connecting,
     /// It has admitted this endpoint.
     Granted,
-    /// It said no.
+    /// It has refused this endpoint.
     Refused,
-    /// It cannot be reached or not be trusted.
+    /// It cannot be reached, or its certificate is not trusted.
     Failed,
 }
 
-/// What is known of a host.
+/// Status of a host.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct HostStatus {
     /// Name and port.
     pub host: String,
-    /// How things stand.
+    /// Its state.
     pub state: State,
-    /// Since when, RFC 3339.
+    /// Since when it has this state, RFC 3339.
     pub since: String,
-    /// Where it was reached.
+    /// Address and port at which it was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
     /// Name of this endpoint in the host's policy.
@@ -49,15 +49,15 @@ pub struct HostStatus {
     pub role: Option<String>,
     /// Attempts that failed since the last success.
     pub failures: u64,
-    /// Why the last one failed, in a stable word.
+    /// Why the last attempt failed: the reason's stable name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The same in a sentence.
+    /// Why the last attempt failed, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
 }
 
-/// All that is known at one moment.
+/// Status of all hosts at one time.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// When this was written, RFC 3339.
@@ -66,7 +66,7 @@ pub struct Status {
     pub certificate: CertificateStatus,
     /// Hosts that have admitted this endpoint.
     pub granted: usize,
-    /// What is known of each host, by name.
+    /// Status of each host, sorted by name.
     pub hosts: Vec<HostStatus>,
 }
 
@@ -95,14 +95,14 @@ impl From<&Certificate> for CertificateStatus {
     }
 }
 
-/// Told of every change.
+/// Called on every change.
 pub type Report = dyn Fn(&HostStatus) + Send + Sync;
 
-/// Holds what is known of every host.
+/// Holds the status of every host.
 pub(super) struct Board {
     hosts: Mutex<BTreeMap<Arc<Host>, HostStatus>>,
     report: Box<Report>,
-    /// Something has changed.
+    /// Notified on every change.
     pub(super) changed: Notify,
 }
 
@@ -115,7 +115,7 @@ impl Board {
         }
     }
 
-    /// A host to follow.
+    /// Adds a host.
     pub(super) fn add(&self, host: &Arc<Host>) {
         let status = HostStatus {
             host: host.to_string(),
@@ -132,7 +132,7 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// A host that is no longer followed.
+    /// Removes a host.
     pub(super) fn remove(&self, host: &Arc<Host>) {
         self.hosts().remove(host);
         self.changed.notify_one();
@@ -164,7 +164,7 @@ impl Board {
         });
     }
 
-    /// A host that has admitted this endpoint does not admit its next certificate.
+    /// A host that has admitted this endpoint does not accept its new certificate.
     pub(super) fn not_renewed(&self, host: &Arc<Host>, failure: &Failure) {
         self.change(host, |status| {
             status.failures += 1;
@@ -173,7 +173,7 @@ impl Board {
         });
     }
 
-    /// How many hosts there are, and how many have admitted this endpoint.
+    /// Number of hosts, and of those that have admitted this endpoint.
     pub(super) fn count(&self) -> (usize, usize) {
         let hosts = self.hosts();
         let granted = hosts.values().filter(|host| host.state == State::Granted);
@@ -191,7 +191,8 @@ impl Board {
         }
     }
 
-    /// Reports what differs for people: a host that fails again as before is not reported again.
+    /// Changes a status, and reports it if state, reason or endpoint differ: the same failure is
+    /// not reported again.
     fn change(&self, host: &Arc<Host>, change: impl FnOnce(&mut HostStatus)) {
         let changed = {
             let mut hosts = self.hosts();
@@ -222,8 +223,8 @@ fn now() -> String {
     seconds(Timestamp::now()).to_string()
 }
 
-/// Writes `status` so that readers see the old file or the new one, never a part. Everybody may
-/// read it; it holds no secrets.
+/// Writes `status` atomically: readers see the old file or the new one. Everybody may read it (mode
+/// 0644); it contains no secrets.
 pub(super) fn write(status: &Status, file: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,4 +1,4 @@
-//! What is wrong with an endpoint's files, before a host says so.
+//! Checks an endpoint's files before hosts are asked.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use crate::enrolment::{
     pki::{self, PkiError},
 };
 
-/// How long before its end a certificate is remarked.
+/// How long before its expiry a certificate is reported.
 const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How bad a finding is.
@@ -20,16 +20,16 @@ const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub enum Severity {
     /// No host will admit the endpoint.
     Error,
-    /// It may work, but deserves a look.
+    /// It may work, but should be checked.
     Warning,
 }
 
-/// Something about the files.
+/// A problem of the files.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// What it is, in a stable word.
+    /// Its stable name.
     pub code: &'static str,
     /// What it is and what to do, in a sentence.
     pub sentence: String,
@@ -53,7 +53,7 @@ impl Finding {
     }
 }
 
-/// All that is wrong with `files`, as of now.
+/// All findings about `files` now.
 #[must_use]
 pub fn files(files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -72,7 +72,7 @@ pub fn files(files: &Files) -> Vec<Finding> {
             let now = Timestamp::now();
             for authority in authorities.iter().filter(|a| a.facts.not_after < now) {
                 let sentence = format!(
-                    "the authority `{}` in {} was valid until {}. Add its successor",
+                    "the authority `{}` in {} expired at {}. Add its successor",
                     authority.facts.subject,
                     files.ca.display(),
                     authority.facts.not_after
@@ -92,19 +92,19 @@ fn certificate(leaf: &Certificate, file: &Path, now: Timestamp, findings: &mut V
     let here = seconds(now);
     if facts.not_after < now {
         let sentence = format!(
-            "the certificate {file} was valid until {}, and it is {here} here. Get a new one, or set the clock",
+            "the certificate {file} expired at {}, and this machine's clock shows {here}. Get a new one, or set the clock",
             facts.not_after
         );
         findings.push(Finding::error("expired", sentence));
     } else if facts.not_before > now {
         let sentence = format!(
-            "the certificate {file} is valid from {}, and it is {here} here. Compare the clocks of this machine and of the authority",
+            "the certificate {file} is valid from {}, and this machine's clock shows {here}. Compare the clocks of this machine and of the authority",
             facts.not_before
         );
         findings.push(Finding::error("not-yet-valid", sentence));
     } else if facts.not_after.duration_since(now) < NOTICE {
         let sentence = format!(
-            "the certificate {file} is valid until {} only",
+            "the certificate {file} expires soon, at {}",
             facts.not_after
         );
         findings.push(Finding::warning("expires-soon", sentence));
@@ -117,7 +117,7 @@ fn certificate(leaf: &Certificate, file: &Path, now: Timestamp, findings: &mut V
     }
     if leaf.identities.is_empty() {
         let sentence = format!(
-            "the certificate {file} has no URI and no DNS name as subject alternative name (SAN), so that no policy can name it. Get one that does"
+            "the certificate {file} has no URI and no DNS name as subject alternative name (SAN), so no policy can name it. Get one that has"
         );
         findings.push(Finding::error("no-san", sentence));
     }
@@ -138,7 +138,7 @@ fn key(files: &Files, findings: &mut Vec<Finding>) {
             _ => "key-unusable",
         };
         let finding = Finding::error(code, error.to_string());
-        // What is wrong with the other files has been said.
+        // Problems of the other files have been reported already.
         if !findings
             .iter()
             .any(|known| known.sentence == finding.sentence)
@@ -149,7 +149,7 @@ fn key(files: &Files, findings: &mut Vec<Finding>) {
     let mode = fs::metadata(&files.key).map(|metadata| metadata.permissions().mode());
     if mode.is_ok_and(|mode| mode & 0o007 != 0) {
         let key = files.key.display();
-        let sentence = format!("everybody can read the key {key}. Take it away: chmod 600 {key}");
+        let sentence = format!("everybody can read the key {key}. Restrict it: chmod 600 {key}");
         findings.push(Finding::warning("key-readable", sentence));
     }
 }

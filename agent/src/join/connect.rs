@@ -19,21 +19,21 @@ use crate::enrolment::{
     wire::{self, Answer, Hello, WireError},
 };
 
-/// How long a handshake with one address may take.
+/// Time limit of a handshake with one address.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long the host may think about the claim.
+/// Time limit of the host's answer to the claim.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Silence after which this end gives up; hosts usually ask for less.
+/// This end's idle timeout, ms; that of hosts is usually shorter, and the shorter one applies.
 const IDLE_MS: u32 = 60_000;
-/// Silence after which the host is asked whether it lives. While it does it sends more often; one
-/// that was started again says at once that it does not know the session.
+/// Time without packets from the host after which this end sends a keepalive. A host that runs
+/// sends more often; one that was restarted answers at once that it does not know the session.
 const SILENCE: Duration = Duration::from_secs(6);
-/// Signs of life that are asked for; the host decides.
+/// Keepalive interval that the host is asked for; it decides.
 const KEEPALIVE_SECONDS: u64 = 5;
-/// Bytes of messages that may wait.
+/// Receive and send window, bytes.
 const WINDOW: u32 = 16 << 10;
 
-/// The sockets that all sessions share, one for each family.
+/// The sockets that all sessions share: one for each address family.
 #[derive(Clone, Debug)]
 pub(super) struct Sockets {
     v4: Option<Endpoint>,
@@ -42,7 +42,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Opens them; with `bind`, only one, with this address.
+    /// Opens the sockets; with `bind`, only one, bound to that address.
     pub(super) fn open(bind: Option<IpAddr>) -> io::Result<Self> {
         let v4 = match bind {
             Some(IpAddr::V6(_)) => None,
@@ -73,7 +73,7 @@ impl Sockets {
         })
     }
 
-    /// The socket for a peer's family.
+    /// The socket of the address family of `address`.
     fn towards(&self, address: SocketAddr) -> Option<&Endpoint> {
         match address {
             SocketAddr::V4(_) => self.v4.as_ref(),
@@ -113,15 +113,15 @@ fn endpoint(address: IpAddr) -> io::Result<Endpoint> {
 /// What a host granted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Granted {
-    /// Where the host was reached.
+    /// Address and port at which the host was reached.
     pub address: SocketAddr,
     /// Name of this endpoint in the host's policy.
     pub endpoint: String,
     /// Its role.
     pub role: String,
-    /// How long the lease lives after the last sign of life.
+    /// Time after which the lease expires unless it is renewed.
     pub expires_in: Duration,
-    /// Time between the host's signs of life.
+    /// Interval of the host's keepalives.
     pub keepalive: Duration,
 }
 
@@ -137,7 +137,7 @@ pub(super) struct Enrolled {
 }
 
 impl Enrolled {
-    /// Waits for the end of the session. Nothing is lost if waiting is interrupted.
+    /// Waits for the end of the session; cancel-safe.
     pub(super) async fn ended(&mut self) -> Failure {
         let host = (*self.host).clone();
         if let Ok(Answer::Ended { reason, sentence }) = wire::read(&mut self.receive).await {
@@ -258,7 +258,7 @@ async fn at(
     }
 }
 
-/// Says hello, and reads the answer.
+/// Sends the first message, and reads the answer.
 async fn ask(connection: &Connection) -> Result<(SendStream, RecvStream, Answer), WireError> {
     let (mut send, mut receive) = connection.open_bi().await.map_err(WireError::Connection)?;
     let hello = Hello {

@@ -1,4 +1,4 @@
-//! What an endpoint proves itself with, and whom it trusts.
+//! An endpoint's certificate and key, and the authorities that it trusts.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,11 +22,11 @@ use crate::enrolment::{
 /// The files of an endpoint.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// Its certificate and those between it and its authority, PEM.
+    /// Its certificate, followed by its intermediates, PEM.
     pub certificate: PathBuf,
     /// The key of its certificate, PEM.
     pub key: PathBuf,
-    /// Authorities of hosts, PEM.
+    /// Authorities that hosts' certificates are verified against, PEM.
     pub ca: PathBuf,
 }
 
@@ -39,20 +39,20 @@ impl Files {
     }
 }
 
-/// Who remembers why a host's certificate was refused.
+/// Verifies a host's certificate, and remembers why it was refused.
 pub(super) type ServerWitness = Witness<WebPkiServerVerifier>;
 
-/// The files of one moment.
+/// The files, as read at one time.
 #[derive(Debug)]
 pub struct Credentials {
-    /// Where they are from.
+    /// Paths of the files.
     pub files: Files,
     pair: KeyPair,
     verifier: Arc<WebPkiServerVerifier>,
 }
 
 impl Credentials {
-    /// Reads the files, and checks that they fit each other.
+    /// Reads the files, and checks that certificate and key belong together.
     pub fn read(files: &Files) -> Result<Self, PkiError> {
         let pair = pki::key_pair(&files.certificate, &files.key)?;
         let (roots, _) = pki::roots(&files.ca)?;
@@ -76,14 +76,14 @@ impl Credentials {
         &self.pair.leaf
     }
 
-    /// A configuration for one handshake, and who tells why it failed.
+    /// The configuration for one handshake, and the verifier that knows why it failed.
     pub(super) fn handshake(&self) -> Result<(QuicClientConfig, Arc<ServerWitness>), String> {
         let witness = Witness::new(&self.verifier);
         let resolver = SingleCertAndKey::from(Arc::clone(&self.pair.certified));
         let mut tls = rustls::ClientConfig::builder_with_provider(pki::provider())
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| error.to_string())?
-            // It verifies as usual and remembers what was wrong.
+            // Not dangerous here: it verifies as usual, and remembers what it refused.
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&witness) as _)
             .with_client_cert_resolver(Arc::new(resolver));

@@ -34,14 +34,14 @@ pub enum Failure {
         /// Families that can be used.
         families: &'static str,
     },
-    /// Nothing came back.
+    /// There was no answer.
     #[error(
         "no answer from {host} at UDP {address}. Check that manoward runs there with enrolment, and that routes and firewalls let UDP port {} pass both ways", host.port
     )]
     NoAnswer {
         /// The host.
         host: Host,
-        /// Where it was asked.
+        /// Address and port that were tried.
         address: SocketAddr,
     },
     /// Packets cannot be sent.
@@ -51,13 +51,13 @@ pub enum Failure {
     Unreachable {
         /// The host.
         host: Host,
-        /// Where it was asked.
+        /// Address and port that were tried.
         address: SocketAddr,
         /// Why.
         reason: String,
     },
     /// The host is busy.
-    #[error("{host} has as many handshakes in progress as it may; it will be asked again")]
+    #[error("{host} has too many handshakes in progress; it will be asked again")]
     Busy {
         /// The host.
         host: Host,
@@ -97,9 +97,9 @@ pub enum Failure {
     Refused {
         /// The host.
         host: Host,
-        /// The reason in a word.
+        /// Name of the reason.
         reason: String,
-        /// What the host says.
+        /// The host's sentence.
         sentence: String,
     },
     /// The host ended a session.
@@ -107,9 +107,9 @@ pub enum Failure {
     Ended {
         /// The host.
         host: Host,
-        /// The reason in a word.
+        /// Name of the reason.
         reason: String,
-        /// What the host says.
+        /// The host's sentence.
         sentence: String,
     },
     /// The session was lost.
@@ -120,7 +120,7 @@ pub enum Failure {
         /// Why.
         reason: String,
     },
-    /// Something else answers, or answers otherwise.
+    /// The answer does not follow the protocol.
     #[error(
         "{host} does not speak manoward's protocol: {reason}. Check the port, and the version of manoward there"
     )]
@@ -133,7 +133,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The reason in a stable word.
+    /// Stable name of the reason.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -151,7 +151,7 @@ impl Failure {
         }
     }
 
-    /// Whether the host itself said no.
+    /// Whether the host itself refused.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Rejected { .. } | Self::Refused { .. })
@@ -163,7 +163,7 @@ impl Failure {
         matches!(self, Self::Ended { reason, .. } if reason == "replaced")
     }
 
-    /// What the verifier said about the host's certificate.
+    /// From the error of verifying the host's certificate.
     pub(super) fn of_host(host: &Host, error: rustls::Error, ca: &std::path::Path) -> Self {
         let host = host.clone();
         let ca = ca.display();
@@ -179,13 +179,13 @@ impl Failure {
                 return Self::WrongName { host, presented };
             }
             rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => format!(
-                "no authority in {ca} vouches for it. Add the authority that issued it to {ca}, and look whether the host sends its intermediate certificates"
+                "no authority in {ca} issued it. Add the authority that did to {ca}, and check that the host sends its intermediate certificates"
             ),
             rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
                 time,
                 not_after,
             }) => format!(
-                "it was valid until {}, and it is {} here. Issue a new one for the host, or set this machine's clock",
+                "it expired at {}, and this machine's clock shows {}. Issue a new one for the host, or set the clock",
                 moment(not_after),
                 moment(time)
             ),
@@ -193,7 +193,7 @@ impl Failure {
                 time,
                 not_before,
             }) => format!(
-                "it is valid from {}, and it is {} here. Compare the clocks of this machine and of the authority",
+                "it is valid from {}, and this machine's clock shows {}. Compare the clocks of this machine and of the authority",
                 moment(not_before),
                 moment(time)
             ),
@@ -207,7 +207,7 @@ impl Failure {
         Self::Distrusted { host, why }
     }
 
-    /// What ended a connection to a host that is trusted.
+    /// From the error that ended a connection to a host whose certificate is trusted.
     pub(super) fn of_connection(
         host: &Host,
         address: SocketAddr,
@@ -234,7 +234,7 @@ impl Failure {
                 Self::Refused {
                     host: owned,
                     reason: String::from_utf8_lossy(&close.reason).into_owned(),
-                    sentence: "no more is known, as its message did not arrive".into(),
+                    sentence: "its message did not arrive".into(),
                 }
             }
             error => Self::Protocol {
@@ -244,14 +244,14 @@ impl Failure {
         }
     }
 
-    /// What the host said about the endpoint's certificate in the handshake (RFC 8446, 6.2).
+    /// From the host's TLS alert about the endpoint's certificate (RFC 8446, section 6.2).
     fn of_alert(host: &Host, alert: AlertDescription, credentials: &Credentials) -> Self {
         let certificate = credentials.certificate();
         let (reason, why) = match alert {
             AlertDescription::UnknownCA => (
                 Reason::UnknownCa,
                 format!(
-                    "no authority in its CA bundle vouches for it, or the revocation list of its authority has run out there. The issuer is `{}`; add that authority to the host's bundle, and send the certificates between it and this one in {}",
+                    "no authority in its CA bundle issued it, or the revocation list of its issuer has expired there. The issuer is `{}`; add that authority to the host's bundle, and the intermediate certificates to {}",
                     certificate.facts.issuer,
                     credentials.files.certificate.display()
                 ),
@@ -260,7 +260,7 @@ impl Failure {
             AlertDescription::CertificateRevoked => (
                 Reason::Revoked,
                 format!(
-                    "it was revoked, or one above it. Get a new certificate; this one has the serial {}",
+                    "it, or one above it, was revoked. Get a new certificate; this one has the serial {}",
                     certificate.facts.serial
                 ),
             ),
@@ -269,12 +269,12 @@ impl Failure {
                 "its extended key usage does not include clientAuth. Get one that does".into(),
             ),
             AlertDescription::CertificateRequired => {
-                (Reason::NoCertificate, "none arrived there".into())
+                (Reason::NoCertificate, "the host received none".into())
             }
             AlertDescription::NoApplicationProtocol => {
                 return Self::Protocol {
                     host: host.clone(),
-                    reason: "it knows another protocol only".into(),
+                    reason: "it supports only another protocol".into(),
                 };
             }
             alert => (
@@ -291,12 +291,12 @@ impl Failure {
     }
 }
 
-/// The alert is the same for certificates of the past and of the future.
+/// The alert is the same for a certificate that has expired and for one that is not valid yet.
 fn expired(certificate: &Certificate, now: Timestamp) -> (Reason, String) {
     let facts = &certificate.facts;
     let (from, until) = (seconds(facts.not_before), seconds(facts.not_after));
     if now > facts.not_after {
-        let why = format!("it was valid until {until}. Get a new one");
+        let why = format!("it expired at {until}. Get a new one");
         (Reason::Expired, why)
     } else if now < facts.not_before {
         let why = format!(
@@ -305,7 +305,7 @@ fn expired(certificate: &Certificate, now: Timestamp) -> (Reason, String) {
         (Reason::NotYetValid, why)
     } else {
         let why = format!(
-            "the host takes it for expired or not yet valid, though it is valid from {from} until {until} and it is {} here. Set the host's clock, or look at the certificates above it",
+            "the host considers it expired or not yet valid, but it is valid from {from} until {until}, and this machine's clock shows {}. Set the host's clock, or check the certificates above it",
             seconds(now)
         );
         (Reason::Expired, why)

@@ -1,4 +1,4 @@
-//! The life with one host: enrol, hold the session, enrol again.
+//! Keeps a session with one host: enrols, waits for the end of the session, enrols again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use super::{
     connect::{self, Enrolled, Sockets},
 };
 
-/// A session that lived so long was a success; a shorter one counts as a failure for the waits.
+/// A session that lasted this long resets the back-off; a shorter one counts as a failure.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// What the followers of all hosts share.
+/// State shared by the followers of all hosts.
 pub(super) struct Shared {
     pub(super) sockets: Sockets,
     pub(super) board: Board,
@@ -25,13 +25,13 @@ pub(super) struct Shared {
     pub(super) turns: Semaphore,
 }
 
-/// What happened next.
+/// The next event.
 enum Next {
-    /// An attempt came to its end.
+    /// An attempt has ended.
     Tried(Result<Enrolled, Failure>),
     /// The session ended.
     Lost(Failure),
-    /// The host is no longer to be followed.
+    /// The host was removed from the list.
     Stop,
     /// It is time for an attempt.
     Try,
@@ -44,9 +44,10 @@ pub(super) struct Follower {
     pub(super) host: Arc<Host>,
     pub(super) shared: Arc<Shared>,
     pub(super) credentials: watch::Receiver<Arc<Credentials>>,
-    /// Ends when its sender is dropped.
+    /// Signals to stop when its sender is dropped.
     pub(super) stop: watch::Receiver<()>,
-    /// Within which the first attempt begins, and one with a new certificate.
+    /// The first attempt, and the first with a new certificate, begins at a random time within
+    /// this.
     pub(super) spread: Duration,
 }
 
@@ -67,11 +68,11 @@ impl Follower {
                 Next::Changed | Next::Try => within(self.spread),
                 Next::Tried(Ok(new)) => {
                     self.shared.board.granted(&self.host, &new.granted);
-                    // The new session is there before the old one goes.
+                    // The old session is closed only when the new one is open.
                     if let Some((old, _)) = session.replace((new, Instant::now())) {
                         old.close();
                     }
-                    // Until there is something to do.
+                    // No further attempt is due.
                     Duration::MAX
                 }
                 Next::Tried(Err(failure)) => {
@@ -89,7 +90,7 @@ impl Follower {
         }
     }
 
-    /// Notes that a session ended; how long to wait before the next attempt.
+    /// Records that a session ended; returns the time to wait before the next attempt.
     fn lost(
         &self,
         failure: &Failure,
@@ -100,7 +101,7 @@ impl Follower {
         if session.is_some_and(|(_, since)| since.elapsed() >= SETTLED) {
             backoff.reset();
         }
-        // Two that hold one identity would otherwise throw each other out all the time.
+        // Otherwise two holders of one identity would replace each other all the time.
         if failure.is_replaced() {
             return Backoff::give_way();
         }

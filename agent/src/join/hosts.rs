@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::enrolment::wire::PORT;
 
-/// Why there are no hosts.
+/// Why the hosts cannot be read.
 #[derive(Debug, Error)]
 pub enum HostsError {
     /// The file cannot be read.
@@ -22,7 +22,7 @@ pub enum HostsError {
         /// Why.
         source: io::Error,
     },
-    /// A line is no host.
+    /// A line is not a valid host.
     #[error("{file}, line {line}: {reason}")]
     Line {
         /// The file.
@@ -32,22 +32,24 @@ pub enum HostsError {
         /// What is wrong.
         reason: HostError,
     },
-    /// There is no host in it.
-    #[error("{file} names no host. Write one host or host:port in each line")]
+    /// The file has no host.
+    #[error("{file} has no host. Write one host or host:port per line")]
     Empty {
         /// The file.
         file: PathBuf,
     },
 }
 
-/// Why a text is no host.
+/// A text that is not a valid host.
 #[derive(Debug, Error)]
-#[error("`{text}` is no host: write a name or an address, then :PORT if it is not {PORT}")]
+#[error(
+    "`{text}` is not a host: write a name or an address, followed by :PORT if the port is not {PORT}"
+)]
 pub struct HostError {
     text: String,
 }
 
-/// A host, as it is named in its certificate, and its port.
+/// A host, named as in its certificate, and its port.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Host {
     /// DNS name or IP address.
@@ -76,7 +78,7 @@ impl fmt::Display for Host {
 }
 
 impl Host {
-    /// Its address, if it is named by it.
+    /// The address, if the host is given by its address.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.name.parse().ok()
@@ -114,7 +116,7 @@ fn parse(text: &str) -> Option<Host> {
     Some(Host { name, port })
 }
 
-/// Reads a file with a host in each line; what follows a `#` is a comment.
+/// Reads a file with one host per line; `#` begins a comment.
 pub fn read(file: &Path) -> Result<Vec<Host>, HostsError> {
     let text = fs::read_to_string(file).map_err(|source| HostsError::Read {
         file: file.to_owned(),
@@ -139,7 +141,7 @@ pub fn read(file: &Path) -> Result<Vec<Host>, HostsError> {
     Ok(unique(hosts))
 }
 
-/// The hosts without doubles, in their order.
+/// The hosts without duplicates, in their order.
 #[must_use]
 pub fn unique(hosts: Vec<Host>) -> Vec<Host> {
     let mut seen = std::collections::HashSet::new();
@@ -183,7 +185,7 @@ mod tests {
         assert_eq!(shown, ["a:7443", "b:1"]);
         writeln!(file, "a b").unwrap();
         let error = read(file.path()).unwrap_err().to_string();
-        assert!(error.contains("line 6: `a b` is no host"), "{error}");
+        assert!(error.contains("line 6: `a b` is not a host"), "{error}");
         let empty = tempfile::NamedTempFile::new().unwrap();
         assert!(matches!(read(empty.path()), Err(HostsError::Empty { .. })));
     }

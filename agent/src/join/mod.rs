@@ -1,9 +1,9 @@
-//! An endpoint proves to hosts who it is, and keeps doing so.
+//! The endpoint's side of enrolment: enrols at hosts and keeps the sessions open.
 //!
-//! [`Join`] holds a session with each host: it begins them, begins them again when they are lost,
-//! and replaces them when the endpoint's certificate changes, the new one first. All sessions share
-//! one socket for each family and one small task each. [`once`] asks each host once; [`check`]
-//! says beforehand what is wrong with the endpoint's files.
+//! [`Join`] holds a session with each host. It opens a session again when it is lost, and when the
+//! endpoint's certificate changes it opens a new session before it closes the old one. Each session
+//! is one small task; all share one socket for each address family. [`once`] asks each host once;
+//! [`check`] checks the endpoint's files beforehand.
 
 mod backoff;
 mod board;
@@ -40,23 +40,23 @@ use board::Board;
 use connect::Sockets;
 use follow::{Follower, Shared};
 
-/// Attempts in progress, so that ten thousand hosts do not cost ten thousand handshakes at once.
+/// Most attempts in progress: ten thousand hosts must not cause ten thousand handshakes at once.
 const TURNS: usize = 64;
-/// Hosts that are asked in a second, at the start and after a change of certificate.
+/// Hosts asked per second at the start and after a change of the certificate.
 const HOSTS_PER_SECOND: u32 = 1000;
-/// How long the last words to hosts may take.
+/// How long to wait at the end until hosts know that the sessions are closed.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Why nothing can be joined.
+/// Why enrolment cannot begin.
 #[derive(Debug, Error)]
 pub enum JoinError {
     /// The endpoint's files cannot be used.
     #[error(transparent)]
     Pki(#[from] PkiError),
-    /// There are no hosts.
+    /// The hosts cannot be read.
     #[error(transparent)]
     Hosts(#[from] HostsError),
-    /// There is no socket.
+    /// No socket can be opened.
     #[error("cannot open a UDP socket{}: {source}", of(.bind.as_ref()))]
     Socket {
         /// The address to send from.
@@ -68,16 +68,16 @@ pub enum JoinError {
 
 fn of(bind: Option<&IpAddr>) -> String {
     bind.map_or_else(String::new, |address| {
-        format!(" with the address {address}, which this machine needs to have")
+        format!(" with the address {address}, which must be one of this machine")
     })
 }
 
-/// Where the hosts are named.
+/// Where the list of hosts comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Here.
+    /// The command line.
     List(Vec<Host>),
-    /// In a file, which is read again when it changes.
+    /// A file, which is read again when it changes.
     File(PathBuf),
 }
 
@@ -91,14 +91,14 @@ impl Source {
     }
 }
 
-/// What to join, and with what.
+/// The hosts to enrol at, and the files to do it with.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The hosts.
     pub hosts: Source,
     /// Certificate, key and authorities.
     pub files: Files,
-    /// The address to send from; the kernel's choice if not given.
+    /// The address to send from; `None` leaves the choice to the kernel.
     pub bind: Option<IpAddr>,
 }
 
@@ -117,7 +117,7 @@ struct Followed {
 }
 
 impl Join {
-    /// Reads the files and begins. To be called in a tokio runtime.
+    /// Reads the files and starts enrolling. Call it in a tokio runtime.
     pub fn start(
         options: Options,
         report: impl Fn(&HostStatus) + Send + Sync + 'static,
@@ -140,29 +140,29 @@ impl Join {
         Ok(join)
     }
 
-    /// Reads certificate, key and authorities again, and replaces all sessions. On an error
-    /// everything stays as it is.
+    /// Reads certificate, key and authorities again, and replaces all sessions. On an error nothing
+    /// changes.
     pub fn reload_credentials(&self) -> Result<(), PkiError> {
         let credentials = Credentials::read(&self.options.files)?;
         self.credentials.send_replace(Arc::new(credentials));
         Ok(())
     }
 
-    /// Reads the hosts again: joins new ones, leaves those that are gone. On an error everything
-    /// stays as it is.
+    /// Reads the hosts again: enrols at new ones, and leaves those that are gone. On an error
+    /// nothing changes.
     pub fn reload_hosts(&self) -> Result<(), HostsError> {
         self.follow(self.options.hosts.read()?);
         Ok(())
     }
 
-    /// How things stand with every host.
+    /// The status of every host.
     #[must_use]
     pub fn status(&self) -> Status {
         let credentials = Arc::clone(&self.credentials.borrow());
         self.shared.board.status(credentials.certificate())
     }
 
-    /// How many hosts there are, and how many have admitted this endpoint.
+    /// Number of hosts, and of those that have admitted this endpoint.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
         self.shared.board.count()
@@ -176,12 +176,12 @@ impl Join {
     /// Closes all sessions and tells the hosts.
     pub async fn shutdown(self) {
         self.followed().clear();
-        // The tasks end when they are next run.
+        // Gives the tasks time to notice, and to close their sessions.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let _ = tokio::time::timeout(GOODBYE, self.shared.sockets.wait_idle()).await;
     }
 
-    /// Follows these hosts and no others.
+    /// Follows exactly `hosts`: starts and stops followers.
     fn follow(&self, hosts: Vec<Host>) {
         let spread = Duration::from_secs(1) * hosts.len() as u32 / HOSTS_PER_SECOND;
         let mut followed = self.followed();

@@ -1,4 +1,4 @@
-//! Enrolling at each host once.
+//! Enrols at each host once.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::{
     connect::{self, Sockets},
 };
 
-/// Asks each host once, reports each answer as it comes, and leaves again.
+/// Enrols at each host once, reports each answer as it arrives, and closes the sessions.
 ///
 /// # Errors
 ///
-/// Only if no host can be asked at all; what hosts answer is in the status.
+/// Only if no host can be asked at all; the answers of hosts are in the status.
 pub async fn once(
     options: &Options,
     report: impl Fn(&HostStatus) + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! `manoward join` as a service: follows files and signals, and tells how things stand.
+//! `manoward join` as a service: watches files and signals, and publishes the status.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,10 +16,10 @@ use tracing::{info, warn};
 use super::{HostStatus, Join, Options, Source, board};
 use crate::enrolment::pki::Stamps;
 
-/// How often files are looked at, and the status is written if it has changed.
+/// How often files are checked for changes, and a changed status is written.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Signals that are heeded.
+/// The signals that are handled.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -37,7 +37,7 @@ impl Signals {
     }
 }
 
-/// Joins until it is told to end.
+/// Keeps sessions until SIGTERM or SIGINT.
 pub async fn run(
     options: Options,
     status_file: Option<PathBuf>,
@@ -47,11 +47,11 @@ pub async fn run(
     let mut files = Watched::of(&options);
     let join = Join::start(options, report)?;
     notify(&[NotifyState::Ready]);
-    let mut told = Told {
+    let mut publisher = Publisher {
         file: status_file,
         summary: String::new(),
     };
-    told.tell(&join);
+    publisher.publish(&join);
     let mut looking = interval(LOOK);
     looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut changed = false;
@@ -69,7 +69,7 @@ pub async fn run(
                 notify(&[NotifyState::Watchdog]);
                 files.reload(&join, false);
                 if std::mem::take(&mut changed) {
-                    told.tell(&join);
+                    publisher.publish(&join);
                 }
             }
         }
@@ -80,7 +80,8 @@ pub async fn run(
     Ok(())
 }
 
-/// Says that files are being read again; the time is asked for by systemd 253 and newer.
+/// Notifies systemd that files are being read again; systemd 253 and newer require the time with
+/// it.
 fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
@@ -88,14 +89,14 @@ fn reloading() {
     }
 }
 
-/// The status as it was last told.
-struct Told {
+/// Publishes the status, and remembers the last summary.
+struct Publisher {
     file: Option<PathBuf>,
     summary: String,
 }
 
-impl Told {
-    fn tell(&mut self, join: &Join) {
+impl Publisher {
+    fn publish(&mut self, join: &Join) {
         let (hosts, granted) = join.count();
         let summary = format!("admitted by {granted} of {hosts} hosts");
         if summary != self.summary {
@@ -114,7 +115,7 @@ impl Told {
     }
 }
 
-/// The files as they were last read.
+/// The watched files.
 struct Watched {
     credentials: Group,
     hosts: Group,
@@ -165,7 +166,7 @@ impl Group {
                 outcome = "failure",
                 files,
                 reason = %error,
-                "what was read before stays in use"
+                "the files read before stay in use"
             ),
             Err(_) => {}
         }

@@ -1,12 +1,12 @@
 //! The built-in services: management, control and infrastructure traffic of NFVI hosts, as the
 //! usual deployments (`OpenStack`, OVN, Kubernetes, Ceph) use it.
 //!
-//! There is a file for each subject. Each names the source of its ports: a deployment's own
-//! defaults, or the RFC that assigns them. Where deployments differ, a service has the ports of all.
+//! There is a file for each subject. Each names the source of its ports: the defaults of a
+//! deployment, or the RFC that assigns them. If deployments differ, a service has the ports of all
+//! of them.
 //!
-//! A service is `Encrypted` where the protocol has no plaintext form, `Plaintext` where none of
-//! the deployments named protects it unless told to, and `Unknown` where they differ, or both ends
-//! agree on it.
+//! A service is `Encrypted` if the protocol has no plaintext form; `Plaintext` if none of the named
+//! deployments encrypts it by default; `Unknown` if they differ, or if both ends negotiate it.
 
 mod administration;
 mod clusters;
@@ -30,18 +30,18 @@ use super::model::{Encryption, Service, ServiceMatch};
 /// One built-in service.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct CatalogueEntry {
-    /// What a policy calls it.
+    /// Its name in policies.
     pub name: &'static str,
-    /// What it belongs to.
+    /// Its subject, such as `storage`.
     pub subject: &'static str,
-    /// What its packets carry.
+    /// Its protocols and ports.
     #[serde(serialize_with = "as_text")]
     pub matches: &'static [ServiceMatch],
-    /// Whether it protects what it carries.
+    /// Whether its traffic is encrypted.
     pub encryption: Encryption,
     /// Who usually opens its connections.
     pub usual: Usual,
-    /// Who legitimately is at the other end.
+    /// The usual peer.
     pub peer: &'static str,
     /// What it is.
     pub description: &'static str,

@@ -9,7 +9,7 @@ use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanConten
 
 use super::positions::At;
 
-/// Bytes shown at most on either side of a mistake.
+/// Most bytes shown on either side of a mistake.
 const AROUND_BYTES: usize = 100;
 
 /// A policy's text with an index of its lines.

@@ -1,5 +1,5 @@
-//! The fields of one mapping: taken by name, checked for the kind of value, and reported if
-//! they are missing or unknown.
+//! Reads the fields of one mapping: takes them by name, checks the kind of their values, and
+//! reports missing and unknown fields.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::{
     yaml::{Kind, Node, Value},
 };
 
-/// Whose fields they are, for messages.
+/// What the fields belong to, for messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Owner<'a> {
     Policy,
@@ -45,7 +45,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Opens a mapping and reports which of `required` it lacks, at `at`.
+    /// Opens a mapping, and reports the fields of `required` that it lacks, at the position `at`.
     pub(super) fn open(
         node: Node,
         (owner, at): (Owner<'a>, At),
@@ -65,12 +65,12 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Whether a field is there and not taken.
+    /// Whether a field is present and not taken yet.
     pub(super) fn has(&self, field: &str) -> bool {
         self.pairs.iter().any(|(key, _)| &*key.what == field)
     }
 
-    /// Takes a field's value, of whatever kind.
+    /// Takes a field's value, of any kind.
     pub(super) fn take(&mut self, field: &str) -> Option<Node> {
         debug_assert!(self.known.contains(&field), "{field} is not declared");
         let index = self.pairs.iter().position(|(key, _)| &*key.what == field)?;
@@ -223,7 +223,7 @@ pub(super) fn mapping(
     None
 }
 
-/// Adds a mistake, unless what is wrong is reported already.
+/// Adds a mistake, unless the value's mistake was reported already.
 pub(super) fn wrong_kind(
     at: At,
     mistakes: &mut Mistakes,
@@ -236,7 +236,7 @@ pub(super) fn wrong_kind(
 }
 
 impl Kind {
-    /// With its article.
+    /// The kind in words, with its article.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",

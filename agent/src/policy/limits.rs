@@ -1,7 +1,7 @@
-//! How much one policy may hold.
+//! Limits of a policy.
 //!
-//! The kernel's tables are sized when they are compiled, and a policy that does not fit must
-//! be refused when it is read, with its position named, and not when it is published.
+//! The sizes of the kernel's tables are fixed. A policy that does not fit is refused when it is
+//! read, with a position, and not when it is published.
 
 use std::ops::RangeInclusive;
 

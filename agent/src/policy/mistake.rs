@@ -1,7 +1,6 @@
-//! What is wrong with a policy, where, and what to do about it.
+//! Mistakes in a policy: what is wrong, where, and what to do about it.
 //!
-//! A policy is corrected by a person, often under pressure: every mistake of the file is
-//! reported at once, each with its position and a remedy, for a terminal
+//! All mistakes of a file are reported at once, each with its position and a remedy: for a terminal
 //! ([`miette`]), for a log ([`PolicyError::lines`]) and for programs (JSON).
 
 use std::{collections::BTreeMap, fmt, ops::Range};
@@ -20,7 +19,7 @@ pub struct Mistake {
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,
-    /// Bytes of the text that the mistake concerns, counted behind a byte order mark.
+    /// Range of bytes in the text that the mistake concerns, counted from after a byte order mark.
     pub span: Range<usize>,
     /// What is wrong: a sentence without its first capital and its full stop.
     pub message: String,
@@ -29,7 +28,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// A mistake that shows only on a host, at `at` of `text`.
+    /// A mistake that is found only on a host, at the position `at` in `text`.
     #[must_use]
     pub fn on_host(text: &str, at: At, message: &str, remedy: &str) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A host's policy: who may reach which management service, and whom the host may call.
+//! A host's policy: who may use which management service, and to whom the host may connect.
 //!
 //! A policy passes through three types, so that each stage can rely on the one before:
 //! [`raw`] is what a person wrote, with the position of every scalar; [`model`] is what it means,

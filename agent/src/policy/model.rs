@@ -23,7 +23,7 @@ pub enum Mode {
     Audit,
 }
 
-/// What happens to a connection that the host opens for a service that no `to` names.
+/// What happens to a connection that the host opens to a service that no `to` names.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outbound {
@@ -32,22 +32,23 @@ pub enum Outbound {
     Enforce,
     /// It is counted and reported, and passes; so do its replies.
     Audit,
-    /// It passes and is not reported; its replies pass as it is tracked like any other.
+    /// It passes and is not reported. It is tracked, so that its replies pass.
     Any,
 }
 
-/// What a host's policy says, after validation.
+/// A validated policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
     /// Name of the policy, usually the host's.
     pub name: String,
-    /// Grows with every change; an older one is never applied over a newer.
+    /// Raised with every change; a policy with a lower serial is never applied over one with a
+    /// higher.
     pub serial: u64,
-    /// Mode of what no reference point governs (no such service, malformed packets).
+    /// Mode of packets that no reference point governs (no such service, malformed).
     pub mode: Mode,
-    /// What happens to connections that the host opens and no reference point governs.
+    /// What happens to connections that the host opens to services that no `to` names.
     pub outbound: Outbound,
-    /// How long flows last without a packet.
+    /// Idle timeouts of flows.
     pub flow_timeouts: FlowTimeouts,
     /// Interface names as written; they may be bonds, bridges or VLAN devices.
     pub interfaces: Vec<String>,
@@ -64,7 +65,7 @@ pub struct Policy {
 /// One entry of `protect`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protect {
-    /// Every address of this host, on whichever interface, followed as they change.
+    /// All addresses of this host, of all interfaces; changes are followed.
     InterfaceAddresses,
     /// One address, the host's or a guest's.
     Address(IpAddr),
@@ -77,13 +78,13 @@ pub struct Endpoint {
     pub role: String,
     /// Addresses and prefixes, host bits zero, no duplicates within the endpoint.
     pub addresses: Vec<IpNet>,
-    /// How it proves who it is.
+    /// How it proves its identity.
     pub authenticate: Authenticate,
-    /// What a packet of this endpoint must carry besides its address.
+    /// What its packets must have besides its address.
     pub binding: Binding,
 }
 
-/// How an endpoint proves who it is.
+/// How an endpoint proves its identity.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Authenticate {
     /// By its address alone.
@@ -91,15 +92,15 @@ pub enum Authenticate {
     Address,
     /// By a certificate, over the service [`ENROLMENT`].
     Certificate {
-        /// What the certificate says; no other endpoint has the same.
+        /// The identity in the certificate; unique in the policy.
         identity: Identity,
-        /// From how many addresses at once.
+        /// Whether it may be used from several addresses.
         sessions: Sessions,
     },
 }
 
 /// What happens when an identity is proven from another address while it holds a lease. IPv4 and
-/// IPv6 are counted apart, so that an endpoint may use both.
+/// IPv6 are counted separately, so that an endpoint may use both.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Sessions {
     /// The new one replaces the old.
@@ -107,7 +108,7 @@ pub enum Sessions {
     Replace,
     /// The new one is refused.
     Refuse,
-    /// So many may hold leases, 2 to [`MOST`](Self::MOST); one more is refused.
+    /// This many addresses, 2 to [`MOST`](Self::MOST), may hold leases; further ones are refused.
     Allow(u8),
 }
 
@@ -126,13 +127,13 @@ impl fmt::Display for Sessions {
     }
 }
 
-/// Name of the service, and of the reference point, over which endpoints prove who they are.
+/// Name of the service, and of the reference point, for enrolment.
 pub const ENROLMENT: &str = "enrolment";
 
 /// What an endpoint is bound to; `None` binds nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Binding {
-    /// Source MAC address, in the order of the wire.
+    /// Source MAC address, in network byte order.
     pub mac: Option<[u8; 6]>,
     /// VLAN tags.
     pub vlan: Option<Vlan>,
@@ -181,12 +182,12 @@ pub enum Direction {
     Outbound,
 }
 
-/// A service: what a packet must carry to belong to it.
+/// A service: the protocols and ports of its packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Service {
     /// Never empty; ranges of one service may not overlap those of another that is in use.
     pub matches: Vec<ServiceMatch>,
-    /// Whether what it carries is protected against reading and tampering.
+    /// Whether its traffic is protected against reading and tampering.
     pub encryption: Encryption,
 }
 
@@ -217,7 +218,7 @@ pub enum Transport {
     Sctp,
 }
 
-/// How a service protects what it carries.
+/// Whether a service's traffic is encrypted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encryption {

@@ -1,4 +1,4 @@
-//! Where the things of a policy are written, for remarks that are made after validation.
+//! Positions of the parts of a policy in its text, for remarks after validation.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,11 +11,11 @@ pub struct At {
     pub line: u32,
     /// Column.
     pub column: u32,
-    /// Characters from there, all of them in one line.
+    /// Length in characters, within the line.
     pub length: u32,
 }
 
-/// Kinds of thing that a policy consists of.
+/// Kinds of parts of a policy.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
@@ -27,7 +27,7 @@ pub enum Object {
     Interface,
     /// An entry of `protect`.
     Protect,
-    /// A role; it is written where an endpoint first carries it.
+    /// A role; its position is at the first endpoint that has it.
     Role,
     /// An endpoint.
     Endpoint,
@@ -52,19 +52,19 @@ impl fmt::Display for Object {
     }
 }
 
-/// Where things are written.
+/// Positions of parts, by kind and name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Positions(BTreeMap<Object, BTreeMap<String, At>>);
 
 impl Positions {
-    /// Where the thing is first written; none if it is not written at all, as a service of the
+    /// Where the part is first written; `None` if it is not in the file, such as a service of the
     /// catalogue.
     #[must_use]
     pub fn of(&self, object: Object, name: &str) -> Option<At> {
         self.0.get(&object)?.get(name).copied()
     }
 
-    /// The names of all things of one kind.
+    /// The names of all parts of one kind.
     pub fn names(&self, object: Object) -> impl Iterator<Item = &str> {
         self.0
             .get(&object)

@@ -25,7 +25,7 @@ pub const PROTOCOLS: &[(&str, u8)] = &[
     ("sctp", 132),
 ];
 
-/// Number of the protocol that `text` names, or is.
+/// Number of the protocol; `text` is its name or its number.
 #[must_use]
 pub fn number(text: &str) -> Option<u8> {
     let named = PROTOCOLS
@@ -35,7 +35,7 @@ pub fn number(text: &str) -> Option<u8> {
     named.or_else(|| text.parse().ok())
 }
 
-/// Name of the protocol with this number; the number itself if it has none here.
+/// Name of the protocol with this number; the number itself if no name is known.
 #[must_use]
 pub fn name(number: u8) -> String {
     let named = PROTOCOLS.iter().find(|&&(_, known)| known == number);
@@ -66,8 +66,8 @@ impl Transport {
 }
 
 impl ServiceMatch {
-    /// The IP protocol number, and the ports that it matches; a protocol without ports counts
-    /// as all of them.
+    /// The IP protocol number, and the first and the last port that it matches; 0 and 65,535 for a
+    /// protocol without ports.
     #[must_use]
     pub const fn range(self) -> (u8, u16, u16) {
         match self {
@@ -159,12 +159,12 @@ impl fmt::Display for Protect {
     }
 }
 
-/// A MAC address as one writes it, in the order of the wire.
+/// A MAC address, in network byte order; displayed as `52:54:00:aa:bb:01`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// The address in the lower 48 bits, first byte highest.
+    /// From the lower 48 bits of `word`, first byte highest.
     #[must_use]
     pub const fn from_word(word: u64) -> Self {
         let [_, _, bytes @ ..] = word.to_be_bytes();

@@ -1,8 +1,7 @@
-//! A policy as it was written: every scalar is still text and knows its position.
+//! A policy as it was written: every scalar is still text, with its position.
 //!
-//! The JSON Schema is derived from these types, so what an editor accepts and what the reader
-//! accepts is described once. A field that was not written, or could not be read and is
-//! reported already, is `None`.
+//! The JSON Schema is derived from these types, so that it accepts what the reader accepts. A field
+//! that is absent, or whose mistake was reported already, is `None`.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
@@ -19,19 +18,19 @@ pub fn json_schema() -> Value {
     schema.to_value()
 }
 
-/// Something that is written, and where.
+/// A value with its position.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Located<T> {
-    /// What.
+    /// The value.
     pub what: T,
-    /// Where.
+    /// Its position.
     pub at: At,
 }
 
 /// A scalar as written, without its quotes.
 pub type Text = Located<Box<str>>;
 
-/// A list of scalars, located where it begins.
+/// A list of scalars, with the position of its beginning.
 pub type Texts = Located<Vec<Text>>;
 
 /// A mapping from names, in the order of the file.
@@ -61,8 +60,8 @@ pub struct RawPolicy {
     /// reference points' own `mode`.
     #[schemars(default, schema_with = "schema::mode")]
     pub mode: Option<Text>,
-    /// What happens to a connection that the host opens and no reference point's `to` permits; the
-    /// policy's `mode` if not given.
+    /// What happens to a connection that the host opens to a service that no reference point's `to`
+    /// names; the policy's `mode` if not given.
     #[schemars(default, schema_with = "schema::outbound")]
     pub outbound: Option<Text>,
     /// How long flows last without a packet, by their state: a whole number and a unit, `s`,
@@ -78,12 +77,12 @@ pub struct RawPolicy {
         schema_with = "schema::reference_points::<RawReferencePoint>"
     )]
     pub reference_points: Option<Named<RawReferencePoint>>,
-    /// Services beside the built-in catalogue, or in place of one of its services.
+    /// Services in addition to the built-in catalogue, or replacing one of its services.
     #[schemars(default, schema_with = "schema::services::<RawMatch>")]
     pub services: Option<Named<Vec<RawMatch>>>,
 }
 
-/// A peer: its addresses, its role, and what its packets must carry besides.
+/// A peer: its role, its addresses, and what its packets must have besides.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(
     rename = "Endpoint",
@@ -97,16 +96,17 @@ pub struct RawEndpoint {
     /// IP addresses and prefixes.
     #[schemars(required, schema_with = "schema::addresses")]
     pub addresses: Option<Texts>,
-    /// How the peer proves who it is: by its `address` alone, or by a `certificate`, which it shows
-    /// with `manoward join`.
+    /// How the peer proves its identity: by its `address` alone, or by a `certificate`, which it
+    /// presents with `manoward join`.
     #[schemars(default, schema_with = "schema::authenticate")]
     pub authenticate: Option<Text>,
-    /// What the certificate must say: a URI (`spiffe://...`) or DNS name among its subject
+    /// A URI (`spiffe://...`) or DNS name that the certificate must have among its subject
     /// alternative names.
     #[schemars(default, schema_with = "schema::identity")]
     pub identity: Option<Text>,
-    /// What happens when the identity is proven from another address meanwhile: the new session
-    /// takes over (`replace`) or is refused (`refuse`), or so many addresses may hold one.
+    /// What happens when the identity is proven from another address while a session is open: the
+    /// new session replaces it (`replace`) or is refused (`refuse`); a number, 2 to 64, lets that
+    /// many addresses hold one.
     #[schemars(default, schema_with = "schema::sessions")]
     pub sessions: Option<Text>,
     /// Source MAC address that its packets must have.
@@ -152,7 +152,7 @@ pub struct RawMatch {
     /// Ports and ranges of ports, `FIRST-LAST`.
     #[schemars(default, schema_with = "schema::ports")]
     pub ports: Option<Texts>,
-    /// Whether the service protects what it carries; `unknown` if not given.
+    /// Whether the service's traffic is encrypted; `unknown` if not given.
     #[schemars(default, schema_with = "schema::encryption")]
     pub encryption: Option<Text>,
     /// Where the mapping, or the name it belongs to, is written.

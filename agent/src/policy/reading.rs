@@ -1,4 +1,4 @@
-//! The tree of a file into the types of [`raw`](super::raw).
+//! Turns the YAML tree of a file into the types of [`raw`](super::raw).
 
 use super::{
     fields::{self, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
@@ -9,7 +9,7 @@ use super::{
     yaml::{Kind, Node, Value},
 };
 
-/// Reads a policy; what cannot be read is a mistake and left out.
+/// Reads a policy. What cannot be read is reported as a mistake and left out.
 pub(super) fn policy(root: Node, mistakes: &mut Mistakes) -> Option<RawPolicy> {
     const REQUIRED: &[&str] = &[
         "apiVersion",
@@ -68,7 +68,8 @@ fn named<T>(
     Some(each.collect())
 }
 
-/// Reads a duration, whose unit makes it text; a number without one is judged later.
+/// Reads a duration, which is text because of its unit; a number without a unit is reported by the
+/// validation.
 fn duration(state: &Text, node: Node, mistakes: &mut Mistakes) -> Option<Text> {
     let (at, kind) = (node.at, node.kind());
     match node.value {

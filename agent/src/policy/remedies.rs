@@ -1,11 +1,11 @@
-//! What to write instead of a value that a field does not take.
+//! Remedies: what to write instead of a value that a field does not accept.
 
 use super::yaml::{Kind, Value};
 
-/// Fields whose value quotes do not make better.
+/// Fields of numbers, for which quotes are no remedy.
 const NUMERIC: &[&str] = &["ports", "protocol", "serial"];
 
-/// Fields that the design of the format knows and this version does not have.
+/// Fields that are planned for the format, and are not part of this version.
 pub(super) const LATER: &[&str] = &["break_glass", "transport"];
 
 /// How each field is written, for remedies.
@@ -61,7 +61,7 @@ pub(super) fn entry(field: &str) -> &'static str {
     }
 }
 
-/// Where quotes would make the value what the field takes, says so.
+/// A remedy, if quotes would make the value acceptable.
 pub(super) fn in_quotes(field: &str, kind: Kind, value: &Value) -> Option<String> {
     match (value, kind) {
         (_, Kind::Fraction | Kind::Boolean) if NUMERIC.contains(&field) => None,

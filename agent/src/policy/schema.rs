@@ -1,7 +1,7 @@
-//! What the JSON Schema says about the fields of a policy file.
+//! The JSON Schema of the fields of a policy file.
 //!
-//! It says which values a field takes; what concerns several fields (names that must resolve,
-//! addresses that must differ) only the reader can judge.
+//! It describes the values of each field. Rules about several fields (names must resolve, addresses
+//! must be unique) are checked only by the reader.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};

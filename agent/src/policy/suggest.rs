@@ -1,6 +1,6 @@
 //! "Did you mean": the known name that was probably meant.
 
-/// The candidate nearest to `word`, if it is near enough to be a slip.
+/// The candidate nearest to `word`, if it is near enough for a typing error.
 pub(super) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -20,7 +20,7 @@ pub(super) fn closest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// The same in lower case and with one kind of separator.
+/// `word` in lower case, with `-` as the only separator.
 fn folded(word: &str) -> String {
     word.to_lowercase().replace(['_', '.', ' '], "-")
 }

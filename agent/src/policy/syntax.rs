@@ -1,13 +1,13 @@
-//! What a person is told when the text is not YAML, or is YAML that a policy cannot use.
+//! Messages for text that is not YAML, or is YAML that a policy cannot use.
 //!
-//! The parser names the state of its machine; someone with an indentation mistake needs the
-//! indentation named.
+//! The parser's own messages name its internal state; a person needs to read what is wrong in the
+//! text, such as the indentation.
 
 use saphyr_parser::{ScanError, Tag};
 
 use super::positions::At;
 
-/// Text that is not YAML; nothing behind it can be read.
+/// Text that is not YAML; nothing after it can be read.
 #[derive(Debug)]
 pub(super) struct Broken {
     pub(super) at: At,
@@ -27,7 +27,7 @@ impl Broken {
 
 const TAB: &str = "tab";
 
-/// A fragment of the parser's words, and what we say instead.
+/// A fragment of the parser's message, and the message and remedy that replace it.
 const EXPLANATIONS: &[(&str, (&str, &str))] = &[
     (
         TAB,
@@ -186,7 +186,7 @@ const EXPLANATIONS: &[(&str, (&str, &str))] = &[
 
 const NESTED: &str = "A policy needs six levels at most; compare it with the example.";
 
-/// Says in the reader's words what the parser stumbled over in `text`.
+/// Explains the parser's error in `text`.
 pub(super) fn explain(error: &ScanError, text: &str) -> Broken {
     let marker = error.marker();
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
@@ -211,8 +211,8 @@ pub(super) fn explain(error: &ScanError, text: &str) -> Broken {
     Broken::new(at, sentence)
 }
 
-/// The first tab that indents a line at or after `from`; the parser names where the text
-/// began that the tab interrupted.
+/// The first tab that indents a line at or after `from`, which is where the interrupted text
+/// begins.
 fn indenting_tab(text: &str, from: At) -> Option<At> {
     let lines = (1..).zip(text.lines()).skip(from.line as usize - 1);
     let mut tabs = lines.filter_map(|(line, text)| {
@@ -275,8 +275,5 @@ pub(super) fn key_without_text() -> (String, String) {
 
 pub(super) fn duplicate(key: &str, line: u32) -> (String, String) {
     let message = format!("`{key}` is written twice in one mapping, first in line {line}");
-    (
-        message,
-        "Keep one of them; only one could count.".to_owned(),
-    )
+    (message, "Keep one of them.".to_owned())
 }

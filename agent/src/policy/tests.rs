@@ -1,4 +1,4 @@
-//! Reading whole policies: what is accepted, what is refused, and where the finger points.
+//! Reading whole policies: what is accepted, what is refused, and the positions of mistakes.
 
 mod damage;
 mod documentation;
@@ -40,7 +40,7 @@ fn mistake(old: &str, new: &str) -> Mistake {
     found.remove(0)
 }
 
-/// Asserts at which text the only mistake is, and what it and its remedy say.
+/// Asserts the position of the only mistake, and the texts of it and of its remedy.
 #[track_caller]
 fn assert_mistake(old: &str, new: &str, (line, at): (u32, &str), message: &str, remedy: &str) {
     let found = mistake(old, new);

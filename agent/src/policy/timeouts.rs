@@ -1,4 +1,4 @@
-//! How long flows last without a packet.
+//! Idle timeouts of flows.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use verdict::state::flow::State;
 /// Units of a duration and their seconds, from the smallest; each divides the next.
 pub const UNITS: &[(char, u32)] = &[('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
 
-/// How long a flow lasts in each of its states without a packet.
+/// The idle timeout of a flow in each of its states, in seconds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FlowTimeouts([u32; State::ALL.len()]);
 
-/// A number of seconds; shown in the largest unit in which it is whole, as a policy writes it.
+/// A number of seconds; displayed as in a policy, in the largest unit that gives a whole number.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Timeout(pub u32);
 
 impl FlowTimeouts {
-    /// How long a flow lasts in `state`, seconds.
+    /// The idle timeout in `state`, in seconds.
     #[must_use]
     pub fn seconds(&self, state: State) -> u32 {
         self.0[usize::from(state.code())]

@@ -1,7 +1,7 @@
-//! YAML text into a tree in which everything knows its position.
+//! Parses YAML text into a tree with positions.
 //!
-//! The tree is our own because a policy may hold a million addresses: it keeps 12 bytes of
-//! position for each scalar and nothing that a policy cannot contain.
+//! The tree has its own type because a policy may have a million addresses: a scalar takes 12 bytes
+//! for its position, and nothing is stored that a policy cannot contain.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
@@ -12,19 +12,19 @@ use super::{
     syntax::{self, Broken},
 };
 
-/// Levels of lists and mappings; a policy needs six.
+/// Most levels of lists and mappings; a policy needs six.
 const DEPTH: u32 = 32;
 /// Mappings with more keys than this are searched for duplicates through an index.
 const FEW_KEYS: usize = 16;
 
-/// A value and where it is written; of lists and mappings, where they begin.
+/// A value and its position; that of a list or mapping is where it begins.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) at: At,
     pub(super) value: Value,
 }
 
-/// What a value is.
+/// A value.
 #[derive(Debug)]
 pub(super) enum Value {
     /// A scalar; `plain` if it is written without quotes.
@@ -33,12 +33,12 @@ pub(super) enum Value {
     List(Vec<Node>),
     /// A mapping in the order of the file, without duplicate keys.
     Mapping(Vec<(Text, Node)>),
-    /// A mistake that is reported already.
+    /// A value whose mistake was reported already.
     Unusable,
 }
 
-/// Reads the only document of `text`. Duplicate keys, aliases and tags become mistakes and
-/// leave the rest readable.
+/// Reads the only document of `text`. Duplicate keys, aliases and tags are added to `mistakes`, and
+/// the rest is read.
 ///
 /// # Errors
 ///
@@ -199,7 +199,7 @@ fn position(span: Span) -> At {
     }
 }
 
-/// What a value is by the YAML 1.2 core schema, for readers and their messages.
+/// The kind of a value by the YAML 1.2 core schema.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     Nothing,

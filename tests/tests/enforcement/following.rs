@@ -62,7 +62,7 @@ fn an_interface_that_comes_back_is_enforced_again() -> Result<()> {
     assert!(agent.status()?.attachments.is_empty());
     let headline = agent.ask(&["status"])?;
     assert!(
-        headline.starts_with("not enforcing: attached nowhere"),
+        headline.starts_with("not enforcing: attached to no interface"),
         "{headline}"
     );
 

@@ -1,4 +1,4 @@
-//! Every frame of a capture, judged.
+//! Verdicts on all frames of a capture.
 
 use std::{collections::BTreeMap, fmt::Write as _, io::Write, path::Path};
 
@@ -18,7 +18,7 @@ use crate::cli::{
     tone::Tone,
 };
 
-/// What came out for one frame.
+/// The result for one frame.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Judgement {
@@ -78,7 +78,8 @@ pub async fn run(
     Ok(summary.exit())
 }
 
-/// Asks the agent; an error only where it cannot be asked about the other frames either.
+/// Asks the agent about one frame. An error means that the other frames cannot be judged either,
+/// such as an agent that does not answer.
 async fn judge(
     client: &Client,
     frame: &[u8],
@@ -117,10 +118,10 @@ const fn word(fate: Fate) -> &'static str {
     }
 }
 
-/// A frame's line for people; the rule is left out where it has no room.
+/// A frame's line in the table; the rule is left out if it does not fit.
 fn shown(line: &Line, width: Option<u16>) -> String {
     let number = Tone::Quiet.paint(format!("{:>6}", line.number));
-    let cut = if line.whole { "" } else { " (cut short)" };
+    let cut = if line.whole { "" } else { " (truncated)" };
     let packet = format!("{}{cut}", line.packet);
     let failed = |what, message| {
         let what = Tone::Bad.paint(what);
@@ -143,7 +144,7 @@ fn shown(line: &Line, width: Option<u16>) -> String {
     )
 }
 
-/// How many frames met which verdict.
+/// Frames counted by verdict.
 #[derive(Debug, Default)]
 struct Summary {
     verdicts: BTreeMap<(&'static str, String), u64>,
@@ -219,7 +220,7 @@ impl Summary {
             "about which kernel and agent disagree",
         )?;
         note(self.errors, Tone::Bad, "could not be judged")?;
-        let cut = "cut short in the capture and judged as if they ended there (capture with -s 0)";
+        let cut = "truncated in the capture, judged as if they ended there (capture with -s 0)";
         note(self.cut_short, Tone::Warning, cut)
     }
 }
@@ -257,7 +258,7 @@ mod tests {
         };
         assert_eq!(
             strip_str(&shown(&cut, None)).to_string(),
-            "     7  not judged 192.0.2.10:50000 > 192.0.2.1:22 tcp (cut short): why"
+            "     7  not judged 192.0.2.10:50000 > 192.0.2.1:22 tcp (truncated): why"
         );
     }
 

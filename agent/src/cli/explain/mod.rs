@@ -14,17 +14,16 @@ use super::{
     output::{self, Format},
 };
 
-/// Tell what happens to a packet, and why.
+/// Show what happens to a packet, and why.
 ///
-/// The packet is described, given as a frame, or read from a capture. It is judged by the policy
-/// in force, twice: by the agent, and by the very program that judges packets in the kernel. No
-/// packet is sent, and nothing is counted.
+/// Describe the packet with options, give it as a frame, or read packets from a capture. Each is
+/// judged by the policy in force, twice: by the agent, and by the program in the kernel that judges
+/// real packets. No packet is sent, and nothing is counted.
 ///
-/// What the source's endpoint is bound to (MAC address, VLAN, interface) is assumed to be right
-/// unless it is given.
+/// Where --mac, --vlan or --interface is not given, the packet is assumed to have what its source's
+/// endpoint is bound to.
 ///
-/// With --outbound the packet is one that leaves: --from is a protected address, and --to the
-/// peer.
+/// With --outbound the packet leaves the host: --from is a protected address, and --to is the peer.
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("what").required(true).args(["from", "frame", "pcap"]),
@@ -38,8 +37,8 @@ Examples:
   manoward explain --from 192.0.2.10 --to 192.0.2.1 --port 22 > /dev/null && echo admitted
 
 Exit codes: 0 if the packet passes (audited ones do), 10 if it is dropped, 11 if kernel and agent \
-disagree. For a capture: 11 if they disagree about any frame, or else 1 if any could not be judged, \
-or else 10 if any is dropped."
+disagree. For a capture: 11 if they disagree about any frame, otherwise 1 if any could not be judged, \
+otherwise 10 if any is dropped."
 )]
 pub struct Explain {
     /// Source address; with --outbound a protected one
@@ -79,16 +78,16 @@ pub struct Explain {
     #[arg(long, value_name = "HEX")]
     frame: Option<String>,
 
-    /// A capture (pcap or pcapng) of Ethernet frames, every one of which is judged
+    /// A capture (pcap or pcapng) of Ethernet frames; each frame is judged
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 
-    /// Interface that it arrives on, or leaves by [default: the endpoint's, or else the first
-    /// attached one]
+    /// Interface that the packet arrives on or leaves by [default: the endpoint's, otherwise the
+    /// first attached one]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
 
-    /// It leaves the host: the packet, the frame, or every frame of the capture
+    /// Judge the packet, the frame or the capture as leaving the host
     #[arg(long)]
     outbound: bool,
 }

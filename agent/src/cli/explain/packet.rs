@@ -1,11 +1,12 @@
-//! A frame in a few words.
+//! A frame in one line.
 
 use std::net::IpAddr;
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use manoward::policy::ServiceMatch;
 
-/// Who sends what to whom, as far as it can be told.
+/// Addresses, ports and protocol of a frame, as far as it can be parsed: `192.0.2.10:50000 >
+/// 192.0.2.1:22 tcp`.
 pub fn described(frame: &[u8]) -> String {
     let Ok(packet) = LaxSlicedPacket::from_ethernet(frame) else {
         return format!("{} bytes that cannot be parsed", frame.len());
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sends_what_to_whom() {
+    fn addresses_ports_and_protocol() {
         let builder = PacketBuilder::ethernet2([2; 6], [4; 6])
             .ipv4([192, 0, 2, 10], [192, 0, 2, 1], 64)
             .tcp(50000, 22, 0, 1024);
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_packet_is_told_too() {
+    fn frames_without_ip_are_named() {
         assert_eq!(described(&[0; 5]), "5 bytes that cannot be parsed");
         let mut lldp = [0; 60];
         lldp[12..14].copy_from_slice(&[0x88, 0xcc]);

@@ -6,7 +6,7 @@ use manoward_api::{Explanation, Fate, Kernel, Way};
 
 use crate::cli::{prose, tone::Tone};
 
-/// Says what happens, why, and by which rule.
+/// Writes the verdict, the reason and the rule.
 pub fn one(
     out: &mut impl Write,
     found: &Explanation,
@@ -42,9 +42,9 @@ pub fn one(
     let kernel = match found.kernel {
         Kernel::Agrees => "agrees",
         Kernel::AgreesOnLoopback => {
-            "agrees about this frame on the loopback interface; it cannot be asked about another"
+            "agrees; tested on the loopback interface, the only one that this kernel can test on"
         }
-        Kernel::NotAsked => "was not asked, as it runs no program on a frame of this length",
+        Kernel::NotAsked => "was not asked: it cannot run the program on a frame of this length",
     };
     fact(out, "kernel", kernel)
 }

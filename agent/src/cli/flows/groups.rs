@@ -1,4 +1,4 @@
-//! Flows, counted by what they have in common.
+//! Flows grouped by one property.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{By, Counted};
 
-/// Flows counted by one thing.
+/// Flows grouped by one property.
 #[derive(Debug, Serialize)]
 pub struct Groups {
-    /// Name of that thing.
+    /// Name of the property.
     #[serde(rename = "by")]
     pub field: &'static str,
     /// The groups, those without a name last.
@@ -24,9 +24,9 @@ pub struct Groups {
 #[derive(Debug, Eq, PartialEq)]
 pub struct Group {
     field: &'static str,
-    /// What they have in common; `None` where it is not known.
+    /// Value of the property; `None` for flows without one.
     pub name: Option<String>,
-    /// How many they are, and their bytes.
+    /// Number of flows, and their bytes.
     pub sum: Sum,
 }
 

@@ -16,14 +16,14 @@ use super::{
 };
 use groups::Groups;
 
-/// Flows in the table where --limit is not given.
+/// Most flows in the table if --limit is not given.
 const SHOWN: usize = 100;
 
 /// List the connections that the host opened.
 ///
-/// Each with its ends, its state, who the peer is, what permits it, since when it is open, and
-/// how long nothing was heard of it. The most recent ones come first. A flow must match every
-/// option that is given.
+/// Shows both ends of each, its state, the peer's endpoint, the rule that permits it, its age, how
+/// long it has been idle, and its bytes. The most recent ones come first. A flow is listed if it
+/// matches all options given.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -66,20 +66,20 @@ pub struct Flows {
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
 
-    /// List at most so many; 0 for all [default: 100, and all as JSON]
+    /// List at most this many; 0 lists all [default: 100, or all with --output json]
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["count", "by"])]
     limit: Option<usize>,
 
-    /// Only tell how many there are
+    /// Only print how many there are
     #[arg(long, conflicts_with = "by")]
     count: bool,
 
-    /// Count them, and sum up their bytes, by this
+    /// Group by this, with the number of flows and their bytes
     #[arg(long, value_enum, value_name = "WHAT")]
     by: Option<By>,
 }
 
-/// What flows are counted by.
+/// What flows are grouped by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum By {
     /// Endpoints
@@ -101,7 +101,7 @@ struct Counted {
     matching: usize,
     /// All.
     open: usize,
-    /// How many the table surely holds.
+    /// Number of flows that the table is sized for.
     capacity: usize,
 }
 
@@ -117,7 +117,7 @@ impl Counted {
 }
 
 impl Flows {
-    /// What the agent is asked for.
+    /// The query that is sent to the agent.
     fn query(self, format: Format) -> FlowQuery {
         let limit = limit(&self, format);
         FlowQuery {

@@ -100,7 +100,7 @@ fn end(address: IpAddr, port: u16) -> String {
     }
 }
 
-/// What permits a flow.
+/// The rule that permits a flow: `reference point/service`.
 fn rule(flow: &FlowEntry) -> Option<String> {
     let point = flow.reference_point.as_ref()?;
     Some(match &flow.service {

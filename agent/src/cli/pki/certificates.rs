@@ -33,7 +33,7 @@ pub fn show(out: &mut impl Write, listing: &Listing, width: Option<u16>) -> io::
     }
     let mut certificates = listing.certificates.iter();
     if certificates.any(|one| one.entry.revocation == Revocation::Unknown) {
-        let hint = "Whether all of them are in force is not known: name the revocation lists of \
+        let hint = "Whether some of them are revoked is not known: give the revocation lists of \
                     their issuers with --crl.";
         writeln!(
             out,
@@ -44,14 +44,14 @@ pub fn show(out: &mut impl Write, listing: &Listing, width: Option<u16>) -> io::
     Ok(())
 }
 
-/// Columns that a text takes on a terminal.
+/// Columns that a text needs on a terminal.
 fn columns(text: &str) -> usize {
     let lines = strip_str(text).to_string();
     let longest = lines.lines().map(|line| line.chars().count()).max();
     longest.unwrap_or(0)
 }
 
-/// All in one line each.
+/// One line for each certificate.
 fn wide(certificates: &[Listed], now: Timestamp) -> String {
     let mut table = Table::new(
         [
@@ -75,7 +75,7 @@ fn wide(certificates: &[Listed], now: Timestamp) -> String {
     table.render(None)
 }
 
-/// What is long stands below the line of its certificate.
+/// Names, validity and serial stand below the line of their certificate.
 fn narrow(
     out: &mut impl Write,
     certificates: &[Listed],
@@ -122,7 +122,7 @@ fn revocation_list(list: &Crl, now: Timestamp) -> (Tone, String) {
             )
         }
         Some(end) => (Tone::Quiet, format!("valid until {}", date(end))),
-        None => (Tone::Quiet, "without an end".to_owned()),
+        None => (Tone::Quiet, "without an expiry date".to_owned()),
     };
     let number = list
         .number
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_narrow_terminal_what_is_long_stands_below() {
+    fn on_a_narrow_terminal_names_stand_below() {
         let (_directory, authority) = lab();
         let mut out = Vec::new();
         let listing = Listing::of(&authority).unwrap();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_told() {
+    fn unknown_revocation_is_reported() {
         let (_directory, authority) = lab();
         let listing = Listing::of(&authority).unwrap();
         let told = |listing: &Listing| {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_out_of_date_is_told_with_the_remedy() {
+    fn an_outdated_list_is_shown_with_the_remedy() {
         let (_directory, authority) = lab();
         let mut list = Listing::of(&authority).unwrap().crls.swap_remove(0);
         let now = Timestamp::now();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_time_makes_of_a_certificate() {
+    fn the_state_of_a_certificate_follows_the_time() {
         let (_directory, authority) = lab();
         let mut certificate = Listing::of(&authority).unwrap().certificates.swap_remove(1);
         let now = Timestamp::now();

@@ -14,8 +14,9 @@ use crate::cli::{
 
 /// Make a certificate authority for labs and tests.
 ///
-/// Writes ca.pem, which others trust, its key ca.key, and an empty revocation list crl.pem. Not
-/// for production: the keys are not encrypted. Nothing that exists is overwritten.
+/// Writes the certificate ca.pem, which others are to trust, its key ca.key, and an empty
+/// revocation list crl.pem. Not for production: the keys are not encrypted. Nothing that exists is
+/// overwritten.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -23,25 +24,25 @@ Examples:
   manoward pki init lab-ca --name 'Lab 3' --algorithm ed25519 --days 30
   manoward pki init lab-ca --intermediate
 
-Keys of RSA cannot be made here: docs/pki.md shows how OpenSSL does it.")]
+RSA keys cannot be made here; docs/pki.md shows how to make them with OpenSSL.")]
 pub struct Init {
-    /// Where the authority will be; made if it does not exist
+    /// Directory for the authority; created if it does not exist
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 
-    /// What the authority is called
+    /// Name of the authority
     #[arg(long, value_name = "NAME", default_value_t = Options::default().name)]
     name: String,
 
-    /// Which keys it has
+    /// Algorithm of its keys
     #[arg(long, value_enum, value_name = "ALGORITHM", default_value_t)]
     algorithm: KeyAlgorithm,
 
-    /// How long it is valid
+    /// Days that it is valid
     #[arg(long, value_name = "N", default_value = "3650", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: u32,
 
-    /// Have an intermediate authority issue, so that the root's key can be taken elsewhere
+    /// Issue from an intermediate authority, so that the root's key can be kept elsewhere
     #[arg(long)]
     intermediate: bool,
 }

@@ -25,47 +25,47 @@ Examples:
   manoward pki issue lab-ca compute-17 --host --dns compute-17.example --ip 192.0.2.17
   manoward pki issue lab-ca vim-rsa --uri spiffe://operator.example/vim/2 --key vim-rsa.key")]
 pub struct Issue {
-    /// Where the authority is
+    /// Directory of the authority
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 
-    /// What the files and the common name are called
+    /// Name of the files, and common name of the certificate
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// A URI that it names, such as a SPIFFE ID
+    /// A URI to name in the certificate, such as a SPIFFE ID
     #[arg(long, value_name = "URI", value_parser = Name::uri)]
     uri: Vec<Name>,
 
-    /// A DNS name that it names
+    /// A DNS name to name in the certificate
     #[arg(long, value_name = "NAME", value_parser = Name::dns)]
     dns: Vec<Name>,
 
-    /// An IP address that it names
+    /// An IP address to name in the certificate
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     ip: Vec<Name>,
 
-    /// It is for a TLS server, and for a client of others; else it is for a client only
+    /// For a host: as TLS server and client; without this, as TLS client only
     #[arg(long)]
     host: bool,
 
-    /// How long it is valid; 90 days if neither this nor --hours is given
+    /// Days that it is valid; 90 if neither this nor --hours is given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
 
-    /// How long it is valid, in hours
+    /// Hours that it is valid
     #[arg(long, value_name = "N", conflicts_with = "days", value_parser = clap::value_parser!(u32).range(1..=876_000))]
     hours: Option<u32>,
 
-    /// Where to write it: the authority's directory if not given
+    /// Directory to write to [default: the authority's]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// Which key it has
+    /// Algorithm of its key
     #[arg(long, value_enum, value_name = "ALGORITHM", default_value_t)]
     algorithm: KeyAlgorithm,
 
-    /// Use the key in this file: PKCS#8 in PEM, also RSA
+    /// Use the key in this file, instead of a new one: PKCS#8 in PEM, also RSA
     #[arg(long, value_name = "FILE", conflicts_with = "algorithm")]
     key: Option<PathBuf>,
 }

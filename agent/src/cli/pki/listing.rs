@@ -1,4 +1,5 @@
-//! What `manoward pki show` tells: certificates, what the time makes of them, and revocation lists.
+//! What `manoward pki show` shows: certificates, the time that they have left, and revocation
+//! lists.
 
 use std::{fs, path::Path};
 
@@ -7,34 +8,34 @@ use jiff::Timestamp;
 use manoward_pki::{Authority, Crl, Entry};
 use serde::Serialize;
 
-/// Certificates and the lists that tell what of them is revoked.
+/// Certificates and revocation lists.
 #[derive(Serialize)]
 pub struct Listing {
     /// Certificates in the order of the file, or the oldest first.
     pub certificates: Vec<Listed>,
-    /// The lists that tell what is revoked.
+    /// Revocation lists of their issuers.
     pub crls: Vec<Crl>,
 }
 
 /// A certificate with the time that it has left.
 #[derive(Serialize)]
 pub struct Listed {
-    /// What it says.
+    /// Its contents.
     #[serde(flatten)]
     pub entry: Entry,
-    /// Until it ends; negative if it has.
+    /// Seconds until it expires; negative after that.
     pub valid_seconds: i64,
 }
 
 impl Listing {
-    /// All that an authority has.
+    /// All certificates and lists of an authority.
     pub fn of(authority: &Authority) -> anyhow::Result<Self> {
         let inventory = authority.inventory()?;
         Ok(Self::new(inventory.certificates, inventory.crls))
     }
 
-    /// What is in a file; what is revoked is known from the list `crl`, else from `crl.pem` beside
-    /// the file.
+    /// The certificates in a file. What is revoked is read from the list `crl`, or, without one,
+    /// from `crl.pem` beside the file if that exists.
     pub fn of_file(path: &Path, crl: Option<&Path>) -> anyhow::Result<Self> {
         let read = |path: &Path| {
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
@@ -89,7 +90,7 @@ pub mod tests {
     }
 
     #[test]
-    fn programs_get_the_same() {
+    fn json_has_certificates_and_lists() {
         let (directory, authority) = lab();
         let value = serde_json::to_value(Listing::of(&authority).unwrap()).unwrap();
         let certificates = value["certificates"].as_array().unwrap();
@@ -104,7 +105,7 @@ pub mod tests {
         let list = &value["crls"][0];
         assert_eq!(list["number"], 2);
         assert_eq!(list["revoked"][0]["serial"], certificates[2]["serial"]);
-        // A file beside the list says the same of itself.
+        // The list beside the file applies to it.
         let listing = Listing::of_file(&directory.path().join("vim-2.pem"), None).unwrap();
         let of_file = serde_json::to_value(listing).unwrap();
         assert_eq!(

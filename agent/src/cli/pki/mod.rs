@@ -19,9 +19,9 @@ use super::{output, tone::Tone};
 
 /// Make certificates for labs and tests.
 ///
-/// A small certificate authority in a directory. It is for labs and tests, and not for
-/// production: its keys lie there unencrypted, and nobody approves what it issues. Certificates of
-/// endpoints name them by a URI, such as a SPIFFE ID, or by a DNS name. This needs no agent.
+/// A small certificate authority in a directory. It is for labs and tests, and not for production:
+/// its keys lie there unencrypted, and nobody approves what it issues. A certificate names its
+/// endpoint by a URI, such as a SPIFFE ID, or by a DNS name. This command needs no agent.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -44,19 +44,19 @@ pub enum Command {
     Show(show::Show),
 }
 
-/// That many days.
+/// `days` as a duration.
 fn days(days: u32) -> Duration {
     Duration::from_hours(24 * u64::from(days))
 }
 
-/// Says on standard error what kind of authority this is.
+/// Notes on standard error that the authority is not for production.
 fn warn() -> io::Result<()> {
     let text = "this authority is for labs and tests, not for production: its keys lie \
                 unencrypted in its directory";
     output::remark(Tone::Warning, "note", text)
 }
 
-/// Says what was written where, the names aligned.
+/// Lists the files that were written, the names aligned.
 fn files(out: &mut impl Write, lines: &[(&str, &Path)]) -> io::Result<()> {
     let longest = lines.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
     for (what, path) in lines {

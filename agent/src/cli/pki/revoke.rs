@@ -16,9 +16,9 @@ use crate::cli::{
 
 /// Revoke a certificate that the authority has issued.
 ///
-/// It is added to the revocation list crl.pem, which is signed again with a higher number and
-/// replaced at once. Revoking it a second time changes nothing. For labs and tests, not for
-/// production: nobody is told of the new list.
+/// Adds it to the revocation list crl.pem, which is signed again with a higher number and replaced
+/// in one step. Revoking it a second time changes nothing. For labs and tests, not for production:
+/// the new list is not distributed.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -27,14 +27,14 @@ Examples:
   manoward pki revoke lab-ca --certificate vim-1.pem
   manoward pki revoke lab-ca --serial 3f0a96c1f0b34d52a8c4f6d2b7e91c05")]
 pub struct Revoke {
-    /// Where the authority is
+    /// Directory of the authority
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 
     #[command(flatten)]
     certificate: Selection,
 
-    /// Why
+    /// Reason of the revocation
     #[arg(long, value_enum, value_name = "REASON", default_value_t)]
     reason: Reason,
 }
@@ -51,7 +51,7 @@ struct Selection {
     #[arg(long, value_name = "HEX")]
     serial: Option<Serial>,
 
-    /// The certificate itself
+    /// File with the certificate
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ impl From<Selection> for Which {
         match (selection.name, selection.serial) {
             (Some(name), _) => Self::Named(name),
             (None, Some(serial)) => Self::Serial(serial),
-            // The command line has one of the three.
+            // The command line requires one of the three.
             (None, None) => Self::File(selection.certificate.unwrap_or_default()),
         }
     }
@@ -92,11 +92,11 @@ fn show(out: &mut impl Write, authority: &Authority, revoking: &Revoking) -> io:
         writeln!(out, "{done}, at {since}: nothing changed")?;
     } else {
         let done = Tone::Good.paint(format!("{name} is revoked"));
-        writeln!(out, "{done}: {list} has it since number {crl_number}")?;
+        writeln!(out, "{done}: {list} lists it from number {crl_number} on")?;
     }
     writeln!(out, "{}", Tone::Quiet.paint(format!("serial {serial}")))?;
     if !revoking.already {
-        let next = "next: copy the list to where it is read";
+        let next = "next: copy the list to the hosts that read it";
         writeln!(out, "{}", Tone::Quiet.paint(next))?;
     }
     Ok(())

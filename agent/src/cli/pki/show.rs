@@ -11,10 +11,10 @@ use crate::cli::{
     output::{self, Format},
 };
 
-/// Show certificates: whom they name, how long they are valid, and what is revoked.
+/// Show certificates: whom they name, until when they are valid, and which are revoked.
 ///
-/// Shows all that an authority has, or what is in a PEM file. What is revoked is known from the
-/// list of who issued it: that of the authority, crl.pem beside the file, or --crl. Signatures are
+/// Shows all certificates of an authority, or those in a PEM file. What is revoked is read from the
+/// authority's list; for a file, from --crl, or else from crl.pem beside the file. Signatures are
 /// not verified; `openssl verify` does that.
 #[derive(Args)]
 #[command(after_help = "\
@@ -27,7 +27,7 @@ pub struct Show {
     #[arg(value_name = "DIR|FILE.pem")]
     path: PathBuf,
 
-    /// For a file: know from this revocation list what is revoked
+    /// For a file: revocation list of the issuer
     #[arg(long, value_name = "FILE")]
     crl: Option<PathBuf>,
 }

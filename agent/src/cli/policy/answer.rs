@@ -1,4 +1,4 @@
-//! What the agent answers about a policy that it is sent.
+//! The agent's answer to a policy that was sent to it.
 
 use manoward::control::client::ClientError;
 use manoward_api::Candidate;
@@ -10,10 +10,10 @@ use crate::cli::{
     progress,
 };
 
-/// Waits for the answer to `asking`, which sends `candidate`, and shows what is being done.
+/// Waits for the answer to `asking`, which sends `candidate`; `doing` is shown if it takes long.
 ///
-/// `None` if the policy has mistakes and they have been shown, as people want them. Programs get
-/// the agent's failure instead, as an error.
+/// `None` if the policy has mistakes; they were written to standard error. With JSON output the
+/// agent's failure is returned as an error instead.
 pub async fn of<T>(
     asking: impl Future<Output = Result<T, ClientError>>,
     doing: &'static str,

@@ -22,9 +22,9 @@ use crate::cli::{
 
 /// Put a policy in force.
 ///
-/// The old policy is in force until the new one is complete in the kernel; every packet is judged
-/// by one of them. A policy is refused (exit code 5) if its serial is not higher than the one in
-/// force, or if it would cut the SSH session that it is applied from.
+/// The old policy stays in force until the new one is complete in the kernel; every packet is
+/// judged by one of the two. A policy is refused (exit code 5) if its serial is not higher than the
+/// one in force, or if it would cut the SSH session that it is applied from.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -66,7 +66,7 @@ fn show(out: &mut impl Write, file: &str, applied: &Applied, look: Look) -> io::
     };
     changes::show(out, &applied.changes, width)?;
     if applied.changes.is_empty() {
-        writeln!(out, "Nothing changed in what the policy says.")?;
+        writeln!(out, "The new policy means the same as the old one.")?;
     }
     if !applied.lints.is_empty() {
         writeln!(out)?;
@@ -111,7 +111,7 @@ mod tests {
         show(&mut out, "p.yaml", &applied, Look::Lines).unwrap();
         assert_eq!(
             strip_str(str::from_utf8(&out).unwrap()).to_string(),
-            "Nothing changed in what the policy says.\n\
+            "The new policy means the same as the old one.\n\
              serial 42 is in force: 100,000 addresses and prefixes, 12 MB in the kernel\n\
              read in 1,200 ms, compiled in 30 ms, published in 2 ms\n"
         );

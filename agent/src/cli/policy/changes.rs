@@ -1,4 +1,4 @@
-//! What a policy changes, shown.
+//! Display of what a policy changes.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub fn show(out: &mut impl Write, changes: &[Change], width: Option<u16>) -> io:
         };
         let what = format!("{} `{}`", change.object, change.name);
         writeln!(out, "{} {}", tone.paint(sign), Tone::Strong.paint(what))?;
-        // Each detail stands in a line of its own, as a policy may change a lot of one object.
+        // One line for each detail: a policy may change much of one object.
         for detail in change
             .detail
             .split("; ")

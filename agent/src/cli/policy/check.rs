@@ -26,11 +26,12 @@ use crate::cli::{
     tone::Tone,
 };
 
-/// Show all mistakes of a policy, and what is hardly meant.
+/// Show all mistakes in a policy, and remarks on it.
 ///
-/// If the agent runs it is asked, as it also knows whether the interfaces can carry the programs
-/// and whether the policy fits into the kernel. Otherwise the file alone is checked, and how it
-/// fits this host. Nothing is changed.
+/// Mistakes make a policy invalid. Remarks are about what is valid but probably not intended. If
+/// the agent runs, it does the check: it also knows whether the programs can be attached to the
+/// interfaces, and whether the policy fits into the kernel. Otherwise the file is checked, and how
+/// it fits this host. Nothing is changed.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -77,7 +78,7 @@ pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
     })
 }
 
-/// Checks the file, and how it fits this host as far as that can be seen.
+/// Checks the file, and how it fits this host if its interfaces can be read.
 async fn offline(candidate: &Candidate) -> Report {
     let validated = match policy::read(&candidate.text, &candidate.file) {
         Ok(validated) => validated,

@@ -50,7 +50,7 @@ fn show(out: &mut impl Write, difference: &Difference, width: Option<u16>) -> io
     if changes.is_empty() {
         return writeln!(
             out,
-            "Nothing would change: serial {from} in force says the same."
+            "Nothing would change: serial {from}, which is in force, means the same."
         );
     }
     let heading = format!("Serial {from} in force, serial {to} in the file:");

@@ -1,4 +1,4 @@
-//! The policy file that a command is about.
+//! Reads the policy file that a command is given.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use manoward_api::Candidate;
 
 /// The argument for standard input.
 const STDIN: &str = "-";
-/// What it is called where a file would be.
+/// Its name in messages.
 const STDIN_NAME: &str = "<stdin>";
 
 /// Reads the policy at `path`, or from standard input.
@@ -28,7 +28,7 @@ pub fn read(path: &Path) -> anyhow::Result<Candidate> {
     Ok(candidate(text, &name))
 }
 
-/// `candidate` under its absolute name, as whoever reads it later is elsewhere.
+/// `candidate` with an absolute path: it is read later, from other working directories.
 pub fn to_keep(candidate: &Candidate) -> Candidate {
     let mut kept = candidate.clone();
     if candidate.file != STDIN_NAME

@@ -1,5 +1,5 @@
-//! What is wrong with a policy, shown: on a terminal each mistake in its lines of the file, and
-//! elsewhere a line for each, as compilers write them and editors read them.
+//! Display of a policy's mistakes and remarks: on a terminal with the lines of the file that they
+//! are in, elsewhere one line for each, which editors can parse: `file:line:column: ...`.
 
 use std::io::{self, Write};
 
@@ -10,28 +10,28 @@ use thiserror::Error;
 
 use crate::cli::{output, prose, quantity::counted, tone::Tone};
 
-/// How wide, and for whom.
+/// The layout of a report.
 #[derive(Clone, Copy, Debug)]
 pub enum Look {
-    /// For a person, in lines of at most this many columns.
+    /// For a terminal, in lines of at most this many columns.
     Drawn(u16),
     /// One line for each mistake.
     Lines,
 }
 
 impl Look {
-    /// How standard output wants it.
+    /// The layout for standard output.
     pub fn of_stdout() -> Self {
         output::text_width().map_or(Self::Lines, Self::Drawn)
     }
 
-    /// How standard error wants it.
+    /// The layout for standard error.
     pub fn of_stderr() -> Self {
         output::stderr_width().map_or(Self::Lines, Self::Drawn)
     }
 }
 
-/// Mistakes that the agent found in a policy that this process cannot read more into.
+/// Mistakes that only the agent finds: reading the file here finds none.
 #[derive(Debug, Error)]
 #[error("{file}: {} in the policy", counted(.mistakes.len(), "mistake"))]
 struct Reported<'a> {
@@ -61,11 +61,12 @@ pub fn mistakes(
     let Look::Drawn(width) = look else {
         return lines(out, &candidate.file, report);
     };
-    // What is wrong with the text itself is shown best by who read it; see policy::excerpt.
+    // Mistakes in the text are found again by reading it here, with their excerpts; see
+    // policy::excerpt.
     if let Err(error) = policy::read(&candidate.text, &candidate.file) {
         return writeln!(out, "{}", drawn(&error, width));
     }
-    // What concerns the file as a whole has no position in it.
+    // A mistake that concerns the whole file has no position.
     let (located, whole): (Vec<_>, Vec<_>) = report
         .mistakes
         .iter()
@@ -90,7 +91,7 @@ pub fn mistakes(
     writeln!(out, "{}", drawn(&reported, width))
 }
 
-/// Mistakes in the lines of their file.
+/// Mistakes with the lines of the file that they are in.
 fn drawn(error: &dyn Diagnostic, width: u16) -> String {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode())
         .with_width(width.into())
@@ -102,7 +103,7 @@ fn drawn(error: &dyn Diagnostic, width: u16) -> String {
     drawn
 }
 
-/// Shows what is valid, but hardly meant.
+/// Shows the remarks on a policy.
 pub fn lints(out: &mut impl Write, file: &str, lints: &[Lint], look: Look) -> io::Result<()> {
     for lint in lints {
         let position = match (lint.line, lint.column) {

@@ -11,7 +11,8 @@ use crate::cli::{
 
 /// Print the policy in force, as it was applied.
 ///
-/// With `--output json` its serial, the file that it came from and the time are told, too.
+/// With `--output json` its serial, the file that it came from and the time when it was applied are
+/// shown, too.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

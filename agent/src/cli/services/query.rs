@@ -1,15 +1,17 @@
-//! What services are looked for: a word, or what packets carry.
+//! A search for built-in services: by text, protocol or ports.
 
 use manoward::policy::{CatalogueEntry, ServiceMatch, protocol::PROTOCOLS};
 
-/// What a person wrote behind `manoward services`.
+/// The arguments of `manoward services`, parsed.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Query {
-    /// Part of a name or of another text, in lower case.
+    /// Part of a name, subject, peer or description, in lower case.
     Text(String),
-    /// A protocol's name, and its number; also a word of a text.
+    /// A protocol's name and number. It matches services of the protocol, and texts with the name
+    /// as a word.
     Protocol(&'static str, u8),
-    /// Ports, of any protocol or of one. A single number may also be an IP protocol's.
+    /// Ports, of any protocol or of one. A single number also matches an IP protocol of that
+    /// number.
     Ports {
         protocol: Option<u8>,
         first: u16,
@@ -39,7 +41,7 @@ impl Query {
         understood.unwrap_or(Self::Text(text))
     }
 
-    /// Whether `entry` is looked for.
+    /// Whether `entry` matches.
     pub fn finds(&self, entry: &CatalogueEntry) -> bool {
         let texts = [entry.name, entry.subject, entry.peer, entry.description];
         let mut texts = texts.iter().map(|text| text.to_lowercase());
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_finds_what_it_carries_and_what_is_named_after_it() {
+    fn a_protocol_is_found_in_matches_and_texts() {
         assert_eq!(found("gre"), ["gre"]);
         assert_eq!(found("47"), ["gre"]);
         assert_eq!(found("esp"), ["ipsec"]);

@@ -21,8 +21,8 @@ use rows::Rows;
 /// attached; restarts of the agent do not matter. `audited` packets violated the policy, and
 /// passed because the mode is audit.
 ///
-/// With --watch the counts are renewed in place, with rates; where output is no terminal, or JSON
-/// is asked for, each snapshot is a line of JSON.
+/// With --watch the counts are updated in place, with rates. If the output is no terminal, or with
+/// --output json, each reading is one line of JSON.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -33,7 +33,7 @@ Examples:
   manoward stats --watch 10 --output json >> counts.jsonl
   manoward stats --output json | jq '[.verdicts[] | select(.fate == \"dropped\").packets] | add'")]
 pub struct Stats {
-    /// Sum up by this [default: by direction, reference point and reason]
+    /// Sum up by this [default: direction, reference point and reason]
     #[arg(long, value_enum, value_name = "WHAT")]
     by: Option<By>,
 
@@ -41,7 +41,7 @@ pub struct Stats {
     #[arg(long, value_enum, value_name = "in|out", hide_possible_values = true)]
     direction: Option<Direction>,
 
-    /// Renew the counts every so many seconds [default: 2]
+    /// Update the counts every SECONDS seconds [default: 2]
     #[arg(
         long,
         value_name = "SECONDS",
@@ -85,12 +85,12 @@ impl From<Direction> for Way {
     }
 }
 
-/// What is shown of the counts.
+/// Which counts are shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View {
     /// What they are summed up by.
     pub by: Option<By>,
-    /// The only direction that is shown, if one is.
+    /// The direction shown; `None` shows both.
     pub direction: Option<Way>,
 }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::By;
 
-/// Counts summed up by a few things.
+/// Counts summed up by a key.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rows {
     /// When they were read (RFC 3339).
@@ -27,7 +27,7 @@ pub struct Rows {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Row {
     fields: &'static [&'static str],
-    /// What the counts have in common; `None` where nothing governs the packets.
+    /// The key: a value for each of its parts; `None` where no rule governs the packets.
     pub key: Vec<Option<String>>,
     /// What happened to them.
     pub fate: Fate,

@@ -14,23 +14,23 @@ use crate::cli::{
     tone::Tone,
 };
 
-/// The counts before, and how long ago that was.
+/// An earlier reading, and how long ago it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Before<'a> {
     pub rows: &'a Rows,
     pub ago: Duration,
 }
 
-/// What the columns of numbers show.
+/// What the columns of rates show.
 #[derive(Clone, Copy, Debug)]
 pub enum Rates<'a> {
-    /// Nothing is known yet.
+    /// Nothing yet: there is no earlier reading.
     Unknown,
-    /// The difference to these.
+    /// The difference to an earlier reading.
     Since(Before<'a>),
 }
 
-/// Writes the counts; with `rates`, those instead of the bytes.
+/// Writes the counts; with `rates`, the rates replace the bytes.
 pub fn table(
     out: &mut impl Write,
     rows: &Rows,
@@ -39,7 +39,7 @@ pub fn table(
 ) -> io::Result<()> {
     if rows.sums.is_empty() {
         return match rows.fields {
-            ["endpoint", ..] => writeln!(out, "No endpoint was heard of yet."),
+            ["endpoint", ..] => writeln!(out, "No endpoint was seen yet."),
             _ => writeln!(out, "No packet was counted yet."),
         };
     }
@@ -97,13 +97,13 @@ fn rates_of(row: &Row, rates: Rates<'_>) -> [String; 2] {
         .iter()
         .find(same)
         .map_or(Count::default(), |row| row.count);
-    // A counter begins anew when the policy gives its number to another rule.
+    // A counter restarts from zero when the policy gives its index to another rule.
     let packets = row.count.packets.saturating_sub(before.packets);
     let bytes = row.count.bytes.saturating_sub(before.bytes);
     [grouped(per_second(packets, ago)), bit_rate(bytes, ago)]
 }
 
-/// What happened to all packets, in a line.
+/// The totals in one line.
 fn totals(rows: &Rows) -> String {
     let passed = rows.total(Fate::Passed);
     let dropped = rows.total(Fate::Dropped);

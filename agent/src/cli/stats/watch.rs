@@ -1,4 +1,4 @@
-//! Counts that are renewed: in place on a terminal, as lines of JSON elsewhere.
+//! Counts that are updated: in place on a terminal, as lines of JSON elsewhere.
 
 use std::{
     env,
@@ -70,14 +70,15 @@ fn can_move() -> bool {
 /// What is on the terminal.
 #[derive(Default)]
 struct Screen {
-    /// Lines above the cursor that are to be written over.
+    /// Lines above the cursor that the next output replaces.
     lines: usize,
-    /// The counts shown, and when they came.
+    /// The counts shown, and when they were read.
     before: Option<(Rows, Instant)>,
 }
 
 impl Screen {
-    /// Shows new counts; an agent that is restarted is waited for, as its counters live on.
+    /// Shows new counts. If the agent does not answer, waits for it: the counters survive its
+    /// restart.
     fn show(
         &mut self,
         stats: Result<api::Stats, ClientError>,
@@ -131,7 +132,8 @@ impl Screen {
     }
 }
 
-/// The lines that a terminal of `height` lines can show, as what has left it cannot be replaced.
+/// The lines of `text` that fit into a terminal of `height` lines: lines that scrolled out cannot
+/// be replaced.
 fn fitting(text: &str, height: Option<usize>) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let Some(room) = height.map(|height| height.saturating_sub(2)) else {
@@ -149,7 +151,7 @@ fn fitting(text: &str, height: Option<usize>) -> String {
     shown
 }
 
-/// What to write so that `text` stands where the last `lines` lines are.
+/// Output that replaces the last `lines` lines of the terminal by `text`.
 fn replacing(lines: usize, text: &str) -> String {
     let mut frame = String::new();
     if lines > 0 {

@@ -10,12 +10,12 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 pub(super) struct Address {
     pub(super) ip: IpAddr,
     prefix_len: u8,
-    /// The broadcast address that somebody gave it.
+    /// The broadcast address that was configured with it.
     broadcast: Option<Ipv4Addr>,
 }
 
 impl Address {
-    /// What the kernel says of an address.
+    /// From the kernel's message; `None` if it has no address.
     pub(super) fn of(message: &AddressMessage) -> Option<Self> {
         let mut local = None;
         let mut peer = None;
@@ -36,9 +36,9 @@ impl Address {
         })
     }
 
-    /// The addresses that the kernel takes for broadcasts: the last of the prefix, the first one
-    /// too before Linux 5.14, and the one that was given. No neighbour needs those of the loopback
-    /// interface, which are protected like all of its addresses.
+    /// The addresses that the kernel treats as broadcasts: the last of the prefix, the first too
+    /// before Linux 5.14, and the configured one. Those of the loopback interface are left out: no
+    /// neighbour uses them, and they are protected as its other addresses are.
     pub(super) fn broadcasts(&self) -> Vec<Ipv4Addr> {
         let mut broadcasts: Vec<Ipv4Addr> = self.broadcast.into_iter().collect();
         if let IpAddr::V4(address) = self.ip
@@ -52,7 +52,7 @@ impl Address {
     }
 
     /// The subnet-router anycast address of its prefix (RFC 4291, 2.6.1), which a host that
-    /// forwards takes for its own; prefixes of 127 bits have none (RFC 6164).
+    /// forwards accepts as its own; prefixes of 127 bits have none (RFC 6164).
     pub(super) fn router_anycast(&self) -> Option<IpAddr> {
         match self.ip {
             IpAddr::V6(address) if self.prefix_len < 127 => {

@@ -1,17 +1,17 @@
-//! One interface, as the kernel tells of it.
+//! One interface, as the kernel describes it.
 
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp};
 
-/// What kind of interface, as far as it matters here.
+/// Kinds of interfaces that attach differently.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
-    /// A NIC, veth, tap: carries programs itself.
+    /// A NIC, veth or tap: programs are attached to it.
     Carrier,
     /// A VLAN device or a macvlan on the interface with this index.
     Upon(u32),
     Bridge,
     Bond,
-    /// A tunnel and the like: its packets arrive inside of others.
+    /// A tunnel (VXLAN, Geneve, GRE): its packets arrive inside others.
     Overlay,
 }
 
@@ -30,7 +30,7 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// What the kernel says of an interface.
+    /// From the kernel's message.
     pub(super) fn of(message: &LinkMessage) -> Self {
         let mut interface = Self {
             index: message.header.index,

@@ -81,8 +81,8 @@ fn a_hundred_thousand_addresses_of_each_family() {
     }
 }
 
-/// The value of `address` among the protected ones. Its direct entry has to say the same, or to leave
-/// it open.
+/// The value of `address` in the region of protected addresses. Asserts that its direct entry
+/// agrees or does not decide.
 fn protected<A: Direct>(image: &Image, address: A) -> u32 {
     let header = Header::of(image).expect("a header");
     let value = region::find(image, header.protected::<A>(), address, A::BITS).expect("all lines");

@@ -41,7 +41,7 @@ fn bound(bindings: &[&str]) -> (Image, Numbers) {
     (image, numbers)
 }
 
-/// What the record of `endpoint` says to a frame from `mac` with these tags on `ifindex`.
+/// The check of the bindings of `endpoint` for a frame from `mac` with these tags on `ifindex`.
 fn check(
     (image, numbers): &(Image, Numbers),
     endpoint: &str,

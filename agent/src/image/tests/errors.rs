@@ -1,4 +1,4 @@
-//! What is refused, and what the refusal names.
+//! Policies that cannot be compiled, and what the errors name.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a compiled image answers, asked as a packet would ask it.
+//! Lookups in compiled images, as for packets.
 
 mod addresses;
 mod bindings;
@@ -53,7 +53,7 @@ fn endpoint_of(image: &Image, address: IpAddr) -> u32 {
     }
 }
 
-/// The same; looked for in either order, it has to be the same endpoint.
+/// The number of the endpoint of `address`. Asserts that both orders of lookup find the same.
 fn found<A: Listed>(image: &Image, address: A) -> u32 {
     let found = endpoint::find(image, address).expect("all lines");
     let longest_first = match endpoint::find_longest(image, address) {

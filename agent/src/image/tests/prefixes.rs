@@ -1,4 +1,4 @@
-//! The longest prefix wins, however prefixes were written out and placed.
+//! The longest prefix wins, however prefixes were expanded and placed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -9,7 +9,7 @@ services! { "administration":
     "http": [tcp(80)], Plaintext, Outbound,
         "repositories, provisioner", "HTTP: packages, images, boot files";
     "https": [tcp(443)], Encrypted, Outbound,
-        "repositories, registries, APIs", "HTTPS, whatever is behind it";
+        "repositories, registries, APIs", "HTTPS, for any application";
     "ipmi": [udp(623)], Unknown, Inbound,
         "out-of-band administration", "Baseboard management, weakly protected";
     "netconf": [tcp(830)], Encrypted, Inbound,
@@ -25,14 +25,14 @@ services! { "administration":
 
     // RFC 8071: over SSH, TLS, and RESTCONF.
     "netconf-call-home": [tcp_range(4334, 4336)], Encrypted, Outbound,
-        "EM, SDN controller", "NETCONF and RESTCONF that the host begins";
+        "EM, SDN controller", "NETCONF and RESTCONF, opened by the host";
     // IANA, and the port that routers had before.
     "gnmi": [tcp(9339), tcp(57400)], Encrypted, Inbound,
         "SDN controller, EM", "Telemetry and configuration over gRPC";
 
     // `manoward join`.
     "enrolment": [udp(7443)], Encrypted, Inbound,
-        "endpoints that show a certificate", "Proof of who an endpoint is (`manoward join`)";
+        "endpoints that show a certificate", "Proof of an endpoint's identity (`manoward join`)";
 
     // The programs' own defaults: cockpit.socket, squid.conf, Juju's api-port, puppet.conf
     // (serverport), Salt's master (publish_port, ret_port), Vault's listener.

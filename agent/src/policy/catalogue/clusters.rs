@@ -1,4 +1,4 @@
-//! Databases, caches and what keeps a cluster together.
+//! Databases, caches and cluster membership.
 
 use super::table::{
     Both, CatalogueEntry, Encrypted, Inbound, Outbound, Plaintext, Unknown, sctp, services, tcp,

@@ -6,11 +6,11 @@ use super::table::{
 };
 
 services! { "infrastructure":
-    // RFC 2131, RFC 8415; what a client asks.
+    // RFC 2131, RFC 8415; the server's ports.
     "dhcp": [udp(67)], Plaintext, Outbound,
-        "DHCP servers", "IPv4 addresses: what a client asks";
+        "DHCP servers", "IPv4 address configuration: requests of clients";
     "dhcpv6": [udp(547)], Plaintext, Outbound,
-        "DHCP servers", "IPv6 addresses: what a client asks";
+        "DHCP servers", "IPv6 address configuration: requests of clients";
     // RFC 1350.
     "tftp": [udp(69)], Plaintext, Outbound,
         "provisioner", "Files at boot; each transfer has a port of its own";
@@ -23,7 +23,7 @@ services! { "infrastructure":
 
     // RFC 5905; RFC 8915; IEEE 1588, event and general messages, which all clocks send.
     "ntp": [udp(123)], Unknown, Outbound,
-        "time servers", "Time (chrony, ntpd); NTS authenticates where it is on";
+        "time servers", "Time (chrony, ntpd); NTS authenticates it if enabled";
     "nts-ke": [tcp(4460)], Encrypted, Outbound,
         "time servers", "Key exchange of Network Time Security, for `ntp`";
     "ptp": [udp_range(319, 320)], Plaintext, Both,
@@ -31,11 +31,11 @@ services! { "infrastructure":
 
     // RFC 792, RFC 4443.
     "ping": [protocol(1), protocol(58)], Unknown, Both,
-        "monitoring", "ICMP and ICMPv6, echo and all else";
+        "monitoring", "ICMP and ICMPv6, all types";
 
     // RFC 4511 and the IANA registry.
     "ldap": [tcp(389)], Unknown, Outbound,
-        "directory servers", "Directory; StartTLS encrypts it where it is on";
+        "directory servers", "Directory; StartTLS encrypts it if enabled";
     "ldaps": [tcp(636)], Encrypted, Outbound,
         "directory servers", "Directory over TLS";
     // RFC 4120; RFC 3244 (changes of passwords).
@@ -54,7 +54,7 @@ services! { "infrastructure":
 
     // RFC 5321, RFC 6409; RFC 8314.
     "smtp": [tcp(25), tcp(587)], Unknown, Outbound,
-        "mail relays", "Mail; STARTTLS encrypts it where both ends want it";
+        "mail relays", "Mail; STARTTLS encrypts it if both ends support it";
     "smtps": [tcp(465)], Encrypted, Outbound,
         "mail relays", "Mail over TLS";
 }

@@ -17,7 +17,7 @@ services! { "monitoring":
         "monitoring", "Host metrics for Prometheus";
     // Prometheus's own default, kolla-ansible's, and that of the Pushgateway, which is the same.
     "prometheus": [tcp_range(9090, 9091)], Unknown, Outbound,
-        "metrics collector", "Metrics that are pushed: remote write, Pushgateway";
+        "metrics collector", "Pushed metrics: remote write, Pushgateway";
     // kolla-ansible, ansible/group_vars/all/collectd.yml.
     "collectd": [udp(25826)], Unknown, Outbound,
         "metrics collector", "Metrics of collectd";
@@ -30,7 +30,7 @@ services! { "monitoring":
     "influxdb": [tcp(8086)], Unknown, Outbound,
         "metrics collector", "Metrics to InfluxDB, for example from Telegraf";
 
-    // Agents that are asked, and servers that are told; the programs' own defaults.
+    // Agents that are polled, and servers that are reported to; the programs' own defaults.
     "checkmk-agent": [tcp(6556)], Unknown, Inbound,
         "monitoring", "Agent of Checkmk";
     "icinga": [tcp(5665)], Encrypted, Both,

@@ -9,7 +9,7 @@ services! { "network":
     // RFC 5881 (control, echo), RFC 5883 (multihop), RFC 7130 (links of a bond), RFC 7881
     // (seamless). Both ends send.
     "bfd": [udp_range(3784, 3785), udp(4784), udp(6784), udp(7784)], Plaintext, Both,
-        "routers", "Liveness of forwarding paths; a loss is an outage";
+        "routers", "Liveness of forwarding paths; lost packets take paths down";
     // RFC 4271.
     "bgp": [tcp(179)], Unknown, Both,
         "routers", "Routing; TCP MD5 or TCP-AO authenticate it";
@@ -18,30 +18,30 @@ services! { "network":
         "routers", "Labels of MPLS; TCP MD5 authenticates its sessions";
     // RFC 2328, RFC 5340.
     "ospf": [protocol(89)], Plaintext, Both,
-        "routers", "Routing; its keys authenticate only";
+        "routers", "Routing; its keys authenticate, but do not encrypt";
     // RFC 9568.
     "vrrp": [protocol(112)], Plaintext, Both,
         "HA peers", "Virtual router redundancy (keepalived)";
 
     // RFC 8926; kolla-ansible's OVN.
     "geneve": [udp(6081)], Plaintext, Both,
-        "peer tunnel endpoints", "Overlay of OVN; sensitive to rate";
+        "peer tunnel endpoints", "Overlay of OVN; high packet rates";
     // RFC 2784.
     "gre": [protocol(47)], Plaintext, Both,
-        "peer tunnel endpoints", "Overlay; sensitive to rate";
+        "peer tunnel endpoints", "Overlay; high packet rates";
     // RFC 2003; Calico's other overlay.
     "ipip": [protocol(4)], Plaintext, Both,
-        "peer tunnel endpoints", "Overlay of Calico; sensitive to rate";
+        "peer tunnel endpoints", "Overlay of Calico; high packet rates";
     // RFC 7510.
     "mpls-udp": [udp(6635)], Plaintext, Both,
-        "peer tunnel endpoints", "Overlay of Tungsten Fabric; sensitive to rate";
+        "peer tunnel endpoints", "Overlay of Tungsten Fabric; high packet rates";
     // RFC 7348; Open vSwitch, Calico.
     "vxlan": [udp(4789)], Plaintext, Both,
-        "peer tunnel endpoints", "Overlay; sensitive to rate";
+        "peer tunnel endpoints", "Overlay; high packet rates";
     // Linux's own port for VXLAN; flannel, Documentation/backends.md; Cilium,
     // Documentation/operations/system_requirements.rst.
     "vxlan-linux": [udp(8472)], Plaintext, Both,
-        "peer tunnel endpoints", "Overlay of Flannel, K3s and Cilium; sensitive to rate";
+        "peer tunnel endpoints", "Overlay of Flannel, K3s and Cilium; high packet rates";
 
     // RFC 7296, RFC 3948, RFC 4303, RFC 4302.
     "ipsec": [udp(500), udp(4500), protocol(50), protocol(51)], Encrypted, Both,

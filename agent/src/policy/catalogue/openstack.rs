@@ -1,4 +1,4 @@
-//! `OpenStack`: its APIs, and what its services say to one another.
+//! `OpenStack`: its APIs, and the traffic between its services.
 
 use super::table::{
     Both, CatalogueEntry, Encrypted, Inbound, Outbound, Plaintext, Unknown, services, tcp,
@@ -12,7 +12,7 @@ services! { "openstack":
     "amqps": [tcp(5671)], Encrypted, Outbound,
         "VIM control plane", "Message bus of OpenStack, with TLS";
 
-    // The services with these names below, in one.
+    // Six of the services below in one.
     "openstack-api": [
             tcp(5000), tcp_range(8774, 8776), tcp(8778), tcp(8780), tcp(9292), tcp(9696)
         ], Unknown, Outbound,
@@ -41,7 +41,7 @@ services! { "openstack":
     "gnocchi": [tcp(8041)], Unknown, Outbound,
         "VIM API address", "OpenStack: metrics";
     "heat": [tcp(8000), tcp(8004)], Unknown, Outbound,
-        "VIM API address", "OpenStack: orchestration, and its CloudFormation form";
+        "VIM API address", "OpenStack: orchestration, and its CloudFormation API";
     "ironic": [tcp(6385)], Unknown, Outbound,
         "VIM API address", "OpenStack: bare metal";
     // openstack-ansible; the service that newer Ironic needs no more.
@@ -54,7 +54,7 @@ services! { "openstack":
     "manila": [tcp(8786)], Unknown, Outbound,
         "VIM API address", "OpenStack: shared file systems";
     "masakari": [tcp(15868)], Unknown, Outbound,
-        "VIM API address", "OpenStack: high availability of guests: what the monitors on computes report";
+        "VIM API address", "OpenStack: high availability of guests: reports of the monitors on computes";
     "mistral": [tcp(8989)], Unknown, Outbound,
         "VIM API address", "OpenStack: workflows";
     "neutron": [tcp(9696)], Unknown, Outbound,

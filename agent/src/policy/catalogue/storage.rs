@@ -20,7 +20,7 @@ services! { "storage":
 
     // RFC 7143; kolla-ansible, ansible/group_vars/all/iscsi.yml.
     "iscsi": [tcp(3260)], Plaintext, Outbound,
-        "storage", "Block storage; CHAP authenticates only";
+        "storage", "Block storage; CHAP authenticates, but does not encrypt";
     // NVM Express, TCP Transport Specification: controllers, and discovery.
     "nvme-tcp": [tcp(4420), tcp(8009)], Plaintext, Outbound,
         "storage", "Block storage by NVMe over TCP; TLS is rare";

@@ -1,4 +1,4 @@
-//! How the files of the catalogue are written.
+//! The notation of the catalogue's files.
 
 pub(super) use super::{
     CatalogueEntry,
@@ -43,8 +43,8 @@ pub(super) const fn protocol(number: u8) -> ServiceMatch {
     ServiceMatch::Protocol(number)
 }
 
-/// The services of one subject: name, what packets carry, encryption, who usually opens its
-/// connections, then who is at the other end, and what it is.
+/// The services of one subject: name, protocols and ports, encryption, who usually opens
+/// connections, the usual peer, and a description.
 macro_rules! services {
     ($subject:literal: $($name:literal: [$($matches:expr),+], $encryption:ident, $usual:ident, $peer:literal, $description:literal;)+) => {
         pub(super) const SERVICES: &[CatalogueEntry] = &[$(CatalogueEntry {

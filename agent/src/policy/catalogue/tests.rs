@@ -18,7 +18,7 @@ const SHARED: &[&[&str]] = &[
     &["redfish", "restconf"],
 ];
 
-/// What a service matches, as one writes it.
+/// What a service matches, as text.
 fn written(name: &str) -> String {
     let entry = find(name).unwrap();
     let matches: Vec<_> = entry.matches.iter().map(ToString::to_string).collect();
@@ -183,7 +183,7 @@ fn outbound_services_name_only_what_is_asked() {
     }
 }
 
-/// Whoever is a peer of the same kind as the host opens connections as the host does.
+/// A peer of the same kind as the host opens connections as the host does.
 #[test]
 fn peers_of_the_same_kind_are_asked_both_ways() {
     for name in [

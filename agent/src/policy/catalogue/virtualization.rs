@@ -1,4 +1,4 @@
-//! Guests: who controls them, how they move, who sees their consoles.
+//! Guests: control, live migration, consoles.
 
 use super::table::{
     Both, CatalogueEntry, Encrypted, Inbound, Plaintext, Unknown, services, tcp, tcp_range,

@@ -58,7 +58,7 @@ fn details(old: &Endpoint, new: &Endpoint) -> Vec<String> {
     details
 }
 
-/// What only `new` has, and what only `old` has.
+/// The prefixes that only `new` has, and those that only `old` has.
 fn difference(old: &[IpNet], new: &[IpNet]) -> (Vec<IpNet>, Vec<IpNet>) {
     if old == new {
         return (Vec::new(), Vec::new());
@@ -92,7 +92,7 @@ fn counted(nets: &[IpNet]) -> String {
     format!("{} {word} ({few})", nets.len())
 }
 
-/// What packets of `endpoint` need besides an address.
+/// The identity and the bindings of `endpoint`, by field.
 fn bindings(endpoint: &Endpoint) -> [(&'static str, Option<String>); 5] {
     let binding = &endpoint.binding;
     let (identity, sessions) = match &endpoint.authenticate {

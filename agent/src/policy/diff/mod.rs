@@ -1,6 +1,6 @@
-//! What a new policy changes, in the terms of the policy.
+//! The difference between two policies, by their meaning.
 //!
-//! It is read by a person before a policy is applied, and kept in the change log after.
+//! A person reads it before a policy is applied; afterwards it is kept in the change log.
 
 mod endpoints;
 mod reference_points;
@@ -25,7 +25,7 @@ pub enum ChangeKind {
     Added,
     /// Only the old policy has it.
     Removed,
-    /// Both have it, not the same.
+    /// Both have it, and it differs.
     Changed,
 }
 
@@ -42,9 +42,9 @@ impl fmt::Display for ChangeKind {
 /// One change.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Change {
-    /// How.
+    /// How it changed.
     pub kind: ChangeKind,
-    /// What kind of thing.
+    /// What was changed.
     pub object: Object,
     /// Its name.
     pub name: String,
@@ -63,7 +63,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// The changes from `old` to `new`; without `old`, all that `new` has is added.
+/// The changes from `old` to `new`; without `old`, everything is added.
 #[must_use]
 pub fn diff(old: Option<&Policy>, new: &Policy) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -86,7 +86,7 @@ pub fn diff(old: Option<&Policy>, new: &Policy) -> Vec<Change> {
     changes
 }
 
-/// Name, serial number, mode, and what holds for the connections that the host opens.
+/// Name, serial number, mode, `outbound` and flow timeouts.
 fn whole(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
     let Some(old) = old else {
         let (serial, mode, outbound) = (new.serial, new.mode, new.outbound);
@@ -117,7 +117,7 @@ fn timeouts(details: &mut Vec<String>, old: &FlowTimeouts, new: &FlowTimeouts) {
     }
 }
 
-/// Entries of a list in which each stands for itself.
+/// Changes of a list whose entries are added or removed, but never changed.
 fn listed<T: PartialEq + fmt::Display>(
     object: Object,
     old: Option<&[T]>,
@@ -134,10 +134,10 @@ fn listed<T: PartialEq + fmt::Display>(
     note(ChangeKind::Removed, old, new);
 }
 
-/// Services whose meaning changed, and those that are not the catalogue's.
+/// Services that changed, and services added or removed that differ from the catalogue.
 ///
-/// That a policy begins or ceases to use a service of the catalogue shows in its reference
-/// points.
+/// If a policy begins or ceases to use a service of the catalogue, the change of its reference
+/// points shows that.
 fn services(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
     let own = |name: &str, service: &Service| {
         catalogue::find(name).is_none_or(|entry| entry.service() != *service)
@@ -201,7 +201,7 @@ impl Change {
     }
 }
 
-/// Notes a field that has another value.
+/// Adds a detail if a field's value changed.
 fn turned<T: PartialEq + fmt::Display>(details: &mut Vec<String>, field: &str, old: &T, new: &T) {
     if old != new {
         details.push(format!("{field} from {old} to {new}"));

@@ -23,7 +23,8 @@ pub(super) fn diff(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>
     for point in before.iter().filter(|point| !named(after, &point.name)) {
         changes.push(whole(ChangeKind::Removed, point));
     }
-    // The first that gives a role a service counts, so their order has a meaning.
+    // If two reference points give a role the same service, the first applies, so their order
+    // matters.
     let common = |points: &[ReferencePoint], others: &[ReferencePoint]| {
         let common = points.iter().filter(|point| named(others, &point.name));
         common.map(|point| point.name.clone()).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! Addresses: which endpoints lie in one another, and which cover everyone.
+//! Remarks on addresses: endpoints within others, and endpoints that cover nearly everyone.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ struct Owned {
     endpoint: u32,
 }
 
-/// Some address within a wider prefix, and how many others there are like it.
+/// An address within a wider prefix, and the number of further ones.
 struct Within {
     inner: Owned,
     outer: Owned,
@@ -23,8 +23,8 @@ struct Within {
 
 /// Remarks on addresses within prefixes of other roles, and of their own endpoint.
 ///
-/// One remark stands for all addresses of one role in one endpoint's prefixes: a policy for
-/// everyone (`0.0.0.0/0`) contains all others.
+/// There is one remark for all addresses of one role within the prefixes of one endpoint: a prefix
+/// for everyone (`0.0.0.0/0`) contains all others.
 pub(super) fn shared_addresses(policy: &Policy, lints: &mut Vec<Lint>) {
     let endpoints: Vec<(&String, &Endpoint)> = policy.endpoints.iter().collect();
     let role = |owned: Owned| &*endpoints[owned.endpoint as usize].1.role;
@@ -101,7 +101,7 @@ pub(super) fn shared_addresses(policy: &Policy, lints: &mut Vec<Lint>) {
     }
 }
 
-/// All prefixes, each behind those that contain it.
+/// All prefixes, each after those that contain it.
 fn sorted(endpoints: &[(&String, &Endpoint)]) -> Vec<Owned> {
     let mut all: Vec<Owned> = Vec::new();
     for (endpoint, (_, Endpoint { addresses, .. })) in (0..).zip(endpoints) {
@@ -138,8 +138,7 @@ fn short(net: IpNet) -> String {
     }
 }
 
-/// Addresses of one endpoint that are no longer a group of peers: more than an IPv4 /8, or an
-/// IPv6 /16.
+/// Most addresses of an endpoint before a remark, for IPv4 (a /8) and for IPv6 (a /16).
 const EVERYONE: [u128; 2] = [1 << (32 - 8), 1 << (128 - 16)];
 
 /// Remarks on endpoints that cover (nearly) all addresses.
@@ -158,7 +157,7 @@ pub(super) fn wide_endpoints(policy: &Policy, lints: &mut Vec<Lint>) {
                 "endpoint `{name}` covers so many addresses that nearly everyone has the role \
                  `{role}`"
             );
-            let remedy = "List the addresses or prefixes of those who are meant.";
+            let remedy = "List only the addresses or prefixes of the intended peers.";
             lints.push(Lint::new(
                 Code::CoversEveryone,
                 (Object::Endpoint, name),

@@ -1,4 +1,4 @@
-//! How a policy fits the host that it is for.
+//! Remarks on addresses and interfaces that the host does not have.
 
 use super::{Code, HostFacts, Lint};
 use crate::policy::{Object, Policy, Protect};

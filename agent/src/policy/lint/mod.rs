@@ -1,4 +1,5 @@
-//! What is valid and yet probably not meant, or worth knowing before it is in force.
+//! Remarks on a valid policy: what is probably not intended, or should be known before it is
+//! applied.
 //!
 //! Each remark has a stable code, so that a pipeline can accept some and refuse others.
 
@@ -20,11 +21,11 @@ use super::{Object, Policy, Positions, Validated};
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
-    /// An address has a role of its own and lies in a prefix with another.
+    /// An address has a role of its own and lies in a prefix of an endpoint with another role.
     TwoRoles,
     /// An address lies in a prefix of the same endpoint.
     RedundantAddress,
-    /// An endpoint covers so much that it names nobody.
+    /// An endpoint covers so many addresses that it identifies nobody.
     CoversEveryone,
     /// Endpoints have a role that no reference point names.
     UnusedRole,
@@ -38,7 +39,7 @@ pub enum Code {
     CatalogueRedefined,
     /// Two reference points give a role the same service.
     AdmittedTwice,
-    /// Violations are reported and pass.
+    /// A mode is audit, or `outbound` is: violations pass.
     NotEnforced,
     /// Nobody may connect to the host.
     NothingAdmitted,
@@ -48,7 +49,7 @@ pub enum Code {
     OutboundEnforced,
     /// The host may open connections to anyone.
     OutboundAny,
-    /// Connections may be forgotten while they live.
+    /// A timeout is so short that flows of live connections expire.
     ShortTimeout,
     /// The host does not have a protected address.
     AbsentAddress,
@@ -78,7 +79,7 @@ impl Code {
         Self::AbsentInterface,
     ];
 
-    /// The code as a pipeline sees it.
+    /// The code's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -114,9 +115,9 @@ impl fmt::Display for Code {
 pub struct Lint {
     /// What it is about.
     pub code: Code,
-    /// The kind of thing that it concerns.
+    /// The kind of the part that it concerns.
     pub object: Object,
-    /// The name of that thing.
+    /// The name of that part.
     pub subject: String,
     /// The remark: a sentence without its first capital and its full stop.
     pub message: String,
@@ -136,7 +137,7 @@ impl fmt::Display for Lint {
     }
 }
 
-/// What a policy is compared with on the host that it is for.
+/// Facts about the host that a policy is compared with.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
     /// All addresses of the host.

@@ -1,12 +1,12 @@
-//! Connections that the host opens: to whom, and how long they are remembered.
+//! Remarks on connections that the host opens: to whom, and their timeout.
 
 use verdict::state::flow::State;
 
 use super::{Code, Lint};
 use crate::policy::{Direction, Mode, Object, Outbound, Policy, timeouts::Timeout};
 
-/// Least idle time of an established TCP connection, seconds: keepalive waits 2 hours, and its
-/// answer needs up to 4 minutes (RFC 5382, REQ-5).
+/// Least timeout of an established TCP connection, seconds: keepalive is sent after 2 hours, and
+/// its answer may take 4 minutes (RFC 5382, REQ-5).
 const TCP_IDLE_SECONDS: u32 = (2 * 60 + 4) * 60;
 
 pub(super) fn connections(policy: &Policy, lints: &mut Vec<Lint>) {
@@ -21,21 +21,21 @@ pub(super) fn connections(policy: &Policy, lints: &mut Vec<Lint>) {
         ),
         (Outbound::Enforce, Mode::Audit) => (
             Code::OutboundEnforced,
-            "the policy's mode is audit, and yet connections that the host opens for services \
+            "the policy's mode is audit, but connections that the host opens to services \
              that no `to` names are dropped: outbound is enforce",
             "Write `outbound: audit` to see first what would be dropped.",
         ),
         (Outbound::Enforce, Mode::Enforce) => return,
         (Outbound::Audit, _) => (
             Code::NotEnforced,
-            "connections that the host opens for services that no `to` names are not dropped: \
+            "connections that the host opens to services that no `to` names are not dropped: \
              outbound is audit",
             "Write `outbound: enforce` once the reports show nothing legitimate.",
         ),
         (Outbound::Any, _) => (
             Code::OutboundAny,
-            "the host may open connections to anyone, as outbound is any: what a false peer \
-             answers is refused only if the host did not open the connection",
+            "the host may open connections to anyone, as outbound is any: packets from a wrong \
+             peer are dropped only if they belong to no connection that the host opened",
             "Write `outbound: audit`, and name in `to` what it reports.",
         ),
     };
@@ -51,8 +51,8 @@ pub(super) fn timeouts(policy: &Policy, lints: &mut Vec<Lint>) {
     }
     let (name, timeout) = (state.name(), Timeout(seconds));
     let message = format!(
-        "`{name}` is {timeout}: idle TCP connections would be forgotten before their keepalive, \
-         which waits 2 hours, shows that they live"
+        "`{name}` is {timeout}: the flows of idle TCP connections would expire before TCP \
+         keepalive, which begins after 2 hours, renews them"
     );
     let remedy = format!(
         "Write at least {}, 2 hours and 4 minutes (RFC 5382).",

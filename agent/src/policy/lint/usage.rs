@@ -63,7 +63,7 @@ pub(super) fn roles(policy: &Policy, lints: &mut Vec<Lint>) {
         .collect();
     for role in carried.difference(&named) {
         let message =
-            format!("no reference point names the role `{role}`: its endpoints may do nothing");
+            format!("no reference point names the role `{role}`: its endpoints may use no service");
         let remedy = "Name it in a reference point, or remove its endpoints.";
         lints.push(Lint::new(
             Code::UnusedRole,
@@ -109,7 +109,7 @@ fn admitted_twice(policy: &Policy, lints: &mut Vec<Lint>) {
                 continue;
             }
             let message = format!(
-                "the role `{role}` has `{service}` by `{}` already; that counts, and not `{}`",
+                "the role `{role}` may use `{service}` by `{}` already; only that applies, not `{}`",
                 earlier.name, point.name
             );
             let remedy = "Remove the role or the service from one of the two.";

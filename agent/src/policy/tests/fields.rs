@@ -15,7 +15,7 @@ fn fields_are_known_and_complete() {
         "mac:",
         "identity: x, mac:",
         (7, "x"),
-        "proven by a certificate",
+        "`identity` applies only",
         "authenticate: certificate",
     );
     assert_mistake(
@@ -158,7 +158,7 @@ fn values_are_in_range() {
         "role: bastion",
         "role: bastion, authenticate: certificate",
         (8, "certificate"),
-        "shows a certificate, and nothing says which",
+        "authenticates by certificate, but has no `identity`",
         "identity: spiffe://",
     );
     assert_mistake(
@@ -175,7 +175,7 @@ fn values_are_in_range() {
                 "role: bastion, authenticate: certificate, identity: a.example, sessions: {number}"
             ),
             (8, number),
-            "is no value of `sessions`",
+            "is not a value of `sessions`",
             "2 to 64",
         );
     }
@@ -183,14 +183,14 @@ fn values_are_in_range() {
         "role: bastion",
         "role: bastion, sessions: 2",
         (8, "2"),
-        "sessions are opened by a certificate",
+        "`sessions` applies only",
         "authenticate: certificate",
     );
     assert_mistake(
         "Nf-Vi:",
         "enrolment:",
         (10, "enrolment"),
-        "agent's own",
+        "is reserved",
         "another name",
     );
     assert_mistake(
@@ -208,7 +208,7 @@ fn outbound_is_one_of_three() {
         "serial: 42",
         "serial: 42\noutbound: adit",
         (4, "adit"),
-        "`adit` is no value of `outbound`",
+        "`adit` is not a value of `outbound`",
         "`audit`?",
     );
     assert_mistake(

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use thiserror::Error;
 
-/// Text that is no address or prefix of an endpoint, or no address to protect.
+/// A text that is not valid as an address or prefix of an endpoint, or as an address to protect.
 #[derive(Debug, Error)]
 pub(super) enum BadAddress {
     #[error("`{0}` is not an IP address or prefix")]
@@ -14,13 +14,13 @@ pub(super) enum BadAddress {
     NotOneAddress(String),
     #[error("`{0}` names an interface in its address")]
     Zone(String),
-    #[error("`{text}` has a prefix length beyond {most}")]
+    #[error("`{text}` has a prefix length above {most}")]
     Length { text: String, most: u8 },
     #[error("`{0}` has a netmask where a prefix length belongs")]
     Netmask(String),
-    #[error("`{0}` has bits set behind its prefix length")]
+    #[error("`{0}` has bits set beyond its prefix length")]
     HostBits(IpNet),
-    #[error("`{0}` is an IPv4 address in the form of IPv6")]
+    #[error("`{0}` is an IPv4-mapped IPv6 address")]
     Mapped(IpNet),
     #[error("`{0}` is the unspecified address, which no peer has")]
     Unspecified(IpAddr),
@@ -124,7 +124,7 @@ fn prefix(text: &str, address: &str, length: &str) -> Result<IpNet, BadAddress> 
     if net.trunc() != net {
         return Err(BadAddress::HostBits(net));
     }
-    // The prefix that holds all IPv4 addresses in the form of IPv6 has 96 bits.
+    // The prefix of all IPv4-mapped addresses, ::ffff:0:0/96, has 96 bits.
     if net.prefix_len() >= 96 && is_mapped(address) {
         return Err(BadAddress::Mapped(net));
     }
@@ -183,17 +183,17 @@ mod tests {
                 "Write `192.0.2.0/24` for the prefix or `192.0.2.10` for",
             ),
             ("2001:db8::1/64", "bits set", "`2001:db8::/64`"),
-            ("192.0.2.0/33", "beyond 32", "0 to 32"),
-            ("2001:db8::/129", "beyond 128", "0 to 128"),
-            ("2001:db8::/999", "beyond 128", "0 to 128"),
+            ("192.0.2.0/33", "above 32", "0 to 32"),
+            ("2001:db8::/129", "above 128", "0 to 128"),
+            ("2001:db8::/999", "above 128", "0 to 128"),
             ("192.0.2.0/255.255.255.0", "netmask", "/24"),
             ("192.0.2.0/+8", "not an IP", "192.0.2.10"),
             ("192.0.2.0/", "not an IP", "192.0.2.10"),
             ("192.0.02.10", "not an IP", "192.0.2.10"),
             ("vim.example", "not an IP", "192.0.2.10"),
             ("fe80::1%eth0", "names an interface", "`interface: eth0`"),
-            ("::ffff:192.0.2.10", "form of IPv6", "`192.0.2.10`"),
-            ("::ffff:0:0/96", "form of IPv6", "IPv4"),
+            ("::ffff:192.0.2.10", "IPv4-mapped", "`192.0.2.10`"),
+            ("::ffff:0:0/96", "IPv4-mapped", "IPv4"),
             ("::", "unspecified", "`::/0`"),
             ("0.0.0.0/32", "unspecified", "`0.0.0.0/0`"),
         ] {

@@ -1,4 +1,4 @@
-//! How endpoints prove who they are.
+//! Validates `authenticate`, `identity` and `sessions` of endpoints.
 
 use super::{names, names::Choices};
 use crate::{
@@ -13,21 +13,21 @@ use crate::{
 const IDENTITY_REMEDY: &str = "Write `identity:` with a URI or DNS name of the certificate, for \
     example `identity: spiffe://operator.example/vim/1`.";
 
-/// Reads how the endpoint called `name` proves who it is; a mistake stands for its address.
+/// Validates how the endpoint `name` proves its identity; after a mistake, `Address` stands in.
 pub(super) fn validate(raw: &RawEndpoint, name: &Text, mistakes: &mut Mistakes) -> Authenticate {
     const CHOICES: Choices<bool> = &[("address", false), ("certificate", true)];
     let written = raw.authenticate.as_ref();
     let by_certificate = names::choice(written, "authenticate", CHOICES, mistakes) == Some(true);
     if !by_certificate {
-        alone(raw.identity.as_ref(), "an identity is proven", mistakes);
-        alone(raw.sessions.as_ref(), "sessions are opened", mistakes);
+        unused(raw.identity.as_ref(), "identity", mistakes);
+        unused(raw.sessions.as_ref(), "sessions", mistakes);
         return Authenticate::Address;
     }
     let sessions = sessions(raw.sessions.as_ref(), mistakes);
     let Some(text) = &raw.identity else {
         mistakes.add(written.map_or(name.at, |text| text.at), || {
             let message = format!(
-                "endpoint `{}` shows a certificate, and nothing says which",
+                "endpoint `{}` authenticates by certificate, but has no `identity`",
                 name.what
             );
             (message, IDENTITY_REMEDY.to_owned())
@@ -44,11 +44,12 @@ pub(super) fn validate(raw: &RawEndpoint, name: &Text, mistakes: &mut Mistakes) 
     Authenticate::Certificate { identity, sessions }
 }
 
-/// A field that means nothing without a certificate.
-fn alone(text: Option<&Text>, what: &str, mistakes: &mut Mistakes) {
+/// Reports a field that has no meaning without a certificate.
+fn unused(text: Option<&Text>, field: &str, mistakes: &mut Mistakes) {
     let Some(text) = text else { return };
     mistakes.add(text.at, || {
-        let message = format!("{what} by a certificate, and this endpoint shows none");
+        let message =
+            format!("`{field}` applies only to endpoints that authenticate by certificate");
         let remedy = "Write `authenticate: certificate` beside it, or remove it.";
         (message, remedy.to_owned())
     });
@@ -65,7 +66,7 @@ fn sessions(text: Option<&Text>, mistakes: &mut Mistakes) -> Sessions {
         (_, Some(number)) if (2..=Sessions::MOST).contains(&number) => Sessions::Allow(number),
         _ => {
             mistakes.add(text.at, || {
-                let message = format!("`{}` is no value of `sessions`", text.what);
+                let message = format!("`{}` is not a value of `sessions`", text.what);
                 let remedy = format!(
                     "Write `replace`, `refuse`, or how many addresses may hold one at once, 2 to {}.",
                     Sessions::MOST

@@ -20,13 +20,13 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Peers {
     pub(super) endpoints: BTreeMap<String, Endpoint>,
-    /// Roles of endpoints, and where each is written first.
+    /// Roles of endpoints, with the position where each is first written.
     pub(super) carriers: BTreeMap<String, At>,
     /// Whether the role of every endpoint could be read.
     pub(super) complete: bool,
 }
 
-/// Validates all endpoints; none at all is a mistake reported already.
+/// Validates all endpoints. If there is no `endpoints` at all, that was reported already.
 pub(super) fn validate(
     raw: Option<Named<RawEndpoint>>,
     positions: &mut Positions,

@@ -1,7 +1,7 @@
-//! From what was written to what it means: names resolve, numbers are in range, limits hold.
+//! Validates a raw policy: names must resolve, numbers be in range, limits hold.
 //!
-//! A part with a mistake is replaced by something harmless, so that the rest of the file is
-//! judged too; the result is used only if there was no mistake at all.
+//! A part with a mistake is replaced by a placeholder, so that the rest of the file is checked too;
+//! the result is used only if there was no mistake.
 
 mod addresses;
 mod authenticate;
@@ -36,7 +36,7 @@ const OUTBOUND: Choices<Outbound> = &[
     ("any", Outbound::Any),
 ];
 
-/// Validates a policy; it may be used only if `mistakes` stays empty.
+/// Validates a policy; the result may be used only if `mistakes` is still empty.
 pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let mut positions = Positions::default();
     api_version(raw.api_version.as_ref(), mistakes);
@@ -81,7 +81,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     Validated { policy, positions }
 }
 
-/// The reference point over which endpoints prove who they are, if any has to.
+/// The reference point for enrolment, if any endpoint authenticates by certificate.
 fn enrolment(endpoints: &BTreeMap<String, Endpoint>) -> Option<ReferencePoint> {
     let roles: BTreeSet<&String> = endpoints
         .values()
@@ -198,7 +198,7 @@ fn protect(
     protect
 }
 
-/// Notes where something is written, and reports it if it was written before.
+/// Records the position of an entry, and reports the entry if it was written before.
 fn once(text: &Text, object: Object, positions: &mut Positions, mistakes: &mut Mistakes) {
     if let Some(first) = positions.of(object, &text.what) {
         mistakes.add(text.at, || {

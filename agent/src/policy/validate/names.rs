@@ -10,7 +10,7 @@ use crate::policy::{
 /// Words and what they mean.
 pub(super) type Choices<T> = &'static [(&'static str, T)];
 
-/// Reports a name that is too long, empty, or has characters that names do not have.
+/// Reports a name that is too long, empty, or has characters that are not allowed.
 pub(super) fn check(text: &Text, what: &str, mistakes: &mut Mistakes) {
     let name = &*text.what;
     if name.len() > limits::NAME_BYTES {
@@ -55,7 +55,7 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(plain)
 }
 
-/// What a word of `choices` means; another word is a mistake.
+/// The value of a word in `choices`; any other word is a mistake.
 pub(super) fn choice<T: Copy>(
     text: Option<&Text>,
     field: &str,
@@ -69,7 +69,7 @@ pub(super) fn choice<T: Copy>(
             let words: Vec<&str> = choices.iter().map(|&(name, _)| name).collect();
             let otherwise = format!("Write one of `{}`.", words.join("`, `"));
             (
-                format!("`{word}` is no value of `{field}`"),
+                format!("`{word}` is not a value of `{field}`"),
                 suggest::remedy(word, words, &otherwise),
             )
         });

@@ -1,7 +1,7 @@
-//! Two services that match the same packets.
+//! Reports services that match the same packets.
 //!
-//! The datapath finds the one service of a packet by its protocol and port, in each direction:
-//! a port that belonged to two would silently be judged by one of them.
+//! In each direction, the datapath finds one service for a packet, by its protocol and port. A port
+//! of two services would silently be judged by one of them.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ pub(super) fn report(uses: &[Use], defined: &Services, mistakes: &mut Mistakes) 
     }
 }
 
-/// The ranges of all services in use in one direction, each service at its first use.
+/// The ranges of all services used in one direction, with the first use of each service.
 fn ranges<'a>(uses: &'a [Use], direction: Direction, defined: &Services) -> Vec<Range<'a>> {
     let mut seen = BTreeSet::new();
     let mut ranges = Vec::new();
@@ -75,7 +75,7 @@ fn ranges<'a>(uses: &'a [Use], direction: Direction, defined: &Services) -> Vec<
 }
 
 impl Range<'_> {
-    /// Whether both match a common packet, `self` being the one that begins first.
+    /// Whether both match the same packet; `self` must not begin after `later`.
     fn meets(&self, later: &Self) -> bool {
         self.protocol == later.protocol && self.last >= later.first
     }
@@ -111,8 +111,8 @@ fn describe(a: &Range<'_>, b: &Range<'_>, mistakes: &mut Mistakes) {
             written(later)
         );
         let remedy = "A packet can belong to one service only: use one of the two, or define a \
-         service with the ports \
-                      that are meant.";
+         service with only \
+                      the ports that you need.";
         (message, remedy.to_owned())
     });
 }

@@ -1,4 +1,4 @@
-//! Reference points: roles and services that exist, in one direction.
+//! Validates reference points: their roles and services must exist, and they have one direction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,16 +17,16 @@ use crate::policy::{
     suggest,
 };
 
-/// Roles that the field defines; a policy may name them before any endpoint carries them.
+/// Roles defined by ETSI NFV and 3GPP; a policy may name them before any endpoint has them.
 pub(super) const KNOWN_ROLES: &[&str] = &[
     "dm", "em", "ne", "nfvi", "nfvo", "nm", "oss-bss", "vim", "vnf", "vnfm",
 ];
 
 /// What reference points refer to.
 pub(super) struct Context<'a> {
-    /// Roles that endpoints carry.
+    /// Roles of endpoints.
     pub(super) carriers: &'a BTreeMap<String, At>,
-    /// Whether these are all; else an unknown role may be the one that could not be read.
+    /// Whether these are all roles. If not, an unknown role may be one that could not be read.
     pub(super) carriers_complete: bool,
     /// Services of the file.
     pub(super) defined: &'a Services,
@@ -60,7 +60,9 @@ pub(super) fn validate(
     for (name, raw) in raw {
         if &*name.what == ENROLMENT {
             mistakes.add(name.at, || {
-                let message = format!("the reference point `{ENROLMENT}` is the agent's own");
+                let message = format!(
+                    "the name `{ENROLMENT}` is reserved for the agent's own reference point"
+                );
                 (message, "Give it another name.".to_owned())
             });
         }

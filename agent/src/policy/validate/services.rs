@@ -80,7 +80,7 @@ fn service(name: &Text, raw: Vec<RawMatch>, mistakes: &mut Mistakes) -> Service 
     }
 }
 
-/// The encryption that the parts of a service state; those that state none follow the others.
+/// The encryption stated by the parts of a service; parts that state none have that of the others.
 fn agreed_encryption(name: &Text, raw: &[RawMatch], mistakes: &mut Mistakes) -> Encryption {
     let mut agreed: Option<(Encryption, At)> = None;
     for text in raw.iter().filter_map(|raw| raw.encryption.as_ref()) {
@@ -95,7 +95,7 @@ fn agreed_encryption(name: &Text, raw: &[RawMatch], mistakes: &mut Mistakes) -> 
                 );
                 (
                     message,
-                    "State the same, or make two services of it.".to_owned(),
+                    "Write the same in both, or define two services.".to_owned(),
                 )
             }),
             _ => agreed = Some((stated, text.at)),
@@ -161,7 +161,7 @@ fn port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|&port| decimal && port > 0)
 }
 
-/// The same packets in the fewest ranges, sorted.
+/// Merges ranges that touch or overlap, and sorts them.
 fn merged(mut matches: Vec<ServiceMatch>) -> Vec<ServiceMatch> {
     matches.sort_unstable();
     let mut merged: Vec<ServiceMatch> = Vec::with_capacity(matches.len());
@@ -186,7 +186,7 @@ fn merged(mut matches: Vec<ServiceMatch>) -> Vec<ServiceMatch> {
     merged
 }
 
-/// The service `name`, of the file or else of the catalogue.
+/// The service `name`: that of the file, or, if it has none, of the catalogue.
 pub(super) fn find(name: &str, defined: &Services) -> Option<Service> {
     let own = defined.get(name).cloned();
     own.or_else(|| catalogue::find(name).map(catalogue::CatalogueEntry::service))

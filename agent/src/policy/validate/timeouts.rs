@@ -1,4 +1,4 @@
-//! Timeouts of flows: states that exist, durations with a unit.
+//! Validates timeouts of flows: states must exist, and durations have a unit.
 
 use verdict::state::flow::State;
 
@@ -67,7 +67,7 @@ fn timeout(text: &Text, mistakes: &mut Mistakes) -> Option<Timeout> {
     timeout.map(Timeout)
 }
 
-/// The seconds of a whole number and its unit; a number beyond all limits stays beyond them.
+/// Parses a whole number with its unit into seconds; saturates at `u64::MAX`.
 fn seconds(word: &str) -> Option<u64> {
     let unit = word.chars().next_back()?;
     let &(_, seconds) = UNITS.iter().find(|&&(letter, _)| letter == unit)?;

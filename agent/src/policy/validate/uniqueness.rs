@@ -1,13 +1,13 @@
-//! What only all endpoints together show: an address or prefix that is written twice.
+//! Finds addresses and prefixes that are written twice, in one endpoint or in two.
 
 use ipnet::IpNet;
 
 use crate::policy::{mistake::Mistakes, positions::At};
 
-/// Finds addresses and prefixes that are written twice.
+/// All addresses and prefixes, with their positions.
 ///
-/// Sorting beats hashing here: real lists are mostly ascending, and a million entries need no
-/// table beside them.
+/// They are sorted rather than hashed: real lists are mostly in ascending order, and no hash table
+/// of a million entries is needed.
 #[derive(Default)]
 pub(super) struct Uniqueness(Vec<Written>);
 

@@ -79,7 +79,7 @@ async fn problems_of_a_certificate_are_reported() {
             profile().valid(now - DAY, now - Duration::HOUR),
             "error[expired]",
             "Get a new one, or set the clock",
-            "it was valid until",
+            "it expired at",
         ),
         (
             profile().valid(now + Duration::HOUR, now + DAY),
@@ -148,7 +148,7 @@ async fn unusable_files_are_reported() {
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----\n";
     fs::write(&issued.key, encrypted).unwrap();
     let (_, text) = check(&bed, &issued).await;
-    assert!(text.contains("Take the passphrase away"), "{text}");
+    assert!(text.contains("Remove the passphrase"), "{text}");
     fs::write(&issued.certificate, "nothing").unwrap();
     let (_, text) = check(&bed, &issued).await;
     assert!(

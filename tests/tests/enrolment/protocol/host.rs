@@ -66,7 +66,7 @@ async fn a_host_of_an_unknown_authority_is_not_trusted() {
     let mut options = bed.options(&bed.vim());
     options.files.ca.clone_from(&other.file);
     let status = once(&options).await;
-    let sentence = format!("no authority in {} vouches for it", other.file.display());
+    let sentence = format!("no authority in {} issued it", other.file.display());
     assert_failed(&status, "host-distrusted", &sentence);
     other.join_bundle(&bed.authority.file);
     options.files.ca.clone_from(&bed.authority.file);
@@ -82,7 +82,7 @@ async fn a_host_with_an_expired_or_future_certificate_is_not_trusted() {
     let now = OffsetDateTime::now_utc();
     let expired = bed(&Profile::host().valid(now - DAY, now - time::Duration::HOUR));
     let status = expired.once(&expired.vim()).await;
-    assert_failed(&status, "host-distrusted", "it was valid until ");
+    assert_failed(&status, "host-distrusted", "it expired at ");
     let early = bed(&Profile::host().valid(now + time::Duration::HOUR, now + DAY));
     let status = early.once(&early.vim()).await;
     assert_failed(&status, "host-distrusted", "it is valid from ");

@@ -42,7 +42,7 @@ async fn an_expired_certificate() {
     let profile = Profile::endpoint(VIM).valid(now - DAY, now - Duration::HOUR);
     let status = bed.once(&bed.authority.issue("vim", &profile)).await;
     assert_refused(&bed, &status, Reason::Expired);
-    assert!(status.sentence.unwrap().contains("it was valid until "));
+    assert!(status.sentence.unwrap().contains("it expired at "));
 }
 
 #[tokio::test]

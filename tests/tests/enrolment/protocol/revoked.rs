@@ -105,7 +105,7 @@ async fn an_expired_list_refuses_or_is_accepted_as_configured() {
         ("CRL", "CN=operator")
     );
     let problems = strict.server().problems();
-    assert!(problems[0].contains("ran out at"), "{problems:?}");
+    assert!(problems[0].contains("expired at"), "{problems:?}");
 
     let lenient = bed(StaleCrl::Accept);
     let revoked = lenient.authority.issue("revoked", &Profile::endpoint(VIM));
