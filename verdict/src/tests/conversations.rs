@@ -569,7 +569,7 @@ fn a_wrong_role_may_still_answer() {
 fn a_host_without_an_address_may_ask_in_packets_that_can_be_parsed() {
     let host = Host::enforcing();
     let nobody = Ipv6 { high: 0, low: 0 };
-    let asks = host.sends(&v6(nobody, VIM6, UDP, &sample::udp(68, 67)));
+    let asks = host.sends(&v6(nobody, VIM6, UDP, &udp(68, 67)));
     assert_eq!(asks, ungoverned(Reason::Unprotected, 0));
     // A routing header with a segment left.
     let routed = host.sends(&v6(nobody, VIM6, 43, &[UDP, 0, 0, 1, 0, 0, 0, 0]));

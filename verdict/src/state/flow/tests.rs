@@ -764,12 +764,13 @@ fn the_largest_table_of_flows_has_256_mebibytes() {
 
 #[test]
 fn what_ended_a_connection_does_not_reach_the_next() {
+    type End = fn(&Table, &Key);
     const SCTP: u8 = 132;
     for (protocol, opening, open) in [
         (TCP, "tcp-opening", "tcp-established"),
         (SCTP, "sctp-opening", "sctp-established"),
     ] {
-        let ends: [(&str, fn(&Table, &Key)); 4] = [
+        let ends: [(&str, End); 4] = [
             ("refused by the peer", |table, key| {
                 let reset = segment(RST | ACK, 0, 0x1001);
                 assert_eq!(received(table, key, reset), Ok(()));
