@@ -179,12 +179,20 @@ impl Image {
 /// kernels before 5.12 lose the bounds of a number that has lain on the stack.
 #[inline(always)]
 fn masked<const MASK: u32>(index: u32) -> usize {
-    let mut index = index as usize;
-    // SAFETY: it changes this one register, and nothing else.
+    let masked: usize;
+    // SAFETY: it writes this one register, and nothing else. What lies above the 32 bits of the index
+    // is masked, too.
     unsafe {
-        asm!("{0} &= {1}", inout(reg) index, const MASK, options(pure, nomem, nostack));
+        asm!(
+            "{0} = {1}",
+            "{0} &= {2}",
+            lateout(reg) masked,
+            in(reg) index,
+            const MASK,
+            options(pure, nomem, nostack)
+        );
     }
-    index
+    masked
 }
 
 /// A chunk other than the first.

@@ -50,20 +50,21 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
     pub fn decide<A: Ip>(&self, about: &Conversation<A>) -> Result<Outcome, S::Stop> {
         let asked = Service::at(self.tables, about.local_key)?;
         let peer;
-        if asked.is_inbound() {
-            if about.is_to_group() || !asked.is_offered() {
+        if asked.is_offered() {
+            if about.is_to_group() {
                 S::go_on()?;
             }
-            peer = self.peer(about.remote)?;
-            let decided = if asked.is_offered() {
-                self.asks(about, asked, peer)?
-            } else {
-                self.enrols(about, asked, peer)?
-            };
-            if let Some(outcome) = decided {
+            peer = S::endpoint(self.tables, about.remote)?;
+            if let Some(outcome) = self.asks(about, asked, peer)? {
                 return Ok(outcome);
             }
             S::go_on()?;
+        } else if asked.is_enrolment() {
+            S::go_on()?;
+            peer = self.peer(about.remote)?;
+            if let Some(outcome) = self.enrols(about, asked, peer)? {
+                return Ok(outcome);
+            }
         } else {
             if about.is_to_group() {
                 return Ok(pass(Reason::Unprotected, 0));
@@ -93,7 +94,11 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         peer: Peer,
     ) -> Result<Option<Outcome>, S::Stop> {
         let id = peer.id();
-        if id == 0 {
+        if peer.role() == GOVERNING {
+            // No endpoint has this role: there is none, or the image is broken.
+            if id != 0 {
+                return Err(Reason::NoPolicy.into());
+            }
             let refused = asked.governing().violated(Reason::UnknownSource, 0);
             return Ok((!self.any_flow()).then_some(refused));
         }
