@@ -4,4 +4,5 @@ pub(crate) mod sample;
 pub(crate) mod spread;
 
 mod conversations;
+mod layers;
 mod properties;

@@ -1,14 +1,17 @@
 //! Connections that the host opens, with their answers, errors and fragments, in both directions.
 
+mod errors;
+mod fast;
+mod fragments;
+
 use std::vec::Vec;
 
 use super::sample::{
-    self, BOUND, BROADCAST, Bytes, GRE, GUEST, HOST, HOST6, INTERFACES, Image, LASTS, MAC, NTP,
-    OTHER, SSH, STRANGER, Table, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, image_in, ipv4,
-    ipv6, tcp, udp,
+    self, BOUND, BROADCAST, Bytes, GUEST, HOST, HOST6, INTERFACES, Image, LASTS, MAC, NTP, OTHER,
+    SSH, STRANGER, Table, VIM, VIM6, VLAN, WATCHED, ethernet, icmp, image, image_in, ipv4, ipv6,
+    tcp, udp,
 };
 use crate::{
-    decision::{fast, path::Undecided},
     frame::{
         address::{Ipv4, Ipv6},
         transport::{ACK, SYN},
@@ -75,11 +78,6 @@ fn echo(kind: u8, identifier: u16) -> Vec<u8> {
     let mut message = icmp(kind);
     message[4..6].copy_from_slice(&identifier.to_be_bytes());
     message
-}
-
-/// An ICMP error that quotes `packet`.
-fn error(kind: u8, packet: &[u8]) -> Vec<u8> {
-    [&icmp(kind), packet].concat()
 }
 
 fn under(reason: Reason, rule: u16, endpoint: u32) -> Outcome {
@@ -187,65 +185,6 @@ fn pings_are_answered_to_whoever_asked() {
 }
 
 #[test]
-fn an_error_is_about_the_packet_that_it_quotes() {
-    let host = Host::enforcing();
-    let asked = ipv4(HOST, VIM, UDP, &udp(OWN, NTP));
-    let unrelated = ungoverned(Reason::IcmpUnrelated, 0);
-    let about = |quoted: &[u8]| host.takes(&v4(STRANGER, HOST, ICMP, &error(3, quoted)));
-    assert_eq!(about(&asked), unrelated);
-    host.lets(&ethernet(MAC, 0x0800, &asked));
-    // It comes from any router.
-    assert_eq!(about(&asked), under(Reason::IcmpError, 4, 1));
-    assert_eq!(about(&ipv4(HOST, VIM, UDP, &udp(OWN + 1, NTP))), unrelated);
-    assert_eq!(
-        about(&ipv4(HOST, STRANGER, UDP, &udp(OWN, NTP))).reason(),
-        Reason::IcmpUnrelated
-    );
-    // Where that router sits says nothing about the peer.
-    let bound = ipv4(HOST, BOUND, UDP, &udp(OWN, NTP));
-    host.lets(&ethernet(MAC, 0x0800, &bound));
-    assert_eq!(about(&bound), under(Reason::IcmpError, 4, 2));
-    // Of a service of the host's, no flow is asked for.
-    let reply = ipv4(HOST, VIM, TCP, &segment(SSH, OWN, ACK));
-    assert_eq!(about(&reply), under(Reason::IcmpError, 1, 1));
-    let reply = ipv4(HOST, OTHER, TCP, &segment(SSH, OWN, ACK));
-    assert_eq!(about(&reply).reason(), Reason::IcmpUnrelated);
-
-    let asked = ipv6(HOST6, VIM6, UDP, &udp(OWN, NTP));
-    host.lets(&ethernet(MAC, 0x86dd, &asked));
-    let about = |quoted: &[u8]| host.takes(&v6(sample::v6(0x99), HOST6, ICMPV6, &error(2, quoted)));
-    assert_eq!(about(&asked), under(Reason::IcmpError, 4, 1));
-    assert_eq!(
-        about(&ipv6(HOST6, VIM6, UDP, &udp(OWN, NTP + 1))),
-        unrelated
-    );
-}
-
-#[test]
-fn an_error_quotes_ports_at_least() {
-    let host = Host::enforcing();
-    let asked = ipv4(HOST, VIM, UDP, &udp(OWN, NTP));
-    host.lets(&ethernet(MAC, 0x0800, &asked));
-    let about = |quoted: &[u8]| {
-        let mut frame = v4(STRANGER, HOST, ICMP, &error(3, quoted));
-        // What follows the datagram is no part of it.
-        frame.extend(&asked[quoted.len()..]);
-        host.takes(&frame)
-    };
-    assert_eq!(about(&asked[..24]), under(Reason::IcmpError, 4, 1));
-    assert_eq!(about(&asked[..23]), ungoverned(Reason::IcmpUnrelated, 0));
-    let asked = ipv6(HOST6, VIM6, UDP, &udp(OWN, NTP));
-    host.lets(&ethernet(MAC, 0x86dd, &asked));
-    let about = |quoted: &[u8]| {
-        let mut frame = v6(VIM6, HOST6, ICMPV6, &error(1, quoted));
-        frame.extend(&asked[quoted.len()..]);
-        host.takes(&frame)
-    };
-    assert_eq!(about(&asked[..44]), under(Reason::IcmpError, 4, 1));
-    assert_eq!(about(&asked[..43]), ungoverned(Reason::IcmpUnrelated, 0));
-}
-
-#[test]
 fn what_is_no_part_of_a_connection_is_refused_under_its_rule() {
     let opened = |host: &Host, peer, port| {
         host.lets(&v4(HOST, peer, TCP, &segment(OWN, port, SYN)));
@@ -264,20 +203,6 @@ fn what_is_no_part_of_a_connection_is_refused_under_its_rule() {
     let host = Host::new(image_in(modes.with(Modes::UNRULED_FLOWS)));
     let audited = Outcome::new(Reason::OutOfWindow, true, 0, 0);
     assert_eq!(opened(&host, STRANGER, 9), audited);
-}
-
-#[test]
-fn an_error_that_the_host_sends_is_about_what_it_took() {
-    let host = Host::enforcing();
-    let about = |quoted: &[u8]| host.sends(&v4(HOST, VIM, ICMP, &error(3, quoted)));
-    let asking = ipv4(VIM, HOST, TCP, &segment(OWN, SSH, SYN));
-    assert_eq!(about(&asking), under(Reason::IcmpError, 1, 1));
-    let answer = ipv4(VIM, HOST, UDP, &udp(NTP, OWN));
-    assert_eq!(about(&answer), ungoverned(Reason::IcmpUnrelated, 1));
-    host.lets(&v4(HOST, VIM, UDP, &udp(OWN, NTP)));
-    assert_eq!(about(&answer), under(Reason::IcmpError, 4, 1));
-    let nothing = ipv4(VIM, HOST, UDP, &udp(1, 2));
-    assert_eq!(about(&nothing), ungoverned(Reason::IcmpUnrelated, 1));
 }
 
 #[test]
@@ -304,83 +229,6 @@ fn a_host_without_an_address_is_answered() {
     assert_eq!(host.sends(&question), ungoverned(Reason::Unprotected, 0));
     assert_eq!(answer(OWN), under(Reason::Established, 4, 1));
     assert_eq!(answer(OWN + 1), under(Reason::NoFlow, 4, 1));
-}
-
-/// A fragment of a datagram with this identification, at this offset in units of 8 bytes.
-fn fragment(
-    source: Ipv4,
-    destination: Ipv4,
-    identification: u16,
-    offset: u16,
-    payload: &[u8],
-) -> Vec<u8> {
-    const MORE: u16 = 0x2000;
-    let mut packet = ipv4(source, destination, UDP, payload);
-    packet[4..6].copy_from_slice(&identification.to_be_bytes());
-    let position = if offset == 0 { MORE } else { offset };
-    packet[6..8].copy_from_slice(&position.to_be_bytes());
-    ethernet(MAC, 0x0800, &packet)
-}
-
-#[test]
-fn later_fragments_follow_the_first_one_in() {
-    let host = Host::enforcing();
-    let first = |source, identification, port| {
-        let payload = [udp(1, port), [0; 24].to_vec()].concat();
-        host.takes(&fragment(source, HOST, identification, 0, &payload))
-    };
-    let later =
-        |source, identification| host.takes(&fragment(source, HOST, identification, 4, &[0; 32]));
-    // Of OTHER's role, who has a permission; rule 2 audits, and no rule is there for the others.
-    let watched = first(OTHER, 1, WATCHED);
-    assert_eq!(watched, under(Reason::Permitted, 2, 3));
-    assert_eq!(later(OTHER, 1), under(Reason::Fragment, 2, 3));
-    let refused = first(OTHER, 2, NTP + 1);
-    assert_eq!(refused, ungoverned(Reason::NoService, 0));
-    let early = ungoverned(Reason::Fragment, 3);
-    assert_eq!(
-        later(OTHER, 2),
-        early,
-        "its first one is remembered of nobody"
-    );
-    assert_eq!(later(OTHER, 3), early);
-    let violation = first(VIM, 4, WATCHED);
-    assert_eq!(violation, Outcome::new(Reason::WrongRole, true, 2, 1));
-    assert_eq!(later(VIM, 4), Outcome::new(Reason::Fragment, true, 2, 1));
-    assert_eq!(
-        later(STRANGER, 5),
-        ungoverned(Reason::FragmentUnpermitted, 0)
-    );
-}
-
-#[test]
-fn a_whole_packet_is_no_first_fragment() {
-    let host = Host::enforcing();
-    let whole = host.takes(&v4(OTHER, HOST, UDP, &udp(1, WATCHED)));
-    assert_eq!(whole.reason(), Reason::Permitted);
-    let sent = host.sends(&v4(HOST, VIM, TCP, &segment(SSH, OWN, ACK)));
-    assert_eq!(sent.reason(), Reason::Reply);
-    assert!(
-        host.0
-            .storage
-            .entries
-            .iter()
-            .all(|entry| entry.read().is_none())
-    );
-    let later = host.takes(&fragment(OTHER, HOST, 0, 4, &[0; 32]));
-    assert_eq!(later.reason(), Reason::Fragment);
-}
-
-#[test]
-fn later_fragments_follow_the_first_one_out() {
-    let host = Host::enforcing();
-    let payload = [udp(OWN, NTP), [0; 24].to_vec()].concat();
-    let later = |identification| host.sends(&fragment(HOST, VIM, identification, 4, &[0; 32]));
-    assert_eq!(later(1), ungoverned(Reason::FragmentUnpermitted, 1));
-    let outbound = under(Reason::Outbound, 4, 1);
-    assert_eq!(host.sends(&fragment(HOST, VIM, 1, 0, &payload)), outbound);
-    assert_eq!(later(1), under(Reason::Fragment, 4, 1));
-    assert_eq!(later(2), ungoverned(Reason::FragmentUnpermitted, 1));
 }
 
 #[test]
@@ -415,7 +263,7 @@ fn an_audit_lets_the_host_ask_and_be_answered() {
     assert_eq!(answer(10).verdict(), Verdict::Drop);
     assert_eq!(answer(10), ungoverned(Reason::NoService, 0));
     let quoted = ipv4(HOST, STRANGER, UDP, &udp(OWN, 9));
-    let error = host.takes(&v4(VIM, HOST, ICMP, &error(3, &quoted)));
+    let error = host.takes(&v4(VIM, HOST, ICMP, &errors::error(3, &quoted)));
     assert_eq!(error, ungoverned(Reason::IcmpError, 0));
     // An answer to nobody who may ask opens nothing, though it passes.
     let opened = || {
@@ -440,92 +288,6 @@ fn a_host_that_may_ask_anyone_is_answered_by_whom_it_asked() {
     let answer = |port| host.takes(&v4(STRANGER, HOST, TCP, &segment(443, port, SYN | ACK)));
     assert_eq!(answer(OWN), ungoverned(Reason::Established, 0));
     assert_eq!(answer(OWN + 1), ungoverned(Reason::NoService, 0));
-}
-
-/// The outcome of what the fast path decides by itself.
-fn at_once(short: Result<Outcome, Undecided>) -> Reason {
-    short.expect("a decision").reason()
-}
-
-#[test]
-fn plain_packets_are_decided_at_once() {
-    let host = Host::enforcing();
-    let takes = |frame: &[u8]| {
-        let frame = sample::bytes(frame);
-        at_once(fast::inbound(&frame, &host.0.tables, &host.0))
-    };
-    let sends = |frame: &[u8]| {
-        let frame = sample::bytes(frame);
-        at_once(fast::outbound(&frame, &host.0.tables, &host.0))
-    };
-    let ssh = segment(OWN, SSH, SYN);
-    assert_eq!(takes(&v4(VIM, HOST, TCP, &ssh)), Reason::Permitted);
-    assert_eq!(takes(&v6(VIM6, HOST6, TCP, &ssh)), Reason::Permitted);
-    assert_eq!(takes(&v4(STRANGER, HOST, TCP, &ssh)), Reason::UnknownSource);
-    assert_eq!(takes(&v4(OTHER, HOST, TCP, &ssh)), Reason::WrongRole);
-    let unserved = udp(OWN, 9);
-    assert_eq!(takes(&v4(VIM, HOST, UDP, &unserved)), Reason::NoService);
-    assert_eq!(
-        takes(&v4(VIM, BROADCAST, UDP, &unserved)),
-        Reason::Unprotected
-    );
-    assert_eq!(
-        takes(&v4(STRANGER, VIM, UDP, &unserved)),
-        Reason::Unprotected
-    );
-    let elsewhere = takes(&v6(HOST6, VIM6, UDP, &unserved));
-    assert_eq!(elsewhere, Reason::Unprotected);
-    assert_eq!(takes(&ethernet(MAC, 0x0806, &[0; 28])), Reason::NotIp);
-    assert_eq!(takes(&v4(VIM, HOST, GRE, &[0; 8])), Reason::Permitted);
-
-    let reply = segment(SSH, OWN, ACK);
-    assert_eq!(sends(&v4(HOST, VIM, TCP, &reply)), Reason::Reply);
-    assert_eq!(sends(&v6(HOST6, VIM6, TCP, &reply)), Reason::Reply);
-    assert_eq!(
-        sends(&v4(STRANGER, VIM, UDP, &unserved)),
-        Reason::Unprotected
-    );
-    assert_eq!(sends(&ethernet(MAC, 0x0806, &[0; 28])), Reason::NotIp);
-    host.lets(&v4(HOST, VIM, UDP, &udp(OWN, NTP)));
-    assert_eq!(sends(&v4(HOST, VIM, UDP, &udp(OWN, NTP))), Reason::Outbound);
-    assert_eq!(
-        takes(&v4(VIM, HOST, UDP, &udp(NTP, OWN))),
-        Reason::Established
-    );
-    host.lets(&v4(HOST, VIM, TCP, &segment(OWN, NTP, SYN)));
-    let answer = v4(VIM, HOST, TCP, &segment(NTP, OWN, SYN | ACK));
-    assert_eq!(takes(&answer), Reason::Established);
-}
-
-#[test]
-fn a_host_without_rules_follows_its_flows_at_once() {
-    let host = Host::new(image_in(Modes::ANY_OUTBOUND.with(Modes::UNRULED_FLOWS)));
-    let table = &host.0;
-    // Both peers hold no permission here; one is no endpoint at all.
-    host.lets(&v4(HOST, OTHER, UDP, &udp(OWN, 9)));
-    let again = v4(HOST, OTHER, UDP, &udp(OWN, 9));
-    let sent = fast::outbound(&sample::bytes(&again), &table.tables, table);
-    assert_eq!(sent, Ok(ungoverned(Reason::Outbound, 3)));
-    let answer = v4(OTHER, HOST, UDP, &udp(9, OWN));
-    let taken = fast::inbound(&sample::bytes(&answer), &table.tables, table);
-    assert_eq!(taken, Ok(ungoverned(Reason::Established, 3)));
-    host.lets(&v4(HOST, STRANGER, UDP, &udp(OWN, 9)));
-    let answer = v4(STRANGER, HOST, UDP, &udp(9, OWN));
-    assert_eq!(host.takes(&answer), ungoverned(Reason::Established, 0));
-    // Whom no role makes a peer of a service is asked under no rule.
-    for _ in 0..2 {
-        let asked = host.sends(&v4(HOST, STRANGER, UDP, &udp(OWN, NTP)));
-        assert_eq!(asked, ungoverned(Reason::Outbound, 0));
-    }
-    // Nor does it matter that the peer might be asked for something else.
-    let served = v4(VIM, HOST, TCP, &segment(OWN, SSH, SYN));
-    assert_eq!(host.takes(&served), under(Reason::Permitted, 1, 1));
-    let wrong = v4(OTHER, HOST, TCP, &segment(OWN, SSH, SYN));
-    assert_eq!(host.takes(&wrong), under(Reason::WrongRole, 1, 3));
-    // Nor that the host has asked from the port of a service.
-    host.lets(&v4(HOST, VIM, UDP, &udp(WATCHED, 9)));
-    let answer = v4(VIM, HOST, UDP, &udp(9, WATCHED));
-    assert_eq!(host.takes(&answer), ungoverned(Reason::Established, 1));
 }
 
 #[test]
