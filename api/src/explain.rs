@@ -85,9 +85,9 @@ pub struct Explanation {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kernel {
-    /// The same.
+    /// It decides as the host does.
     Agrees,
-    /// The same as the host about this frame on the loopback interface: the kernel cannot be told
+    /// It decides as the host does about this frame on the loopback interface: the kernel cannot be told
     /// of another one (before Linux 5.15).
     AgreesOnLoopback,
     /// Nothing: it runs no program on a frame of this length.

@@ -36,7 +36,7 @@ pub struct FlowList {
     pub matching: usize,
     /// How many there are.
     pub open: usize,
-    /// How many the table surely holds.
+    /// Number of flows that the table is sized for.
     pub capacity: usize,
 }
 

@@ -50,7 +50,7 @@ pub struct Report {
     pub mistakes: Vec<Mistake>,
     /// How many there are.
     pub mistake_count: usize,
-    /// What is valid, but hardly meant.
+    /// Remarks: what is valid, and probably not intended.
     pub lints: Vec<Lint>,
 }
 
@@ -170,7 +170,7 @@ pub struct Applied {
     pub serial: u64,
     /// What changed.
     pub changes: Vec<Change>,
-    /// What is valid, but hardly meant.
+    /// Remarks: what is valid, and probably not intended.
     pub lints: Vec<Lint>,
     /// Number of addresses and prefixes.
     pub addresses: usize,

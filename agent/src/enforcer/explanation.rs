@@ -67,9 +67,9 @@ pub enum AnswerError {
 /// What the program in the kernel says about a packet that is explained.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KernelSays {
-    /// The same.
+    /// It decides as the host does.
     Agrees,
-    /// The same as the host about this frame on the loopback interface: the kernel cannot be told
+    /// It decides as the host does about this frame on the loopback interface: the kernel cannot be told
     /// of another one (before Linux 5.15).
     AgreesOnLoopback,
     /// Nothing: it runs no program on such a frame.

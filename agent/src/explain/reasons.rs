@@ -83,7 +83,7 @@ fn sentence(outcome: Outcome, direction: Direction, policy: &Policy, numbers: &N
         Reason::NoLease => format!(
             "endpoint `{name}` has not proven who it is, or its proof was ended: `manoward join` on its side proves it"
         ),
-        Reason::LeaseExpired => format!("the proof of endpoint `{name}` has run out"),
+        Reason::LeaseExpired => format!("the lease of endpoint `{name}` has expired"),
         Reason::RateLimited => {
             format!("endpoint `{name}` sends more than it takes to prove who it is")
         }

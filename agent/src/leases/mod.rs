@@ -110,7 +110,7 @@ impl Registry {
         };
         match state.table.list() {
             Ok(found) => state.inherited = found.into_iter().map(inherited).collect(),
-            Err(error) => error!(%error, "leases of an earlier agent cannot be read; they run out"),
+            Err(error) => error!(%error, "leases of an earlier agent cannot be read; they expire"),
         }
     }
 
