@@ -168,6 +168,14 @@ impl Image {
         chunk(self.slot(), (index / u64::from(CHUNK_LINES)) as u32).ok_or(Missing)
     }
 
+    /// The halves of the words of the first chunk.
+    #[inline(always)]
+    fn halves(&self) -> &'static [u32; 2 * CHUNK_WORDS] {
+        // SAFETY: a chunk is twice as many halves of words; the lower one is the first where the
+        // kernel runs this program.
+        unsafe { &*from_ref(self.first).cast() }
+    }
+
     /// The slot that the image lies in. The control record may name another by now.
     #[inline(always)]
     fn slot(&self) -> u32 {
@@ -219,12 +227,14 @@ impl Tables for Image {
 
     #[inline(always)]
     fn fixed32(&self, index: u32) -> Result<u32, Missing> {
-        // SAFETY: a chunk is twice as many halves of words; the lower one is the first where the
-        // kernel runs this program.
-        let halves = unsafe { &*from_ref(self.first).cast::<[u32; 2 * CHUNK_WORDS]>() };
+        Ok(self.halves()[index as usize % (2 * CHUNK_WORDS)])
+    }
+
+    #[inline(always)]
+    fn fixed32_kept(&self, index: u32) -> Result<u32, Missing> {
         let index = masked::<{ 2 * CHUNK_WORDS as u32 - 1 }>(index);
         // SAFETY: there are as many halves as the mask has numbers.
-        Ok(unsafe { *halves.get_unchecked(index) })
+        Ok(unsafe { *self.halves().get_unchecked(index) })
     }
 
     #[inline(always)]

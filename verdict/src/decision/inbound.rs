@@ -81,7 +81,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
     /// tell.
     #[inline(always)]
     fn may_answer<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, S::Stop> {
-        Ok(self.any_flow() || Service::at(self.tables, about.remote_key)?.is_outbound())
+        Ok(self.any_flow() || Service::at_kept(self.tables, about.remote_key)?.is_outbound())
     }
 
     /// Decides about a packet that asks for a service which is offered to some roles; `None` if it
@@ -124,7 +124,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         peer: Peer,
     ) -> Result<Outcome, S::Stop> {
         let id = peer.id();
-        let answered = Service::at(self.tables, about.remote_key)?;
+        let answered = Service::at_kept(self.tables, about.remote_key)?;
         let mut rule = Rule::NONE;
         if answered.is_outbound() && id != 0 {
             rule = answered.outbound(self.tables, self.policy, peer.role())?;

@@ -53,7 +53,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
                 return Ok(rule.permit(Reason::Reply, id));
             }
         }
-        let offered = Service::at(tables, about.remote_key)?;
+        let offered = Service::at_kept(tables, about.remote_key)?;
         let mut rule = Rule::NONE;
         // Whoever of the right role listens may answer what is sent to a group.
         if offered.is_outbound() && (id != 0 || to_group) {

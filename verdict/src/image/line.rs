@@ -46,6 +46,17 @@ pub trait Tables {
         Ok((self.fixed64(index / 2)? >> (32 * (index % 2))) as u32)
     }
 
+    /// [`fixed32`](Self::fixed32) of an index that was worked out some time before it is used: kernels
+    /// may have lost its bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if the image has no such word there.
+    #[inline(always)]
+    fn fixed32_kept(&self, index: u32) -> Result<u32, Missing> {
+        self.fixed32(index)
+    }
+
     /// The 16-bit value `index` of the array that starts at line `base`.
     ///
     /// # Errors

@@ -118,6 +118,12 @@ impl Service {
         Ok(Self(tables.fixed32(key.0)?))
     }
 
+    /// The service under a `key` that was worked out some time before.
+    #[inline(always)]
+    pub fn at_kept<T: Tables>(tables: &T, key: ServiceKey) -> Result<Self, Missing> {
+        Ok(Self(tables.fixed32_kept(key.0)?))
+    }
+
     /// Number, below [`MAX_SERVICES`].
     #[inline(always)]
     #[must_use]
