@@ -3,7 +3,6 @@
 //! A link that exists is updated in place, so that no packet passes between two programs.
 
 use aya::programs::XdpMode;
-use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
 };
 
 /// A program on an interface.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Attachment {
     /// Name of the interface.
     pub interface: String,

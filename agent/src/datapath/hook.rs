@@ -68,8 +68,7 @@ impl Program {
 }
 
 /// How a program is attached.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum HookMode {
     /// XDP in the driver.
     XdpNative,

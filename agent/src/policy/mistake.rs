@@ -6,13 +6,13 @@
 use std::{collections::BTreeMap, fmt, ops::Range};
 
 use miette::{Diagnostic, LabeledSpan, SourceCode};
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 use thiserror::Error;
 
 use super::{excerpt::Excerpt, limits, positions::At};
 
 /// One mistake.
-#[derive(Clone, Debug, Eq, Error, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Eq, Error, PartialEq, Serialize)]
 #[error("{message}")]
 pub struct Mistake {
     /// Line, from 1.

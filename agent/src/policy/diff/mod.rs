@@ -10,7 +10,7 @@ mod tests;
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Encryption, FlowTimeouts, Object, Policy, Service, catalogue};
 
@@ -18,7 +18,7 @@ use super::{Encryption, FlowTimeouts, Object, Policy, Service, catalogue};
 const SHOWN: usize = 3;
 
 /// How something changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
     /// Only the new policy has it.
@@ -40,7 +40,7 @@ impl fmt::Display for ChangeKind {
 }
 
 /// One change.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Change {
     /// How it changed.
     pub kind: ChangeKind,

@@ -13,12 +13,12 @@ mod tests;
 
 use std::{fmt, net::IpAddr};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Object, Policy, Positions, Validated};
 
 /// What a remark is about.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// An address has a role of its own and lies in a prefix of an endpoint with another role.
@@ -111,7 +111,7 @@ impl fmt::Display for Code {
 }
 
 /// One remark.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Lint {
     /// What it is about.
     pub code: Code,
