@@ -7,9 +7,8 @@ use harness::net::link::{self, Port};
 use harness::net::station::{HOST, HOST_OPERATIONS, Mac, NIC, VIM};
 use harness::{Agent, Namespace, Outcome, Policy};
 
-use crate::{PATIENCE, SHORT, addresses};
+use crate::{BUS, BUS_PORT, PATIENCE, SHORT, addresses};
 
-const BUS_PORT: u16 = 7001;
 const SECOND_NIC: &str = "eth1";
 
 fn port<'a>(
@@ -69,7 +68,7 @@ fn policy(bound: &str) -> String {
         endpoints: &endpoints,
         reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
                              Nf-Vi-out: { to: [vim], services: [bus] } }",
-        services: "{ bus: { protocol: tcp, ports: [7001] } }",
+        services: BUS,
         ..Policy::default()
     };
     policy.to_string()

@@ -13,9 +13,8 @@ use harness::net::wire::Wire;
 use harness::{Agent, Namespace, Policy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::PATIENCE;
+use crate::{BUS_PORT, PATIENCE};
 
-const BUS_PORT: u16 = 7001;
 const CONNECTIONS: usize = 1000;
 /// Packets of one sender.
 const PACKETS: usize = 5_000_000;

@@ -6,27 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use harness::net::station::VIM;
-use harness::{Agent, Policy, Topology};
+use harness::{Agent, Topology};
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::{BOUND_VIM, addresses, connection, receives};
-
-const BUS_PORT: u16 = 7001;
+use crate::{BUS, BUS_PORT, addresses, connection, outbound_with, receives};
 
 /// More than twice as long as the policy remembers a flow.
 const IDLE: Duration = Duration::from_secs(5);
-
-fn policy() -> String {
-    let policy = Policy {
-        endpoints: BOUND_VIM,
-        reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
-                             Nf-Vi-out: { to: [vim], services: [bus] } }",
-        services: "{ bus: { protocol: tcp, ports: [7001] } }",
-        more: "flow_timeouts: { tcp-established: 2s }",
-        ..Policy::default()
-    };
-    policy.to_string()
-}
 
 fn keep_alive(stream: &TcpStream) -> Result<()> {
     let second = Duration::from_secs(1);
@@ -38,7 +24,10 @@ fn keep_alive(stream: &TcpStream) -> Result<()> {
 #[test]
 fn keepalive_keeps_a_flow_and_silence_ends_it() -> Result<()> {
     let scene = Topology::new()?;
-    let _agent = Agent::start(&scene.host, &policy())?;
+    let _agent = Agent::start(
+        &scene.host,
+        &outbound_with("[bus]", BUS, "flow_timeouts: { tcp-established: 2s }"),
+    )?;
     let mut pairs = Vec::new();
     for vim in addresses(VIM) {
         let vim = SocketAddr::new(vim, BUS_PORT);

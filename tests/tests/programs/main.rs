@@ -36,9 +36,20 @@ const SHORT: Duration = Duration::from_millis(1500);
 const BOUND_VIM: &str = "{ vim-1: { role: vim, mac: 52:54:00:aa:bb:01,
                                     addresses: [192.0.2.10, \"2001:db8:0:17::10\"] } }";
 
+/// Port of a service of the VIM that the host connects to.
+const BUS_PORT: u16 = 7001;
+
+/// Definition of that service.
+const BUS: &str = "{ bus: { protocol: tcp, ports: [7001] } }";
+
 /// A policy under which the VIM may log in, and the host may use these services of the VIM, some of
 /// them defined here.
 fn outbound(services: &str, definitions: &str) -> String {
+    outbound_with(services, definitions, "")
+}
+
+/// [`outbound`] with `more` lines.
+fn outbound_with(services: &str, definitions: &str, more: &str) -> String {
     let reference_points = format!(
         "{{ Nf-Vi: {{ from: [vim], services: [ssh] }},
             Nf-Vi-out: {{ to: [vim], services: {services} }} }}"
@@ -47,6 +58,7 @@ fn outbound(services: &str, definitions: &str) -> String {
         endpoints: BOUND_VIM,
         reference_points: &reference_points,
         services: definitions,
+        more,
         ..Policy::default()
     };
     policy.to_string()

@@ -9,9 +9,8 @@ use harness::net::link::{self, Port};
 use harness::net::station::{HOST, Mac, NIC, VIM};
 use harness::{Agent, Namespace, Policy};
 
-use crate::{PATIENCE, connection};
+use crate::{BUS_PORT, PATIENCE, connection};
 
-const BUS_PORT: u16 = 7001;
 const CONTROL_PORT: u16 = 7000;
 /// The smallest that IPv6 permits is 1280.
 const NARROW: &str = "1300";

@@ -7,29 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use harness::net::station::{HOST, VIM};
-use harness::{Agent, Policy, Topology};
+use harness::{Agent, Topology};
 
-use crate::{BOUND_VIM, PATIENCE, addresses, receives};
-
-const BUS_PORT: u16 = 7001;
+use crate::{BUS, BUS_PORT, PATIENCE, addresses, outbound_with, receives};
 
 /// The host's port of both connections.
 const OWN_PORT: u16 = 40_000;
 
 /// More than twice as long as the policy remembers a connection that has ended.
 const IDLE: Duration = Duration::from_secs(5);
-
-fn policy() -> String {
-    let policy = Policy {
-        endpoints: BOUND_VIM,
-        reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
-                             Nf-Vi-out: { to: [vim], services: [bus] } }",
-        services: "{ bus: { protocol: tcp, ports: [7001] } }",
-        more: "flow_timeouts: { tcp-closed: 2s }",
-        ..Policy::default()
-    };
-    policy.to_string()
-}
 
 /// Both ends of a connection from the host's port, that of the host first.
 fn connect(scene: &Topology, host: IpAddr, vim: IpAddr) -> Result<[TcpStream; 2]> {
@@ -46,7 +32,10 @@ fn connect(scene: &Topology, host: IpAddr, vim: IpAddr) -> Result<[TcpStream; 2]
 #[test]
 fn a_refused_connection_does_not_end_the_next() -> Result<()> {
     let scene = Topology::new()?;
-    let _agent = Agent::start(&scene.host, &policy())?;
+    let _agent = Agent::start(
+        &scene.host,
+        &outbound_with("[bus]", BUS, "flow_timeouts: { tcp-closed: 2s }"),
+    )?;
     let mut pairs = Vec::new();
     for (host, vim) in addresses(HOST).into_iter().zip(addresses(VIM)) {
         // Nobody listens: the peer answers with RST.

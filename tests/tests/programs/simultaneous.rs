@@ -9,11 +9,7 @@ use harness::net::stack_counter::StackCounter;
 use harness::net::station::{HOST, INTRUDER, VIM};
 use harness::{Agent, Topology};
 
-use crate::{PATIENCE, SHORT, addresses, outbound};
-
-const BUS_PORT: u16 = 7001;
-
-const BUS: &str = "{ bus: { protocol: tcp, ports: [7001] } }";
+use crate::{BUS, BUS_PORT, PATIENCE, SHORT, addresses, outbound};
 
 /// The peer loses what would open a connection, as a network might.
 const LOSSY: &str = "table inet lossy { chain c { type filter hook input priority 0;\n\

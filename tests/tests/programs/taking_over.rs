@@ -6,15 +6,13 @@ use anyhow::{Context, Result};
 use harness::net::station::{INTRUDER, Station, VIM};
 use harness::{Agent, Namespace, Policy, Topology};
 
-use crate::{addresses, connection, receives};
-
-const BUS_PORT: u16 = 7001;
+use crate::{BUS, BUS_PORT, addresses, connection, receives};
 
 fn policy() -> String {
     let policy = Policy {
         reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
                              Nf-Vi-out: { to: [vim], services: [bus] } }",
-        services: "{ bus: { protocol: tcp, ports: [7001] } }",
+        services: BUS,
         ..Policy::default()
     };
     policy.to_string()
