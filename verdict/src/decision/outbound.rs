@@ -12,6 +12,7 @@ use crate::{
         endpoint::Peer,
         header::{Header, Modes},
         lookup::Lookup,
+        protected::PROTECTED_GUEST,
         service::{GOVERNING, Rule, Service},
     },
     reason::{Outcome, Reason, Verdict},
@@ -118,7 +119,13 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         let protocol = IpProtocol(about.protocol);
         let segment = segment(self.packet, protocol, usize::from(about.transport))?;
         let bytes = self.packet.frame_len();
-        if S::send(self.flows, self.tables, &key, segment, bytes)? {
+        // The agent shows the host's own connections; those of guests are adopted here.
+        let may_adopt = || {
+            let (flows, tables) = (self.flows, self.tables);
+            let of_guest = || Ok(about.local.protected(tables)? == PROTECTED_GUEST);
+            Ok(flows.adopts_socket() || outcome.rule() != 0 && flows.adopting() && of_guest()?)
+        };
+        if S::send(self.flows, self.tables, &key, segment, bytes, may_adopt)? {
             Ok(outcome)
         } else {
             Ok(outcome.because(Reason::FlowTableFull))

@@ -69,8 +69,8 @@ pub trait Path {
         now: u32,
     ) -> Result<Option<&'a Entry>, Self::Stop>;
 
-    /// Notes a packet of `bytes` bytes from the local side, and opens its flow if there is none;
-    /// `false` if the table has no room for that.
+    /// Notes a packet of `bytes` bytes from the local side, and opens its flow if there is none (see
+    /// [`follow::send_or_open`]); `false` if the table has no room for that.
     ///
     /// # Errors
     ///
@@ -81,6 +81,7 @@ pub trait Path {
         key: &Key,
         segment: Segment,
         bytes: u64,
+        may_adopt: impl FnOnce() -> Result<bool, Missing>,
     ) -> Result<bool, Self::Stop>;
 }
 
@@ -128,8 +129,11 @@ impl Path for FullPath {
         key: &Key,
         segment: Segment,
         bytes: u64,
+        may_adopt: impl FnOnce() -> Result<bool, Missing>,
     ) -> Result<bool, Reason> {
-        Ok(follow::send_or_open(flows, tables, key, segment, bytes)?)
+        Ok(follow::send_or_open(
+            flows, tables, key, segment, bytes, may_adopt,
+        )?)
     }
 }
 
@@ -211,6 +215,7 @@ impl Path for FastPath {
         key: &Key,
         segment: Segment,
         bytes: u64,
+        _: impl FnOnce() -> Result<bool, Missing>,
     ) -> Result<bool, Undecided> {
         let now = flows.now();
         match Self::flow(flows, tables, key, now)? {

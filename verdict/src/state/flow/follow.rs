@@ -8,7 +8,7 @@
 use super::{
     entry::{Entry, Half},
     key::Key,
-    table::{Flows, find, open},
+    table::{Flows, expired, open},
 };
 use crate::{
     frame::transport::{ACK, FIN, IpProtocol, RST, SYN, Segment},
@@ -138,6 +138,10 @@ pub fn send<F: Flows>(
     bytes: u64,
     now: u32,
 ) -> bool {
+    // What is shown of a socket tells less than its flow does.
+    if flows.adopts_socket() {
+        return true;
+    }
     let tcp = protocol == IpProtocol::TCP.0;
     if segment.opens() && is_over_or_answered(entry) {
         return false;
@@ -154,7 +158,8 @@ pub fn send<F: Flows>(
     true
 }
 
-/// Notes a packet of `bytes` bytes from the local side, and opens the flow if there is none.
+/// Notes a packet of `bytes` bytes from the local side, and opens the flow if there is none and the packet
+/// can begin one. `may_adopt` says whether one that is open already may be taken over.
 ///
 /// Returns `false` if the table has no room for it.
 #[inline(always)]
@@ -164,30 +169,34 @@ pub fn send_or_open<F: Flows, T: Lookup>(
     key: &Key,
     segment: Segment,
     bytes: u64,
+    may_adopt: impl FnOnce() -> Result<bool, Missing>,
 ) -> Result<bool, Missing> {
     let now = flows.now();
     let protocol = key.protocol();
-    if let Some(entry) = find(flows, tables, key, now)?
+    let continues = !segment.opens() && says_what_opens(protocol);
+    if let Some(entry) = flows.entry(flows.search(key))
+        // What the local side goes on with has not ended, however long it was silent.
+        && (continues || !expired(entry, tables, now)?)
         && send(flows, entry, protocol, segment, bytes, now)
     {
         return Ok(true);
     }
     let (mut flags, mark) = sent(protocol, segment);
     let mut received = 0;
-    if protocol == IpProtocol::TCP.0 && !segment.opens() {
-        if !segment.continues() {
-            // Nothing comes back to this.
+    if continues || flows.adopts_socket() {
+        // Whoever answers has begun nothing, so nobody gets in by it.
+        if segment.has(SYN | RST) || !may_adopt()? {
             return Ok(true);
         }
-        received = Half::SEEN;
-    }
-    // A datagram tells not whether it begins something: only of what a socket has is that known.
-    let mid_stream = protocol == IpProtocol::TCP.0 || flows.adopts_socket();
-    if flows.adopting() && mid_stream && !segment.opens() {
         // What the local side expects next is not known.
         received = Half::SEEN;
         flags &= !Half::SEEN;
     }
     let sent = Half::new(flags, mark).after(bytes, 0);
     Ok(open(flows, key, now, sent, Half(received)))
+}
+
+/// Whether a packet of this protocol says whether it opens a connection.
+const fn says_what_opens(protocol: u8) -> bool {
+    matches!(IpProtocol(protocol), IpProtocol::TCP | IpProtocol::SCTP)
 }

@@ -34,7 +34,10 @@ fn segment(flags: u8, sequence: u32, acknowledgement: u32) -> Segment {
 }
 
 fn sent(table: &Table, key: &Key, segment: Segment) -> bool {
-    send_or_open(table, &table.tables, key, segment, 100).expect("all lines")
+    send_or_open(table, &table.tables, key, segment, 100, || {
+        Ok(table.adopting)
+    })
+    .expect("all lines")
 }
 
 fn found<'a>(table: &'a Table, key: &Key) -> Option<&'a Entry> {
