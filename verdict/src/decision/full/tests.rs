@@ -1,7 +1,7 @@
 use std::{vec, vec::Vec};
 
 use super::*;
-use crate::frame::address::Ipv4;
+use crate::frame::address::{Ipv4, Ipv6};
 use crate::image::{fixed::HEADER, header::word, service::ServiceKey};
 use crate::reason::Verdict;
 use crate::tests::sample::{
@@ -157,8 +157,9 @@ fn without_a_flow_nothing_answers_the_host() {
 #[test]
 fn who_may_ping_decides_nothing_about_errors_and_redirects() {
     let mut image = image(false);
-    for protocol in [IpProtocol::ICMP, IpProtocol::ICMPV6] {
-        image.serve(ServiceKey::protocol(protocol), served(3, false));
+    for kind in 0..=u8::MAX {
+        image.serve(ServiceKey::icmp::<Ipv4>(kind, 0), served(3, false));
+        image.serve(ServiceKey::icmp::<Ipv6>(kind, 0), served(3, false));
     }
     let v4 = |source, kind| {
         let packet = ipv4(source, HOST, ICMP, &icmp(kind));
@@ -177,6 +178,46 @@ fn who_may_ping_decides_nothing_about_errors_and_redirects() {
     );
     assert_eq!((v4(STRANGER, 8), v6(128)), (unknown, unknown));
     assert_eq!(v4(VIM, 8), passed(Reason::Permitted, 3, 1));
+}
+
+#[test]
+fn a_type_and_code_of_icmp_is_asked_for_by_itself() {
+    let mut image = image(false);
+    image.serve(ServiceKey::icmp::<Ipv4>(8, 0), served(3, false));
+    image.serve(ServiceKey::icmp::<Ipv6>(128, 0), served(3, false));
+    image.serve(ServiceKey::icmp::<Ipv4>(42, 15), served(3, false));
+    let message = |kind, code| [&[kind, code][..], &[0; 6]].concat();
+    let v4 = |protocol, kind, code| {
+        let packet = ipv4(VIM, HOST, protocol, &message(kind, code));
+        outcome(&image, &ethernet(MAC, 0x0800, &packet))
+    };
+    let v6 = |protocol, kind, code| {
+        let packet = ipv6(VIM6, HOST6, protocol, &message(kind, code));
+        outcome(&image, &ethernet(MAC, 0x86dd, &packet))
+    };
+    let permitted = passed(Reason::Permitted, 3, 1);
+    assert_eq!((v4(ICMP, 8, 0), v6(ICMPV6, 128, 0)), (permitted, permitted));
+    assert_eq!(
+        (v4(ICMP, 42, 15), v4(ICMP, 42, 255)),
+        (permitted, permitted)
+    );
+    let none = drop(Reason::NoService);
+    for (kind, code) in [
+        (13, 0),
+        (15, 0),
+        (17, 0),
+        (8, 1),
+        (42, 14),
+        (9, 0),
+        (128, 0),
+    ] {
+        assert_eq!(v4(ICMP, kind, code), none, "type {kind}, code {code}");
+    }
+    for (kind, code) in [(139, 0), (128, 1), (8, 0), (144, 0)] {
+        assert_eq!(v6(ICMPV6, kind, code), none, "type {kind}, code {code}");
+    }
+    // The ICMP of the other family is none of these.
+    assert_eq!((v4(ICMPV6, 128, 0), v6(ICMP, 8, 0)), (none, none));
 }
 
 #[test]
