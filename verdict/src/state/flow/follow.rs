@@ -20,6 +20,8 @@ use crate::{
 /// smaller wherever the memory of sockets (`tcp_rmem`, `tcp_wmem`) is.
 const WINDOW: i16 = 2048;
 
+const ACK_FIN: u8 = ACK | FIN;
+
 #[inline(always)]
 const fn upper(number: u32) -> u16 {
     (number >> 16) as u16
@@ -79,6 +81,8 @@ fn tcp_flags(sent: Half, received: Half, segment: Segment) -> Result<u64, Reason
     if segment.has(SYN) {
         return match segment.flags & (ACK | RST | FIN) {
             ACK => checked(Half::SEEN),
+            // A server that answers at once, and ends its side (RFC 7413).
+            ACK_FIN => checked(Half::SEEN | Half::FIN),
             // Both sides open at once.
             0 if answered => Err(Reason::NoFlow),
             0 => Ok(0),

@@ -133,15 +133,10 @@ fn what_comes_before_the_answer() {
         Ok("tcp-opening"),
         "of an older connection"
     );
-    for flags in [
-        0,
-        FIN,
-        0x20,
-        SYN | FIN,
-        SYN | RST,
-        SYN | ACK | RST,
-        SYN | ACK | FIN,
-    ] {
+    // A server that answers at once, and has no more to say (RFC 7413).
+    assert_eq!(outcome(SYN | ACK | FIN, right), Ok("tcp-closing"));
+    assert_eq!(outcome(SYN | ACK | FIN, wrong), Err(Reason::OutOfWindow));
+    for flags in [0, FIN, 0x20, SYN | FIN, SYN | RST, SYN | ACK | RST] {
         assert_eq!(outcome(flags, right), Err(Reason::TcpFlags), "{flags:#x}");
     }
 }
