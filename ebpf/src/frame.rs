@@ -1,10 +1,14 @@
 //! Reading frames: the only place that dereferences packet pointers.
 
 use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
     helpers::generated::bpf_xdp_get_buff_len,
     programs::{TcContext, XdpContext},
 };
-use verdict::frame::packet::Packet;
+use verdict::frame::{
+    ipv4, ipv6,
+    packet::{self, Packet},
+};
 
 use crate::settings;
 
@@ -65,9 +69,45 @@ impl Packet for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn ipv4_options(&self, at: u32, end: u32) -> u32 {
+        options_xdp(self.context.ctx, at, end)
+    }
+
+    #[inline(always)]
+    fn ipv6_extensions(&self, at: u32, next: u32) -> u64 {
+        extensions_xdp(self.context.ctx, at, next)
+    }
+
+    #[inline(always)]
+    fn word(&self, offset: u32) -> u32 {
+        word_xdp(self.context.ctx, offset)
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         self.context.ingress_ifindex() as u32
     }
+}
+
+/// [`ipv4::options`] of the frame of an XDP program.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn options_xdp(context: *mut xdp_md, at: u32, end: u32) -> u32 {
+    ipv4::options(&XdpFrame::new(&XdpContext::new(context)), at, end)
+}
+
+/// [`ipv6::extensions`] of the frame of an XDP program.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn extensions_xdp(context: *mut xdp_md, at: u32, next: u32) -> u64 {
+    ipv6::extensions(&XdpFrame::new(&XdpContext::new(context)), at, next)
+}
+
+/// [`packet::word`] of the frame of an XDP program.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn word_xdp(context: *mut xdp_md, offset: u32) -> u32 {
+    packet::word(&XdpFrame::new(&XdpContext::new(context)), offset)
 }
 
 /// Bytes that hold every header which is read, in all but absurd packets.
@@ -111,8 +151,47 @@ impl Packet for SkbFrame<'_> {
     }
 
     #[inline(always)]
+    fn ipv4_options(&self, at: u32, end: u32) -> u32 {
+        options_tcx(self.context.skb.skb, at, end)
+    }
+
+    #[inline(always)]
+    fn ipv6_extensions(&self, at: u32, next: u32) -> u64 {
+        extensions_tcx(self.context.skb.skb, at, next)
+    }
+
+    #[inline(always)]
+    fn word(&self, offset: u32) -> u32 {
+        word_tcx(self.context.skb.skb, offset)
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: as above.
         unsafe { (*self.context.skb.skb).ifindex }
     }
+}
+
+/// [`ipv4::options`] of the frame of a classifier, whose headers are pulled already.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn options_tcx(context: *mut __sk_buff, at: u32, end: u32) -> u32 {
+    let context = TcContext::new(context);
+    ipv4::options(&SkbFrame { context: &context }, at, end)
+}
+
+/// [`ipv6::extensions`] of the frame of a classifier, whose headers are pulled already.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn extensions_tcx(context: *mut __sk_buff, at: u32, next: u32) -> u64 {
+    let context = TcContext::new(context);
+    ipv6::extensions(&SkbFrame { context: &context }, at, next)
+}
+
+/// [`packet::word`] of the frame of a classifier, whose headers are pulled already.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn word_tcx(context: *mut __sk_buff, offset: u32) -> u32 {
+    let context = TcContext::new(context);
+    packet::word(&SkbFrame { context: &context }, offset)
 }

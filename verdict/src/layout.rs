@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that pinned maps hold. A datapath of another version is
 /// never opened, only replaced.
-pub const LAYOUT_VERSION: u16 = 8;
+pub const LAYOUT_VERSION: u16 = 9;
 
 /// Places for images.
 pub const SLOTS: u32 = 4;

@@ -107,7 +107,7 @@ reasons! {
     NoPolicy = 37, "no-policy";
     /// A permitted peer answers, but the host has no such connection open.
     NoFlow = 38, "no-flow";
-    /// TCP flags that no segment of an open connection has (RFC 9293).
+    /// TCP flags that no segment has, or none of an open connection (RFC 9293).
     TcpFlags = 39, "tcp-flags";
     /// A TCP segment far outside of what the connection expects (RFC 5961).
     OutOfWindow = 40, "out-of-window";
@@ -127,6 +127,12 @@ reasons! {
     LeaseExpired = 47, "lease-expired";
     /// More enrolment datagrams than a proof takes.
     RateLimited = 48, "rate-limited";
+    /// An IPv4 option that prescribes the route, loose or strict (RFC 7126).
+    SourceRoute = 49, "source-route";
+    /// Neighbour or router discovery behind a fragment header (RFC 6980).
+    DiscoveryFragmented = 50, "discovery-fragmented";
+    /// To an address of the loopback interface, which never comes from a wire (RFC 1122, RFC 4291).
+    LoopbackAddress = 51, "loopback-address";
 }
 
 impl Reason {

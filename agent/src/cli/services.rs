@@ -176,7 +176,7 @@ mod tests {
         let written = |name| ports(catalogue::find(name).unwrap().matches);
         assert_eq!(written("galera"), "tcp 4444, 4567-4568; udp 4567");
         assert_eq!(written("ipsec"), "udp 500, 4500; esp; ah");
-        assert_eq!(written("ping"), "icmp; icmpv6");
+        assert_eq!(written("ping"), "icmp echo-request; icmpv6 echo-request");
     }
 
     #[test]

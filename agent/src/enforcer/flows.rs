@@ -12,7 +12,7 @@ use super::{Current, Observer};
 use crate::{
     datapath::flows::{FlowError, Snapshot, duration},
     explain::covering,
-    policy::{Direction, Policy, ReferencePoint, Service},
+    policy::{Direction, Policy, ReferencePoint, Service, ServiceMatch},
 };
 
 /// Which flows are asked for; what is not given does not matter.
@@ -208,6 +208,8 @@ fn carries(service: &Service, flow: &Flow) -> bool {
     let (number, port) = (flow.key.protocol(), flow.key.remote_port());
     service.matches.iter().any(|matched| {
         let (protocol, first, last) = matched.range();
-        protocol == number && (first..=last).contains(&port)
+        // The flow of an echo has an identifier, and no type.
+        let is_icmp = matches!(matched, ServiceMatch::Icmp { .. });
+        protocol == number && (is_icmp || (first..=last).contains(&port))
     })
 }

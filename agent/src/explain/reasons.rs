@@ -129,7 +129,7 @@ const fn general(reason: Reason) -> &'static str {
             "it is a later fragment whose first one was dropped, or of a peer without permissions"
         }
         Reason::HopLimit => "it is neighbour or listener discovery that has crossed a router",
-        Reason::TcpFlags => "no segment of an open TCP connection has such flags",
+        Reason::TcpFlags => "no segment of TCP, or of an open connection, has such flags",
         Reason::OutOfWindow => "its TCP sequence number is far from what the connection expects",
         Reason::FlowTableFull => {
             "the table of flows is full: raise `flows` in agent.yaml, detach and start again"
@@ -138,6 +138,11 @@ const fn general(reason: Reason) -> &'static str {
             "it is an ICMP error about no packet of a flow or between the host and a permitted peer"
         }
         Reason::IcmpRedirect => "it is an ICMP redirect, and routes are not changed from outside",
+        Reason::SourceRoute => "its IPv4 options prescribe a route, which no peer may",
+        Reason::DiscoveryFragmented => "it is neighbour or router discovery in a fragment",
+        Reason::LoopbackAddress => {
+            "it is for an address of the loopback interface, and comes from outside"
+        }
         Reason::DiscoveryInvalid => "it breaks the rules of neighbour or listener discovery",
         _ => "there is no policy in the kernel",
     }

@@ -107,7 +107,8 @@ fn direct(lines: &mut Lines, address: IpAddr, value: u32) {
     }
 }
 
-/// The addresses that `policy` protects on a host with `facts`.
+/// The addresses that `policy` protects on a host with `facts`, but for those of the loopback interface:
+/// nothing may come to these.
 pub fn protected(policy: &Policy, facts: &Facts) -> Result<Protected, CompileError> {
     let mut protected = BTreeMap::new();
     for protect in &policy.protect {
@@ -127,10 +128,12 @@ pub fn protected(policy: &Policy, facts: &Facts) -> Result<Protected, CompileErr
             }
         }
     }
+    protected.retain(|address: &IpAddr, _| !address.is_loopback());
     if protected.is_empty() {
         return Err(CompileError::NothingProtected);
     }
-    for broadcast in &facts.broadcasts {
+    let broadcasts = facts.broadcasts.iter();
+    for broadcast in broadcasts.filter(|address| !address.is_loopback()) {
         protected
             .entry(IpAddr::V4(*broadcast))
             .or_insert(PROTECTED_BROADCAST);

@@ -4,16 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use verdict::{
-    frame::transport::IpProtocol,
+    frame::{
+        address::{Ipv4, Ipv6},
+        transport::IpProtocol,
+    },
     image::{
         fixed::TIMEOUTS,
-        service::{GOVERNING, LINES, LINES_PER_SERVICE, MAX_SERVICES, Rule, Service, ServiceKey},
+        service::{
+            GOVERNING, ICMP_CODES, LINES, LINES_PER_SERVICE, MAX_SERVICES, Rule, Service,
+            ServiceKey,
+        },
     },
     state::{clock::ticks, flow::State},
 };
 
 use super::{Numbers, RuleName, lines::Lines, roles::Roles};
-use crate::policy::{Direction, ENROLMENT, Mode, Policy, ReferencePoint, ServiceMatch, Transport};
+use crate::policy::{
+    Direction, ENROLMENT, Mode, Policy, ReferencePoint, ServiceMatch, Transport,
+    icmp::{self, Codes},
+};
 
 /// The services at one index of the service table: the name of the inbound one, and of the outbound
 /// one.
@@ -121,12 +130,39 @@ fn indexes_of(policy: &Policy, service: &str) -> Vec<u32> {
                 let table = table_of(transport);
                 indexes.extend((first..=last).map(|port| ServiceKey::port(table, port).word()));
             }
+            ServiceMatch::Protocol(protocol) if icmp::is_icmp(protocol) => {
+                let types = (0..=u8::MAX).flat_map(|kind| icmp_keys(protocol, kind, Codes::ALL));
+                indexes.extend(types.map(ServiceKey::word));
+            }
             ServiceMatch::Protocol(protocol) => {
                 indexes.push(ServiceKey::protocol(IpProtocol(protocol)).word());
+            }
+            ServiceMatch::Icmp {
+                protocol,
+                kind,
+                codes,
+            } => {
+                let requests = icmp_keys(protocol, kind, codes);
+                // A reply may have any code.
+                let reply = icmp::reply_to(protocol, kind).into_iter();
+                let replies = reply.flat_map(|kind| icmp_keys(protocol, kind, Codes::ALL));
+                indexes.extend(requests.chain(replies).map(ServiceKey::word));
             }
         }
     }
     indexes
+}
+
+/// Where messages of this type and of these codes are listed.
+fn icmp_keys(protocol: u8, kind: u8, codes: Codes) -> impl Iterator<Item = ServiceKey> {
+    let listed = (0..ICMP_CODES as u8).filter(move |&code| codes.has(code));
+    listed.map(move |code| {
+        if protocol == IpProtocol::ICMPV6.0 {
+            ServiceKey::icmp::<Ipv6>(kind, code)
+        } else {
+            ServiceKey::icmp::<Ipv4>(kind, code)
+        }
+    })
 }
 
 /// The reference points that offer `service` in this direction.

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod diff;
 mod excerpt;
 mod fields;
+pub mod icmp;
 pub mod limits;
 pub mod lint;
 pub mod mistake;

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::timeouts::FlowTimeouts;
+use super::{icmp::Codes, timeouts::FlowTimeouts};
 use crate::enrolment::Identity;
 
 /// Whether a violation is dropped, or only counted and reported.
@@ -203,8 +203,18 @@ pub enum ServiceMatch {
         /// Highest port, `first` or more.
         last: u16,
     },
-    /// A whole IP protocol (IANA protocol number), for protocols without ports.
+    /// A whole IP protocol (IANA protocol number), for protocols without ports. Of ICMP and ICMPv6,
+    /// every type that asks for something.
     Protocol(u8),
+    /// A type of ICMP or ICMPv6, and what answers it.
+    Icmp {
+        /// IP protocol number, 1 or 58.
+        protocol: u8,
+        /// The type.
+        kind: u8,
+        /// Its codes.
+        codes: Codes,
+    },
 }
 
 /// A transport protocol that has ports.

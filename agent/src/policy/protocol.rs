@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::icmp;
 use super::model::{Direction, Encryption, Mode, Outbound, Protect, ServiceMatch, Transport, Vlan};
 
 /// Protocols that a policy may name.
@@ -66,8 +67,8 @@ impl Transport {
 }
 
 impl ServiceMatch {
-    /// The IP protocol number, and the first and the last port that it matches; 0 and 65,535 for a
-    /// protocol without ports.
+    /// The IP protocol number, and the first and the last port, or type of ICMP, that it matches; 0 and
+    /// 65,535 for a whole protocol without ports.
     #[must_use]
     pub const fn range(self) -> (u8, u16, u16) {
         match self {
@@ -77,6 +78,7 @@ impl ServiceMatch {
                 last,
             } => (transport.protocol(), first, last),
             Self::Protocol(number) => (number, 0, u16::MAX),
+            Self::Icmp { protocol, kind, .. } => (protocol, kind as u16, kind as u16),
         }
     }
 }
@@ -108,6 +110,17 @@ impl fmt::Display for ServiceMatch {
                 Some((name, _)) => f.write_str(name),
                 None => write!(f, "protocol {number}"),
             },
+            Self::Icmp {
+                protocol,
+                kind,
+                codes,
+            } => {
+                f.write_str(&name(protocol))?;
+                match icmp::name(protocol, kind) {
+                    Some(name) => write!(f, " {name}{codes}"),
+                    None => write!(f, " type {kind}{codes}"),
+                }
+            }
         }
     }
 }

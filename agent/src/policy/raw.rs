@@ -142,7 +142,7 @@ pub struct RawReferencePoint {
     pub mode: Option<Text>,
 }
 
-/// A protocol and, for TCP, UDP and SCTP, its ports.
+/// A protocol and, for TCP, UDP and SCTP, its ports; for ICMP and ICMPv6, its types.
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename = "ServiceMatch", deny_unknown_fields, transform = schema::ports_by_protocol)]
 pub struct RawMatch {
@@ -152,6 +152,13 @@ pub struct RawMatch {
     /// Ports and ranges of ports, `FIRST-LAST`.
     #[schemars(default, schema_with = "schema::ports")]
     pub ports: Option<Texts>,
+    /// Types of ICMP or ICMPv6 messages, by name or number; every type that asks for something if not
+    /// given. What answers them passes with them.
+    #[schemars(default, schema_with = "schema::types")]
+    pub types: Option<Texts>,
+    /// Codes of these types; every code if not given.
+    #[schemars(default, schema_with = "schema::codes")]
+    pub codes: Option<Texts>,
     /// Whether the service's traffic is encrypted; `unknown` if not given.
     #[schemars(default, schema_with = "schema::encryption")]
     pub encryption: Option<Text>,
@@ -198,5 +205,5 @@ impl RawReferencePoint {
 
 impl RawMatch {
     /// Fields, in the order in which they are documented.
-    pub const FIELDS: &[&str] = &["protocol", "ports", "encryption"];
+    pub const FIELDS: &[&str] = &["protocol", "ports", "types", "codes", "encryption"];
 }

@@ -172,6 +172,8 @@ fn service_match(name: &str, at: At, node: Node, mistakes: &mut Mistakes) -> Opt
     let raw = RawMatch {
         protocol: fields.scalar("protocol", TEXT_OR_NUMBER, mistakes),
         ports: fields.scalars("ports", TEXT_OR_NUMBER, mistakes),
+        types: fields.scalars("types", TEXT_OR_NUMBER, mistakes),
+        codes: fields.scalars("codes", NUMBER, mistakes),
         encryption: fields.scalar("encryption", TEXT, mistakes),
         at,
     };

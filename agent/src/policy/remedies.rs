@@ -3,7 +3,7 @@
 use super::yaml::{Kind, Value};
 
 /// Fields of numbers, for which quotes are no remedy.
-const NUMERIC: &[&str] = &["ports", "protocol", "serial"];
+const NUMERIC: &[&str] = &["codes", "ports", "protocol", "serial", "types"];
 
 /// Fields that are planned for the format, and are not part of this version.
 pub(super) const LATER: &[&str] = &["break_glass", "transport"];
@@ -42,6 +42,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("to", "to: [vim]"),
     ("protocol", "protocol: tcp"),
     ("ports", "ports: [7100-7103]"),
+    ("types", "types: [timestamp-request]"),
+    ("codes", "codes: [0]"),
     ("encryption", "encryption: encrypted"),
 ];
 

@@ -3,11 +3,14 @@
 //! It describes the values of each field. Rules about several fields (names must resolve, addresses
 //! must be unique) are checked only by the reader.
 
+use std::collections::BTreeSet;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use verdict::state::flow::State;
 
 use super::{
+    icmp::{MOST_CODE, TYPES},
     limits,
     model::Sessions,
     protocol::PROTOCOLS,
@@ -154,6 +157,28 @@ pub(super) fn ports(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn types(_: &mut SchemaGenerator) -> Schema {
+    let names: BTreeSet<&str> = TYPES.iter().map(|&(_, name, _)| name).collect();
+    json_schema!({
+        "type": "array",
+        "items": {
+            "anyOf": [
+                { "enum": names },
+                { "type": "integer", "minimum": 0, "maximum": 255 },
+            ],
+        },
+        "minItems": 1,
+    })
+}
+
+pub(super) fn codes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "integer", "minimum": 0, "maximum": MOST_CODE },
+        "minItems": 1,
+    })
+}
+
 pub(super) fn encryption(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["encrypted", "plaintext", "unknown"], "default": "unknown" })
 }
@@ -184,7 +209,8 @@ fn named(each: &Schema, most: usize, generator: &mut SchemaGenerator) -> Schema 
     })
 }
 
-/// Adds that TCP, UDP and SCTP have ports and other protocols have none.
+/// Adds that TCP, UDP and SCTP have ports and other protocols have none, and that ICMP and ICMPv6
+/// alone have types.
 pub(super) fn ports_by_protocol(schema: &mut Schema) {
     let with_ports =
         json!({ "properties": { "protocol": { "enum": ["tcp", "udp", "sctp", 6, 17, 132] } } });
@@ -193,6 +219,16 @@ pub(super) fn ports_by_protocol(schema: &mut Schema) {
     schema.insert(
         "else".to_owned(),
         json!({ "properties": { "ports": false } }),
+    );
+    let icmp = json!({ "properties": { "protocol": { "enum": ["icmp", "icmpv6", 1, 58] } } });
+    let no_types = json!({ "properties": { "types": false, "codes": false } });
+    schema.insert(
+        "allOf".to_owned(),
+        json!([{ "if": icmp, "else": no_types }]),
+    );
+    schema.insert(
+        "dependentRequired".to_owned(),
+        json!({ "codes": ["types"] }),
     );
 }
 

@@ -46,13 +46,14 @@ const LAST: u16 = 7003;
 
 /// Reasons for which the product drops packets that a policy permits and a stack delivers: no
 /// legitimate sender makes such packets, and parsing them is a risk. `docs/testing.md` has more.
-const STRICTER: [Reason; 6] = [
+const STRICTER: [Reason; 7] = [
     Reason::FragmentTiny,
     Reason::FragmentOverlap,
     Reason::VlanDepth,
     Reason::RoutingHeader,
     Reason::ExtensionDepth,
     Reason::ExtensionTruncated,
+    Reason::SourceRoute,
 ];
 
 /// What became of the frames of one family.

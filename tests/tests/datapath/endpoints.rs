@@ -1,12 +1,14 @@
 //! The source address identifies the endpoint: the one with the longest prefix that contains it.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use anyhow::Result;
-use harness::judge::{Judges, Ruling};
-use harness::net::packet::{Ethernet, Ipv4, Ipv6, Packet, Tcp};
-use harness::net::station::{HOST, INTRUDER};
+use harness::judge::{Judges, Ruling, facts, read};
+use harness::net::packet::{Ethernet, Icmp, Ipv4, Ipv6, Packet, Tcp, Udp};
+use harness::net::station::{HOST, INTRUDER, VIM};
 use verdict::reason::Reason;
 
-use crate::{both, policy, usual};
+use crate::{both, ethernet, policy, usual};
 
 const NESTED: &str = r#"
 endpoints:
@@ -64,6 +66,56 @@ fn the_longest_prefix_wins() -> Result<()> {
         judges.expect(&syn6(source)?, Ruling::permitted("all", "ssh", endpoint))?;
     }
     Ok(())
+}
+
+/// Not even from an endpoint that has every address, or the loopback interface's own.
+#[test]
+fn nothing_comes_to_addresses_of_the_loopback_interface() -> Result<()> {
+    let text = policy(
+        r#"
+endpoints:
+  everyone: { role: all, addresses: [0.0.0.0/0, "::/0"] }
+  self: { role: all, addresses: [127.0.0.1, "::1"] }
+reference_points:
+  all: { from: [all], services: [ssh, relay, ping] }
+services:
+  relay: { protocol: udp, ports: [7000] }
+"#,
+    );
+    let mut facts = facts();
+    facts
+        .addresses
+        .extend([IpAddr::from([127, 0, 0, 1]), "::1".parse()?]);
+    facts.broadcasts.push(Ipv4Addr::new(127, 255, 255, 255));
+    let mut judges = Judges::with(&read(&text)?, &facts)?;
+    for destination in ["127.0.0.1", "127.0.0.0", "127.1.2.3", "127.255.255.255"] {
+        for source in ["203.0.113.66", "192.0.2.10", "127.0.0.1"] {
+            let (source, destination): (Ipv4Addr, Ipv4Addr) =
+                (source.parse()?, destination.parse()?);
+            let packet = || {
+                Packet::new()
+                    .with(ethernet(VIM, HOST))
+                    .with(Ipv4::between(source, destination))
+            };
+            judges.expect(&packet().with(Tcp::syn(22)), Reason::LoopbackAddress)?;
+            judges.expect(&packet().with(Udp::to(7000)), Reason::LoopbackAddress)?;
+            let echo = Icmp {
+                kind: 8,
+                ..Icmp::default()
+            };
+            judges.expect(&packet().with(echo), Reason::LoopbackAddress)?;
+        }
+    }
+    for source in ["2001:db8::1", "::1"] {
+        let packet = Packet::new()
+            .with(ethernet(VIM, HOST))
+            .with(Ipv6::between(source.parse()?, "::1".parse()?));
+        judges.expect(&packet.with(Tcp::syn(22)), Reason::LoopbackAddress)?;
+    }
+    let near = Packet::new()
+        .with(ethernet(VIM, HOST))
+        .with(Ipv6::between(VIM.v6, "::2".parse()?));
+    judges.expect(&near.with(Tcp::syn(22)), Reason::Unprotected)
 }
 
 #[test]

@@ -55,9 +55,9 @@ fn without_a_service_nothing_passes() -> Result<()> {
     Ok(())
 }
 
-/// A permission for ping does not cover errors, redirects and replies.
+/// A permission for ping covers echo requests, and nothing else.
 #[test]
-fn with_a_service_only_requests_pass() -> Result<()> {
+fn ping_is_echo() -> Result<()> {
     let mut judges = Judges::of(&policy(
         r#"
 endpoints:
@@ -69,21 +69,21 @@ reference_points:
     let permitted = Ruling::permitted("monitoring", "ping", "vim");
     let unknown = Ruling::from(Reason::UnknownSource).under("monitoring", "ping");
     for kind in 0..=u8::MAX {
-        let expected = |otherwise: &Ruling| match kind {
-            0 => Reason::NoService.into(),
+        let expected = |echo: &Ruling| match kind {
+            8 => echo.clone(),
             5 => Reason::IcmpRedirect.into(),
             kind if ERRORS.contains(&kind) => Reason::IcmpUnrelated.into(),
-            _ => otherwise.clone(),
+            _ => Reason::NoService.into(),
         };
         judges.expect(&icmp(VIM, kind), expected(&permitted))?;
         judges.expect(&icmp(INTRUDER, kind), expected(&unknown))?;
-        let expected = |otherwise: &Ruling| match kind {
-            129 => Reason::NoService.into(),
+        let expected = |echo: &Ruling| match kind {
+            128 => echo.clone(),
             137 => Reason::IcmpRedirect.into(),
             kind if ERRORS_V6.contains(&kind) => Reason::IcmpUnrelated.into(),
             kind if DISCOVERY.contains(&kind) => Reason::HopLimit.into(),
             kind if MEMBERSHIP.contains(&kind) => Reason::HopLimit.into(),
-            _ => otherwise.clone(),
+            _ => Reason::NoService.into(),
         };
         judges.expect(&icmpv6(VIM, kind), expected(&permitted))?;
         judges.expect(&icmpv6(INTRUDER, kind), expected(&unknown))?;
@@ -91,9 +91,79 @@ reference_points:
     Ok(())
 }
 
+/// A service names types and codes; the host's own requests are answered by what answers these types.
+#[test]
+fn a_service_is_its_types_and_codes() -> Result<()> {
+    let mut judges = Judges::of(&policy(
+        r#"
+endpoints:
+  vim: { role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"] }
+reference_points:
+  monitoring: { from: [vim], services: [clock, probe] }
+  asking: { to: [vim], services: [clock] }
+services:
+  clock: { protocol: icmp, types: [timestamp-request] }
+  probe:
+    - { protocol: icmp, types: [42], codes: [0, 2] }
+    - { protocol: icmpv6, types: [extended-echo-request], codes: [1] }
+"#,
+    ))?;
+    let clock = Ruling::permitted("monitoring", "clock", "vim");
+    judges.expect(&icmp(VIM, 13), clock)?;
+    judges.expect(&icmp(VIM, 8), Reason::NoService)?;
+    let probe = Ruling::permitted("monitoring", "probe", "vim");
+    for code in 0..=u8::MAX {
+        let of = |named: bool| {
+            if named {
+                probe.clone()
+            } else {
+                Reason::NoService.into()
+            }
+        };
+        let message = Icmp {
+            kind: 42,
+            code,
+            ..Icmp::default()
+        };
+        judges.expect(&v4(VIM, HOST).with(message), of([0, 2].contains(&code)))?;
+        let message = Icmpv6 {
+            kind: 160,
+            code,
+            ..Icmpv6::default()
+        };
+        judges.expect(&v6(VIM, HOST).with(message), of(code == 1))?;
+    }
+    let unasked = Ruling::from(Reason::NoFlow)
+        .under("asking", "clock")
+        .of("vim");
+    judges.expect(&icmp(VIM, 14), unasked)?;
+    let request = Icmp {
+        kind: 13,
+        ..Icmp::default()
+    };
+    let outbound = Ruling::outbound("asking", "clock", "vim");
+    judges.expect_out(&v4(HOST, VIM).with(request), outbound)?;
+    let established = Ruling::established("asking", "clock", "vim");
+    judges.expect(&icmp(VIM, 14), established)?;
+    judges.expect(&icmp(VIM, 0), Reason::NoService)
+}
+
+/// Not even where all of ICMP and ICMPv6 is a service.
 #[test]
 fn icmp_of_the_other_family_is_no_service() -> Result<()> {
-    let mut judges = Judges::of(&usual(""))?;
+    let mut judges = Judges::of(&policy(
+        r#"
+endpoints:
+  vim: { role: vim, addresses: [192.0.2.10, "2001:db8:0:17::10"] }
+reference_points:
+  monitoring: { from: [vim], services: [all] }
+services:
+  all: [{ protocol: icmp }, { protocol: icmpv6 }]
+"#,
+    ))?;
+    let all = Ruling::permitted("monitoring", "all", "vim");
+    judges.expect(&icmp(VIM, 13), all.clone())?;
+    judges.expect(&icmpv6(VIM, 139), all)?;
     let header = Ipv4 {
         protocol: Some(58),
         ..Ipv4::default()

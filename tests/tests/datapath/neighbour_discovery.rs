@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use anyhow::Result;
 use harness::Packet;
 use harness::judge::Judges;
-use harness::net::packet::{Extension, Icmpv6, Ipv6};
+use harness::net::packet::{Extension, Fragment, Icmpv6, Ipv6};
 use harness::net::station::{HOST, INTRUDER, VIM};
 use verdict::reason::Reason;
 
@@ -44,6 +44,29 @@ fn from_the_link_it_passes() -> Result<()> {
             judges.expect(&packet, Reason::NeighbourDiscovery)?;
             let extended = to(destination, 255).with(Extension::hop_by_hop());
             judges.expect(&extended.with(message), Reason::NeighbourDiscovery)?;
+        }
+    }
+    Ok(())
+}
+
+/// Also behind a fragment header that fragments nothing (RFC 6946).
+#[test]
+fn in_fragments_it_is_dropped() -> Result<()> {
+    let mut judges = Judges::of(&usual(""))?;
+    for destination in destinations() {
+        for more in [false, true] {
+            for before in [None, Some(Extension::hop_by_hop())] {
+                let mut packet = to(destination, 255);
+                if let Some(extension) = before {
+                    packet = packet.with(extension);
+                }
+                let packet = packet.with(Fragment {
+                    more,
+                    ..Fragment::default()
+                });
+                let message = Icmpv6::neighbour_advertisement(VIM.v6, VIM.mac);
+                judges.expect(&packet.with(message), Reason::DiscoveryFragmented)?;
+            }
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use harness::judge::{Judges, Ruling};
-use harness::net::packet::{Ethernet, Ipv4, Ipv6, Packet, Sctp, Tcp, Udp};
+use harness::net::packet::{Ethernet, Extension, Ipv4, Ipv6, Packet, Sctp, Tcp, Udp};
 use harness::net::station::{HOST, HOST_OPERATIONS, INTRUDER, VIM};
 use verdict::reason::Reason;
 
@@ -33,6 +33,35 @@ fn each_transport_has_its_own_ports() -> Result<()> {
         }
         for packet in packets() {
             judges.expect(&packet.with(Tcp::syn(7000)), Reason::NoService)?;
+        }
+    }
+    Ok(())
+}
+
+/// What scanners send to tell stacks apart: no flags, SYN with FIN or RST, FIN with PSH and URG.
+#[test]
+fn tcp_flags_that_no_segment_has_are_refused() -> Result<()> {
+    let mut judges = Judges::of(&usual(""))?;
+    let (fin, syn, rst, psh, ack) = (Tcp::FIN, Tcp::SYN, Tcp::RST, Tcp::PSH, Tcp::ACK);
+    let urg = 0x20;
+    for flags in [0, syn | fin, syn | rst, fin | psh | urg, fin, psh, 0x3f] {
+        let refused = Ruling::from(Reason::TcpFlags)
+            .under("Nf-Vi", "ssh")
+            .of("vim");
+        for packet in both(VIM, HOST) {
+            judges.expect(&packet.with(Tcp::to(22, flags)), refused.clone())?;
+        }
+        // Behind headers that only the full path reads, too.
+        let extended = v6(VIM, HOST).with(Extension::hop_by_hop());
+        judges.expect(&extended.with(Tcp::to(22, flags)), refused.clone())?;
+        // A stranger is refused for being one.
+        let unknown = Ruling::from(Reason::UnknownSource).under("Nf-Vi", "ssh");
+        judges.expect(&v4(INTRUDER, HOST).with(Tcp::to(22, flags)), unknown)?;
+    }
+    for flags in [syn, ack, psh | ack, fin | ack, rst, rst | ack, syn | 0xc0] {
+        for packet in both(VIM, HOST) {
+            let ssh = Ruling::permitted("Nf-Vi", "ssh", "vim");
+            judges.expect(&packet.with(Tcp::to(22, flags)), ssh)?;
         }
     }
     Ok(())
@@ -119,13 +148,7 @@ fn protocols_without_ports_are_services_too() -> Result<()> {
 #[test]
 fn established_connections_are_judged_like_new_ones() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
-    for flags in [
-        Tcp::ACK,
-        Tcp::SYN | Tcp::ACK,
-        Tcp::RST,
-        Tcp::FIN | Tcp::ACK,
-        0,
-    ] {
+    for flags in [Tcp::ACK, Tcp::SYN | Tcp::ACK, Tcp::RST, Tcp::FIN | Tcp::ACK] {
         let unknown = Ruling::from(Reason::UnknownSource).under("Nf-Vi", "ssh");
         judges.expect(&v6(INTRUDER, HOST).with(Tcp::to(22, flags)), unknown)?;
         let permitted = Ruling::permitted("Nf-Vi", "ssh", "vim");

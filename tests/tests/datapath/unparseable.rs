@@ -35,24 +35,30 @@ fn truncated(
 #[test]
 fn a_frame_that_ends_within_a_header() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
-    let network4 = |start: usize| {
-        move |end: usize| match end - 14 {
+    // Of UDP and SCTP the ports are read, of TCP all up to the flags.
+    let (ports, flags) = (4, 14);
+    let network4 = |start: usize, read: usize| {
+        move |end: usize| match end {
             _ if end < start => Some(Reason::VlanTruncated),
             _ if end < start + 20 => Some(Reason::Ipv4Truncated),
-            _ if end < start + 24 => Some(Reason::TransportTruncated),
+            _ if end < start + 20 + read => Some(Reason::TransportTruncated),
             _ => None,
         }
     };
-    truncated(&mut judges, &v4(VIM, HOST).with(Tcp::syn(22)), network4(14))?;
+    truncated(
+        &mut judges,
+        &v4(VIM, HOST).with(Tcp::syn(22)),
+        network4(14, flags),
+    )?;
     truncated(
         &mut judges,
         &v4(VIM, HOST).with(Udp::to(7000)),
-        network4(14),
+        network4(14, ports),
     )?;
     truncated(
         &mut judges,
         &v4(VIM, HOST).with(Sctp::to(36422)),
-        network4(14),
+        network4(14, ports),
     )?;
     let tagged = Packet::new()
         .with(ethernet(VIM, HOST))
@@ -60,13 +66,13 @@ fn a_frame_that_ends_within_a_header() -> Result<()> {
         .with(Vlan::new(100))
         .with(Ipv4::default())
         .with(Tcp::syn(22));
-    truncated(&mut judges, &tagged, network4(22))?;
+    truncated(&mut judges, &tagged, network4(22, flags))?;
     truncated(
         &mut judges,
         &v6(VIM, HOST).with(Tcp::syn(22)),
         |end| match end {
             0..54 => Some(Reason::Ipv6Truncated),
-            54..58 => Some(Reason::TransportTruncated),
+            54..68 => Some(Reason::TransportTruncated),
             _ => None,
         },
     )?;
@@ -78,7 +84,7 @@ fn a_frame_that_ends_within_a_header() -> Result<()> {
         0..54 => Some(Reason::Ipv6Truncated),
         // The first four bytes of each header are read.
         54..66 => Some(Reason::ExtensionTruncated),
-        66..74 => Some(Reason::TransportTruncated),
+        66..84 => Some(Reason::TransportTruncated),
         _ => None,
     })
 }

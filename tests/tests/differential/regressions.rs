@@ -20,7 +20,7 @@ const FRAMES: [(&str, &str, Reason); 5] = [
         "525400aabb17 525400aabb66 0800
          45000020 00000000 40113875 c0000242 7f000011
          1b581b58 000c0000 00000000",
-        Reason::UnknownSource,
+        Reason::LoopbackAddress,
     ),
     (
         "ICMP unreachable, whose quotation lies behind the end of the datagram",

@@ -11,7 +11,7 @@ use crate::{
     },
     image::service::ServiceKey,
     reason::Reason,
-    state::flow::Key,
+    state::flow::{Key, key::CONNECTION},
 };
 
 /// What a packet asks for at either end.
@@ -21,7 +21,7 @@ pub struct Ends {
     pub source: ServiceKey,
     /// Where the service would be listed that the packet asks for.
     pub destination: ServiceKey,
-    /// Source port in the upper, destination port in the lower half. Of echo messages, the
+    /// Source port in the upper, destination port in the lower half. Of ICMP, the
     /// identifier in both; 0 of protocols without ports.
     pub ports: u32,
 }
@@ -63,24 +63,25 @@ impl Ends {
         }
     }
 
-    /// The ends of an ICMP message.
+    /// The ends of an ICMP message: a request asks for a service, a reply comes from one, and any other
+    /// does both.
     #[inline(always)]
     #[must_use]
     pub fn of_icmp<A: Network>(message: icmp::Message) -> Self {
-        let key = ServiceKey::protocol(A::ICMP);
+        let key = ServiceKey::icmp::<A>(message.kind, message.code);
         let class = A::icmp_class(message.kind);
         Self {
-            source: if class == icmp::Class::ECHO_REQUEST {
+            source: if class == icmp::Class::REQUEST {
                 ServiceKey::NONE
             } else {
                 key
             },
-            destination: if class == icmp::Class::ECHO_REPLY {
+            destination: if class == icmp::Class::REPLY {
                 ServiceKey::NONE
             } else {
                 key
             },
-            ports: u32::from(message.echo_id) << 16 | u32::from(message.echo_id),
+            ports: u32::from(message.id) << 16 | u32::from(message.id),
         }
     }
 }
@@ -205,6 +206,14 @@ impl<A: Network> Conversation<A> {
     #[inline(always)]
     pub fn key(&self, kind: u8) -> Key {
         Key::new(kind, self.local, self.remote, self.protocol, self.ports)
+    }
+
+    /// The key of the flow that a packet out belongs to: without a remote address if it is for a group, so
+    /// that any peer may answer. Without a branch, which the kernel's verifier would follow.
+    #[inline(always)]
+    pub fn key_out(&self) -> Key {
+        let to_group = u64::from(self.cast.0 >> 1).wrapping_neg();
+        self.key(CONNECTION).without_remote_bits(to_group)
     }
 
     /// Whether the packet is for a group.

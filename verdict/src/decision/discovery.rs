@@ -15,17 +15,21 @@ const ROUTER_ADVERTISEMENT: u8 = 134;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const LISTENER_QUERY: u8 = 130;
 
-/// Checks a message of neighbour discovery that comes in (RFC 4861, 6.1 and 7.1).
+/// Checks a message of neighbour discovery that comes in (RFC 4861, 6.1 and 7.1; RFC 6980).
 ///
 /// # Errors
 ///
-/// [`Reason::HopLimit`], [`Reason::DiscoveryInvalid`], [`Reason::TransportTruncated`].
+/// [`Reason::DiscoveryFragmented`], [`Reason::HopLimit`], [`Reason::DiscoveryInvalid`], [`Reason::TransportTruncated`].
 #[inline(always)]
 pub fn neighbour<A: Family, P: Packet>(
     packet: &P,
     datagram: &Datagram<A>,
     message: Message,
 ) -> Result<Outcome, Reason> {
+    // Fragments hide it from those who guard a link.
+    if datagram.identification != 0 {
+        return Err(Reason::DiscoveryFragmented);
+    }
     // It never crosses a router, so the hop limit is still what it was sent with.
     if datagram.hop_limit != 255 {
         return Err(Reason::HopLimit);

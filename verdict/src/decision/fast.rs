@@ -101,8 +101,10 @@ impl Judge for Ingress {
         let (header, ports) = A::header_and_ports(packet, frame.payload).ok_or(Undecided)?;
         let local = A::destination(header);
         let destination = destination(tables, local)?;
-        if destination == Destination::Unprotected {
-            return Ok(pass(Reason::Unprotected, 0));
+        match destination {
+            Destination::Unprotected => return Ok(pass(Reason::Unprotected, 0)),
+            Destination::Loopback => return Err(Undecided),
+            Destination::Protected | Destination::Group => {}
         }
         let (protocol, ends, len) = plain::<A>(header, ports)?;
         let about = |kind| {
@@ -142,7 +144,7 @@ impl Judge for Egress {
         if local.is_unspecified() {
             return Err(Undecided);
         }
-        if destination(tables, local)? != Destination::Protected {
+        if !destination(tables, local)?.is_own() {
             return Ok(pass(Reason::Unprotected, 0));
         }
         let (protocol, ends, len) = plain::<A>(header, ports)?;

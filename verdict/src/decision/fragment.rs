@@ -14,14 +14,14 @@ use crate::{
 
 /// The key of the fragments of one datagram, which its identification tells from others.
 #[inline(always)]
-fn key<A: Ip>(kind: u8, local: A, remote: A, datagram: &Datagram<A>) -> Key {
-    Key::new(
-        kind,
-        local,
-        remote,
-        datagram.protocol,
-        datagram.identification,
-    )
+fn key<A: Ip, P: Packet>(
+    packet: &P,
+    kind: u8,
+    (local, remote): (A, A),
+    datagram: &Datagram<A>,
+) -> Key {
+    let identification = A::identification(packet, datagram.identification);
+    Key::new(kind, local, remote, datagram.protocol, identification)
 }
 
 /// What is remembered of a first fragment with this outcome.
@@ -58,7 +58,12 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
     #[inline(always)]
     pub fn note_first_fragment<A: Ip>(&self, local: A, datagram: &Datagram<A>, outcome: Outcome) {
         if datagram.position.is_first() && outcome.endpoint() != 0 {
-            let key = key(FRAGMENTS_IN, local, datagram.source, datagram);
+            let key = key(
+                self.packet,
+                FRAGMENTS_IN,
+                (local, datagram.source),
+                datagram,
+            );
             let now = self.flows.now();
             let new = New {
                 received: first_fragment(outcome),
@@ -89,7 +94,12 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         if id == 0 {
             return Err(Reason::FragmentUnpermitted);
         }
-        let key = key(FRAGMENTS_IN, local, datagram.source, datagram);
+        let key = key(
+            self.packet,
+            FRAGMENTS_IN,
+            (local, datagram.source),
+            datagram,
+        );
         if let Some(slot) = find(self.flows, self.tables, &key, self.flows.now())? {
             return Ok(as_first_fragment(slot.received(), id));
         }
@@ -105,7 +115,12 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
     #[inline(always)]
     pub fn note_first_fragment<A: Ip>(&self, remote: A, datagram: &Datagram<A>, outcome: Outcome) {
         if datagram.position.is_first() {
-            let key = key(FRAGMENTS_OUT, datagram.source, remote, datagram);
+            let key = key(
+                self.packet,
+                FRAGMENTS_OUT,
+                (datagram.source, remote),
+                datagram,
+            );
             let now = self.flows.now();
             let new = New {
                 sent: first_fragment(outcome),
@@ -124,7 +139,12 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         datagram: &Datagram<A>,
     ) -> Result<Outcome, Reason> {
         let id = remote.endpoint(self.tables)?.id();
-        let key = key(FRAGMENTS_OUT, datagram.source, remote, datagram);
+        let key = key(
+            self.packet,
+            FRAGMENTS_OUT,
+            (datagram.source, remote),
+            datagram,
+        );
         Ok(
             match find(self.flows, self.tables, &key, self.flows.now())? {
                 Some(slot) => as_first_fragment(slot.sent(), id),

@@ -78,8 +78,10 @@ impl Judge for Ingress {
         let policy = Header::of(tables)?;
         let local = A::destination(header);
         let destination = destination(tables, local)?;
-        if destination == Destination::Unprotected {
-            return Ok(pass(Reason::Unprotected, 0));
+        match destination {
+            Destination::Unprotected => return Ok(pass(Reason::Unprotected, 0)),
+            Destination::Loopback => return Err(Reason::LoopbackAddress),
+            Destination::Protected | Destination::Group => {}
         }
         let frame = &frame.opaque();
         let inbound = Inbound::<_, _, _, FullPath> {
@@ -105,6 +107,7 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
     ) -> Result<Outcome, Reason> {
         let packet = self.packet;
         let datagram = A::datagram(packet, self.frame.payload, header)?;
+        A::check_options(packet, self.frame.payload, datagram.transport)?;
         let protocol = IpProtocol(datagram.protocol);
         if datagram.position.offset() != 0 {
             // Without its first fragment, which is judged, no datagram to a group is delivered.
@@ -166,7 +169,7 @@ impl Judge for Egress {
         let local = A::source(header);
         // A host that has no address yet asks for one. What it sends passes, and is remembered.
         let unnamed = local.is_unspecified();
-        if !unnamed && destination(tables, local)? != Destination::Protected {
+        if !unnamed && !destination(tables, local)?.is_own() {
             return Ok(pass(Reason::Unprotected, 0));
         }
         let outbound = Outbound::<_, _, _, FullPath> {
@@ -218,7 +221,7 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
                 .at(datagram.transport, datagram.transport_len as u32)
                 .opaque(),
         )?;
-        self.note_first_fragment(remote, datagram, outcome);
+        self.note_first_fragment(remote, datagram, outcome.opaque());
         Ok(outcome)
     }
 }

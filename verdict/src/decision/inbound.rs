@@ -107,6 +107,11 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         {
             return Ok(Some(rule.violated(reason, id)));
         }
+        let protocol = IpProtocol(about.protocol);
+        if protocol == IpProtocol::TCP && !about.segment(self.packet)?.is_sensible() {
+            S::go_on()?;
+            return Ok(Some(rule.violated(Reason::TcpFlags, id)));
+        }
         Ok(Some(rule.permit(Reason::Permitted, id)))
     }
 

@@ -4,7 +4,10 @@ use core::marker::PhantomData;
 
 use super::{Ip, conversation::Conversation, pass, path::Path, ungoverned};
 use crate::{
-    frame::{packet::Packet, transport::IpProtocol},
+    frame::{
+        packet::Packet,
+        transport::{IpProtocol, Segment},
+    },
     image::{
         endpoint::Peer,
         header::{Header, Modes},
@@ -13,7 +16,7 @@ use crate::{
         service::{GOVERNING, Rule, Service},
     },
     reason::{Outcome, Reason, Verdict},
-    state::flow::{Flows, key::CONNECTION},
+    state::flow::Flows,
 };
 
 /// What packets from a protected address are decided by.
@@ -42,7 +45,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             peer = S::endpoint(tables, about.remote)?;
         }
         let id = peer.id();
-        let opens = self.opens(about)?;
+        let segment = S::segment(self.packet, about)?;
+        let opens = about.protocol == IpProtocol::TCP.0 && segment.opens();
         let asked = Service::at(tables, about.local_key)?;
         let answers = asked.is_inbound() && !opens;
         if answers && id != 0 {
@@ -77,14 +81,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             }
             refused
         };
-        self.track(about, outcome.opaque())
-    }
-
-    /// Whether the packet opens a TCP connection.
-    #[inline(always)]
-    fn opens<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, S::Stop> {
-        let segment = about.segment(self.packet)?;
-        Ok(about.protocol == IpProtocol::TCP.0 && segment.opens())
+        self.track(about, segment, outcome.opaque())
     }
 
     /// A drop under the rule that governs a packet, or under none.
@@ -105,14 +102,13 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
 
     /// Follows the flow of a packet that may go out, and opens it.
     #[inline(always)]
-    fn track<A: Ip>(&self, about: &Conversation<A>, outcome: Outcome) -> Result<Outcome, S::Stop> {
-        let key = about.key(CONNECTION);
-        let key = match (about.is_to_group(), about.local.is_unspecified()) {
-            (true, true) => key.without_addresses(),
-            (true, false) => key.without_remote(),
-            (false, _) => key,
-        };
-        let segment = about.segment(self.packet)?;
+    fn track<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        segment: Segment,
+        outcome: Outcome,
+    ) -> Result<Outcome, S::Stop> {
+        let key = about.key_out();
         let bytes = self.packet.frame_len();
         let ruled = outcome.rule() != 0 && !outcome.audited();
         let (flows, tables) = (self.flows, self.tables);

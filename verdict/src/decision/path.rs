@@ -5,7 +5,7 @@
 //! same statement without a call and without a write that could fail: where either would be
 //! needed it stops, nothing has been written, and the full path decides.
 
-use super::Ip;
+use super::{Ip, conversation::Conversation};
 use crate::{
     frame::{ethernet::Frame, packet::Packet, transport::Segment},
     image::{
@@ -35,6 +35,16 @@ pub trait Path {
     ///
     /// The fast path stops here.
     fn go_on() -> Result<(), Self::Stop>;
+
+    /// What `packet` says about the connection of `about`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::TransportTruncated`] if the frame ends too early to tell.
+    fn segment<A: Ip, P: Packet>(
+        packet: &P,
+        about: &Conversation<A>,
+    ) -> Result<Segment, Self::Stop>;
 
     /// The endpoint whose longest prefix covers `address`, if one does.
     ///
@@ -95,6 +105,11 @@ impl Path for FullPath {
     #[inline(always)]
     fn go_on() -> Result<(), Reason> {
         Ok(())
+    }
+
+    #[inline(always)]
+    fn segment<A: Ip, P: Packet>(packet: &P, about: &Conversation<A>) -> Result<Segment, Reason> {
+        Ok(about.segment(packet)?.opaque())
     }
 
     #[inline(always)]
@@ -169,6 +184,14 @@ impl Path for FastPath {
     #[inline(always)]
     fn go_on() -> Result<(), Undecided> {
         Err(Undecided)
+    }
+
+    #[inline(always)]
+    fn segment<A: Ip, P: Packet>(
+        packet: &P,
+        about: &Conversation<A>,
+    ) -> Result<Segment, Undecided> {
+        Ok(about.segment(packet)?)
     }
 
     #[inline(always)]

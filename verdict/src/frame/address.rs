@@ -26,8 +26,7 @@ pub trait Family: Copy + Eq {
     /// Whether the address names a group: multicast, or a limited broadcast.
     fn is_group(self) -> bool;
 
-    /// Whether the host may be told to take the address for its own without having it: one of the
-    /// loopback interface's.
+    /// Whether this is an address of the loopback interface, to which nothing comes from a wire.
     fn is_loopback(self) -> bool;
 }
 
@@ -80,7 +79,8 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn is_loopback(self) -> bool {
-        // All of 127.0.0.0/8, which Linux takes in from outside where `route_localnet` is set.
+        // All of 127.0.0.0/8 (RFC 1122, 3.2.1.3), which Linux takes in from outside where
+        // `route_localnet` is set.
         self.0 >> 24 == 127
     }
 }
@@ -122,8 +122,8 @@ impl Family for Ipv6 {
 
     #[inline(always)]
     fn is_loopback(self) -> bool {
-        // Linux drops what comes to ::1 from outside (RFC 4291, 2.5.3), whatever it is told.
-        false
+        // ::1 (RFC 4291, 2.5.3).
+        self.high | (self.low ^ 1) == 0
     }
 }
 

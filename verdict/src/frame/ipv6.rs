@@ -97,38 +97,114 @@ impl Network for Ipv6 {
         if header[0] >> 4 != 6 {
             return Err(Reason::Ipv6Header);
         }
-        let chain = extensions(packet, at + HEADER_LEN, header[6])?;
+        let chain = Chain(packet.ipv6_extensions((at + HEADER_LEN) as u32, header[6].into()));
+        chain.check()?;
+        let transport = chain.transport();
         let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-        let extensions_len = chain.transport - at - HEADER_LEN;
+        let extensions_len = transport - at - HEADER_LEN;
         if payload_len < extensions_len {
             return Err(Reason::ExtensionTruncated);
         }
         Ok(Datagram {
             source: Self::source(header),
-            protocol: chain.protocol,
+            protocol: chain.protocol(),
             hop_limit: header[7],
-            transport: chain.transport,
+            transport,
             transport_len: payload_len - extensions_len,
-            position: chain.position,
-            identification: chain.identification,
+            position: Position::from_ipv4(chain.field(Chain::POSITION)),
+            identification: usize::from(chain.field(Chain::IDENTIFICATION)),
         })
+    }
+
+    #[inline(always)]
+    fn identification<P: Packet>(packet: &P, at: usize) -> u32 {
+        packet.word(at as u32)
+    }
+
+    #[inline(always)]
+    fn check_options<P: Packet>(_: &P, _: usize, _: usize) -> Result<(), Reason> {
+        Ok(())
     }
 }
 
-/// What the chain of extension headers ends in.
-struct Chain {
-    protocol: u8,
-    transport: usize,
-    position: Position,
-    identification: u32,
+/// What the chain of extension headers ends in, in one word: protocol in bits 0 to 7, offset of the
+/// transport header in 8 to 22, [`Position`] as IPv4 writes it in 24 to 39, offset of the
+/// identification in 40 to 54; if bit 63 is set, the code of a [`Reason`] in bits 0 to 7.
+#[derive(Clone, Copy)]
+struct Chain(u64);
+
+impl Chain {
+    const TRANSPORT: u32 = 8;
+    const POSITION: u32 = 24;
+    const IDENTIFICATION: u32 = 40;
+    const BROKEN: u64 = 1 << 63;
+    const OFFSETS: usize = 0x7fff;
+
+    const fn broken(reason: Reason) -> Self {
+        Self(Self::BROKEN | reason.code() as u64)
+    }
+
+    const fn new(
+        protocol: u8,
+        transport: usize,
+        position: Position,
+        identification: usize,
+    ) -> Self {
+        Self(
+            protocol as u64
+                | ((transport & Self::OFFSETS) as u64) << Self::TRANSPORT
+                | (position.to_ipv4() as u64) << Self::POSITION
+                | ((identification & Self::OFFSETS) as u64) << Self::IDENTIFICATION,
+        )
+    }
+
+    /// # Errors
+    ///
+    /// Why the chain cannot be followed.
+    #[inline(always)]
+    const fn check(self) -> Result<(), Reason> {
+        const TRUNCATED: u8 = Reason::ExtensionTruncated.code();
+        const DEPTH: u8 = Reason::ExtensionDepth.code();
+        if self.0 & Self::BROKEN == 0 {
+            return Ok(());
+        }
+        Err(match self.protocol() {
+            TRUNCATED => Reason::ExtensionTruncated,
+            DEPTH => Reason::ExtensionDepth,
+            _ => Reason::RoutingHeader,
+        })
+    }
+
+    #[inline(always)]
+    const fn protocol(self) -> u8 {
+        self.0 as u8
+    }
+
+    #[inline(always)]
+    const fn transport(self) -> usize {
+        self.field(Self::TRANSPORT) as usize & Self::OFFSETS
+    }
+
+    #[inline(always)]
+    const fn field(self, shift: u32) -> u16 {
+        (self.0 >> shift) as u16
+    }
 }
 
-/// Follows the extension headers from `at`, the first of which is `next`.
+/// Follows the extension headers from offset `at`, the first of which has the number `next`; what the
+/// chain ends in, as a word that only this file reads.
 ///
 /// A fragment header that neither has an offset nor is followed by more makes an atomic fragment,
 /// a whole packet (RFC 6946).
 #[inline(always)]
-fn extensions<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chain, Reason> {
+pub fn extensions<P: Packet>(packet: &P, at: u32, next: u32) -> u64 {
+    follow(packet, at as usize, next as u8)
+        .unwrap_or_else(Chain::broken)
+        .0
+}
+
+#[inline(always)]
+fn follow<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chain, Reason> {
     let mut position = Position::WHOLE;
     let mut identification = 0;
     let mut count = 0;
@@ -143,43 +219,26 @@ fn extensions<P: Packet>(packet: &P, mut at: usize, mut next: u8) -> Result<Chai
                 at += 8 + usize::from(len) * 8;
             }
             FRAGMENT => {
-                let Some(&[following, _, high, low, a, b, c, d]) = packet.view::<8>(at) else {
+                let Some(&[following, _, high, low, ..]) = packet.view::<8>(at) else {
                     return Err(Reason::ExtensionTruncated);
                 };
                 next = following;
-                identification = u32::from_be_bytes([a, b, c, d]);
+                identification = at + 4;
                 at += 8;
                 position = Position::from_ipv6(u16::from_be_bytes([high, low]));
                 // What follows the header of a later fragment is payload, whatever it looks like.
                 if position.offset() != 0 {
-                    return Ok(Chain {
-                        protocol: next,
-                        transport: at,
-                        position,
-                        identification,
-                    });
+                    return Ok(Chain::new(next, at, position, identification));
                 }
             }
-            _ => {
-                return Ok(Chain {
-                    protocol: next,
-                    transport: at,
-                    position,
-                    identification,
-                });
-            }
+            _ => return Ok(Chain::new(next, at, position, identification)),
         }
         count += 1;
     }
     if is_extension(next) {
         return Err(Reason::ExtensionDepth);
     }
-    Ok(Chain {
-        protocol: next,
-        transport: at,
-        position,
-        identification,
-    })
+    Ok(Chain::new(next, at, position, identification))
 }
 
 /// Whether an extension header that is followed has this number.

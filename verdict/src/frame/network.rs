@@ -27,6 +27,13 @@ impl Position {
         Self(field & (Self::MORE | Self::OFFSET))
     }
 
+    /// The position as [`Position::from_ipv4`] takes it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_ipv4(self) -> u16 {
+        self.0
+    }
+
     /// The position in the offset and flag field of an IPv6 fragment header (RFC 8200).
     #[inline(always)]
     #[must_use]
@@ -71,8 +78,9 @@ pub struct Datagram<A> {
     pub transport_len: usize,
     /// Which part of a datagram this is.
     pub position: Position,
-    /// What the parts of a datagram have in common; IPv4 has 16 bits of it.
-    pub identification: u32,
+    /// Offset in the frame of what the parts of a datagram have in common ([`Network::identification`]),
+    /// bytes; 0 of IPv6 without a fragment header.
+    pub identification: usize,
 }
 
 impl<A> Datagram<A> {
@@ -145,4 +153,15 @@ pub trait Network: Family {
         at: usize,
         header: &Self::Header,
     ) -> Result<Datagram<Self>, Reason>;
+
+    /// The identification at this offset, which a [`Datagram`] tells; IPv4 has 16 bits of it.
+    fn identification<P: Packet>(packet: &P, at: usize) -> u32;
+
+    /// Checks what lies between the header at offset `at` and the transport header at offset
+    /// `transport`, as far as [`datagram`](Self::datagram) has not: IPv4 options.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::SourceRoute`], and [`Reason::Ipv4Header`] for options that contradict each other.
+    fn check_options<P: Packet>(packet: &P, at: usize, transport: usize) -> Result<(), Reason>;
 }

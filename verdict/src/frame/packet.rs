@@ -1,5 +1,7 @@
 //! Bounds-checked access to the bytes of a frame.
 
+use super::{ipv4, ipv6};
+
 /// A frame, starting at its destination MAC address.
 pub trait Packet {
     /// The `N` bytes at `offset` bytes from the start; `None` past the end of what can be read.
@@ -16,6 +18,37 @@ pub trait Packet {
     /// Length of the whole frame, bytes, in all of its buffers.
     fn frame_len(&self) -> u64;
 
+    /// [`ipv4::options`]; the kernel verifies it once, as a function of its own.
+    fn ipv4_options(&self, at: u32, end: u32) -> u32
+    where
+        Self: Sized,
+    {
+        ipv4::options(self, at, end)
+    }
+
+    /// [`ipv6::extensions`]; the kernel verifies it once, as a function of its own.
+    fn ipv6_extensions(&self, at: u32, next: u32) -> u64
+    where
+        Self: Sized,
+    {
+        ipv6::extensions(self, at, next)
+    }
+
+    /// The four bytes at `offset`, first byte of the wire highest; 0 past the end. The kernel verifies it
+    /// once, as a function of its own.
+    fn word(&self, offset: u32) -> u32
+    where
+        Self: Sized,
+    {
+        word(self, offset)
+    }
+
     /// Index of the interface that the frame arrived on.
     fn ifindex(&self) -> u32;
+}
+
+/// [`Packet::word`].
+#[inline(always)]
+pub fn word<P: Packet>(packet: &P, offset: u32) -> u32 {
+    u32::from_be_bytes(packet.view(offset as usize).copied().unwrap_or_default())
 }

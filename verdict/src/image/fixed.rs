@@ -1,6 +1,9 @@
 //! The fixed part of an image: which line holds what.
 
-use super::line::{PER_LINE_32, PER_LINE_64};
+use super::{
+    line::{PER_LINE_32, PER_LINE_64},
+    service::ICMP_WORDS,
+};
 
 /// Line of the header.
 pub const HEADER: u32 = 0;
@@ -14,8 +17,9 @@ pub const DIRECT_IPV6: u32 = DIRECT_IPV4 + DIRECT_ENTRIES / PER_LINE_64;
 pub const TIMEOUTS: u32 = DIRECT_IPV6 + 2 * DIRECT_ENTRIES / PER_LINE_64;
 /// First line of the services: 32 bits for each [`ServiceKey`](super::service::ServiceKey).
 pub const SERVICES: u32 = TIMEOUTS + 1;
-/// Words of services: ports of three transports, IP protocols, and one for what has neither.
-pub const SERVICE_WORDS: u32 = 3 * 65_536 + 256 + 1;
+/// Words of services: ports of three transports, IP protocols, types and codes of ICMP and ICMPv6, and
+/// one for what has none of them.
+pub const SERVICE_WORDS: u32 = 3 * 65_536 + 256 + 2 * ICMP_WORDS + 1;
 /// Lines of services.
 pub const SERVICE_LINES: u32 = SERVICE_WORDS.div_ceil(PER_LINE_32);
 /// First line behind the fixed part.

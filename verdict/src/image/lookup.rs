@@ -129,11 +129,22 @@ pub enum Destination {
     /// Multicast or broadcast: enforced where it asks for a service of the host, as a socket
     /// bound to every address receives it; free otherwise, as neighbours and tenants need it.
     Group,
+    /// An address of the loopback interface.
+    Loopback,
+}
+
+impl Destination {
+    /// Whether the host, or a guest, has the address for itself.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_own(self) -> bool {
+        self == Self::Protected || self == Self::Loopback
+    }
 }
 
 /// Finds what kind of address `address` is.
 ///
-/// One word tells of nearly all of them; only an address whose direct entry another one has is
+/// No address of the loopback interface is among the protected ones. One word tells of nearly all of them; only an address whose direct entry another one has is
 /// looked up among all.
 #[inline(always)]
 pub fn destination<A: Listed, T: Lookup>(tables: &T, address: A) -> Result<Destination, Missing> {
@@ -149,7 +160,7 @@ pub fn destination<A: Listed, T: Lookup>(tables: &T, address: A) -> Result<Desti
     Ok(if address.is_group() {
         Destination::Group
     } else if address.is_loopback() {
-        Destination::Protected
+        Destination::Loopback
     } else {
         Destination::Unprotected
     })

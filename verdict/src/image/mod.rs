@@ -8,7 +8,7 @@
 //! | 1, 2 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
 //! | 3.. | direct entries of protected addresses ([`protected::Direct`]): IPv4, then IPv6 |
 //! | then | how long each state of a flow lasts, 16 x 32 bits ([ticks](crate::state::clock::ticks)) |
-//! | then | service of each TCP, UDP, SCTP port, and of each IP protocol: 32 bits ([`service`]) |
+//! | then | service of each TCP, UDP, SCTP port, IP protocol, ICMP type and code: 32 bits ([`service`]) |
 //!
 //! Behind it lie, where the header says: rules of services (four lines each), endpoint records
 //! (four in a line), sets of interfaces (one line each), and the regions of buckets, large ones with

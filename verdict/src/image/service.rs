@@ -8,7 +8,10 @@ use super::{
     line::{Missing, PER_LINE_16, PER_LINE_32, Tables},
 };
 use crate::{
-    frame::transport::IpProtocol,
+    frame::{
+        address::{Family, family},
+        transport::IpProtocol,
+    },
     reason::{Outcome, Reason},
 };
 
@@ -21,7 +24,14 @@ pub const LINES: u32 = 64 / PER_LINE_16;
 /// Lines that all rules of one service take: inbound, then outbound.
 pub const LINES_PER_SERVICE: u32 = 2 * LINES;
 
-/// Where services are listed: a port of TCP, UDP or SCTP, or an IP protocol. It is the 32-bit word
+/// Codes of an ICMP type that are told apart: 0 to 14, and all above as one.
+pub const ICMP_CODES: u32 = 16;
+
+/// Words of the types and codes of ICMP, or of ICMPv6.
+pub(super) const ICMP_WORDS: u32 = 256 * ICMP_CODES;
+
+/// Where services are listed: a port of TCP, UDP or SCTP, a type and code of ICMP or ICMPv6, or another
+/// IP protocol. It is the 32-bit word
 /// of the image that tells the [`Service`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ServiceKey(u32);
@@ -30,6 +40,7 @@ impl ServiceKey {
     const FIRST: u32 = SERVICES * PER_LINE_32;
     const PORTS: u32 = 65_536;
     const PROTOCOLS: u32 = Self::FIRST + 3 * Self::PORTS;
+    const ICMP: u32 = Self::PROTOCOLS + 256;
 
     /// A key without a service.
     pub const NONE: Self = Self(Self::FIRST + SERVICE_WORDS - 1);
@@ -44,7 +55,20 @@ impl ServiceKey {
         Self(Self::FIRST + table * Self::PORTS + port.to_be() as u32)
     }
 
-    /// A protocol without ports.
+    /// A type and code of the family's ICMP.
+    #[inline(always)]
+    #[must_use]
+    pub const fn icmp<A: Family>(kind: u8, code: u8) -> Self {
+        let code = if (code as u32) < ICMP_CODES {
+            code as u32
+        } else {
+            ICMP_CODES - 1
+        };
+        let first = Self::ICMP + family::<A>() as u32 * ICMP_WORDS;
+        Self(first + kind as u32 * ICMP_CODES + code)
+    }
+
+    /// A protocol without ports, other than the family's ICMP.
     #[inline(always)]
     #[must_use]
     pub const fn protocol(protocol: IpProtocol) -> Self {
@@ -230,6 +254,7 @@ pub const GOVERNING: u8 = 0;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::address::{Ipv4, Ipv6};
     use crate::image::fixed::FIXED_LINES;
     use crate::tests::sample::{GRE, NTP, OUTBOUND, SSH, WATCHED, image, served};
 
@@ -252,11 +277,15 @@ mod tests {
         for protocol in 0..=u8::MAX {
             let expected = match protocol {
                 GRE => served(3, false),
-                1 | 58 => OUTBOUND,
                 _ => Service::NONE,
             };
             assert_eq!(at(ServiceKey::protocol(IpProtocol(protocol))), expected);
         }
+        for (kind, expected) in [(8, OUTBOUND), (0, OUTBOUND), (13, Service::NONE)] {
+            assert_eq!(at(ServiceKey::icmp::<Ipv4>(kind, 0)), expected);
+            assert_eq!(at(ServiceKey::icmp::<Ipv6>(kind, 0)), Service::NONE);
+        }
+        assert_eq!(at(ServiceKey::icmp::<Ipv6>(128, u8::MAX)), OUTBOUND);
         assert_eq!(at(ServiceKey::NONE), Service::NONE);
     }
 
@@ -265,8 +294,18 @@ mod tests {
         let ports = (0..3)
             .flat_map(|table| [0, 256, 1, u16::MAX].map(|port| ServiceKey::port(table, port)));
         let protocols = (0..=u8::MAX).map(|protocol| ServiceKey::protocol(IpProtocol(protocol)));
+        let codes = || {
+            let kinds = [0, 1, u8::MAX];
+            kinds
+                .into_iter()
+                .flat_map(|kind| (0..16).map(move |code| (kind, code)))
+        };
+        let icmp = codes().map(|(kind, code)| ServiceKey::icmp::<Ipv4>(kind, code));
+        let icmpv6 = codes().map(|(kind, code)| ServiceKey::icmp::<Ipv6>(kind, code));
         let keys: std::vec::Vec<u32> = ports
             .chain(protocols)
+            .chain(icmp)
+            .chain(icmpv6)
             .chain([ServiceKey::NONE])
             .map(|key| {
                 assert_eq!(key.opaque(), key);
@@ -274,6 +313,8 @@ mod tests {
             })
             .collect();
         assert!(keys.is_sorted_by(|a, b| a < b));
+        let highest = ServiceKey::icmp::<Ipv6>(u8::MAX, 15);
+        assert_eq!(ServiceKey::icmp::<Ipv6>(u8::MAX, u8::MAX), highest);
         let line = |key: ServiceKey| key.word() / PER_LINE_32;
         assert_eq!(line(ServiceKey::port(0, 0)), SERVICES);
         assert_eq!(line(ServiceKey::NONE), FIXED_LINES - 1);

@@ -22,7 +22,7 @@ use crate::{
         lookup::Lookup,
         protected::{Direct, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
         region::Region,
-        service::{GOVERNING, LINES, LINES_PER_SERVICE, Rule, Service, ServiceKey},
+        service::{GOVERNING, ICMP_CODES, LINES, LINES_PER_SERVICE, Rule, Service, ServiceKey},
     },
     layout::LAYOUT_VERSION,
     reason::Outcome,
@@ -251,8 +251,13 @@ pub fn image_in(modes: Modes) -> Image {
     for table in [0, 1] {
         image.serve(ServiceKey::port(table, NTP), OUTBOUND);
     }
-    for icmp in [IpProtocol::ICMP, IpProtocol::ICMPV6] {
-        image.serve(ServiceKey::protocol(icmp), OUTBOUND);
+    for code in 0..ICMP_CODES as u8 {
+        for kind in [8, 0] {
+            image.serve(ServiceKey::icmp::<Ipv4>(kind, code), OUTBOUND);
+        }
+        for kind in [128, 129] {
+            image.serve(ServiceKey::icmp::<Ipv6>(kind, code), OUTBOUND);
+        }
     }
     for state in State::ALL {
         let code = usize::from(state.code());

@@ -82,9 +82,10 @@ fn meets(carried: ServiceMatch, protocol: Option<u8>, first: u16, last: u16) -> 
                 && first <= highest
                 && lowest <= last
         }
-        ServiceMatch::Protocol(number) => {
-            protocol.is_none() && first == last && first == u16::from(number)
-        }
+        ServiceMatch::Protocol(number)
+        | ServiceMatch::Icmp {
+            protocol: number, ..
+        } => protocol.is_none() && first == last && first == u16::from(number),
     }
 }
 

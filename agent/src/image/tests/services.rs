@@ -1,7 +1,10 @@
 //! Ports, protocols, rules and modes.
 
 use verdict::{
-    frame::transport::IpProtocol,
+    frame::{
+        address::{Ipv4, Ipv6},
+        transport::IpProtocol,
+    },
     image::{
         header::{Header, Modes},
         service::{GOVERNING, Rule, Service, ServiceKey},
@@ -79,6 +82,68 @@ fn every_port_of_every_transport_is_where_it_belongs() {
         let place = ServiceKey::protocol(IpProtocol(protocol));
         let found = Service::at(&image, place).expect("all lines");
         assert_eq!(found.is_inbound(), protocol == 47, "{protocol}");
+    }
+}
+
+#[test]
+fn types_of_icmp_are_listed_with_what_answers_them() {
+    let (image, _) = compiled(&read(
+        r"
+endpoints:
+  vim: { role: vim, addresses: [192.0.2.10] }
+reference_points:
+  in: { from: [vim], services: [ping, probe] }
+  out: { to: [vim], services: [ping, everything] }
+services:
+  probe: { protocol: icmp, types: [42], codes: [0, 14] }
+  everything: { protocol: icmpv6, types: [139, 200] }
+",
+    ));
+    let listed = |key| Service::at(&image, key).expect("all lines");
+    for kind in 0..=u8::MAX {
+        for code in 0..=u8::MAX {
+            let icmp = listed(ServiceKey::icmp::<Ipv4>(kind, code));
+            let inbound = match (kind, code) {
+                (8 | 0 | 43, _) | (42, 0 | 14) => true,
+                _ => false,
+            };
+            assert_eq!(icmp.is_inbound(), inbound, "icmp {kind} {code}");
+            assert_eq!(
+                icmp.is_outbound(),
+                matches!(kind, 8 | 0),
+                "icmp {kind} {code}"
+            );
+            let icmpv6 = listed(ServiceKey::icmp::<Ipv6>(kind, code));
+            assert_eq!(icmpv6.is_inbound(), matches!(kind, 128 | 129));
+            let outbound = matches!(kind, 128 | 129 | 139 | 140 | 200);
+            assert_eq!(icmpv6.is_outbound(), outbound, "icmpv6 {kind} {code}");
+        }
+    }
+    // ICMP within IPv6, and the other way round, is no service.
+    for protocol in [1, 58] {
+        assert_eq!(
+            listed(ServiceKey::protocol(IpProtocol(protocol))),
+            Service::NONE
+        );
+    }
+}
+
+#[test]
+fn a_whole_icmp_is_every_type_of_it() {
+    let (image, _) = compiled(&read(
+        r"
+endpoints:
+  vim: { role: vim, addresses: [192.0.2.10] }
+reference_points:
+  in: { from: [vim], services: [all] }
+services:
+  all: { protocol: icmpv6 }
+",
+    ));
+    for (kind, code) in [(0, 0), (128, 0), (139, 2), (255, 255)] {
+        let listed = |key| Service::at(&image, key).expect("all lines").is_inbound();
+        assert!(listed(ServiceKey::icmp::<Ipv6>(kind, code)));
+        assert!(!listed(ServiceKey::icmp::<Ipv4>(kind, code)));
     }
 }
 

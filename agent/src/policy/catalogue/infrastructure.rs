@@ -1,7 +1,7 @@
 //! What every host needs: addresses, names, time, identities.
 
 use super::table::{
-    Both, CatalogueEntry, Encrypted, Outbound, Plaintext, Unknown, protocol, services, tcp, udp,
+    Both, CatalogueEntry, Encrypted, Outbound, PING, Plaintext, Unknown, services, tcp, udp,
     udp_range,
 };
 
@@ -30,8 +30,8 @@ services! { "infrastructure":
         "grandmaster clock, other clocks", "Precise time over UDP";
 
     // RFC 792, RFC 4443.
-    "ping": [protocol(1), protocol(58)], Unknown, Both,
-        "monitoring", "ICMP and ICMPv6, all types";
+    "ping": [PING[0], PING[1]], Unknown, Both,
+        "monitoring", "Echo requests of ICMP and ICMPv6";
 
     // RFC 4511 and the IANA registry.
     "ldap": [tcp(389)], Unknown, Outbound,

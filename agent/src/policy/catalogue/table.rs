@@ -5,7 +5,10 @@ pub(super) use super::{
     Usual::{Both, Inbound, Outbound},
 };
 pub(super) use crate::policy::model::Encryption::{Encrypted, Plaintext, Unknown};
-use crate::policy::model::{ServiceMatch, Transport};
+use crate::policy::{
+    icmp::Codes,
+    model::{ServiceMatch, Transport},
+};
 
 const fn ports(transport: Transport, first: u16, last: u16) -> ServiceMatch {
     ServiceMatch::Ports {
@@ -41,6 +44,17 @@ pub(super) const fn sctp_range(first: u16, last: u16) -> ServiceMatch {
 
 pub(super) const fn protocol(number: u8) -> ServiceMatch {
     ServiceMatch::Protocol(number)
+}
+
+/// Echo requests of ICMP and ICMPv6.
+pub(super) const PING: [ServiceMatch; 2] = [echo(1, 8), echo(58, 128)];
+
+const fn echo(protocol: u8, kind: u8) -> ServiceMatch {
+    ServiceMatch::Icmp {
+        protocol,
+        kind,
+        codes: Codes::ALL,
+    }
 }
 
 /// The services of one subject: name, protocols and ports, encryption, who usually opens

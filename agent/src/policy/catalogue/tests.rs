@@ -175,7 +175,7 @@ fn outbound_services_name_only_what_is_asked() {
         ("dhcpv6", "udp 547"),
         ("dns", "tcp 53, udp 53"),
         ("ntp", "udp 123"),
-        ("ping", "icmp, icmpv6"),
+        ("ping", "icmp echo-request, icmpv6 echo-request"),
         ("tftp", "udp 69"),
     ] {
         assert_eq!(written(name), matches);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::{
+    icmp::TYPES,
     lint::Code,
     protocol::PROTOCOLS,
     raw::{RawEndpoint, RawMatch, RawPolicy, RawReferencePoint},
@@ -37,6 +38,9 @@ fn it_describes_every_field_protocol_and_remark() {
     }
     for (protocol, _) in PROTOCOLS {
         assert!(PAGE.contains(&format!("`{protocol}`")), "{protocol}");
+    }
+    for (_, name, _) in TYPES {
+        assert!(PAGE.contains(&format!("`{name}`")), "{name}");
     }
     for code in Code::ALL {
         assert!(PAGE.contains(&format!("| `{code}` | ")), "{code}");

@@ -141,6 +141,116 @@ fn services_are_well_formed() {
 }
 
 #[test]
+fn a_service_names_types_and_codes_of_icmp() {
+    let old = "{ protocol: tcp, ports: [22, 7100-7103, \"7104\"] }";
+    for (written, meant) in [
+        ("{ protocol: icmp, types: [13] }", "icmp timestamp-request"),
+        (
+            "[{ protocol: 1, types: [200, echo-request], codes: [0, 3] }, { protocol: icmp, types: [8], codes: [1] }]",
+            "icmp echo-request codes 0/1/3, icmp type 200 codes 0/3",
+        ),
+        (
+            "{ protocol: icmpv6, types: [node-information-query, 160] }",
+            "icmpv6 node-information-query, icmpv6 extended-echo-request",
+        ),
+        ("{ protocol: icmp }", "icmp"),
+    ] {
+        let policy = read(&SMALL.replace(old, written), "f").unwrap().policy;
+        let matches = &policy.services["vendor-agent"].matches;
+        let matches: Vec<_> = matches.iter().map(ToString::to_string).collect();
+        assert_eq!(matches.join(", "), meant);
+    }
+    for (written, at, message, remedy) in [
+        (
+            "{ protocol: icmp, types: [pong] }",
+            "pong",
+            "icmp has no type `pong`",
+            "echo-request",
+        ),
+        (
+            "{ protocol: icmp, types: [256] }",
+            "256",
+            "no type `256`",
+            "0 to 255",
+        ),
+        (
+            "{ protocol: icmp, types: [echo-requst] }",
+            "echo-requst",
+            "no type",
+            "`echo-request`?",
+        ),
+        (
+            "{ protocol: icmp, types: [14] }",
+            "14",
+            "answers requests",
+            "`timestamp-request`",
+        ),
+        (
+            "{ protocol: icmpv6, types: [135] }",
+            "135",
+            "neighbour discovery",
+            "Remove it",
+        ),
+        (
+            "{ protocol: icmp, codes: [0] }",
+            "[",
+            "no `types`",
+            "types: [8]",
+        ),
+        (
+            "{ protocol: icmp, types: [8], codes: [15] }",
+            "15",
+            "not a code",
+            "0 to 14",
+        ),
+        (
+            "{ protocol: gre, types: [8] }",
+            "[",
+            "gre has no types",
+            "protocol: icmp",
+        ),
+        (
+            "{ protocol: tcp, ports: [1], types: [8] }",
+            "[",
+            "tcp has no types",
+            "Remove them",
+        ),
+        (
+            "{ protocol: icmp, ports: [1] }",
+            "[",
+            "icmp has no ports",
+            "Remove `ports`",
+        ),
+    ] {
+        assert_mistake(old, written, (13, at), message, remedy);
+    }
+}
+
+#[test]
+fn a_type_of_icmp_belongs_to_one_service_of_a_direction() {
+    let old = "{ protocol: tcp, ports: [22, 7100-7103, \"7104\"] }";
+    let with = |service: &str| {
+        let text = SMALL.replace(old, service);
+        text.replace("[amqps, vendor-agent]", "[ping, vendor-agent]")
+    };
+    for (service, both) in [
+        ("{ protocol: icmp }", "icmp echo-request"),
+        (
+            "{ protocol: icmp, types: [8], codes: [1] }",
+            "icmp echo-request",
+        ),
+    ] {
+        let found = mistakes(&with(service));
+        assert!(
+            found[0].message.contains(&format!("both match {both}")),
+            "{found:?}"
+        );
+    }
+    assert!(read(&with("{ protocol: icmp, types: [13] }"), "f").is_ok());
+    assert!(read(&with("{ protocol: icmpv6, types: [139] }"), "f").is_ok());
+}
+
+#[test]
 fn services_of_one_direction_do_not_overlap() {
     let found = mistake("[libvirt-tls, ssh]", "[ssh, vendor-agent]");
     assert_eq!(found.line, 10);

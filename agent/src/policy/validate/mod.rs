@@ -7,6 +7,7 @@ mod addresses;
 mod authenticate;
 mod bindings;
 mod endpoints;
+mod icmp;
 mod names;
 mod overlap;
 mod reference_points;

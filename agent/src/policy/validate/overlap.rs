@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::services::{self, Services};
 use crate::policy::{
+    icmp::{self, Codes},
     mistake::Mistakes,
     model::{Direction, ServiceMatch, Transport},
     raw::Text,
@@ -19,7 +20,7 @@ pub(super) struct Use {
     pub(super) reference_point: Box<str>,
 }
 
-/// A range of one protocol's ports, and the use of the service that matches it.
+/// A range of one protocol's ports, or of types of ICMP, and the use of the service that matches it.
 struct Range<'a> {
     protocol: u8,
     first: u16,
@@ -93,6 +94,13 @@ fn describe(a: &Range<'_>, b: &Range<'_>, mistakes: &mut Mistakes) {
             first: a.first.max(b.first),
             last: a.last.min(b.last),
         },
+        None if icmp::is_icmp(a.protocol) && a.first.max(b.first) == a.last.min(b.last) => {
+            ServiceMatch::Icmp {
+                protocol: a.protocol,
+                kind: a.last.min(b.last) as u8,
+                codes: Codes::ALL,
+            }
+        }
         None => ServiceMatch::Protocol(a.protocol),
     };
     let written = |range: &Range<'_>| {
@@ -112,7 +120,7 @@ fn describe(a: &Range<'_>, b: &Range<'_>, mistakes: &mut Mistakes) {
         );
         let remedy = "A packet can belong to one service only: use one of the two, or define a \
          service with only \
-                      the ports that you need.";
+                      the ports or types that you need.";
         (message, remedy.to_owned())
     });
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{limit, names, names::Choices};
+use super::{icmp, limit, names, names::Choices};
 use crate::policy::{
     catalogue, limits,
     mistake::Mistakes,
@@ -51,7 +51,17 @@ fn service(name: &Text, raw: Vec<RawMatch>, mistakes: &mut Mistakes) -> Service 
         else {
             continue;
         };
-        match (Transport::from_protocol(protocol), raw.ports) {
+        let transport = Transport::from_protocol(protocol);
+        if let (Some(transport), Some(texts)) =
+            (transport, raw.types.as_ref().or(raw.codes.as_ref()))
+        {
+            mistakes.add(texts.at, || {
+                let message = format!("{transport} has no types and codes");
+                let remedy = "Remove them, or write `protocol: icmp` or `icmpv6`.";
+                (message, remedy.to_owned())
+            });
+        }
+        match (transport, raw.ports) {
             (Some(transport), Some(texts)) => ports(transport, texts, &mut matches, mistakes),
             (Some(transport), None) => {
                 let at = raw.protocol.as_ref().map_or(raw.at, |text| text.at);
@@ -71,7 +81,7 @@ fn service(name: &Text, raw: Vec<RawMatch>, mistakes: &mut Mistakes) -> Service 
                     "Remove `ports`, or write `protocol: tcp`, `udp` or `sctp`.".to_owned(),
                 )
             }),
-            (None, None) => matches.push(ServiceMatch::Protocol(protocol)),
+            (None, None) => icmp::types(protocol, raw.types, raw.codes, &mut matches, mistakes),
         }
     }
     Service {
@@ -161,7 +171,7 @@ fn port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|&port| decimal && port > 0)
 }
 
-/// Merges ranges that touch or overlap, and sorts them.
+/// Merges ranges that touch or overlap, and codes of one type, and sorts them.
 fn merged(mut matches: Vec<ServiceMatch>) -> Vec<ServiceMatch> {
     matches.sort_unstable();
     let mut merged: Vec<ServiceMatch> = Vec::with_capacity(matches.len());
@@ -180,6 +190,18 @@ fn merged(mut matches: Vec<ServiceMatch>) -> Vec<ServiceMatch> {
             ) if *transport == same && next_first <= last.saturating_add(1) => {
                 *last = next_last.max(*last);
             }
+            (
+                Some(ServiceMatch::Icmp {
+                    protocol,
+                    kind,
+                    codes,
+                }),
+                ServiceMatch::Icmp {
+                    protocol: same,
+                    kind: same_kind,
+                    codes: more,
+                },
+            ) if (*protocol, *kind) == (same, same_kind) => *codes = codes.with(more),
             _ => merged.push(next),
         }
     }

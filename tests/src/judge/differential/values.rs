@@ -71,7 +71,9 @@ impl Values {
                     first,
                     last,
                 } => values.ports.extend([(transport, first), (transport, last)]),
-                ServiceMatch::Protocol(protocol) => values.protocols.push(protocol),
+                ServiceMatch::Protocol(protocol) | ServiceMatch::Icmp { protocol, .. } => {
+                    values.protocols.push(protocol);
+                }
             }
         }
         values

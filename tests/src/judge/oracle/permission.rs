@@ -29,19 +29,29 @@ pub enum Permission {
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     protocol: u8,
-    /// The destination port; 0 of protocols without ports.
+    /// The destination port; of ICMP the type; 0 of other protocols without ports.
     port: u16,
+    /// The code of ICMP.
+    code: u8,
+    /// Whether it is about packets of IPv6.
+    v6: bool,
 }
 
 /// Whether `policy` permits a delivery from outside, at a host that has opened no connection.
 #[must_use]
 pub fn permission(policy: &Policy, delivery: &Delivery) -> Permission {
+    // Nothing comes from outside to addresses of the loopback interface, whoever sends it.
+    if delivery.destination.is_loopback() {
+        return Permission::Refused;
+    }
     let bytes = &delivery.bytes;
     let protocol = match delivery.listener {
         Listener::Service(port) => {
             let asked = Asked {
                 protocol: UDP,
                 port,
+                code: 0,
+                v6: delivery.destination.is_ipv6(),
             };
             return requested(policy, delivery, asked);
         }
@@ -51,19 +61,50 @@ pub fn permission(policy: &Policy, delivery: &Delivery) -> Permission {
     if bytes.len() < header_length(protocol) {
         return Permission::Free;
     }
+    let asked = |port, code| Asked {
+        protocol,
+        port,
+        code,
+        v6: delivery.destination.is_ipv6(),
+    };
     match (protocol, bytes.first()) {
         // Neighbour and listener discovery.
         (ICMPV6, Some(130..=136 | 143)) => Permission::Free,
-        // Echo replies to a group ask for no service.
-        (ICMP, Some(0)) | (ICMPV6, Some(129)) if is_group(delivery.destination) => Permission::Free,
-        // Other echo replies, to which there was no request, and redirects.
-        (ICMP, Some(0 | 5)) | (ICMPV6, Some(129 | 137)) => Permission::Refused,
+        // Replies to a group ask for no service.
+        (ICMP, Some(0 | 14 | 16 | 18 | 43)) | (ICMPV6, Some(129 | 140 | 145 | 161))
+            if is_group(delivery.destination) =>
+        {
+            Permission::Free
+        }
+        // Other replies, to which there was no request, and redirects.
+        (ICMP, Some(0 | 5 | 14 | 16 | 18 | 43)) | (ICMPV6, Some(129 | 137 | 140 | 145 | 161)) => {
+            Permission::Refused
+        }
         (ICMP, Some(3 | 11 | 12)) | (ICMPV6, Some(1..=4)) => error(policy, delivery),
         (TCP | UDP | SCTP, _) => {
             let port = u16::from_be_bytes([bytes[2], bytes[3]]);
-            requested(policy, delivery, Asked { protocol, port })
+            match requested(policy, delivery, asked(port, 0)) {
+                Permission::Permitted if protocol == TCP && !has_sense(bytes[13]) => {
+                    Permission::Refused
+                }
+                other => other,
+            }
         }
-        _ => requested(policy, delivery, Asked { protocol, port: 0 }),
+        (ICMP | ICMPV6, _) => requested(policy, delivery, asked(u16::from(bytes[0]), bytes[1])),
+        _ => requested(policy, delivery, asked(0, 0)),
+    }
+}
+
+/// Whether a segment of some connection has these TCP flags (RFC 9293, RFC 7413): SYN alone, every
+/// other but RST with ACK, and neither FIN nor SYN with RST.
+const fn has_sense(flags: u8) -> bool {
+    let (fin, syn, rst) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
+    let (ack, urg) = (flags & 16 != 0, flags & 32 != 0);
+    match (syn, rst) {
+        (true, true) => false,
+        (true, false) => !(fin && !ack || urg && ack),
+        (false, true) => !fin && !urg,
+        (false, false) => ack,
     }
 }
 
@@ -117,11 +158,26 @@ fn error(policy: &Policy, delivery: &Delivery) -> Permission {
             }
             _ => return None,
         };
-        let port = match protocol {
-            TCP | UDP | SCTP => u16::from_be_bytes([*transport.first()?, *transport.get(1)?]),
-            _ => 0,
+        let first = *transport.first()?;
+        let (port, code) = match protocol {
+            TCP | UDP | SCTP => (u16::from_be_bytes([first, *transport.get(1)?]), 0),
+            // The host has answered a request.
+            ICMP | ICMPV6 => match (protocol, first) {
+                (ICMP, 0) => (8, 0),
+                (ICMP, 14 | 16 | 18 | 43) | (ICMPV6, 129 | 140 | 145 | 161) => {
+                    (u16::from(first) - 1, 0)
+                }
+                _ => return None,
+            },
+            _ => (0, 0),
         };
-        let asked = Asked { protocol, port };
+        let v6 = delivery.destination.is_ipv6();
+        let asked = Asked {
+            protocol,
+            port,
+            code,
+            v6,
+        };
         Some(source == delivery.destination && may(policy, destination, asked))
     };
     if read() == Some(true) {
@@ -174,7 +230,18 @@ fn covers(policy: &Policy, name: &str, asked: Asked) -> bool {
                 };
                 protocol == asked.protocol && (first..=last).contains(&asked.port)
             }
+            // ICMP belongs to IPv4, and ICMPv6 to IPv6.
+            _ if asked.v6 && asked.protocol == ICMP || !asked.v6 && asked.protocol == ICMPV6 => {
+                false
+            }
             ServiceMatch::Protocol(protocol) => protocol == asked.protocol,
+            ServiceMatch::Icmp {
+                protocol,
+                kind,
+                codes,
+            } => {
+                protocol == asked.protocol && u16::from(kind) == asked.port && codes.has(asked.code)
+            }
         })
 }
 

@@ -1,7 +1,7 @@
 use std::{vec, vec::Vec};
 
 use super::*;
-use crate::frame::address::Ipv4;
+use crate::frame::address::{Ipv4, Ipv6};
 use crate::image::{fixed::HEADER, header::word, service::ServiceKey};
 use crate::reason::Verdict;
 use crate::tests::sample::{
@@ -157,8 +157,9 @@ fn without_a_flow_nothing_answers_the_host() {
 #[test]
 fn who_may_ping_decides_nothing_about_errors_and_redirects() {
     let mut image = image(false);
-    for protocol in [IpProtocol::ICMP, IpProtocol::ICMPV6] {
-        image.serve(ServiceKey::protocol(protocol), served(3, false));
+    for kind in 0..=u8::MAX {
+        image.serve(ServiceKey::icmp::<Ipv4>(kind, 0), served(3, false));
+        image.serve(ServiceKey::icmp::<Ipv6>(kind, 0), served(3, false));
     }
     let v4 = |source, kind| {
         let packet = ipv4(source, HOST, ICMP, &icmp(kind));
@@ -177,6 +178,156 @@ fn who_may_ping_decides_nothing_about_errors_and_redirects() {
     );
     assert_eq!((v4(STRANGER, 8), v6(128)), (unknown, unknown));
     assert_eq!(v4(VIM, 8), passed(Reason::Permitted, 3, 1));
+}
+
+#[test]
+fn flags_that_no_segment_has_are_refused_under_the_rule_of_the_service() {
+    let refused = Outcome::new(Reason::TcpFlags, false, 1, 1);
+    let permitted = passed(Reason::Permitted, 1, 1);
+    let plain = |flags| v4(VIM, HOST, TCP, &tcp(SSH, flags));
+    for flags in [0, 0x03, 0x06, 0x29, 0x01, 0x20, 0x08, 0x3f, 0xc0] {
+        assert_eq!(plain(flags), refused, "{flags:#x}");
+    }
+    for flags in [0x02, 0x10, 0x18, 0x11, 0x04, 0x14, 0x12, 0x13, 0xc2, 0x30] {
+        assert_eq!(plain(flags), permitted, "{flags:#x}");
+    }
+    // Who may not ask is refused for that.
+    let stranger = v4(STRANGER, HOST, TCP, &tcp(SSH, 0));
+    assert_eq!(stranger, Outcome::new(Reason::UnknownSource, false, 1, 0));
+}
+
+/// Of a SYN to the host's SSH port with these IPv4 options.
+fn with_options(options: &[u8]) -> Outcome {
+    let mut packet = ipv4(VIM, HOST, TCP, &tcp(SSH, 0x02));
+    packet[0] = 0x45 + options.len() as u8 / 4;
+    let len = packet.len() as u16 + options.len() as u16;
+    packet[2..4].copy_from_slice(&len.to_be_bytes());
+    packet.splice(20..20, options.iter().copied());
+    outcome(&image(false), &ethernet(MAC, 0x0800, &packet))
+}
+
+#[test]
+fn options_that_prescribe_a_route_are_refused() {
+    let permitted = passed(Reason::Permitted, 1, 1);
+    for kind in [131, 137] {
+        let route = [kind, 7, 4, 203, 0, 113, 1];
+        for before in [&[][..], &[1], &[1, 1, 1, 1, 1], &[148, 4, 0, 0], &[7, 3, 4]] {
+            for after in [0, 1] {
+                let mut options = [before, &route].concat();
+                options.resize(options.len().next_multiple_of(4), after);
+                assert_eq!(with_options(&options), drop(Reason::SourceRoute));
+            }
+        }
+        // The last of as many as there can be; and one that hides behind the end.
+        let mut last = vec![1; 36];
+        last.extend([kind, 3, 4, 0]);
+        assert_eq!(with_options(&last), drop(Reason::SourceRoute));
+        assert_eq!(with_options(&[0, kind, 3, 4]), permitted);
+        // Within another option.
+        assert_eq!(with_options(&[148, 8, kind, 3, 4, 0, 0, 0]), permitted);
+    }
+    for (broken, why) in [
+        ([148, 0, 0, 0], "no length"),
+        (
+            [148, 1, 0, 0],
+            "a length that ends before the option's data",
+        ),
+        ([1, 148, 4, 0], "a length that leads behind the header"),
+    ] {
+        assert_eq!(with_options(&broken), drop(Reason::Ipv4Header), "{why}");
+    }
+    for fine in [[1; 40], [0; 40]] {
+        assert_eq!(with_options(&fine), permitted);
+    }
+}
+
+#[test]
+fn nothing_comes_to_the_loopback_interface() {
+    let refused = drop(Reason::LoopbackAddress);
+    for address in [0x7f00_0001, 0x7f00_0000, 0x7fff_ffff, 0x7f01_0203] {
+        for source in [VIM, STRANGER] {
+            let outcome = v4(source, Ipv4(address), TCP, &tcp(SSH, 0x02));
+            assert_eq!(outcome, refused, "{address:x}");
+        }
+    }
+    for (address, expected) in [
+        (0x7eff_ffff, Reason::Unprotected),
+        (0x8000_0000, Reason::Unprotected),
+    ] {
+        let outcome = v4(VIM, Ipv4(address), TCP, &tcp(SSH, 0x02));
+        assert_eq!(outcome.reason(), expected, "{address:x}");
+    }
+    let to = |low| {
+        v6(TCP, &tcp(SSH, 0x02), |packet| {
+            packet[24..40].copy_from_slice(&u128::to_be_bytes(low));
+        })
+    };
+    assert_eq!(to(1), refused);
+    assert_eq!(
+        (to(2).reason(), to(1 << 64 | 1).reason()),
+        (Reason::Unprotected, Reason::Unprotected)
+    );
+}
+
+#[test]
+fn neighbours_are_not_discovered_in_fragments() {
+    let message = [&icmp(135)[..], &[0; 16]].concat();
+    // A first fragment, a whole packet behind a fragment header, and one without.
+    for (more, expected) in [
+        (Some(1), Reason::DiscoveryFragmented),
+        (Some(0), Reason::DiscoveryFragmented),
+        (None, Reason::NeighbourDiscovery),
+    ] {
+        let (next, payload) = match more {
+            Some(more) => (
+                44,
+                [&[ICMPV6, 0, 0, more, 0, 0, 0, 1], &message[..]].concat(),
+            ),
+            None => (ICMPV6, message.clone()),
+        };
+        let outcome = v6(next, &payload, |packet| packet[7] = 255);
+        assert_eq!(outcome.reason(), expected, "{more:?}");
+    }
+}
+
+#[test]
+fn a_type_and_code_of_icmp_is_asked_for_by_itself() {
+    let mut image = image(false);
+    image.serve(ServiceKey::icmp::<Ipv4>(8, 0), served(3, false));
+    image.serve(ServiceKey::icmp::<Ipv6>(128, 0), served(3, false));
+    image.serve(ServiceKey::icmp::<Ipv4>(42, 15), served(3, false));
+    let message = |kind, code| [&[kind, code][..], &[0; 6]].concat();
+    let v4 = |protocol, kind, code| {
+        let packet = ipv4(VIM, HOST, protocol, &message(kind, code));
+        outcome(&image, &ethernet(MAC, 0x0800, &packet))
+    };
+    let v6 = |protocol, kind, code| {
+        let packet = ipv6(VIM6, HOST6, protocol, &message(kind, code));
+        outcome(&image, &ethernet(MAC, 0x86dd, &packet))
+    };
+    let permitted = passed(Reason::Permitted, 3, 1);
+    assert_eq!((v4(ICMP, 8, 0), v6(ICMPV6, 128, 0)), (permitted, permitted));
+    assert_eq!(
+        (v4(ICMP, 42, 15), v4(ICMP, 42, 255)),
+        (permitted, permitted)
+    );
+    let none = drop(Reason::NoService);
+    for (kind, code) in [
+        (13, 0),
+        (15, 0),
+        (17, 0),
+        (8, 1),
+        (42, 14),
+        (9, 0),
+        (128, 0),
+    ] {
+        assert_eq!(v4(ICMP, kind, code), none, "type {kind}, code {code}");
+    }
+    for (kind, code) in [(139, 0), (128, 1), (8, 0), (144, 0)] {
+        assert_eq!(v6(ICMPV6, kind, code), none, "type {kind}, code {code}");
+    }
+    // The ICMP of the other family is none of these.
+    assert_eq!((v4(ICMPV6, 128, 0), v6(ICMP, 8, 0)), (none, none));
 }
 
 #[test]
@@ -355,7 +506,8 @@ fn a_frame_that_ends_before_the_ports_is_truncated() {
         let expected = match end {
             0..14 => drop(Reason::EthernetTruncated),
             14..34 => drop(Reason::Ipv4Truncated),
-            34..38 => drop(Reason::TransportTruncated),
+            // Up to the flags.
+            34..48 => drop(Reason::TransportTruncated),
             _ => passed(Reason::Permitted, 1, 1),
         };
         assert_eq!(outcome(&image(false), &frame[..end]), expected, "{end}");

@@ -24,19 +24,21 @@ const fn spread(owner: u64) -> u64 {
     owner.wrapping_mul(0x0002_0408_1020_4081) & 0x0101_0101_0101_0101
 }
 
-// What the compiler recognises as a comparison it turns into a branch; so each passes through `black_box`.
+// What the compiler recognises as a comparison, or as one of two values, it turns into a branch. So each
+// passes through `black_box`. Then they are factors: a mask of all ones or zeros the kernel's verifier
+// follows once as either.
 
 /// 1 if both are equal, else 0.
 #[inline(always)]
 fn equal(left: u64, right: u64) -> u64 {
     let difference = left ^ right;
-    (black_box(difference.wrapping_sub(1)) & !difference) >> 63
+    black_box((black_box(difference.wrapping_sub(1)) & !difference) >> 63)
 }
 
 /// 1 if `left` is greater, else 0; both below 2^63.
 #[inline(always)]
 fn greater(left: u64, right: u64) -> u64 {
-    black_box(right.wrapping_sub(left)) >> 63
+    black_box(black_box(right.wrapping_sub(left)) >> 63)
 }
 
 /// Whom more than half of these places count for, as [`spread`] writes it, if there is anyone: each bit
@@ -76,7 +78,7 @@ pub fn crowd<F: Flows>(flows: &F, hash: u64) -> u64 {
             + equal(spread(sets[1].tag(way).owner()), most);
         way += 1;
     }
-    most | greater(CROWD, count).wrapping_neg()
+    most | (greater(CROWD, count) * u64::MAX)
 }
 
 /// The index of the entry that makes room for a flow that `new` tells of, whose key has this `hash`, among
@@ -137,8 +139,7 @@ impl Displacing {
         let mut further = 0;
         while further < WAYS {
             let cost = self.cost(set.tag(way + further)) | u64::from(step + further);
-            let less = greater(least, cost).wrapping_neg();
-            least ^= (least ^ cost) & less;
+            least ^= (least ^ cost) * greater(least, cost);
             further += 1;
         }
         least
@@ -152,11 +153,12 @@ impl Displacing {
         let ruled = greater(worth + 1, Worth::RULED_UNANSWERED.0.into())
             & greater(Worth::HELD.0.into(), worth);
         // The crowd's connections come right below those of others that wait for an answer.
-        let crowded = (ruled & of_crowd & self.from_others).wrapping_neg();
+        let crowded = ruled & of_crowd & self.from_others;
         let below = 2 * u64::from(Worth::RULED_UNANSWERED.0) - 1;
-        let rank = (2 * worth) & !crowded | below & crowded;
+        let rank = 2 * worth * (crowded ^ 1) + below * crowded;
         let held = greater(rank, self.limit) | ruled & self.from_crowd & (of_crowd ^ 1);
-        let recent = u64::from(u32::MAX - tag.idle(self.now));
-        held.wrapping_neg() & HELD | rank << WORTH_SHIFT | recent << RECENT_SHIFT
+        // Greater, the later the last packet was; another CPU may have noted one a tick after `now`.
+        let recent = u64::from(tag.last().wrapping_sub(self.now) ^ (1 << 31));
+        (held * HELD) | (rank << WORTH_SHIFT) | (recent << RECENT_SHIFT)
     }
 }

@@ -4,6 +4,8 @@
 //! ignores change nothing here. The host's packets are believed, and what either side sends after an
 //! end shows that there was none.
 
+use core::hint::black_box;
+
 use super::{
     entry::{New, Slot},
     half::Half,
@@ -262,7 +264,8 @@ pub fn send_or_open<F: Flows, T: Lookup>(
     may_adopt: impl FnOnce() -> Result<bool, Missing>,
 ) -> Result<bool, Missing> {
     let now = flows.now();
-    let (protocol, segment) = (key.protocol(), segment.opaque());
+    let protocol = key.protocol();
+    let ruled = black_box(ruled);
     let continues = !segment.opens() && says_what_opens(protocol);
     let index = flows.search(key);
     if let Some(slot) = flows.slot(index)

@@ -79,6 +79,17 @@ impl Key {
         }
     }
 
+    /// This key without these bits of the remote address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn without_remote_bits(self, bits: u64) -> Self {
+        let [high, low] = self.remote;
+        Self {
+            remote: [high & !bits, low & !bits],
+            ..self
+        }
+    }
+
     /// This key without addresses: sent to a group before the host had an address.
     #[inline(always)]
     #[must_use]
