@@ -6,6 +6,7 @@ mod asymmetric;
 mod dhcp;
 mod dns;
 mod flood;
+mod fragments;
 mod idle;
 mod iperf;
 mod ntp;

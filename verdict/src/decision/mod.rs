@@ -32,6 +32,10 @@ use crate::{
     state::{flow::Flows, lease::Leased},
 };
 
+/// Words that strangers' packets may change ([`Flows::limit`]): limits of enrolments, then notes about
+/// fragments.
+pub const WORDS: u32 = enrolment::LIMITS + fragment::NOTES;
+
 /// How IP packets of one direction are read and decided about, on one path.
 trait Judge {
     /// Why there is no outcome.

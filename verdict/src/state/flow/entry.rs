@@ -41,7 +41,7 @@ impl Half {
     pub const SEEN: u64 = 1 << 44;
     /// TCP: the side has sent FIN.
     pub const FIN: u64 = 1 << 45;
-    /// TCP and SCTP: the side has ended the connection. Fragments: the first was dropped.
+    /// TCP and SCTP: the side has ended the connection.
     pub const ENDED: u64 = 1 << 46;
 
     /// Nothing sent, but with these flags and this mark.
