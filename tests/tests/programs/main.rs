@@ -15,6 +15,7 @@ mod reuse;
 mod scans;
 mod sctp;
 mod simultaneous;
+mod super_packets;
 mod taking_over;
 
 use std::io::{Read, Write};

@@ -5,7 +5,7 @@ use core::hint::black_box;
 use super::{
     address::Ipv4,
     icmp::Class,
-    network::{Datagram, Network, Position},
+    network::{Datagram, Network, Position, super_packet},
     packet::Packet,
     transport::{IpProtocol, PORTS_LEN},
 };
@@ -87,7 +87,10 @@ impl Network for Ipv4 {
             first if first >> 4 == 4 => usize::from(first & 0x0f) * 4,
             _ => return Err(Reason::Ipv4Header),
         };
-        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let total_len = match u16::from_be_bytes([header[2], header[3]]) {
+            0 => super_packet(packet, at).unwrap_or(0),
+            len => len.into(),
+        };
         if header_len < HEADER_LEN || total_len < header_len {
             return Err(Reason::Ipv4Header);
         }
