@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use super::{
     Ip, Judge,
     conversation::{Conversation, Ends, TO_GROUP, UNICAST},
-    discovery,
+    dhcp, discovery,
     inbound::Inbound,
     judge,
     outbound::Outbound,
@@ -36,6 +36,16 @@ use crate::{
 /// Decides about `packet`, which came in, by the policy in `tables` and the `flows` that are open.
 #[inline(always)]
 pub fn inbound<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+    let leased = dhcp::answer(packet, tables, flows);
+    if leased != dhcp::UNCONCERNED {
+        return leased;
+    }
+    unleased(packet, tables, flows)
+}
+
+/// The same of a packet that [`dhcp::answer`] is not concerned with.
+#[inline(always)]
+pub fn unleased<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
     decide::<Ingress, P, T, F>(packet, tables, flows, Modes::AUDIT)
 }
 

@@ -3,9 +3,10 @@
 //! The policy is stated once for each direction, in [`inbound`] and [`outbound`], over two
 //! [paths](path): the [`fast`] one for the common packets, and the [`full`] one for every packet.
 //! What only the full path meets lies beside them: [`fragment`], [`quotation`], [`discovery`],
-//! [`enrolment`].
+//! [`enrolment`], [`dhcp`].
 
 pub mod conversation;
+pub mod dhcp;
 pub mod discovery;
 pub mod enrolment;
 pub mod fast;

@@ -14,7 +14,7 @@ use crate::{
     frame::{
         icmp,
         network::Datagram,
-        packet::Packet,
+        packet::{Packet, bounded},
         transport::{IpProtocol, PORTS_LEN},
     },
     image::{
@@ -53,7 +53,7 @@ fn quotation<A: Ip, P: Packet>(
     if about.transport_len < icmp::BODY + A::HEADER_LEN + PORTS_LEN {
         return Err(Reason::IcmpUnrelated);
     }
-    let at = about.transport + icmp::BODY;
+    let at = bounded(about.transport) + icmp::BODY;
     let Some(header) = A::header(packet, at) else {
         return Err(Reason::IcmpUnrelated);
     };

@@ -4,9 +4,10 @@ use core::hint::black_box;
 
 use super::{
     address::Ipv4,
+    dhcp,
     icmp::Class,
     network::{Datagram, Network, Position, super_packet},
-    packet::Packet,
+    packet::{Packet, bounded},
     transport::{IpProtocol, PORTS_LEN},
 };
 use crate::reason::Reason;
@@ -46,6 +47,11 @@ impl Network for Ipv4 {
     #[inline(always)]
     fn holds(header: &Self::Header, len: usize) -> bool {
         usize::from(u16::from_be_bytes(field::<2>(header))) >= HEADER_LEN + len
+    }
+
+    #[inline(always)]
+    fn may_be_dhcp_answer(header: &Self::Header, ports: &[u8; PORTS_LEN]) -> bool {
+        dhcp::may_be_answer(header[0], header[9], *ports)
     }
 
     #[inline(always)]
@@ -95,7 +101,7 @@ impl Network for Ipv4 {
             return Err(Reason::Ipv4Header);
         }
         // The frame must hold the options even where nothing behind them is read.
-        if header_len != HEADER_LEN && packet.view::<1>(at + header_len - 1).is_none() {
+        if header_len != HEADER_LEN && packet.view::<1>(bounded(at + header_len) - 1).is_none() {
             return Err(Reason::Ipv4Truncated);
         }
         Ok(Datagram {

@@ -58,6 +58,12 @@ impl Network for Ipv6 {
         usize::from(u16::from_be_bytes([header[4], header[5]])) >= len
     }
 
+    /// DHCPv6 answers an address of the host's, and is judged as all to that is.
+    #[inline(always)]
+    fn may_be_dhcp_answer(_: &Self::Header, _: &[u8; PORTS_LEN]) -> bool {
+        false
+    }
+
     #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)

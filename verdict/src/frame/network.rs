@@ -141,6 +141,10 @@ pub trait Network: Family {
     /// Whether such a packet has `len` bytes behind this header, as that says itself.
     fn holds(header: &Self::Header, len: usize) -> bool;
 
+    /// Whether a packet with this header, and `ports` behind it, may be from a DHCP server to a client:
+    /// only that it is not is certain.
+    fn may_be_dhcp_answer(header: &Self::Header, ports: &[u8; PORTS_LEN]) -> bool;
+
     /// Reads the header at offset `at`.
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header>;
 
