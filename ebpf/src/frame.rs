@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use verdict::frame::{
-    ipv4, ipv6,
+    dhcp, ipv4, ipv6,
     packet::{self, Packet},
 };
 
@@ -84,6 +84,11 @@ impl Packet for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn dhcp_client(&self, at: u32) -> u64 {
+        client_xdp(self.context.ctx, at)
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         self.context.ingress_ifindex() as u32
     }
@@ -108,6 +113,13 @@ extern "C" fn extensions_xdp(context: *mut xdp_md, at: u32, next: u32) -> u64 {
 #[inline(never)]
 extern "C" fn word_xdp(context: *mut xdp_md, offset: u32) -> u32 {
     packet::word(&XdpFrame::new(&XdpContext::new(context)), offset)
+}
+
+/// [`dhcp::client`] of the frame of an XDP program.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn client_xdp(context: *mut xdp_md, at: u32) -> u64 {
+    dhcp::client(&XdpFrame::new(&XdpContext::new(context)), at)
 }
 
 /// Bytes that hold every header which is read, in all but absurd packets.
@@ -166,6 +178,11 @@ impl Packet for SkbFrame<'_> {
     }
 
     #[inline(always)]
+    fn dhcp_client(&self, at: u32) -> u64 {
+        client_tcx(self.context.skb.skb, at)
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: as above.
         unsafe { (*self.context.skb.skb).ifindex }
@@ -194,4 +211,12 @@ extern "C" fn extensions_tcx(context: *mut __sk_buff, at: u32, next: u32) -> u64
 extern "C" fn word_tcx(context: *mut __sk_buff, offset: u32) -> u32 {
     let context = TcContext::new(context);
     packet::word(&SkbFrame { context: &context }, offset)
+}
+
+/// [`dhcp::client`] of the frame of a classifier, whose headers are pulled already.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn client_tcx(context: *mut __sk_buff, at: u32) -> u64 {
+    let context = TcContext::new(context);
+    dhcp::client(&SkbFrame { context: &context }, at)
 }

@@ -17,7 +17,10 @@ use frame::{SkbFrame, XdpFrame};
 use maps::{Image, OpenFlows};
 use verdict::{
     counters::Direction,
-    decision::{fast, full},
+    decision::{
+        dhcp::{self, UNCONCERNED},
+        fast, full,
+    },
     frame::packet::Packet,
     reason::{Outcome, Verdict},
 };
@@ -30,7 +33,14 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
     let outcome = match Image::enforced() {
         Some(image) => match fast::inbound(&frame, &image, &OpenFlows) {
             Ok(outcome) => outcome,
-            Err(_) => Outcome(judge_xdp(context.ctx)),
+            Err(_) => {
+                let leased = Outcome(lease_xdp(context.ctx));
+                if leased == UNCONCERNED {
+                    Outcome(judge_xdp(context.ctx))
+                } else {
+                    leased
+                }
+            }
         },
         None => Outcome::NO_POLICY,
     };
@@ -48,7 +58,14 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
     let outcome = match Image::enforced() {
         Some(image) => match fast::inbound(&frame, &image, &OpenFlows) {
             Ok(outcome) => outcome,
-            Err(_) => Outcome(judge_tcx(context.skb.skb)),
+            Err(_) => {
+                let leased = Outcome(lease_tcx(context.skb.skb));
+                if leased == UNCONCERNED {
+                    Outcome(judge_tcx(context.skb.skb))
+                } else {
+                    leased
+                }
+            }
         },
         None => Outcome::NO_POLICY,
     };
@@ -72,14 +89,36 @@ pub fn manoward_out(context: TcContext) -> i32 {
 
 // Functions of their own: the kernel verifies the full path apart from the fast one.
 
-/// [`full::inbound`] about the frame of an XDP program; an [`Outcome`] as a word.
+/// [`dhcp::answer`] about the frame of an XDP program; an [`Outcome`] as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn lease_xdp(context: *mut xdp_md) -> u64 {
+    leased(&XdpFrame::new(&XdpContext::new(context)))
+}
+
+/// [`dhcp::answer`] about the frame of a classifier; an [`Outcome`] as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn lease_tcx(context: *mut __sk_buff) -> u64 {
+    leased(&SkbFrame::new(&TcContext::new(context)))
+}
+
+#[inline(always)]
+fn leased<P: Packet>(frame: &P) -> u64 {
+    match Image::enforced() {
+        Some(image) => dhcp::answer(frame, &image, &OpenFlows).0,
+        None => Outcome::NO_POLICY.0,
+    }
+}
+
+/// [`full::unleased`] about the frame of an XDP program; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_xdp(context: *mut xdp_md) -> u64 {
     received(&XdpFrame::new(&XdpContext::new(context)))
 }
 
-/// [`full::inbound`] about the frame of a classifier; an [`Outcome`] as a word.
+/// [`full::unleased`] about the frame of a classifier; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_tcx(context: *mut __sk_buff) -> u64 {
@@ -102,7 +141,7 @@ extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
 #[inline(always)]
 fn received<P: Packet>(frame: &P) -> u64 {
     let outcome = match Image::enforced() {
-        Some(image) => full::inbound(frame, &image, &OpenFlows),
+        Some(image) => full::unleased(frame, &image, &OpenFlows),
         None => Outcome::NO_POLICY,
     };
     outcome.0

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use verdict::{
     counters::{self, Count, Direction, EndpointCount},
-    decision::enrolment,
+    decision::WORDS,
     frame::address::{Ipv4, Ipv6},
     image::{
         endpoint::{self, Peer},
@@ -96,12 +96,15 @@ static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
 #[btf_map]
 static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
-/// Key: index of a limit of enrolments. Value: how much was admitted in the last tick.
+/// Key: index of a limit of enrolments, or of a note about a first fragment
+/// ([`fragment`](verdict::decision::fragment)). Value: how much was admitted in the last tick, or the
+/// note.
 ///
-/// Written and read by the programs. Capacity: [`enrolment::LIMITS`], all allocated; sources with the
-/// same hash share a limit. A miss, which cannot happen, drops with `rate-limited`.
+/// Written and read by the programs, also about packets of strangers. Capacity: [`WORDS`], all
+/// allocated; sources with the same hash share a limit, and fragments a note, which the last one has. A
+/// miss, which cannot happen, drops with `rate-limited`, and tells of no first fragment.
 #[btf_map]
-static LIMITS: Array<Limit, { enrolment::LIMITS as usize }> = Array::new();
+static LIMITS: Array<Limit, { WORDS as usize }> = Array::new();
 
 /// Key 0: the agent's settings of the table of flows.
 ///

@@ -99,7 +99,8 @@ reasons! {
     FragmentTiny = 33, "fragment-tiny";
     /// A later fragment that would overwrite the transport header (RFC 1858, RFC 3128).
     FragmentOverlap = 34, "fragment-overlap";
-    /// A later fragment whose first one was dropped, or from a source that holds no permission.
+    /// A later fragment whose first one is not known, from a source that holds no permission. One whose
+    /// first is known is dropped for the reason of that.
     FragmentUnpermitted = 35, "fragment-unpermitted";
     /// Neighbour or listener discovery from beyond the link, by its hop limit (RFC 4861, RFC 3810).
     HopLimit = 36, "hop-limit";
@@ -199,6 +200,12 @@ impl Outcome {
         Self(((endpoint as u64) << 32) | (rule | reason.code() as u16) as u64)
     }
 
+    /// The outcome of a packet of `endpoint` that is counted in this [cell](Self::cell).
+    #[inline(always)]
+    pub const fn in_cell(cell: u16, endpoint: u32) -> Self {
+        Self(((endpoint as u64) << 32) | cell as u64)
+    }
+
     /// The outcome in `word`; `None` for an unknown reason.
     #[must_use]
     pub fn from_word(word: u64) -> Option<Self> {
@@ -252,11 +259,11 @@ impl Outcome {
         Self(self.0 >> 16 << 16 | u64::from(core::hint::black_box(self.0 as u16)))
     }
 
-    /// The rule as [`Outcome::with_rule`] takes it.
+    /// Whether the reason says drop, also where an audit lets it pass.
     #[inline(always)]
     #[must_use]
-    pub const fn rule_bits(self) -> u16 {
-        self.0 as u16 & !(Reason::SPACE as u16 - 1)
+    pub const fn is_refusal(self) -> bool {
+        self.0 & (Reason::SPACE as u64 - 1) >= FIRST_DROP as u64
     }
 
     /// This outcome with another reason.
@@ -321,6 +328,10 @@ mod tests {
             assert_eq!(outcome.verdict(), reason.verdict());
             assert_eq!(Outcome::new(reason, true, 1, 1).verdict(), Verdict::Pass);
             assert_eq!(outcome.opaque(), outcome);
+            let audited = Outcome::new(reason, true, 1, 1);
+            let refusals = (outcome.is_refusal(), audited.is_refusal());
+            let refused = reason.verdict() == Verdict::Drop;
+            assert_eq!(refusals, (refused, refused));
         }
     }
 

@@ -10,7 +10,7 @@ use elsa::FrozenMap;
 use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use verdict::{
-    decision::enrolment,
+    decision::WORDS,
     host::{Remembered, Storage},
     image::line::Tables,
     layout::FlowControl,
@@ -159,7 +159,7 @@ impl Snapshot {
         Self {
             state: InMemory {
                 flows: (0..sets).map(|_| Set::default()).collect(),
-                limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
+                limits: (0..WORDS).map(|_| Limit::default()).collect(),
             },
             control,
             now,
@@ -274,13 +274,17 @@ fn flow_map(pins: &Pins) -> Result<Array<MapData, SetValue>, LoadError> {
 }
 
 impl Datapath {
-    /// Removes every flow.
+    /// Removes every flow, and every limit and note.
     #[doc(hidden)]
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
         let mut map = flow_map(&self.pins)?;
         for index in 0..map.len() {
             map.set(index, SetValue([0; SET_WORDS]), 0)
                 .map_err(map_failed(name::FLOWS))?;
+        }
+        let mut limits: Array<MapData, u64> = array(&self.pins, name::LIMITS)?;
+        for index in 0..limits.len() {
+            limits.set(index, 0, 0).map_err(map_failed(name::LIMITS))?;
         }
         Ok(())
     }

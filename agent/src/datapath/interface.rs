@@ -262,8 +262,23 @@ impl Interfaces {
                 .iter()
                 .flat_map(Address::broadcasts)
                 .collect(),
+            macs: self.macs(policy),
             arrivals,
         }
+    }
+
+    /// MAC addresses of the interfaces that those of `policy` resolve to, and of all that lie upon
+    /// these: what is sent to them is for the host.
+    fn macs(&self, policy: &Policy) -> Vec<u64> {
+        let (carriers, _) = self.carriers_present(policy);
+        let carriers: BTreeSet<u32> = carriers.iter().map(|carrier| carrier.index).collect();
+        let upon = self.by_index.values().filter(|interface| {
+            let mut below = BTreeSet::new();
+            self.descend(interface, &mut below);
+            !below.is_disjoint(&carriers)
+        });
+        let macs: BTreeSet<u64> = upon.map(|interface| interface.mac).collect();
+        macs.into_iter().filter(|&mac| mac != 0).collect()
     }
 
     /// For each bond and each of its ports, the other interfaces of the bond: the far end chooses a
@@ -310,6 +325,7 @@ mod tests {
             index,
             name: format!("eth{index}"),
             xdp_program: None,
+            mac: 0,
             kind,
             master,
         };

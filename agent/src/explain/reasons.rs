@@ -126,7 +126,7 @@ const fn general(reason: Reason) -> &'static str {
         Reason::FragmentTiny => "the first fragment is too short for the transport header",
         Reason::FragmentOverlap => "it is a fragment that would overwrite the transport header",
         Reason::FragmentUnpermitted => {
-            "it is a later fragment whose first one was dropped, or of a peer without permissions"
+            "it is a later fragment of a peer without permissions, and its first one is not known"
         }
         Reason::HopLimit => "it is neighbour or listener discovery that has crossed a router",
         Reason::TcpFlags => "no segment of TCP, or of an open connection, has such flags",

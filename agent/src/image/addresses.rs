@@ -11,7 +11,7 @@ use verdict::{
     image::{
         bucket::Bucketed,
         endpoint::Peer,
-        fixed::{DIRECT_IPV4, DIRECT_IPV6, LENGTHS},
+        fixed::{ANY_MAC, DIRECT_IPV4, DIRECT_IPV6, LENGTHS, MACS},
         header::{Flags, Modes, word},
         line::PER_LINE_64,
         protected::{Direct, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
@@ -82,6 +82,18 @@ fn modes(policy: &Policy) -> Modes {
     modes
 }
 
+/// Writes the MAC addresses of the host, or that any may be one if there are too many.
+pub fn macs(lines: &mut Lines, facts: &Facts) {
+    let line = lines.line(MACS);
+    if facts.macs.len() > line.len() {
+        line[0] = ANY_MAC;
+        return;
+    }
+    for (word, &mac) in line.iter_mut().zip(&facts.macs) {
+        *word = mac;
+    }
+}
+
 /// Writes a protected address to its direct entry, unless that is taken.
 fn direct(lines: &mut Lines, address: IpAddr, value: u32) {
     let (entry, first, words) = match address {
@@ -128,10 +140,11 @@ pub fn protected(policy: &Policy, facts: &Facts) -> Result<Protected, CompileErr
             }
         }
     }
-    protected.retain(|address: &IpAddr, _| !address.is_loopback());
+    // A host that is about to get its first address has those of the loopback interface already.
     if protected.is_empty() {
         return Err(CompileError::NothingProtected);
     }
+    protected.retain(|address: &IpAddr, _| !address.is_loopback());
     let broadcasts = facts.broadcasts.iter();
     for broadcast in broadcasts.filter(|address| !address.is_loopback()) {
         protected

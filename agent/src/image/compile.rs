@@ -26,6 +26,7 @@ pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Imag
     let first_rule = served.write_rules(&mut lines, policy, &roles, numbers);
     let first_record = records::write(&mut lines, policy, facts, numbers)?;
     services::timeouts(&mut lines, policy);
+    addresses::macs(&mut lines, facts);
     lines.header()[word::RECORDS] = (u64::from(first_rule) << 32) | u64::from(first_record);
     lines.header()[word::ROLES] = roles.known_mask(policy);
     addresses::write(&mut lines, policy, &protected, &roles, numbers)?;

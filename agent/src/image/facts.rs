@@ -12,6 +12,9 @@ pub struct Facts {
     pub addresses: Vec<IpAddr>,
     /// Broadcast addresses of the host.
     pub broadcasts: Vec<Ipv4Addr>,
+    /// MAC addresses of the interfaces that management traffic arrives on, and of those upon them, first
+    /// byte highest.
+    pub macs: Vec<u64>,
     /// For each interface name that an endpoint is bound to, the indexes of the interfaces that
     /// packets may arrive on.
     pub arrivals: BTreeMap<String, Vec<u32>>,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use manoward::image::Image;
 use verdict::{
-    decision::enrolment,
+    decision::WORDS,
     frame::{
         address::{Family, Ipv4, Ipv6},
         origin::Origin,
@@ -78,7 +78,7 @@ pub fn empty(image: &Image, adopting: bool) -> Table<'_> {
             flows: (0..SETS).map(|_| Set::default()).collect(),
             leases: Vec::new(),
             free: Lease::default(),
-            limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
+            limits: (0..WORDS).map(|_| Limit::default()).collect(),
         },
         tables: image,
         seed: SEED,

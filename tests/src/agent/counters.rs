@@ -72,6 +72,18 @@ impl Counters {
         Ok(counts.received)
     }
 
+    /// Mean length of the frames of one direction that were counted under a reason, bytes; 0 if there were
+    /// none.
+    #[must_use]
+    pub fn mean_length(&self, way: Way, reason: &str) -> u64 {
+        let wanted = |count: &&VerdictCount| count.direction == way && count.reason == reason;
+        let counts = self.0.verdicts.iter().filter(wanted);
+        let (packets, bytes) = counts.fold((0, 0), |(packets, bytes), count| {
+            (packets + count.count.packets, bytes + count.count.bytes)
+        });
+        u64::checked_div(bytes, packets).unwrap_or_default()
+    }
+
     fn sum(&self, wanted: impl Fn(&VerdictCount) -> bool) -> u64 {
         let counts = self.0.verdicts.iter().filter(|count| wanted(count));
         counts.map(|count| count.count.packets).sum()

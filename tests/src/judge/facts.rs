@@ -8,6 +8,8 @@ use anyhow::Result;
 use manoward::image::Facts;
 use manoward::policy::{self, Policy};
 
+use verdict::frame::ethernet::mac_word;
+
 use crate::net::station::{HOST, HOST_OPERATIONS, NIC};
 
 /// The interface that frames arrive on in `BPF_PROG_TEST_RUN`: the loopback interface.
@@ -33,6 +35,7 @@ pub fn facts() -> Facts {
             .flat_map(|host| [host.v4.into(), host.v6.into()])
             .collect(),
         broadcasts: vec![BROADCAST],
+        macs: vec![mac_word(HOST.mac.0)],
         arrivals: BTreeMap::from([
             (NIC.to_owned(), vec![ARRIVAL]),
             ("eth1".to_owned(), vec![ELSEWHERE]),

@@ -1,6 +1,12 @@
 //! Cables, bridges and routes between namespaces.
 
-use anyhow::Result;
+use std::os::fd::AsRawFd as _;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
+};
 
 use crate::machine::namespace::Namespace;
 use crate::net::station::Mac;
@@ -62,6 +68,57 @@ pub fn checksums_in_software(namespace: &Namespace, interface: &str) -> Result<(
     namespace
         .run(&["ethtool", "-K", interface, "tx", "off"])
         .map(drop)
+}
+
+/// Sets how large super-packets may be that the stack sends through an interface, and that it puts
+/// together there, bytes: over both families.
+///
+/// It writes the message of rtnetlink(7) itself, as `ip` has learnt these attributes only lately.
+pub fn super_packets(namespace: &Namespace, interface: &str, bytes: u32) -> Result<()> {
+    const NEW_LINK: u16 = 16;
+    const REQUEST_AND_ACK: u16 = 1 | 4;
+    /// GSO and GRO of IPv6, then of IPv4.
+    const ATTRIBUTES: [u16; 4] = [41, 58, 63, 64];
+    const ACK_LEN: usize = 4096;
+
+    namespace.enter(|| -> Result<()> {
+        let index = if_nametoindex(interface)?;
+        let mut message = vec![0; 4];
+        message.extend(NEW_LINK.to_ne_bytes());
+        message.extend(REQUEST_AND_ACK.to_ne_bytes());
+        message.extend([0; 8]);
+        message.extend([0; 4]);
+        message.extend(index.to_ne_bytes());
+        message.extend([0; 8]);
+        for attribute in ATTRIBUTES {
+            message.extend(8_u16.to_ne_bytes());
+            message.extend(attribute.to_ne_bytes());
+            message.extend(bytes.to_ne_bytes());
+        }
+        let length = u32::try_from(message.len())?;
+        message[..4].copy_from_slice(&length.to_ne_bytes());
+        let netlink = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkRoute,
+        )?;
+        let kernel = NetlinkAddr::new(0, 0);
+        sendto(netlink.as_raw_fd(), &message, &kernel, MsgFlags::empty())?;
+        let mut answer = [0; ACK_LEN];
+        let length = recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+        // Behind its header of 16 bytes the answer has an error number, negative, or 0.
+        let error = answer[..length]
+            .get(16..20)
+            .context("an answer that is cut off")?;
+        let error = i32::from_ne_bytes(error.try_into()?);
+        ensure!(
+            error == 0,
+            "{interface}: {}",
+            std::io::Error::from_raw_os_error(-error)
+        );
+        Ok(())
+    })?
 }
 
 fn configure(port: &Port<'_>) -> Result<()> {

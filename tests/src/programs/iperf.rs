@@ -34,6 +34,8 @@ impl Server {
 pub enum Load {
     /// A TCP connection at full speed.
     Tcp,
+    /// The same for longer.
+    Bulk,
     /// Datagrams at a rate that no queue on the way overflows at.
     Udp,
 }
@@ -42,6 +44,7 @@ impl Load {
     const fn options(self) -> &'static [&'static str] {
         match self {
             Self::Tcp => &["--bytes", "2M"],
+            Self::Bulk => &["--bytes", "200M"],
             Self::Udp => &["--udp", "--bitrate", "40M", "--bytes", "500K"],
         }
     }
@@ -80,7 +83,7 @@ pub fn send(
         return Ok(None);
     }
     let arrived = match load {
-        Load::Tcp => report["end"]["sum_received"]["bytes"].as_u64(),
+        Load::Tcp | Load::Bulk => report["end"]["sum_received"]["bytes"].as_u64(),
         Load::Udp => datagrams(&report["end"]["sum"]),
     };
     arrived

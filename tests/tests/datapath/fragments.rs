@@ -1,4 +1,5 @@
-//! A first fragment is judged by its ports; a later one passes only if the first one could have.
+//! A first fragment is judged by its ports; a later one follows it, and passes only if the first one could
+//! have.
 
 use anyhow::Result;
 use harness::Packet;
@@ -7,7 +8,7 @@ use harness::net::packet::{Extension, Fragment, Ipv4, Tcp, Udp};
 use harness::net::station::{BASTION, HOST, INTRUDER, Station, VIM};
 use verdict::reason::Reason;
 
-use crate::{NO_SERVICE, ethernet, policy, usual, v6};
+use crate::{ENDPOINTS, NO_SERVICE, ethernet, policy, usual, v6};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -120,11 +121,62 @@ fn later_ones_follow_the_first() -> Result<()> {
         let wrong = Ruling::from(Reason::WrongRole)
             .under("Nf-Vi", "relay")
             .of("bastion");
-        judges.expect(&first.with(Udp::to(7000)), wrong)?;
-        let follows = Ruling::from(Reason::FragmentUnpermitted)
-            .under("Nf-Vi", "relay")
-            .of("bastion");
-        judges.expect(&later, follows)?;
+        judges.expect(&first.with(Udp::to(7000)), wrong.clone())?;
+        judges.expect(&later, wrong)?;
+    }
+    Ok(())
+}
+
+/// For whatever reason the first one was dropped, and whoever sent it.
+#[test]
+fn later_ones_are_dropped_for_the_reason_of_the_first() -> Result<()> {
+    let mut judges = Judges::of(&usual(""))?;
+    let later = |from| fragments(from, 185, false, Some(UDP)).map(|p| p.with(vec![0; 16]));
+    for (from, named) in [(VIM, Some("vim")), (INTRUDER, None)] {
+        let by = |ruling: Ruling| match named {
+            Some(name) => ruling.of(name),
+            None => ruling,
+        };
+        let firsts = fragments(from, 0, true, Some(UDP)).into_iter();
+        for (first, later) in firsts.zip(later(from)) {
+            judges.expect(&first.with(Udp::to(NO_SERVICE)), Reason::NoService)?;
+            judges.expect(&later, by(Reason::NoService.into()))?;
+        }
+        let firsts = fragments(from, 0, true, Some(UDP)).into_iter();
+        for (first, later) in firsts.zip(later(from)) {
+            judges.expect(&first.with(vec![0; 7]), Reason::FragmentTiny)?;
+            judges.expect(&later, by(Reason::FragmentTiny.into()))?;
+        }
+    }
+    let unknown = Ruling::from(Reason::UnknownSource).under("Nf-Vi", "relay");
+    let firsts = fragments(INTRUDER, 0, true, None).into_iter();
+    for (first, later) in firsts.zip(later(INTRUDER)) {
+        judges.expect(&first.with(Udp::to(7000)), unknown.clone())?;
+        judges.expect(&later, unknown.clone())?;
+    }
+    Ok(())
+}
+
+/// Where a first fragment passes because of an audit, the others do, too.
+#[test]
+fn later_ones_are_audited_with_the_first() -> Result<()> {
+    let mut judges = Judges::of(&policy(&format!(
+        r"
+{ENDPOINTS}reference_points:
+  watched: {{ from: [vim], services: [relay], mode: audit }}
+services:
+  relay: {{ protocol: udp, ports: [7000] }}
+"
+    )))?;
+    let audited = Ruling::from(Reason::UnknownSource)
+        .under("watched", "relay")
+        .audited();
+    let firsts = fragments(INTRUDER, 0, true, None).into_iter();
+    let later = fragments(INTRUDER, 185, false, Some(UDP)).map(|p| p.with(vec![0; 16]));
+    for (first, later) in firsts.zip(later) {
+        judges.expect(&later, Reason::FragmentUnpermitted)?;
+        judges.expect(&first.with(Udp::to(7000)), audited.clone())?;
+        judges.expect(&later, audited.clone())?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod arp;
 mod bindings;
 mod counters;
+mod dhcp;
 mod endpoints;
 mod extension_headers;
 mod flows;

@@ -21,8 +21,12 @@ const ENDPOINTS: &str = "{
 
 /// Requests go to all servers; one of them answers from its own address.
 fn policy() -> String {
+    protecting("[interface-addresses, 192.0.2.17, \"2001:db8:0:17::17\"]")
+}
+
+fn protecting(protect: &str) -> String {
     let policy = Policy {
-        protect: "[interface-addresses, 192.0.2.17, \"2001:db8:0:17::17\"]",
+        protect,
         endpoints: ENDPOINTS,
         reference_points: "{ leases-out: { to: [vim], services: [dhcp, dhcpv6] } }",
         services: "{}",
@@ -38,8 +42,18 @@ fn has_addresses(host: &Namespace) -> Result<[bool; 2]> {
 
 #[test]
 fn leases_are_obtained_and_renewed() -> Result<()> {
+    leased(&policy())
+}
+
+/// Also where the policy does not name the address that the host will have.
+#[test]
+fn a_lease_of_any_address_is_obtained_and_renewed() -> Result<()> {
+    leased(&protecting("[interface-addresses]"))
+}
+
+fn leased(policy: &str) -> Result<()> {
     let (host, vim) = pair(&[], VIM)?;
-    let _agent = Agent::start(&host, &policy())?;
+    let _agent = Agent::start(&host, policy)?;
     let mut server = Dnsmasq::leasing(&vim, NIC, &HOST)?;
     let mut client = Client::start(&host)?;
     client.await_leases(LEASE_PATIENCE)?;
@@ -55,8 +69,18 @@ fn leases_are_obtained_and_renewed() -> Result<()> {
 
 #[test]
 fn a_rogue_server_leases_nothing() -> Result<()> {
+    rogue(&policy())
+}
+
+/// Also where nothing protects the address that it offers.
+#[test]
+fn a_rogue_server_leases_no_address_at_all() -> Result<()> {
+    rogue(&protecting("[interface-addresses]"))
+}
+
+fn rogue(policy: &str) -> Result<()> {
     let (host, intruder) = pair(&[], INTRUDER)?;
-    let agent = Agent::start(&host, &policy())?;
+    let agent = Agent::start(&host, policy)?;
     let mut rogue = Dnsmasq::leasing(&intruder, NIC, &HOST)?;
     let client = Client::start(&host)?;
     rogue.wait_for("DHCPOFFER(eth0)", LEASE_PATIENCE)?;

@@ -7,6 +7,7 @@ mod dhcp;
 mod dns;
 mod flood;
 mod forged;
+mod fragments;
 mod idle;
 mod iperf;
 mod ntp;
@@ -15,6 +16,7 @@ mod reuse;
 mod scans;
 mod sctp;
 mod simultaneous;
+mod super_packets;
 mod taking_over;
 
 use std::io::{Read, Write};

@@ -6,7 +6,7 @@ use crate::{
     frame::{
         icmp,
         network::Network,
-        packet::Packet,
+        packet::{Packet, bounded},
         transport::{IpProtocol, PORTS_LEN, Segment, segment},
     },
     image::service::ServiceKey,
@@ -36,7 +36,7 @@ impl Ends {
     #[inline(always)]
     pub fn read<P: Packet>(packet: &P, protocol: IpProtocol, at: usize) -> Result<Self, Reason> {
         let ports = match protocol.port_table() {
-            Some(_) => *packet.view(at).ok_or(Reason::TransportTruncated)?,
+            Some(_) => *packet.view(bounded(at)).ok_or(Reason::TransportTruncated)?,
             None => [0; PORTS_LEN],
         };
         Ok(Self::of(protocol, ports))

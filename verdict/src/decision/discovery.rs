@@ -5,7 +5,7 @@ use crate::{
         address::Family,
         icmp::{BODY, Message},
         network::Datagram,
-        packet::Packet,
+        packet::{Packet, bounded},
     },
     image::lookup::Destination,
     reason::{Outcome, Reason},
@@ -38,7 +38,7 @@ pub fn neighbour<A: Family, P: Packet>(
         return Err(Reason::DiscoveryInvalid);
     }
     if message.kind >= NEIGHBOUR_SOLICITATION {
-        let Some(target) = packet.view::<16>(datagram.transport + BODY) else {
+        let Some(target) = packet.view::<16>(bounded(datagram.transport) + BODY) else {
             return Err(Reason::TransportTruncated);
         };
         if datagram.transport_len < BODY + 16 || target[0] == 0xff {

@@ -99,6 +99,9 @@ impl Judge for Ingress {
         frame: &Frame,
     ) -> Result<Outcome, Undecided> {
         let (header, ports) = A::header_and_ports(packet, frame.payload).ok_or(Undecided)?;
+        if A::may_be_dhcp_answer(header, ports) {
+            return Err(Undecided);
+        }
         let local = A::destination(header);
         let destination = destination(tables, local)?;
         match destination {

@@ -1,16 +1,29 @@
 //! Later fragments, which carry no ports: they follow the first one, which was judged.
+//!
+//! What became of a first fragment is remembered in one of two places. The table of flows holds those
+//! that a permission, or a connection of the host's, let in, and those that the host sent. Of all others,
+//! which anybody can send, there are [notes](NOTES): few words, which no other memory depends on. A note
+//! is replaced by the next one of the same hash.
 
-use super::{Ip, inbound::Inbound, outbound::Outbound, pass, path::FullPath};
+use super::{Ip, WORDS, enrolment, inbound::Inbound, outbound::Outbound, pass, path::FullPath};
 use crate::{
     frame::{network::Datagram, packet::Packet},
-    image::lookup::Lookup,
-    reason::{Outcome, Reason, Verdict},
+    image::{line::Missing, lookup::Lookup},
+    reason::{Outcome, Reason},
     state::flow::{
-        Flows, Half, Key, New,
+        Flows, Half, Key, New, State,
         key::{FRAGMENTS_IN, FRAGMENTS_OUT},
-        table::{find, open},
+        table::{find, open, timeout},
     },
 };
+
+/// Notes about first fragments that nothing permitted let in.
+pub const NOTES: u32 = 1 << 12;
+
+/// Index of the first note.
+const FIRST_NOTE: u32 = enrolment::LIMITS;
+
+const _: () = assert!(FIRST_NOTE + NOTES == WORDS);
 
 /// The key of the fragments of one datagram, which its identification tells from others.
 #[inline(always)]
@@ -27,28 +40,53 @@ fn key<A: Ip, P: Packet>(
 /// What is remembered of a first fragment with this outcome.
 #[inline(always)]
 const fn first_fragment(outcome: Outcome) -> Half {
-    let dropped = match outcome.verdict() {
-        Verdict::Pass => 0,
-        Verdict::Drop => Half::ENDED,
-    };
-    Half::new(dropped, outcome.rule_bits())
+    Half::new(0, outcome.cell() as u16)
 }
 
 /// Whether a rule lets what has this outcome pass.
 #[inline(always)]
 const fn is_permitted(outcome: Outcome) -> bool {
-    outcome.rule() != 0 && !outcome.audited() && matches!(outcome.verdict(), Verdict::Pass)
+    outcome.rule() != 0 && !outcome.audited() && !outcome.is_refusal()
 }
 
-/// The outcome of a later fragment whose first one is remembered like this.
+/// The outcome of a later fragment of the endpoint `id`, whose first one was counted in this cell.
 #[inline(always)]
-const fn as_first_fragment(first: Half, id: u32) -> Outcome {
-    let reason = if first.has(Half::ENDED) {
-        Reason::FragmentUnpermitted
+const fn as_first_fragment(cell: u16, id: u32) -> Outcome {
+    let first = Outcome::in_cell(cell, id);
+    if first.is_refusal() {
+        first
     } else {
-        Reason::Fragment
-    };
-    Outcome::with_rule(reason, first.mark(), id)
+        first.because(Reason::Fragment)
+    }
+}
+
+/// A note about the first fragment with a key: in bits 0 to 15 the cell that it was counted in, in 16 to
+/// 31 the lower half of the tick, in 32 to 63 the upper half of the key's hash.
+#[derive(Clone, Copy)]
+struct Note(u64);
+
+impl Note {
+    #[inline(always)]
+    const fn new(hash: u64, now: u32, cell: u16) -> Self {
+        Self(hash >> 32 << 32 | (now as u16 as u64) << 16 | cell as u64)
+    }
+
+    /// The index of the note about the fragment with this `hash`.
+    #[inline(always)]
+    const fn index(hash: u64) -> u32 {
+        FIRST_NOTE + ((hash >> 20) as u32 & (NOTES - 1))
+    }
+
+    /// The cell, if this note is about the fragment with this `hash`, and not older than `lasts` ticks.
+    #[inline(always)]
+    const fn cell(self, hash: u64, now: u32, lasts: u32) -> Option<u16> {
+        let age = (now as u16).wrapping_sub((self.0 >> 16) as u16);
+        if self.0 >> 32 == hash >> 32 && age as u32 <= lasts {
+            Some(self.0 as u16)
+        } else {
+            None
+        }
+    }
 }
 
 impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
@@ -57,21 +95,37 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
     /// Where there is no room, the others are judged by their source alone.
     #[inline(always)]
     pub fn note_first_fragment<A: Ip>(&self, local: A, datagram: &Datagram<A>, outcome: Outcome) {
-        if datagram.position.is_first() && outcome.endpoint() != 0 {
-            let key = key(
-                self.packet,
-                FRAGMENTS_IN,
-                (local, datagram.source),
-                datagram,
-            );
-            let now = self.flows.now();
+        let ends = (local, datagram.source);
+        let key = key(self.packet, FRAGMENTS_IN, ends, datagram);
+        let now = self.flows.now();
+        if matches!(outcome.code(), PERMITTED | ESTABLISHED) {
             let new = New {
                 received: first_fragment(outcome),
                 ruled: is_permitted(outcome),
                 ..New::default()
             };
             open(self.flows, &key, now, &new);
+            return;
         }
+        let hash = key.hash(self.flows.seed());
+        if self.flows.writable()
+            && let Some(word) = self.flows.limit(Note::index(hash))
+        {
+            word.set(Note::new(hash, now, outcome.cell() as u16).0);
+        }
+    }
+
+    /// The cell that the first fragment with this `key` was counted in, if that is remembered.
+    #[inline(always)]
+    fn noted(&self, key: &Key) -> Result<Option<u16>, Missing> {
+        let now = self.flows.now();
+        if let Some(slot) = find(self.flows, self.tables, key, now)? {
+            return Ok(Some(slot.received().mark()));
+        }
+        let hash = key.hash(self.flows.seed());
+        let lasts = timeout(self.tables, State::Fragments.code())?;
+        let word = self.flows.limit(Note::index(hash));
+        Ok(word.and_then(|word| Note(word.get()).cell(hash, now, lasts)))
     }
 
     /// Decides about a later fragment to `local`.
@@ -91,44 +145,34 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         {
             return Ok(self.ungoverned(reason, id));
         }
-        if id == 0 {
-            return Err(Reason::FragmentUnpermitted);
+        let ends = (local, datagram.source);
+        let key = key(self.packet, FRAGMENTS_IN, ends, datagram);
+        if let Some(cell) = self.noted(&key)? {
+            return Ok(as_first_fragment(cell, id));
         }
-        let key = key(
-            self.packet,
-            FRAGMENTS_IN,
-            (local, datagram.source),
-            datagram,
-        );
-        if let Some(slot) = find(self.flows, self.tables, &key, self.flows.now())? {
-            return Ok(as_first_fragment(slot.received(), id));
-        }
-        if self.policy.knows(peer.role()) {
+        if id != 0 && self.policy.knows(peer.role()) {
             return Ok(pass(Reason::Fragment, id));
         }
         Ok(self.ungoverned(Reason::FragmentUnpermitted, id))
     }
 }
 
+const PERMITTED: u8 = Reason::Permitted.code();
+const ESTABLISHED: u8 = Reason::Established.code();
+
 impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
     /// Remembers what became of a first fragment to `remote`, for those that follow.
     #[inline(always)]
     pub fn note_first_fragment<A: Ip>(&self, remote: A, datagram: &Datagram<A>, outcome: Outcome) {
-        if datagram.position.is_first() {
-            let key = key(
-                self.packet,
-                FRAGMENTS_OUT,
-                (datagram.source, remote),
-                datagram,
-            );
-            let now = self.flows.now();
-            let new = New {
-                sent: first_fragment(outcome),
-                ruled: is_permitted(outcome),
-                ..New::default()
-            };
-            open(self.flows, &key, now, &new);
-        }
+        let ends = (datagram.source, remote);
+        let key = key(self.packet, FRAGMENTS_OUT, ends, datagram);
+        let now = self.flows.now();
+        let new = New {
+            sent: first_fragment(outcome),
+            ruled: is_permitted(outcome),
+            ..New::default()
+        };
+        open(self.flows, &key, now, &new);
     }
 
     /// Decides about a later fragment to `remote`: the stack has sent the first one before.
@@ -139,17 +183,30 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         datagram: &Datagram<A>,
     ) -> Result<Outcome, Reason> {
         let id = remote.endpoint(self.tables)?.id();
-        let key = key(
-            self.packet,
-            FRAGMENTS_OUT,
-            (datagram.source, remote),
-            datagram,
-        );
+        let ends = (datagram.source, remote);
+        let key = key(self.packet, FRAGMENTS_OUT, ends, datagram);
         Ok(
             match find(self.flows, self.tables, &key, self.flows.now())? {
-                Some(slot) => as_first_fragment(slot.sent(), id),
+                Some(slot) => as_first_fragment(slot.sent().mark(), id),
                 None => self.ungoverned(Reason::FragmentUnpermitted, id),
             },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_about_one_fragment_for_a_time() {
+        let (hash, now) = (0x0123_4567_89ab_cdef, 0x1_fffe);
+        let note = Note::new(hash, now, 0xabcd);
+        assert_eq!(note.cell(hash, now, 0), Some(0xabcd));
+        assert_eq!(note.cell(hash, now + 5, 5), Some(0xabcd));
+        assert_eq!(note.cell(hash, now + 6, 5), None);
+        assert_eq!(note.cell(hash ^ 1 << 32, now, 5), None);
+        assert!((FIRST_NOTE..WORDS).contains(&Note::index(u64::MAX)));
+        assert_eq!(Note::index(0), FIRST_NOTE);
     }
 }

@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use super::{
     Ip, Judge,
     conversation::{Conversation, Ends, TO_GROUP, UNICAST},
-    discovery,
+    dhcp, discovery,
     inbound::Inbound,
     judge,
     outbound::Outbound,
@@ -36,6 +36,16 @@ use crate::{
 /// Decides about `packet`, which came in, by the policy in `tables` and the `flows` that are open.
 #[inline(always)]
 pub fn inbound<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+    let leased = dhcp::answer(packet, tables, flows);
+    if leased != dhcp::UNCONCERNED {
+        return leased;
+    }
+    unleased(packet, tables, flows)
+}
+
+/// The same of a packet that [`dhcp::answer`] is not concerned with.
+#[inline(always)]
+pub fn unleased<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
     decide::<Ingress, P, T, F>(packet, tables, flows, Modes::AUDIT)
 }
 
@@ -119,16 +129,36 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
             }
             return self.later_fragment(local, &datagram);
         }
+        let outcome = match self.whole_or_first(local, destination, &datagram) {
+            Ok(outcome) => outcome.opaque(),
+            Err(reason) => self.ungoverned(reason, 0).opaque(),
+        };
+        if datagram.position.is_first() && destination != Destination::Group {
+            self.note_first_fragment(local, &datagram, outcome);
+        }
+        Ok(outcome)
+    }
+
+    /// Decides about a packet that has a transport header.
+    #[inline(always)]
+    fn whole_or_first<A: Ip>(
+        &self,
+        local: A,
+        destination: Destination,
+        datagram: &Datagram<A>,
+    ) -> Result<Outcome, Reason> {
+        let packet = self.packet;
+        let protocol = IpProtocol(datagram.protocol);
         datagram.check_length()?;
         let ends = if protocol == A::ICMP {
             let message = icmp::Message::read(packet, datagram.transport)?;
             match A::icmp_class(message.kind) {
                 Class::REDIRECT => return Err(Reason::IcmpRedirect),
-                Class::DISCOVERY => return discovery::neighbour(packet, &datagram, message),
+                Class::DISCOVERY => return discovery::neighbour(packet, datagram, message),
                 Class::MEMBERSHIP => {
-                    return discovery::listener(&datagram, destination, message.kind);
+                    return discovery::listener(datagram, destination, message.kind);
                 }
-                Class::ERROR => return self.error(local, &datagram),
+                Class::ERROR => return self.error(local, datagram),
                 _ => Ends::of_icmp::<A>(message),
             }
         } else {
@@ -140,13 +170,8 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
             UNICAST
         };
         let about = Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
-        let outcome = self.decide(
-            &about
-                .at(datagram.transport, datagram.transport_len as u32)
-                .opaque(),
-        )?;
-        self.note_first_fragment(local, &datagram, outcome);
-        Ok(outcome)
+        let len = datagram.transport_len as u32;
+        self.decide(&about.at(datagram.transport, len).opaque())
     }
 }
 
@@ -185,19 +210,35 @@ impl Judge for Egress {
         if unnamed {
             return Ok(pass(Reason::Unprotected, 0));
         }
-        outcome
+        Ok(outcome)
     }
 }
 
 impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
     /// Decides about a packet to `remote` with this network header, which comes from a protected address.
     #[inline(always)]
-    fn judge<A: Ip>(&self, remote: A, datagram: &Datagram<A>) -> Result<Outcome, Reason> {
+    fn judge<A: Ip>(&self, remote: A, datagram: &Datagram<A>) -> Outcome {
+        if datagram.position.offset() != 0 {
+            return match self.later_fragment(remote, datagram) {
+                Ok(outcome) => outcome.opaque(),
+                Err(reason) => self.ungoverned(reason, 0).opaque(),
+            };
+        }
+        let outcome = match self.whole_or_first(remote, datagram) {
+            Ok(outcome) => outcome.opaque(),
+            Err(reason) => self.ungoverned(reason, 0).opaque(),
+        };
+        if datagram.position.is_first() {
+            self.note_first_fragment(remote, datagram, outcome);
+        }
+        outcome
+    }
+
+    /// Decides about a packet that has a transport header.
+    #[inline(always)]
+    fn whole_or_first<A: Ip>(&self, remote: A, datagram: &Datagram<A>) -> Result<Outcome, Reason> {
         let (packet, tables) = (self.packet, self.tables);
         let protocol = IpProtocol(datagram.protocol);
-        if datagram.position.offset() != 0 {
-            return self.later_fragment(remote, datagram);
-        }
         datagram.check_length()?;
         let to_group = destination(tables, remote)? == Destination::Group;
         let ends = if protocol == A::ICMP {
@@ -216,13 +257,8 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         };
         let kind = if to_group { TO_GROUP } else { UNICAST };
         let about = Conversation::sent(kind, datagram.source, remote, datagram.protocol, ends);
-        let outcome = self.decide(
-            &about
-                .at(datagram.transport, datagram.transport_len as u32)
-                .opaque(),
-        )?;
-        self.note_first_fragment(remote, datagram, outcome.opaque());
-        Ok(outcome)
+        let len = datagram.transport_len as u32;
+        self.decide(&about.at(datagram.transport, len).opaque())
     }
 }
 

@@ -278,7 +278,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
 
     /// The drop of a packet that no rule lets in, under the rule that governs it, if one does.
     #[inline(always)]
-    fn refuse(&self, asked: Service, answered: Service, id: u32) -> Result<Outcome, S::Stop> {
+    pub fn refuse(&self, asked: Service, answered: Service, id: u32) -> Result<Outcome, S::Stop> {
         let governing = if asked.is_inbound() {
             asked.governing()
         } else if answered.is_outbound() {

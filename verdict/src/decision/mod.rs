@@ -3,9 +3,10 @@
 //! The policy is stated once for each direction, in [`inbound`] and [`outbound`], over two
 //! [paths](path): the [`fast`] one for the common packets, and the [`full`] one for every packet.
 //! What only the full path meets lies beside them: [`fragment`], [`quotation`], [`discovery`],
-//! [`enrolment`].
+//! [`enrolment`], [`dhcp`].
 
 pub mod conversation;
+pub mod dhcp;
 pub mod discovery;
 pub mod enrolment;
 pub mod fast;
@@ -31,6 +32,10 @@ use crate::{
     reason::{Outcome, Reason, Verdict},
     state::{flow::Flows, lease::Leased},
 };
+
+/// Words that strangers' packets may change ([`Flows::limit`]): limits of enrolments, then notes about
+/// fragments.
+pub const WORDS: u32 = enrolment::LIMITS + fragment::NOTES;
 
 /// How IP packets of one direction are read and decided about, on one path.
 trait Judge {

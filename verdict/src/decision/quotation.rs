@@ -14,7 +14,7 @@ use crate::{
     frame::{
         icmp,
         network::Datagram,
-        packet::Packet,
+        packet::{Packet, bounded},
         transport::{IpProtocol, PORTS_LEN},
     },
     image::{
@@ -53,7 +53,7 @@ fn quotation<A: Ip, P: Packet>(
     if about.transport_len < icmp::BODY + A::HEADER_LEN + PORTS_LEN {
         return Err(Reason::IcmpUnrelated);
     }
-    let at = about.transport + icmp::BODY;
+    let at = bounded(about.transport) + icmp::BODY;
     let Some(header) = A::header(packet, at) else {
         return Err(Reason::IcmpUnrelated);
     };
@@ -93,9 +93,7 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         let quoted = quotation(self.packet, datagram, local)?;
         let (remote, protocol) = (quoted.destination, quoted.protocol);
         let about = Conversation::sent(UNICAST, quoted.source, remote, protocol, quoted.ends);
-        let outcome = self.quoted(&about.opaque())?;
-        self.note_first_fragment(local, datagram, outcome);
-        Ok(outcome)
+        self.quoted(&about.opaque())
     }
 
     /// Decides about an error that quotes a packet which the local side has sent.
@@ -135,9 +133,7 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         let quoted = quotation(self.packet, datagram, remote)?;
         let (local, protocol) = (quoted.destination, quoted.protocol);
         let about = Conversation::received(UNICAST, local, quoted.source, protocol, quoted.ends);
-        let outcome = self.quoted(&about.opaque())?;
-        self.note_first_fragment(remote, datagram, outcome);
-        Ok(outcome)
+        self.quoted(&about.opaque())
     }
 
     /// Decides about an error that quotes a packet which the remote side has sent.

@@ -1,6 +1,6 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443): what a message is for.
 
-use super::packet::Packet;
+use super::packet::{Packet, bounded};
 use crate::reason::Reason;
 
 /// What a message is for.
@@ -88,7 +88,7 @@ impl Message {
     /// [`Reason::TransportTruncated`] if the frame ends too early.
     #[inline(always)]
     pub fn read<P: Packet>(packet: &P, at: usize) -> Result<Self, Reason> {
-        match packet.view::<6>(at) {
+        match packet.view::<6>(bounded(at)) {
             Some(&[kind, code, _, _, high, low]) => Ok(Self {
                 kind,
                 code,

@@ -4,9 +4,10 @@ use core::hint::black_box;
 
 use super::{
     address::Ipv4,
+    dhcp,
     icmp::Class,
-    network::{Datagram, Network, Position},
-    packet::Packet,
+    network::{Datagram, Network, Position, super_packet},
+    packet::{Packet, bounded},
     transport::{IpProtocol, PORTS_LEN},
 };
 use crate::reason::Reason;
@@ -49,6 +50,11 @@ impl Network for Ipv4 {
     }
 
     #[inline(always)]
+    fn may_be_dhcp_answer(header: &Self::Header, ports: &[u8; PORTS_LEN]) -> bool {
+        dhcp::may_be_answer(header[0], header[9], *ports)
+    }
+
+    #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)
     }
@@ -87,12 +93,15 @@ impl Network for Ipv4 {
             first if first >> 4 == 4 => usize::from(first & 0x0f) * 4,
             _ => return Err(Reason::Ipv4Header),
         };
-        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let total_len = match u16::from_be_bytes([header[2], header[3]]) {
+            0 => super_packet(packet, at).unwrap_or(0),
+            len => len.into(),
+        };
         if header_len < HEADER_LEN || total_len < header_len {
             return Err(Reason::Ipv4Header);
         }
         // The frame must hold the options even where nothing behind them is read.
-        if header_len != HEADER_LEN && packet.view::<1>(at + header_len - 1).is_none() {
+        if header_len != HEADER_LEN && packet.view::<1>(bounded(at + header_len) - 1).is_none() {
             return Err(Reason::Ipv4Truncated);
         }
         Ok(Datagram {

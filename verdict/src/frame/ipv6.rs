@@ -3,7 +3,7 @@
 use super::{
     address::Ipv6,
     icmp::Class,
-    network::{Datagram, Network, Position},
+    network::{Datagram, Network, Position, super_packet},
     packet::Packet,
     transport::{IpProtocol, PORTS_LEN},
 };
@@ -58,6 +58,12 @@ impl Network for Ipv6 {
         Some(u16::from_be_bytes([header[4], header[5]]).into())
     }
 
+    /// DHCPv6 answers an address of the host's, and is judged as all to that is.
+    #[inline(always)]
+    fn may_be_dhcp_answer(_: &Self::Header, _: &[u8; PORTS_LEN]) -> bool {
+        false
+    }
+
     #[inline(always)]
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header> {
         packet.view::<HEADER_LEN>(at)
@@ -100,7 +106,10 @@ impl Network for Ipv6 {
         let chain = Chain(packet.ipv6_extensions((at + HEADER_LEN) as u32, header[6].into()));
         chain.check()?;
         let transport = chain.transport();
-        let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
+        let payload_len = match u16::from_be_bytes([header[4], header[5]]) {
+            0 => super_packet(packet, at).map_or(0, |len| len - HEADER_LEN),
+            len => len.into(),
+        };
         let extensions_len = transport - at - HEADER_LEN;
         if payload_len < extensions_len {
             return Err(Reason::ExtensionTruncated);

@@ -4,6 +4,7 @@
 //! in [`network`]), then [`transport`] or [`icmp`]. Nothing here knows a policy.
 
 pub mod address;
+pub mod dhcp;
 pub mod ethernet;
 pub mod icmp;
 pub mod ipv4;

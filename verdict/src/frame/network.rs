@@ -63,6 +63,20 @@ impl Position {
     }
 }
 
+/// Longest datagram that a length of 16 bits can say.
+const MAX_LEN: u64 = u16::MAX as u64;
+
+/// Length of the super-packet whose network header is at `at` and says that its length is 0; `None` if
+/// it is none, and the header contradicts itself.
+///
+/// A stack that puts segments together hands on datagrams longer than [`MAX_LEN`] (BIG TCP, RFC 2675
+/// without a wire). No wire carries one: a frame that does not have so many bytes is broken.
+#[inline(always)]
+pub fn super_packet<P: Packet>(packet: &P, at: usize) -> Option<usize> {
+    let len = packet.frame_len().wrapping_sub(at as u64);
+    (MAX_LEN < len && len <= u32::MAX.into()).then_some(len as usize)
+}
+
 /// What the network header says.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<A> {
@@ -127,6 +141,10 @@ pub trait Network: Family {
     /// Bytes behind this header of such a packet, as that says itself; `None` if it is not even its own
     /// length.
     fn payload_len(header: &Self::Header) -> Option<u32>;
+
+    /// Whether a packet with this header, and `ports` behind it, may be from a DHCP server to a client:
+    /// only that it is not is certain.
+    fn may_be_dhcp_answer(header: &Self::Header, ports: &[u8; PORTS_LEN]) -> bool;
 
     /// Reads the header at offset `at`.
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header>;

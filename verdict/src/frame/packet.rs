@@ -1,6 +1,8 @@
 //! Bounds-checked access to the bytes of a frame.
 
-use super::{ipv4, ipv6};
+use core::hint::black_box;
+
+use super::{dhcp, ipv4, ipv6};
 
 /// A frame, starting at its destination MAC address.
 pub trait Packet {
@@ -43,6 +45,14 @@ pub trait Packet {
         word(self, offset)
     }
 
+    /// [`dhcp::client`]; the kernel verifies it once, as a function of its own.
+    fn dhcp_client(&self, at: u32) -> u64
+    where
+        Self: Sized,
+    {
+        dhcp::client(self, at)
+    }
+
     /// Index of the interface that the frame arrived on.
     fn ifindex(&self) -> u32;
 }
@@ -51,4 +61,12 @@ pub trait Packet {
 #[inline(always)]
 pub fn word<P: Packet>(packet: &P, offset: u32) -> u32 {
     u32::from_be_bytes(packet.view(offset as usize).copied().unwrap_or_default())
+}
+
+/// `offset`, which is less than 64 KiB, where it is used some time after it was found: kernels before
+/// 5.12 lose the bounds of a number that has lain on the stack, and see them anew in one of 16 bits.
+#[inline(always)]
+#[must_use]
+pub fn bounded(offset: usize) -> usize {
+    usize::from(black_box(offset as u16))
 }

@@ -8,6 +8,7 @@
 //! | 1, 2 | prefix lengths in use, longest first, one byte each: IPv4, IPv6 |
 //! | 3.. | direct entries of protected addresses ([`protected::Direct`]): IPv4, then IPv6 |
 //! | then | how long each state of a flow lasts, 16 x 32 bits ([ticks](crate::state::clock::ticks)) |
+//! | then | MAC addresses of the host, a word each |
 //! | then | service of each TCP, UDP, SCTP port, IP protocol, ICMP type and code: 32 bits ([`service`]) |
 //!
 //! Behind it lie, where the header says: rules of services (four lines each), endpoint records

@@ -1,8 +1,8 @@
-//! Limits: how much may be admitted in a tick.
+//! Words that strangers' packets may change: limits of what is admitted in a tick, and notes.
 
 use core::cell::Cell;
 
-/// How much has been admitted in the tick of the last admission: tick in the lower half, number in
+/// A word. Of a limit: how much has been admitted in the tick of the last admission: tick in the lower half, number in
 /// the upper. What several CPUs admit at once may count as one.
 #[derive(Debug, Default)]
 #[repr(transparent)]
@@ -13,6 +13,19 @@ impl Limit {
     #[must_use]
     pub const fn from_word(word: u64) -> Self {
         Self(Cell::new(word))
+    }
+
+    /// The word.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+
+    /// Replaces the word.
+    #[inline(always)]
+    pub fn set(&self, word: u64) {
+        self.0.set(word);
     }
 
     /// Whether one more may be admitted at `now`, of `most` in a tick; it is counted if `writable`.

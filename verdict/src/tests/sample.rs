@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, vec, vec::Vec};
 /// A frame.
 pub use crate::host::Frame as Bytes;
 use crate::{
-    decision::{enrolment, fast, full, path::Undecided},
+    decision::{WORDS, fast, full, path::Undecided},
     frame::{
         address::{Family, Ipv4, Ipv6},
         ethernet::{VlanTags, mac_word},
@@ -153,7 +153,7 @@ impl Table {
     #[must_use]
     pub fn enrolling(mut self) -> Self {
         self.storage.leases = (0..lease::ENTRIES).map(|_| Lease::default()).collect();
-        self.storage.limits = (0..enrolment::LIMITS).map(|_| Limit::default()).collect();
+        self.storage.limits = (0..WORDS).map(|_| Limit::default()).collect();
         self
     }
 

@@ -1,6 +1,7 @@
 //! One interface, as the kernel describes it.
 
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp};
+use verdict::frame::ethernet::mac_word;
 
 /// Kinds of interfaces that attach differently.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Interface {
     pub name: String,
     /// Id of the XDP program that is attached, if any.
     pub xdp_program: Option<u32>,
+    /// MAC address, first byte highest; 0 if it has none.
+    pub(super) mac: u64,
     pub(super) kind: Kind,
     /// Index of the bond or bridge that it is part of.
     pub(super) master: Option<u32>,
@@ -36,6 +39,7 @@ impl Interface {
             index: message.header.index,
             name: String::new(),
             xdp_program: None,
+            mac: 0,
             kind: Kind::Carrier,
             master: None,
         };
@@ -44,6 +48,11 @@ impl Interface {
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => interface.name.clone_from(name),
+                LinkAttribute::Address(address) => {
+                    if let &[a, b, c, d, e, f] = &address[..] {
+                        interface.mac = mac_word([a, b, c, d, e, f]);
+                    }
+                }
                 LinkAttribute::Controller(index) => interface.master = Some(*index),
                 LinkAttribute::Link(index) => lower = Some(*index),
                 LinkAttribute::LinkInfo(info) => {

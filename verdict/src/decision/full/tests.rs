@@ -241,6 +241,48 @@ fn options_that_prescribe_a_route_are_refused() {
     }
 }
 
+/// A super-packet has more bytes than a length of 16 bits can say, which is then 0 (and IPv6 may have a
+/// jumbo payload option). On a wire such a header is broken.
+#[test]
+fn the_length_of_a_super_packet_is_that_of_its_buffer() {
+    const WHOLE: usize = 65_536;
+    let permitted = passed(Reason::Permitted, 1, 1);
+    let segment = |len| {
+        let mut segment = tcp(SSH, 0x10);
+        segment.resize(len, 7);
+        segment
+    };
+    let v4 = |len: usize| {
+        let mut packet = ipv4(VIM, HOST, TCP, &[]);
+        packet.extend(segment(len - 20));
+        packet[2..4].fill(0);
+        outcome(&image(false), &ethernet(MAC, 0x0800, &packet))
+    };
+    assert_eq!((v4(WHOLE), v4(180_000)), (permitted, permitted));
+    for len in [40, 1500, 9000, WHOLE - 1] {
+        assert_eq!(v4(len), drop(Reason::Ipv4Header), "{len}");
+    }
+    let v6 = |len: usize, jumbo: bool| {
+        let mut packet = ipv6(VIM6, HOST6, if jumbo { 0 } else { TCP }, &[]);
+        if jumbo {
+            packet.extend([TCP, 0, 0xc2, 4, 0, 0, 0, 0]);
+        }
+        packet.extend(segment(len - packet.len()));
+        packet[4..6].fill(0);
+        outcome(&image(false), &ethernet(MAC, 0x86dd, &packet))
+    };
+    for jumbo in [false, true] {
+        assert_eq!(
+            (v6(WHOLE, jumbo), v6(180_000, jumbo)),
+            (permitted, permitted)
+        );
+    }
+    for len in [80, 1500, 9000, WHOLE - 1] {
+        assert_eq!(v6(len, false), drop(Reason::TransportTruncated), "{len}");
+        assert_eq!(v6(len, true), drop(Reason::ExtensionTruncated), "{len}");
+    }
+}
+
 #[test]
 fn nothing_comes_to_the_loopback_interface() {
     let refused = drop(Reason::LoopbackAddress);

@@ -5,7 +5,7 @@ use crate::{
     frame::address::{Ipv4, Ipv6},
     image::{
         fixed::{
-            DIRECT_ENTRIES, DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, LENGTHS, SERVICE_LINES,
+            DIRECT_ENTRIES, DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, LENGTHS, MACS, SERVICE_LINES,
             SERVICES, TIMEOUTS,
         },
         line::PER_LINE_64,
@@ -64,6 +64,7 @@ fn the_fixed_part_does_not_overlap() {
         (DIRECT_IPV4, DIRECT_ENTRIES / PER_LINE_64),
         (DIRECT_IPV6, 2 * DIRECT_ENTRIES / PER_LINE_64),
         (TIMEOUTS, 1),
+        (MACS, 1),
         (SERVICES, SERVICE_LINES),
     ];
     let mut end = 0;

@@ -19,7 +19,7 @@ impl Half {
     pub const SEEN: u64 = 1 << 44;
     /// TCP: the side has sent FIN.
     pub const FIN: u64 = 1 << 45;
-    /// TCP and SCTP: the side has ended the connection. Fragments: the first was dropped.
+    /// TCP and SCTP: the side has ended the connection.
     pub const ENDED: u64 = 1 << 46;
     /// The side's number ([`Entry`](super::Entry)) is known.
     pub const KNOWN: u64 = 1 << 47;

@@ -103,7 +103,7 @@ impl Key {
 
     /// A hash under `seed`; bits 20 to 63 are well mixed.
     #[inline(always)]
-    pub(super) fn hash(&self, seed: u64) -> u64 {
+    pub(crate) fn hash(&self, seed: u64) -> u64 {
         let addresses = if self.tail & IPV6 == 0 {
             (self.local[1] << 32 | self.remote[1]) ^ seed
         } else {

@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::super::sample::{
-    HOST, MAC, NTP, OTHER, SSH, STRANGER, VIM, WATCHED, ethernet, ipv4, udp,
+    ENROLMENT, HOST, MAC, NTP, OTHER, SSH, STRANGER, VIM, WATCHED, ethernet, ipv4, udp,
 };
 use crate::{
     frame::{address::Ipv4, transport::ACK},
@@ -30,7 +30,7 @@ fn fragment(
 
 #[test]
 fn later_fragments_follow_the_first_one_in() {
-    let host = Host::enforcing();
+    let host = Host(Table::new(64, image(false)).enrolling());
     let first = |source, identification, port| {
         let payload = [udp(1, port), [0; 24].to_vec()].concat();
         host.takes(&fragment(source, HOST, identification, 0, &payload))
@@ -43,20 +43,79 @@ fn later_fragments_follow_the_first_one_in() {
     assert_eq!(later(OTHER, 1), under(Reason::Fragment, 2, 3));
     let refused = first(OTHER, 2, NTP + 1);
     assert_eq!(refused, ungoverned(Reason::NoService, 0));
-    let early = ungoverned(Reason::Fragment, 3);
-    assert_eq!(
-        later(OTHER, 2),
-        early,
-        "its first one is remembered of nobody"
-    );
-    assert_eq!(later(OTHER, 3), early);
+    assert_eq!(later(OTHER, 2), ungoverned(Reason::NoService, 3));
+    assert_eq!(later(OTHER, 3), ungoverned(Reason::Fragment, 3));
     let violation = first(VIM, 4, WATCHED);
     assert_eq!(violation, Outcome::new(Reason::WrongRole, true, 2, 1));
-    assert_eq!(later(VIM, 4), Outcome::new(Reason::Fragment, true, 2, 1));
+    assert_eq!(later(VIM, 4), violation);
+    // Of a stranger, dropped and audited; and one that cannot be parsed.
+    let unknown = ungoverned(Reason::UnknownSource, 0);
     assert_eq!(
         later(STRANGER, 5),
         ungoverned(Reason::FragmentUnpermitted, 0)
     );
+    assert_eq!(
+        first(STRANGER, 5, ENROLMENT).reason(),
+        Reason::UnknownSource
+    );
+    assert_eq!(later(STRANGER, 5).reason(), unknown.reason());
+    let audited = first(STRANGER, 6, WATCHED);
+    assert_eq!(audited, Outcome::new(Reason::UnknownSource, true, 2, 0));
+    assert_eq!(later(STRANGER, 6), audited);
+    let tiny = host.takes(&fragment(VIM, HOST, 7, 0, &[0; 7]));
+    assert_eq!(tiny, ungoverned(Reason::FragmentTiny, 0));
+    assert_eq!(later(VIM, 7), ungoverned(Reason::FragmentTiny, 1));
+}
+
+/// Whoever it was, where the host may ask anyone.
+#[test]
+fn later_fragments_follow_the_first_one_of_an_answer() {
+    for modes in [
+        Modes::ANY_OUTBOUND.with(Modes::UNRULED_FLOWS),
+        Modes::AUDIT_OUTBOUND.with(Modes::UNRULED_FLOWS),
+    ] {
+        let host = Host(Table::new(64, image_in(modes)).enrolling());
+        host.lets(&v4(HOST, STRANGER, UDP, &udp(OWN, 9)));
+        let answer = [udp(9, OWN), [0; 24].to_vec()].concat();
+        let first = host.takes(&fragment(STRANGER, HOST, 1, 0, &answer));
+        assert_eq!(first, ungoverned(Reason::Established, 0));
+        let later = |id| host.takes(&fragment(STRANGER, HOST, id, 4, &[0; 32]));
+        assert_eq!(later(1), ungoverned(Reason::Fragment, 0));
+        assert_eq!(later(2), ungoverned(Reason::FragmentUnpermitted, 0));
+    }
+}
+
+/// Strangers change no more than the notes, and displace nothing of those who are permitted.
+#[test]
+fn strangers_displace_no_fragments() {
+    let host = Host(Table::new(1, image(true)).enrolling());
+    let payload = |port| [udp(1, port), [0; 24].to_vec()].concat();
+    for identification in 0..8 {
+        let first = fragment(OTHER, HOST, identification, 0, &payload(WATCHED));
+        assert_eq!(host.takes(&first).reason(), Reason::Permitted);
+    }
+    let flows = || {
+        host.0.flows().collect::<Vec<_>>()
+    };
+    let before = flows();
+    assert!(before.iter().flatten().count() > 4);
+    for identification in 0..=u16::MAX {
+        for (source, port) in [(STRANGER, NTP), (STRANGER, WATCHED), (VIM, WATCHED)] {
+            let first = fragment(source, HOST, identification, 0, &payload(port));
+            assert!(host.takes(&first).is_refusal());
+        }
+        // An error that quotes what the host may have sent to a permitted peer passes, from anyone.
+        let quoted = ipv4(HOST, VIM, TCP, &segment(SSH, OWN, ACK));
+        let error = [&icmp(3)[..], &quoted].concat();
+        let mut error = ipv4(STRANGER, HOST, ICMP, &error);
+        error[4..6].copy_from_slice(&identification.to_be_bytes());
+        error[6] = 0x20;
+        let error = host.takes(&ethernet(MAC, 0x0800, &error));
+        assert_eq!(error.reason(), Reason::IcmpError);
+    }
+    assert_eq!(flows(), before);
+    let later = host.takes(&fragment(OTHER, HOST, 7, 4, &[0; 32]));
+    assert_eq!(later, under(Reason::Fragment, 2, 3));
 }
 
 #[test]
