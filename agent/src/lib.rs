@@ -7,8 +7,10 @@
 //! - `leases`: which endpoints have proven who they are.
 //! - [`explain`]: which packet a question is about, and why a verdict is what it is.
 //! - [`enforcer`]: keeps a policy enforced, and answers what is asked about that.
+//! - [`caller`]: who is at the other end of the control socket.
 //! - [`control`]: the API to it all; nothing above knows of it.
 
+pub mod caller;
 pub mod config;
 pub mod control;
 pub mod daemon;

@@ -11,7 +11,8 @@
 //! - [`endpoints`]: `GET /v1/endpoints`.
 //! - [`flows`]: `GET /v1/flows`.
 //! - [`leases`]: `GET /v1/leases`, `POST /v1/leases/revoke`.
-//! - [`policy`]: `GET /v1/policy`, `POST /v1/policy/check`, `/diff` and `/apply`.
+//! - [`policy`]: `GET /v1/policy`, `POST /v1/policy/check`, `/diff`, `/apply`, `/confirm` and
+//!   `/cancel`.
 //! - [`explain`]: `POST /v1/explain`.
 //! - [`detach`]: `POST /v1/detach`.
 //! - [`failure`]: what is answered in place of any of them.
@@ -33,8 +34,8 @@ pub use failure::Failure;
 pub use flows::{FlowEntry, FlowList, FlowQuery};
 pub use leases::{LeaseEntry, LeaseList, RefusedCount, Revocation, Revoked};
 pub use policy::{
-    Applied, Candidate, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound,
-    PolicyText, Report, Session,
+    Applied, Cancelled, Candidate, Change, ChangeKind, Claim, Confirmed, Difference, Lint, Mistake,
+    Mode, Object, Outbound, PolicyText, Report, Session,
 };
 pub use stats::{Count, EndpointCount, Fate, Fates, Stats, VerdictCount, Way};
-pub use status::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status};
+pub use status::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status, TrialStatus};

@@ -18,7 +18,7 @@ pub struct PolicyText {
 }
 
 /// A policy that somebody wants checked, compared or applied.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Candidate {
     /// The YAML.
     pub text: String,
@@ -30,6 +30,39 @@ pub struct Candidate {
     /// The session that it is applied from, which it should not cut.
     #[serde(default)]
     pub session: Option<Session>,
+    /// Seconds within which it is to be confirmed; otherwise the one that was confirmed last is in
+    /// force again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within_seconds: Option<u64>,
+    /// Who applies it, and why.
+    #[serde(default)]
+    pub by: Claim,
+}
+
+/// What somebody tells of a change. Who it is, the kernel tells.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Claim {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Connections that the command may have come over. The agent asks the kernel itself where it may
+    /// look into other processes.
+    #[serde(default)]
+    pub came_over: Vec<Session>,
+}
+
+/// A policy that was confirmed.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Confirmed {
+    /// Its serial.
+    pub serial: u64,
+}
+
+/// A policy that was taken back.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Cancelled {
+    /// Serial that is in force again; `None` if there was no policy before.
+    pub serial: Option<u64>,
 }
 
 /// A TCP connection to the host, as `SSH_CONNECTION` names it.
@@ -182,6 +215,12 @@ pub struct Applied {
     pub compile_ms: u64,
     /// Time until every packet was judged by it, milliseconds.
     pub publish_ms: u64,
+    /// Seconds within which it is to be confirmed; `None` if it is in force for good.
+    #[serde(default)]
+    pub confirm_within_seconds: Option<u64>,
+    /// Serial that is in force again if it is not confirmed; `None` if there was no policy.
+    #[serde(default)]
+    pub goes_back_to: Option<u64>,
 }
 
 /// Whether a violation is dropped, or only counted and reported.

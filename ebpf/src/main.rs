@@ -4,6 +4,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod control;
 mod frame;
 mod maps;
 mod settings;
@@ -27,8 +28,8 @@ use verdict::{
 #[inline(always)]
 pub fn manoward_xdp(context: XdpContext) -> u32 {
     let frame = XdpFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => match fast::inbound(&frame, &image, &OpenFlows) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => match fast::inbound(&frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => Outcome(judge_xdp(context.ctx)),
         },
@@ -45,8 +46,8 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
 #[inline(always)]
 pub fn manoward_tcx(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => match fast::inbound(&frame, &image, &OpenFlows) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => match fast::inbound(&frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => Outcome(judge_tcx(context.skb.skb)),
         },
@@ -60,8 +61,8 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
 #[inline(always)]
 pub fn manoward_out(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => match fast::outbound(&frame, &image, &OpenFlows) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => match fast::outbound(&frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => Outcome(judge_out(context.skb.skb)),
         },
@@ -92,8 +93,8 @@ extern "C" fn judge_tcx(context: *mut __sk_buff) -> u64 {
 extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
     let context = TcContext::new(context);
     let frame = SkbFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => full::outbound(&frame, &image, &OpenFlows),
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => full::outbound(&frame, &image, &OpenFlows::beside(&image)),
         None => Outcome::NO_POLICY,
     };
     outcome.0
@@ -101,8 +102,8 @@ extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
 
 #[inline(always)]
 fn received<P: Packet>(frame: &P) -> u64 {
-    let outcome = match Image::enforced() {
-        Some(image) => full::inbound(frame, &image, &OpenFlows),
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => full::inbound(frame, &image, &OpenFlows::beside(&image)),
         None => Outcome::NO_POLICY,
     };
     outcome.0

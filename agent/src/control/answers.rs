@@ -11,7 +11,7 @@ use tracing::warn;
 use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, flows::FlowError, interface::InterfaceError},
-    enforcer::{AnswerError, ApplyError, Review},
+    enforcer::{AnswerError, ApplyError, ConfirmError, Review},
     explain::PacketError,
     worker::Panicked,
 };
@@ -51,6 +51,8 @@ codes! {
     NoEnrolment = "no-enrolment", CONFLICT;
     StaleSerial = "stale-serial", CONFLICT;
     CutsSession = "cuts-session", CONFLICT;
+    NothingOnTrial = "nothing-on-trial", CONFLICT;
+    Unproven = "unproven", CONFLICT;
     CannotAttach = "cannot-attach", CONFLICT;
     Disagreement = "disagreement", INTERNAL_SERVER_ERROR;
     Internal = "internal", INTERNAL_SERVER_ERROR;
@@ -132,10 +134,11 @@ impl From<ApplyError> for Failed {
             ApplyError::Policy(_) | ApplyError::Interface(_) | ApplyError::Compile(_) => {
                 Code::InvalidPolicy
             }
+            ApplyError::Term { .. } => Code::BadRequest,
             ApplyError::NoEnrolment(_) | ApplyError::EnrolmentPort(_) => Code::NoEnrolment,
             ApplyError::Stale { .. } => Code::StaleSerial,
             ApplyError::CutsSession { .. } => Code::CutsSession,
-            ApplyError::Attach(_) => Code::CannotAttach,
+            ApplyError::Attach(_) | ApplyError::TooManyInterfaces(_) => Code::CannotAttach,
             ApplyError::Store(_) | ApplyError::Publish(_) | ApplyError::Counters(_) => {
                 Code::Internal
             }
@@ -145,6 +148,17 @@ impl From<ApplyError> for Failed {
             failed.failure.report = Some(Report::from(Review::from(&**error)));
         }
         failed
+    }
+}
+
+impl From<ConfirmError> for Failed {
+    fn from(error: ConfirmError) -> Self {
+        let code = match &error {
+            ConfirmError::NothingOnTrial => Code::NothingOnTrial,
+            ConfirmError::Unproven(_) => Code::Unproven,
+            ConfirmError::Store(_) | ConfirmError::Publish(_) => Code::Internal,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -13,8 +13,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use manoward_api::{
-    Applied, Candidate, Detached, Difference, EndpointList, Explanation, Failure, FlowList,
-    FlowQuery, LeaseList, PolicyText, Question, Report, Revocation, Revoked, Stats, Status,
+    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
+    Explanation, Failure, FlowList, FlowQuery, LeaseList, PolicyText, Question, Report, Revocation,
+    Revoked, Stats, Status,
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
@@ -182,6 +183,16 @@ impl Client {
     /// Applies a policy.
     pub async fn apply(&self, candidate: &Candidate) -> Result<Applied, ClientError> {
         self.post("/v1/policy/apply", candidate).await
+    }
+
+    /// Confirms the policy on trial.
+    pub async fn confirm(&self, claim: &Claim) -> Result<Confirmed, ClientError> {
+        self.post("/v1/policy/confirm", claim).await
+    }
+
+    /// Takes back the policy on trial.
+    pub async fn cancel(&self, claim: &Claim) -> Result<Cancelled, ClientError> {
+        self.post("/v1/policy/cancel", claim).await
     }
 
     /// What the policy in force decides about a packet, and why.

@@ -13,8 +13,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use manoward_api::{
-    Applied, Candidate, Detached, Difference, EndpointList, Explanation, FlowList, FlowQuery,
-    LeaseList, PolicyText, Question, Report, Revocation, Revoked, Stats,
+    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
+    Explanation, FlowList, FlowQuery, LeaseList, PolicyText, Question, Report, Revocation, Revoked,
+    Stats,
 };
 use nix::unistd::{Group, chown};
 use serde::Serialize;
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     datapath::interface::Interfaces,
-    enforcer::{AnswerError, Enforcer, Handle, Observer, View},
+    enforcer::{AnswerError, Enforcer, Handle, Observer, Order, View},
 };
 
 /// Owner and group may connect.
@@ -141,7 +142,9 @@ impl Agent for Shared {
             Request::Policy => sent(self.policy()),
             Request::Check(candidate) => sent(self.check(candidate).await),
             Request::Diff(candidate) => sent(self.difference(candidate).await),
-            Request::Apply(candidate) => sent(self.apply(candidate).await),
+            Request::Apply(candidate) => sent(self.apply(peer, candidate).await),
+            Request::Confirm(claim) => sent(self.confirm(peer, claim).await),
+            Request::Cancel(claim) => sent(self.cancel(peer, claim).await),
             Request::Explain(question) => sent(self.explain(question).await),
             Request::Detach => sent(self.detach().await),
         }
@@ -163,6 +166,8 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
     match request {
         Request::Revoke(_) => Some("revoke leases"),
         Request::Apply(_) => Some("apply a policy"),
+        Request::Confirm(_) => Some("confirm a policy"),
+        Request::Cancel(_) => Some("take a policy back"),
         Request::Detach => Some("detach"),
         _ => None,
     }
@@ -227,14 +232,35 @@ impl Shared {
         Ok(self.enforcer.observe(compare).await??.into())
     }
 
-    async fn apply(&self, candidate: Candidate) -> Answer<Applied> {
+    async fn apply(&self, peer: Peer, candidate: Candidate) -> Answer<Applied> {
         let interfaces = Interfaces::read().await?;
-        let apply = move |enforcer: &mut Enforcer| {
-            let session = candidate.session.filter(|_| !candidate.force);
-            let session = session.map(Into::into);
-            enforcer.apply(&candidate.text, &candidate.file, session, interfaces)
+        let (_, reason) = wire::origin(peer, candidate.by);
+        let order = Order {
+            text: candidate.text,
+            file: candidate.file,
+            session: candidate
+                .session
+                .filter(|_| !candidate.force)
+                .map(Into::into),
+            confirm_within: candidate.confirm_within_seconds.map(Duration::from_secs),
+            reason,
         };
+        let apply = move |enforcer: &mut Enforcer| enforcer.apply(order, interfaces);
         Ok(self.enforcer.change(apply).await??.into())
+    }
+
+    async fn confirm(&self, peer: Peer, claim: Claim) -> Answer<Confirmed> {
+        let (place, reason) = wire::origin(peer, claim);
+        let confirm = move |enforcer: &mut Enforcer| enforcer.confirm(&place, &reason);
+        let serial = self.enforcer.change(confirm).await??;
+        Ok(Confirmed { serial })
+    }
+
+    async fn cancel(&self, peer: Peer, claim: Claim) -> Answer<Cancelled> {
+        let (_, reason) = wire::origin(peer, claim);
+        let cancel = move |enforcer: &mut Enforcer| enforcer.cancel(&reason);
+        let serial = self.enforcer.change(cancel).await??;
+        Ok(Cancelled { serial })
     }
 
     async fn explain(&self, question: Question) -> Answer<Explanation> {

@@ -75,6 +75,7 @@ impl View {
         interfaces.carriers(&validated.policy)?;
         let compiler = Compiler {
             numbers: self.current.as_deref().map(Current::numbers),
+            confirmed: self.confirmed().map(Current::numbers),
             enrolment: self.enrolment,
         };
         compiler

@@ -1,4 +1,4 @@
-//! Policies: mistakes, applying, storage, audit, explanations, scale.
+//! Policies: mistakes, applying, trials, storage, audit, explanations, scale.
 
 mod apply;
 mod audit;
@@ -6,3 +6,4 @@ mod explain;
 mod refused_policies;
 mod scale;
 mod storage;
+mod trial;

@@ -126,8 +126,7 @@ mod tests {
         let candidate = Candidate {
             text: text.into(),
             file: "p.yaml".into(),
-            force: false,
-            session: None,
+            ..Candidate::default()
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -43,8 +43,7 @@ fn candidate(text: String, file: &str) -> Candidate {
     Candidate {
         text,
         file: file.to_owned(),
-        force: false,
-        session: None,
+        ..Candidate::default()
     }
 }
 

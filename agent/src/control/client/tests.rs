@@ -54,8 +54,7 @@ async fn bodies_arrive_as_json() {
     let candidate = Candidate {
         text: "name: y\n".into(),
         file: "y.yaml".into(),
-        force: false,
-        session: None,
+        ..Candidate::default()
     };
     let difference = client.diff(&candidate).await.unwrap();
     assert_eq!((difference.from, difference.to), (1, 2));

@@ -8,6 +8,7 @@ use manoward_api::{
 };
 
 use crate::{
+    caller::Connection,
     enforcer,
     policy::{self, diff},
     store::Stored,
@@ -55,6 +56,8 @@ impl From<enforcer::Applied> for Applied {
             read_ms: milliseconds(applied.read),
             compile_ms: milliseconds(applied.compile),
             publish_ms: milliseconds(applied.publish),
+            confirm_within_seconds: applied.confirm_within.map(|within| within.as_secs()),
+            goes_back_to: applied.goes_back_to,
         }
     }
 }
@@ -67,7 +70,7 @@ const fn milliseconds(time: Duration) -> u64 {
     time.as_millis() as u64
 }
 
-impl From<Session> for enforcer::Session {
+impl From<Session> for Connection {
     fn from(session: Session) -> Self {
         Self {
             peer: session.peer,

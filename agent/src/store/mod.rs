@@ -4,6 +4,9 @@
 //! be found again. The kernel holds the digest of the policy that it enforces, beside the image; the
 //! file `current` names it by serial and digest for a host that has just booted.
 
+pub mod history;
+mod trial;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -17,9 +20,12 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use crate::image::{Numbers, RuleName};
+use history::History;
+pub use trial::TrialRecord;
 
-/// Policies that are kept.
-const KEPT: usize = 32;
+/// Policies whose text is kept.
+const KEPT: usize = 100;
+const HISTORY: &str = "history.jsonl";
 const CURRENT: &str = "current";
 
 /// Why the store failed.
@@ -119,6 +125,12 @@ impl Store {
         let directory = state.join("policies");
         fs::create_dir_all(&directory).map_err(failed("create", &directory))?;
         Ok(Self { directory })
+    }
+
+    /// What was done to the policy in force.
+    #[must_use]
+    pub fn history(&self) -> History {
+        History::new(self.directory.join(HISTORY))
     }
 
     /// Writes a policy; it is not current yet.
@@ -353,12 +365,15 @@ mod tests {
     fn old_policies_are_forgotten_but_not_the_current_one() {
         let state = tempfile::tempdir().expect("a directory");
         let store = Store::open(state.path()).expect("open");
-        for serial in 1..=40 {
+        for serial in 1..=KEPT as u64 + 8 {
             store.save(&stored(serial)).expect("save");
             set_current(&store, stored(serial).identity);
         }
         assert_eq!(store.identities().expect("list").len(), KEPT);
         assert_eq!(store.find(stored(1).identity).expect("read"), None);
-        assert_eq!(store.current().expect("read"), Some(stored(40)));
+        assert_eq!(
+            store.current().expect("read"),
+            Some(stored(KEPT as u64 + 8))
+        );
     }
 }
