@@ -11,8 +11,9 @@ use tracing::warn;
 use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, flows::FlowError, interface::InterfaceError},
-    enforcer::{AnswerError, ApplyError, ConfirmError, Review},
+    enforcer::{AnswerError, ApplyError, ConfirmError, Review, RollBackError},
     explain::PacketError,
+    store::StoreError,
     worker::Panicked,
 };
 
@@ -47,6 +48,7 @@ codes! {
     NotAllowed = "not-allowed", FORBIDDEN;
     UnknownPath = "bad-request", NOT_FOUND;
     NoSuchEndpoint = "no-such-endpoint", NOT_FOUND;
+    NoSuchSerial = "no-such-serial", NOT_FOUND;
     NoPolicy = "no-policy", CONFLICT;
     NoEnrolment = "no-enrolment", CONFLICT;
     StaleSerial = "stale-serial", CONFLICT;
@@ -107,6 +109,12 @@ impl Failed {
         Self::new(Code::NoSuchEndpoint, message)
     }
 
+    /// No policy of this serial is kept.
+    #[must_use]
+    pub fn no_such_serial(serial: u64) -> Self {
+        RollBackError::NoSuchSerial(serial).into()
+    }
+
     /// No such request.
     #[must_use]
     pub fn unknown_path() -> Self {
@@ -159,6 +167,24 @@ impl From<ConfirmError> for Failed {
             ConfirmError::Store(_) | ConfirmError::Publish(_) => Code::Internal,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<RollBackError> for Failed {
+    fn from(error: RollBackError) -> Self {
+        match error {
+            RollBackError::Apply(error) => error.into(),
+            RollBackError::Store(error) => error.into(),
+            RollBackError::NoSuchSerial(_) | RollBackError::NothingBefore => {
+                Self::new(Code::NoSuchSerial, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Internal, error.to_string())
     }
 }
 

@@ -8,12 +8,14 @@
 //! | `GET /v1/flows` | [`FlowQuery`] as its query | [`FlowList`] | |
 //! | `GET /v1/leases` | | [`LeaseList`] | |
 //! | `POST /v1/leases/revoke` | [`Revocation`] | [`Revoked`] | root |
-//! | `GET /v1/policy` | | [`PolicyText`] | |
+//! | `GET /v1/policy` | [`PolicyQuery`] as its query | [`PolicyText`] | |
+//! | `GET /v1/policy/history` | [`HistoryQuery`] as its query | [`History`] | |
 //! | `POST /v1/policy/check` | [`Candidate`] | [`Report`] | |
 //! | `POST /v1/policy/diff` | [`Candidate`] | [`Difference`] | |
 //! | `POST /v1/policy/apply` | [`Candidate`] | [`Applied`] | root |
 //! | `POST /v1/policy/confirm` | [`Claim`] | [`Confirmed`] | root |
 //! | `POST /v1/policy/cancel` | [`Claim`] | [`Cancelled`] | root |
+//! | `POST /v1/policy/rollback` | [`RollBack`] | [`Applied`] | root |
 //! | `POST /v1/explain` | [`Question`] | [`Explanation`] | |
 //! | `POST /v1/detach` | | [`Detached`] | root |
 //!
@@ -26,6 +28,7 @@
 //! | 403 | `not-allowed` | the caller may only read |
 //! | 404 | `bad-request` | there is no such path |
 //! | 404 | `no-such-endpoint` | the policy has no such endpoint that shows a certificate |
+//! | 404 | `no-such-serial` | no policy with this serial is kept, or none was in force before |
 //! | 409 | `no-policy` | there is no policy yet |
 //! | 409 | `no-enrolment` | the agent gives no leases, or on another port than the policy says |
 //! | 409 | `stale-serial` | a policy with this serial, or a higher one, is in force |
@@ -46,6 +49,7 @@
 //! [`LeaseList`]: manoward_api::LeaseList
 //! [`Revoked`]: manoward_api::Revoked
 //! [`PolicyText`]: manoward_api::PolicyText
+//! [`History`]: manoward_api::History
 //! [`Report`]: manoward_api::Report
 //! [`Difference`]: manoward_api::Difference
 //! [`Applied`]: manoward_api::Applied
@@ -63,7 +67,9 @@ use axum::{
     routing::{MethodRouter, get, post},
     serve::IncomingStream,
 };
-use manoward_api::{Candidate, Claim, FlowQuery, Question, Revocation};
+use manoward_api::{
+    Candidate, Claim, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation, RollBack,
+};
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
@@ -89,7 +95,9 @@ pub enum Request {
     /// `POST /v1/leases/revoke`
     Revoke(Revocation),
     /// `GET /v1/policy`
-    Policy,
+    Policy(PolicyQuery),
+    /// `GET /v1/policy/history`
+    History(HistoryQuery),
     /// `POST /v1/policy/check`
     Check(Candidate),
     /// `POST /v1/policy/diff`
@@ -100,6 +108,8 @@ pub enum Request {
     Confirm(Claim),
     /// `POST /v1/policy/cancel`
     Cancel(Claim),
+    /// `POST /v1/policy/rollback`
+    RollBack(RollBack),
     /// `POST /v1/explain`
     Explain(Question),
     /// `POST /v1/detach`
@@ -162,7 +172,7 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 14] {
+fn paths<A: Agent>() -> [Path<A>; 16] {
     [
         gets("/v1/status", || Request::Status),
         gets("/v1/stats", || Request::Stats),
@@ -170,12 +180,14 @@ fn paths<A: Agent>() -> [Path<A>; 14] {
         queries("/v1/flows", Request::Flows),
         gets("/v1/leases", || Request::Leases),
         posts("/v1/leases/revoke", Request::Revoke),
-        gets("/v1/policy", || Request::Policy),
+        queries("/v1/policy", Request::Policy),
+        queries("/v1/policy/history", Request::History),
         posts("/v1/policy/check", Request::Check),
         posts("/v1/policy/diff", Request::Diff),
         posts("/v1/policy/apply", Request::Apply),
         posts("/v1/policy/confirm", Request::Confirm),
         posts("/v1/policy/cancel", Request::Cancel),
+        posts("/v1/policy/rollback", Request::RollBack),
         posts("/v1/explain", Request::Explain),
         orders("/v1/detach", || Request::Detach),
     ]

@@ -14,8 +14,8 @@ use axum::{
 };
 use manoward_api::{
     Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
-    Explanation, FlowList, FlowQuery, LeaseList, PolicyText, Question, Report, Revocation, Revoked,
-    Stats,
+    Explanation, FlowList, FlowQuery, History, HistoryQuery, LeaseList, PolicyQuery, PolicyText,
+    Question, Report, Revocation, Revoked, RollBack, Stats,
 };
 use nix::unistd::{Group, chown};
 use serde::Serialize;
@@ -139,12 +139,14 @@ impl Agent for Shared {
             Request::Flows(query) => sent(self.flows(query).await),
             Request::Leases => sent(self.leases()),
             Request::Revoke(revocation) => sent(self.revoke(revocation).await),
-            Request::Policy => sent(self.policy()),
+            Request::Policy(query) => sent(self.policy(query).await),
+            Request::History(query) => sent(self.history(query).await),
             Request::Check(candidate) => sent(self.check(candidate).await),
             Request::Diff(candidate) => sent(self.difference(candidate).await),
             Request::Apply(candidate) => sent(self.apply(peer, candidate).await),
             Request::Confirm(claim) => sent(self.confirm(peer, claim).await),
             Request::Cancel(claim) => sent(self.cancel(peer, claim).await),
+            Request::RollBack(wanted) => sent(self.roll_back(peer, wanted).await),
             Request::Explain(question) => sent(self.explain(question).await),
             Request::Detach => sent(self.detach().await),
         }
@@ -165,7 +167,7 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
     }
     match request {
         Request::Revoke(_) => Some("revoke leases"),
-        Request::Apply(_) => Some("apply a policy"),
+        Request::Apply(_) | Request::RollBack(_) => Some("apply a policy"),
         Request::Confirm(_) => Some("confirm a policy"),
         Request::Cancel(_) => Some("take a policy back"),
         Request::Detach => Some("detach"),
@@ -212,10 +214,29 @@ impl Shared {
         self.enforcer.observe(revoke).await?
     }
 
-    fn policy(&self) -> Answer<PolicyText> {
+    async fn policy(&self, query: PolicyQuery) -> Answer<PolicyText> {
+        if let Some(serial) = query.serial {
+            let kept = move |enforcer: &mut Enforcer| enforcer.kept(serial);
+            let stored = self.enforcer.change(kept).await??;
+            let stored = stored.ok_or_else(|| Failed::no_such_serial(serial))?;
+            return Ok(wire::text(&stored));
+        }
         let view = self.enforcer.view();
         let current = view.current.as_ref().ok_or_else(Failed::no_policy)?;
         Ok(wire::text(&current.stored))
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Answer<History> {
+        let look = move |enforcer: &mut Enforcer| -> Answer<History> {
+            let entries = enforcer.history()?.into_iter().map(Into::into).collect();
+            let verification = query.verify.then(|| enforcer.verify_history());
+            let verification = verification.transpose()?.map(Into::into);
+            Ok(History {
+                entries,
+                verification,
+            })
+        };
+        self.enforcer.change(look).await?
     }
 
     async fn check(&self, candidate: Candidate) -> Answer<Report> {
@@ -243,10 +264,25 @@ impl Shared {
                 .filter(|_| !candidate.force)
                 .map(Into::into),
             confirm_within: candidate.confirm_within_seconds.map(Duration::from_secs),
+            next_serial: candidate.next_serial,
             reason,
         };
         let apply = move |enforcer: &mut Enforcer| enforcer.apply(order, interfaces);
         Ok(self.enforcer.change(apply).await??.into())
+    }
+
+    async fn roll_back(&self, peer: Peer, wanted: RollBack) -> Answer<Applied> {
+        let interfaces = Interfaces::read().await?;
+        let (_, reason) = wire::origin(peer, wanted.by);
+        let order = Order {
+            session: wanted.session.filter(|_| !wanted.force).map(Into::into),
+            confirm_within: wanted.confirm_within_seconds.map(Duration::from_secs),
+            reason,
+            ..Order::default()
+        };
+        let roll_back =
+            move |enforcer: &mut Enforcer| enforcer.roll_back(wanted.serial, order, interfaces);
+        Ok(self.enforcer.change(roll_back).await??.into())
     }
 
     async fn confirm(&self, peer: Peer, claim: Claim) -> Answer<Confirmed> {

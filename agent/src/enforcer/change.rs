@@ -109,6 +109,8 @@ pub struct Order {
     pub session: Option<Connection>,
     /// Time within which it is to be confirmed.
     pub confirm_within: Option<Duration>,
+    /// Whether it gets the next serial in place of its own.
+    pub next_serial: bool,
     /// Who wants it, and why.
     pub reason: Reason,
 }
@@ -134,6 +136,8 @@ pub struct Applied {
     pub publish: Duration,
     /// Time within which it is to be confirmed; `None` if it is in force for good.
     pub confirm_within: Option<Duration>,
+    /// Serial that was in force before; `None` if there was no policy.
+    pub replaces: Option<u64>,
     /// Serial that is in force again if it is not confirmed; `None` if there was no policy.
     pub goes_back_to: Option<u64>,
 }
@@ -190,6 +194,10 @@ impl Enforcer {
         order: Order,
         interfaces: Interfaces,
     ) -> Result<Applied, ApplyError> {
+        let mut order = order;
+        if order.next_serial {
+            order.text = policy::renumbered(&order.text, &order.file, self.next_serial()?)?;
+        }
         let ready = self.ready(&order, &interfaces)?;
         let mut clock = Stopwatch::start();
         let Ready {
@@ -250,6 +258,7 @@ impl Enforcer {
             compile: ready.compile,
             publish: clock.lap(),
             confirm_within: within,
+            replaces: before.as_deref().map(|it| it.stored.identity.serial),
             goes_back_to: confirmed.as_deref().map(|it| it.stored.identity.serial),
         };
         info!(
@@ -277,6 +286,14 @@ impl Enforcer {
             ));
         }
         Ok(applied)
+    }
+
+    /// A serial that is higher than all that were ever in force.
+    fn next_serial(&self) -> Result<u64, ApplyError> {
+        let entries = self.store.history().entries()?;
+        let known = entries.iter().map(|entry| entry.serial);
+        let current = self.current.as_ref().map(|it| it.stored.identity.serial);
+        Ok(known.chain(current).max().unwrap_or(0).saturating_add(1))
     }
 
     /// Looks at a policy as far as that can be done before anything changes.

@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod raw;
 mod reading;
 mod remedies;
+mod renumber;
 mod schema;
 mod suggest;
 mod syntax;
@@ -30,7 +31,7 @@ mod yaml;
 mod tests;
 
 pub use catalogue::{CatalogueEntry, catalogue};
-pub use diff::{Change, diff};
+pub use diff::{Access, Change, access, diff};
 pub use lint::{HostFacts, Lint, lint};
 pub use mistake::{Mistake, PolicyError};
 pub use model::{
@@ -39,6 +40,7 @@ pub use model::{
 };
 pub use positions::{At, Object, Positions};
 pub use raw::json_schema;
+pub use renumber::renumbered;
 pub use timeouts::FlowTimeouts;
 
 use mistake::Mistakes;
@@ -53,6 +55,8 @@ pub struct Validated {
     pub policy: Policy,
     /// Where its parts are written.
     pub positions: Positions,
+    /// Where its serial is written.
+    pub serial_at: At,
 }
 
 /// Reads a policy from YAML; `file` names it in mistakes.

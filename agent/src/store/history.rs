@@ -88,11 +88,20 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The policy that it is about.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        let digest = u64::from_str_radix(self.digest.get(..16)?, 16).ok()?;
+        Some(Identity {
+            serial: self.serial,
+            digest,
+        })
+    }
+
     /// Whether it is about the policy `identity`.
     #[must_use]
     pub fn is_about(&self, identity: Identity) -> bool {
-        self.serial == identity.serial
-            && self.digest.get(..16) == Some(&format!("{:016x}", identity.digest))
+        self.identity() == Some(identity)
     }
 }
 
@@ -183,8 +192,8 @@ impl History {
 
     /// What became last of the policy `identity`; `None` if nothing is known of it.
     pub fn last_about(&self, identity: Identity) -> Result<Option<Entry>, StoreError> {
-        let entries = self.entries()?.into_iter().rev();
-        Ok(entries.into_iter().find(|entry| entry.is_about(identity)))
+        let mut entries = self.entries()?.into_iter();
+        Ok(entries.rfind(|entry| entry.is_about(identity)))
     }
 
     /// The chain from its beginning: how many lines hold, and the hash of the last one.

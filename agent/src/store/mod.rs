@@ -211,6 +211,33 @@ impl Store {
         found.map_or(Ok(None), |identity| self.find(identity))
     }
 
+    /// The policy that last had this serial; `None` if none is kept.
+    pub fn with_serial(&self, serial: u64) -> Result<Option<Stored>, StoreError> {
+        let kept = self.identities()?;
+        let mut kept: Vec<Identity> = kept
+            .into_iter()
+            .filter(|identity| identity.serial == serial)
+            .collect();
+        if kept.len() > 1 {
+            let entries = self.history().entries()?;
+            let last = |identity: &Identity| {
+                let mut entries = entries.iter();
+                entries.rposition(|entry| entry.is_about(*identity))
+            };
+            kept.sort_by_key(last);
+        }
+        kept.pop().map_or(Ok(None), |identity| self.find(identity))
+    }
+
+    /// What is wrong with the policies that are kept, in sentences.
+    pub fn damages(&self) -> Result<Vec<String>, StoreError> {
+        let found = self.identities()?.into_iter().map(|it| self.find(it));
+        Ok(found
+            .filter_map(Result::err)
+            .map(|error| error.to_string())
+            .collect())
+    }
+
     /// A policy that was saved.
     pub fn find(&self, identity: Identity) -> Result<Option<Stored>, StoreError> {
         let (yaml, json) = (self.path(identity, "yaml"), self.path(identity, "json"));

@@ -1,8 +1,9 @@
-//! Policies: mistakes, applying, trials, storage, audit, explanations, scale.
+//! Policies: mistakes, applying, trials, history, storage, audit, explanations, scale.
 
 mod apply;
 mod audit;
 mod explain;
+mod history;
 mod refused_policies;
 mod scale;
 mod storage;

@@ -6,20 +6,15 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
-use manoward_api::Applied;
+use clap::{Args, ValueEnum};
+use manoward_api::{Applied, Object};
 
-use super::{
-    answer, changes,
-    confirm::claim,
-    file,
-    report::{self, Look},
-};
+use super::{answer, confirm::claim, file};
 use crate::cli::{
     Context, Exit,
     output::{self, Format},
     prose,
-    quantity::{self, bytes, grouped},
+    quantity::{self, bytes, counted, grouped},
     session,
     tone::Tone,
 };
@@ -39,6 +34,7 @@ use crate::cli::{
 Examples:
   sudo manoward policy apply --confirm-within 5m policy.yaml
   sudo manoward policy apply --force policy.yaml
+  sudo manoward policy apply --serial auto --message \"back to last week\" policy.yaml
   generate-policy | sudo manoward policy apply -")]
 pub struct Apply {
     /// The policy; `-` is standard input
@@ -53,6 +49,10 @@ pub struct Apply {
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_time)]
     confirm_within: Option<Duration>,
 
+    /// `auto`: give it the next serial in place of its own, as after `git revert`
+    #[arg(long, value_name = "auto", hide_possible_values = true)]
+    serial: Option<Serial>,
+
     /// Why, for the history
     #[arg(long, short, value_name = "TEXT")]
     message: Option<String>,
@@ -60,6 +60,13 @@ pub struct Apply {
     /// Print nothing but what is wrong
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// Which serial a policy gets.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Serial {
+    /// The next.
+    Auto,
 }
 
 /// For who comes from elsewhere, and could be locked out.
@@ -72,6 +79,7 @@ pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
     sent.force = args.force;
     sent.session = session::current();
     sent.confirm_within_seconds = args.confirm_within.map(|within| within.as_secs());
+    sent.next_serial = args.serial.is_some();
     sent.by = claim(args.message);
     let remote = sent.session.is_some() || !sent.by.came_over.is_empty();
     let applying = context.client.apply(&sent);
@@ -84,7 +92,7 @@ pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
         Format::Json => output::json(&mut out, &applied)?,
         Format::Table if args.quiet => {}
         Format::Table => {
-            show(&mut out, &candidate.file, &applied, Look::of_stdout())?;
+            show(&mut out, &applied, output::text_width())?;
             if remote && applied.confirm_within_seconds.is_none() {
                 output::remark(Tone::Quiet, "note", PROPOSAL)?;
             }
@@ -93,18 +101,34 @@ pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn show(out: &mut impl Write, file: &str, applied: &Applied, look: Look) -> io::Result<()> {
-    let width = match look {
-        Look::Drawn(width) => Some(width),
-        Look::Lines => None,
-    };
-    changes::show(out, &applied.changes, width)?;
-    if applied.changes.is_empty() {
-        writeln!(out, "The new policy means the same as the old one.")?;
+/// Tells what was applied: how much has changed, and how much there is to remark.
+pub fn show(out: &mut impl Write, applied: &Applied, width: Option<u16>) -> io::Result<()> {
+    let meaning = applied
+        .changes
+        .iter()
+        .filter(|change| change.object != Object::Policy || !change.detail.starts_with("serial "));
+    match meaning.count() {
+        0 => writeln!(out, "The new policy means the same as the old one.")?,
+        changes => {
+            let changes = counted(changes, "change");
+            let text = applied.replaces.map_or_else(
+                || format!("{changes}."),
+                |before| {
+                    format!(
+                        "{changes}: see `manoward policy diff {before} {}`.",
+                        applied.serial
+                    )
+                },
+            );
+            writeln!(out, "{}", prose::indented(&text, "", width))?;
+        }
     }
     if !applied.lints.is_empty() {
-        writeln!(out)?;
-        report::lints(out, file, &applied.lints, look)?;
+        let text = format!(
+            "{}: see `manoward policy check`.",
+            counted(applied.lints.len(), "remark")
+        );
+        writeln!(out, "{}", prose::indented(&text, "", width))?;
     }
     let in_force = format!("serial {} is in force", applied.serial);
     writeln!(
@@ -153,10 +177,11 @@ mod tests {
             compile_ms: 30,
             publish_ms: 2,
             confirm_within_seconds: None,
+            replaces: Some(41),
             goes_back_to: None,
         };
         let mut out = Vec::new();
-        show(&mut out, "p.yaml", &applied, Look::Lines).unwrap();
+        show(&mut out, &applied, None).unwrap();
         assert_eq!(
             strip_str(str::from_utf8(&out).unwrap()).to_string(),
             "The new policy means the same as the old one.\n\

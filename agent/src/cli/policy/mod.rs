@@ -7,7 +7,9 @@ pub mod check;
 pub mod confirm;
 pub mod diff;
 mod file;
+pub mod history;
 mod report;
+pub mod rollback;
 pub mod show;
 
 use clap::{Args, Subcommand};
@@ -38,5 +40,7 @@ pub enum Command {
     Apply(apply::Apply),
     Confirm(confirm::Confirm),
     Cancel(confirm::Cancel),
+    Rollback(rollback::Rollback),
+    History(history::List),
     Show(show::Show),
 }

@@ -4,6 +4,7 @@
 mod endpoints;
 mod explain;
 mod flows;
+mod history;
 mod leases;
 mod origin;
 mod policy;

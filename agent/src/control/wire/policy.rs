@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use manoward_api::{
-    Applied, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound, PolicyText,
-    Report, Session,
+    Access, Applied, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound,
+    PolicyText, Report, Session, Way,
 };
 
 use crate::{
@@ -41,6 +41,21 @@ impl From<enforcer::Difference> for Difference {
             from: difference.from,
             to: difference.to,
             changes: converted(difference.changes),
+            gained: converted(difference.gained),
+            lost: converted(difference.lost),
+        }
+    }
+}
+
+impl From<policy::Access> for Access {
+    fn from(access: policy::Access) -> Self {
+        Self {
+            direction: if access.inbound { Way::In } else { Way::Out },
+            endpoint: access.endpoint,
+            service: access.service,
+            ports: access.ports,
+            addresses: access.addresses,
+            count: access.count,
         }
     }
 }
@@ -57,6 +72,7 @@ impl From<enforcer::Applied> for Applied {
             compile_ms: milliseconds(applied.compile),
             publish_ms: milliseconds(applied.publish),
             confirm_within_seconds: applied.confirm_within.map(|within| within.as_secs()),
+            replaces: applied.replaces,
             goes_back_to: applied.goes_back_to,
         }
     }

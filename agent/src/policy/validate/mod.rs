@@ -41,6 +41,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let mut positions = Positions::default();
     api_version(raw.api_version.as_ref(), mistakes);
     let name = name(raw.name.as_ref(), &mut positions, mistakes);
+    let serial_at = raw.serial.as_ref().map_or_else(At::default, |text| text.at);
     let serial = serial(raw.serial.as_ref(), mistakes);
     let mode = names::choice(raw.mode.as_ref(), "mode", MODES, mistakes).unwrap_or_default();
     let outbound = names::choice(raw.outbound.as_ref(), "outbound", OUTBOUND, mistakes);
@@ -78,7 +79,11 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         services: services::used(&reference_points, defined),
         reference_points,
     };
-    Validated { policy, positions }
+    Validated {
+        policy,
+        positions,
+        serial_at,
+    }
 }
 
 /// The reference point for enrolment, if any endpoint authenticates by certificate.
