@@ -43,6 +43,9 @@ pub enum InterfaceError {
         /// The names that exist.
         known: String,
     },
+    /// Several of them.
+    #[error("{}", several(.0))]
+    Several(Vec<Self>),
     /// A bridge without ports.
     #[error(
         "bridge `{name}` has no ports, so no packet can arrive there. Add a port to it, or name another interface"
@@ -51,6 +54,29 @@ pub enum InterfaceError {
         /// The name.
         name: String,
     },
+}
+
+/// All that is wrong with several interfaces. What the host has is told once.
+fn several(errors: &[InterfaceError]) -> String {
+    let mut unknown = Vec::new();
+    let mut has = None;
+    let mut sentences = Vec::new();
+    for error in errors {
+        match error {
+            InterfaceError::Unknown { name, known } => {
+                unknown.push(format!("`{name}`"));
+                has = Some(known);
+            }
+            other => sentences.push(other.to_string()),
+        }
+    }
+    if let Some(has) = has {
+        let names = unknown.join(", ");
+        sentences.push(format!(
+            "this host has no interfaces {names} (it has {has}). Correct `interfaces` in the policy"
+        ));
+    }
+    sentences.join("; ")
 }
 
 /// The interfaces and addresses of the host at one time.
@@ -215,10 +241,10 @@ impl Interfaces {
     /// error.
     pub fn carriers(&self, policy: &Policy) -> Result<Vec<Carrier>, InterfaceError> {
         let (carriers, mut missing) = self.carriers_present(policy);
-        if missing.is_empty() {
-            Ok(carriers)
-        } else {
-            Err(missing.swap_remove(0))
+        match missing.len() {
+            0 => Ok(carriers),
+            1 => Err(missing.swap_remove(0)),
+            _ => Err(InterfaceError::Several(missing)),
         }
     }
 

@@ -67,7 +67,13 @@ impl View {
             Err(error) => return Review::from(&error),
         };
         let refusal = self.rehearse(&validated, text, interfaces).err();
-        let mistakes: Vec<Mistake> = refusal
+        let refusals = match refusal {
+            Some(ApplyError::Interface(InterfaceError::Several(missing))) => {
+                missing.into_iter().map(ApplyError::Interface).collect()
+            }
+            refusal => Vec::from_iter(refusal),
+        };
+        let mistakes: Vec<Mistake> = refusals
             .iter()
             .map(|refusal| mistake(refusal, &validated, text))
             .collect();

@@ -155,6 +155,9 @@ pub struct RawMatch {
     /// Whether the service's traffic is encrypted; `unknown` if not given.
     #[schemars(default, schema_with = "schema::encryption")]
     pub encryption: Option<Text>,
+    /// Whether ports are written, also if they cannot be read.
+    #[schemars(skip)]
+    pub has_ports: bool,
     /// Where the mapping, or the name it belongs to, is written.
     #[schemars(skip)]
     pub at: At,

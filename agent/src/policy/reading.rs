@@ -169,10 +169,12 @@ fn service(name: &Text, node: Node, mistakes: &mut Mistakes) -> Vec<RawMatch> {
 fn service_match(name: &str, at: At, node: Node, mistakes: &mut Mistakes) -> Option<RawMatch> {
     let known = (RawMatch::FIELDS, ["protocol"].as_slice());
     let mut fields = Fields::open(node, (Owner::Service(name), at), known, mistakes)?;
+    let has_ports = fields.has("ports");
     let raw = RawMatch {
         protocol: fields.scalar("protocol", TEXT_OR_NUMBER, mistakes),
         ports: fields.scalars("ports", TEXT_OR_NUMBER, mistakes),
         encryption: fields.scalar("encryption", TEXT, mistakes),
+        has_ports,
         at,
     };
     fields.close(mistakes);

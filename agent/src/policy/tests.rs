@@ -4,6 +4,7 @@ mod damage;
 mod documentation;
 mod fields;
 mod meaning;
+mod remedies;
 mod reporting;
 
 use verdict::state::flow::State;

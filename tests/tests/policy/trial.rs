@@ -151,7 +151,7 @@ fn only_who_came_in_by_the_new_policy_confirms_it() -> Result<()> {
     let go = agent.folder().join("go");
     let confirm = format!("{:?}", agent.command(&["policy", "confirm"])?).replace('"', "");
     let waiting = format!(
-        "echo here; until test -e {}; do sleep 0.05; done; {confirm}; echo ended $?",
+        "echo here; until test -e {}; do sleep 0.05; done; {confirm} 2>&1; echo ended $?",
         go.display()
     );
     let mut early = sshd.session(&scene.bastion, HOST_OPERATIONS.v4, &waiting)?;

@@ -55,6 +55,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let context = reference_points::Context {
         carriers: &peers.carriers,
         carriers_complete: peers.complete,
+        endpoints: &peers.endpoints,
         defined: &defined,
         mode,
     };

@@ -53,6 +53,8 @@ fn service(name: &Text, raw: Vec<RawMatch>, mistakes: &mut Mistakes) -> Service 
         };
         match (Transport::from_protocol(protocol), raw.ports) {
             (Some(transport), Some(texts)) => ports(transport, texts, &mut matches, mistakes),
+            // Told already.
+            (Some(_), None) if raw.has_ports => {}
             (Some(transport), None) => {
                 let at = raw.protocol.as_ref().map_or(raw.at, |text| text.at);
                 mistakes.add(at, || {
