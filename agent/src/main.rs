@@ -42,6 +42,8 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
                 policy::Command::Cancel(args) => policy::confirm::cancel(args, context).await,
                 policy::Command::Rollback(args) => policy::rollback::run(args, context).await,
                 policy::Command::History(args) => policy::history::run(args, context).await,
+                policy::Command::Keygen(args) => policy::sign::keygen(&args),
+                policy::Command::Sign(args) => policy::sign::sign(&args),
                 policy::Command::Show(args) => policy::show::run(args, context).await,
             },
             Command::Status(args) => cli::status::run(args, context).await,

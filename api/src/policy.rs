@@ -36,6 +36,9 @@ pub struct Candidate {
     /// force again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_within_seconds: Option<u64>,
+    /// Its Ed25519 signature, 64 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Vec<u8>>,
     /// Whether it gets the next serial in place of its own.
     #[serde(default)]
     pub next_serial: bool,

@@ -51,6 +51,7 @@ codes! {
     NoSuchSerial = "no-such-serial", NOT_FOUND;
     NoPolicy = "no-policy", CONFLICT;
     NoEnrolment = "no-enrolment", CONFLICT;
+    Unsigned = "unsigned", CONFLICT;
     StaleSerial = "stale-serial", CONFLICT;
     CutsSession = "cuts-session", CONFLICT;
     NothingOnTrial = "nothing-on-trial", CONFLICT;
@@ -144,6 +145,7 @@ impl From<ApplyError> for Failed {
             }
             ApplyError::Term { .. } => Code::BadRequest,
             ApplyError::NoEnrolment(_) | ApplyError::EnrolmentPort(_) => Code::NoEnrolment,
+            ApplyError::Signature(_) => Code::Unsigned,
             ApplyError::Stale { .. } => Code::StaleSerial,
             ApplyError::CutsSession { .. } => Code::CutsSession,
             ApplyError::Attach(_) | ApplyError::TooManyInterfaces(_) => Code::CannotAttach,

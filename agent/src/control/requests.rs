@@ -31,6 +31,7 @@
 //! | 404 | `no-such-serial` | no policy with this serial is kept, or none was in force before |
 //! | 409 | `no-policy` | there is no policy yet |
 //! | 409 | `no-enrolment` | the agent gives no leases, or on another port than the policy says |
+//! | 409 | `unsigned` | no key that the agent trusts has signed the policy |
 //! | 409 | `stale-serial` | a policy with this serial, or a higher one, is in force |
 //! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
 //! | 409 | `nothing-on-trial` | no policy waits to be confirmed |

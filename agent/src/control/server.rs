@@ -263,6 +263,7 @@ impl Shared {
                 .session
                 .filter(|_| !candidate.force)
                 .map(Into::into),
+            signature: candidate.signature,
             confirm_within: candidate.confirm_within_seconds.map(Duration::from_secs),
             next_serial: candidate.next_serial,
             reason,

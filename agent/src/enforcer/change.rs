@@ -25,6 +25,7 @@ use crate::{
     },
     image::{CompileError, Numbers},
     policy::{self, Change, Lint, PolicyError, Validated},
+    signature::{self, SignatureError},
     store::{
         Identity, StoreError, Stored, TrialRecord, digest,
         history::{Added, Event, Reason},
@@ -37,6 +38,9 @@ pub enum ApplyError {
     /// It has mistakes.
     #[error(transparent)]
     Policy(#[from] Box<PolicyError>),
+    /// It is not signed by somebody who is trusted.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// It is older than the one in force, or as old and different.
     #[error(
         "the policy has serial {candidate}, and serial {current} is in force. Give it a higher serial"
@@ -107,6 +111,8 @@ pub struct Order {
     pub file: String,
     /// The session that it should not cut.
     pub session: Option<Connection>,
+    /// Its signature.
+    pub signature: Option<Vec<u8>>,
     /// Time within which it is to be confirmed.
     pub confirm_within: Option<Duration>,
     /// Whether it gets the next serial in place of its own.
@@ -195,6 +201,10 @@ impl Enforcer {
         interfaces: Interfaces,
     ) -> Result<Applied, ApplyError> {
         let mut order = order;
+        let signed = !self.config.trusted_keys.is_empty();
+        if order.next_serial && signed {
+            return Err(SignatureError::Renumbered.into());
+        }
         if order.next_serial {
             order.text = policy::renumbered(&order.text, &order.file, self.next_serial()?)?;
         }
@@ -215,6 +225,7 @@ impl Enforcer {
             file: order.file,
             applied: now(),
             text: order.text,
+            signature: order.signature,
             numbers: compiled.numbers,
         };
         self.store.save(&stored)?;
@@ -305,6 +316,7 @@ impl Enforcer {
                 seconds: within.as_secs(),
             });
         }
+        self.check_signature(&order.text, order.signature.as_deref())?;
         let mut clock = Stopwatch::start();
         let validated = policy::read(&order.text, &order.file).map_err(Box::new)?;
         let identity = Identity {
@@ -388,8 +400,33 @@ impl Enforcer {
         }
     }
 
-    /// An older policy is never applied over a newer one; the same again is fine.
+    /// Fails unless somebody who is trusted has signed `text`, where anybody is.
+    pub(super) fn check_signature(
+        &self,
+        text: &str,
+        signature: Option<&[u8]>,
+    ) -> Result<(), SignatureError> {
+        let trusted = &self.config.trusted_keys;
+        if trusted.is_empty() {
+            return Ok(());
+        }
+        signature::verify(trusted, text, signature)
+    }
+
+    /// An older policy is never applied over a newer one; the same again is fine. Where policies are
+    /// signed, it is not applied after a newer one either.
     pub(super) fn check_serial(&self, candidate: Identity) -> Result<(), ApplyError> {
+        if !self.config.trusted_keys.is_empty() {
+            let entries = self.store.history().entries()?;
+            let lasting = entries.iter().filter(|entry| entry.event.lasts());
+            let newer = lasting.map(|entry| entry.serial).max();
+            if let Some(current) = newer.filter(|&serial| serial > candidate.serial) {
+                return Err(ApplyError::Stale {
+                    candidate: candidate.serial,
+                    current,
+                });
+            }
+        }
         let Some(current) = &self.current else {
             return Ok(());
         };

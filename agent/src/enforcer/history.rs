@@ -7,10 +7,7 @@ use thiserror::Error;
 use super::{Applied, ApplyError, Enforcer, Order};
 use crate::{
     datapath::interface::Interfaces,
-    store::{
-        StoreError, Stored,
-        history::{Entry, Event},
-    },
+    store::{StoreError, Stored, history::Entry},
 };
 
 /// Why there is no going back.
@@ -126,10 +123,7 @@ impl Enforcer {
         let entries = self.history()?;
         let mut seen = BTreeSet::new();
         for entry in entries.iter().rev() {
-            let lasting = matches!(
-                entry.event,
-                Event::Applied | Event::Confirmed | Event::Found
-            );
+            let lasting = entry.event.lasts();
             let is_current = current.is_some_and(|current| entry.is_about(current));
             if !lasting || is_current || !seen.insert(&entry.digest) {
                 continue;

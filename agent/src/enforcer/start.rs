@@ -19,6 +19,7 @@ use crate::{
     },
     image::{Facts, Image},
     policy::{self, PolicyError},
+    signature,
     store::{
         Identity, Store, StoreError, Stored, TrialRecord, digest,
         history::{Event, Reason},
@@ -49,6 +50,9 @@ pub enum StartError {
     /// The store of policies cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is a policy, and none that is signed by somebody who is trusted.
+    #[error("there is no policy to enforce: {0}")]
+    Untrusted(String),
     /// The policy to go back to is not known.
     #[error("the policy to go back to is not known")]
     Unknown,
@@ -77,6 +81,7 @@ pub enum StartError {
 /// A policy to begin with.
 struct Candidate {
     text: String,
+    signature: Option<Vec<u8>>,
     file: String,
     serial: u64,
 }
@@ -153,6 +158,9 @@ impl Enforcer {
         match self.newer_file(stored.as_ref())? {
             Some(candidate) => self.begin_with_file(candidate),
             None if going_on => Ok(()),
+            None if !self.problems.policy.is_empty() && !self.config.trusted_keys.is_empty() => {
+                Err(StartError::Untrusted(self.problems.policy.join("; ")))
+            }
             None => {
                 let policy = self.config.policy.display();
                 warn!(%policy, "no policy yet: nothing is enforced. Apply one with `manoward policy apply`");
@@ -177,7 +185,17 @@ impl Enforcer {
                 self.policy_problem(error.to_string());
                 Ok(None)
             }
-            current => Ok(current?),
+            current => {
+                let current = current?;
+                if let Some(stored) = &current
+                    && let Err(error) =
+                        self.check_signature(&stored.text, stored.signature.as_deref())
+                {
+                    self.policy_problem(error.to_string());
+                    return Ok(None);
+                }
+                Ok(current)
+            }
         }
     }
 
@@ -305,8 +323,10 @@ impl Enforcer {
             return Ok(None);
         }
         let newer = stored.is_none_or(|stored| stored.identity.serial < serial);
+        let signature = signature::read(&signature::beside(&self.config.policy));
         Ok(newer.then_some(Candidate {
             text,
+            signature: signature.map_err(ApplyError::from)?,
             file: path,
             serial,
         }))
@@ -315,6 +335,7 @@ impl Enforcer {
     fn begin_with_file(&mut self, candidate: Candidate) -> Result<(), StartError> {
         let order = Order {
             text: candidate.text,
+            signature: candidate.signature,
             file: candidate.file,
             ..Order::default()
         };
@@ -354,6 +375,13 @@ impl Enforcer {
                     "going on"
                 );
                 self.note_if_unknown(&stored);
+                if let Err(error) = self.check_signature(&stored.text, stored.signature.as_deref())
+                {
+                    self.policy_problem(format!(
+                        "serial {} stays in force until another is applied: {error}",
+                        stored.identity.serial
+                    ));
+                }
                 self.take_up(stored, validated);
             }
             // Only after an upgrade that reads policies differently.

@@ -34,6 +34,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether the policy was in force for good from then on.
+    #[must_use]
+    pub const fn lasts(self) -> bool {
+        matches!(self, Self::Applied | Self::Confirmed | Self::Found)
+    }
+
     /// Whether the policy is not to be enforced again unless somebody says so.
     #[must_use]
     pub const fn ends_trial(self) -> bool {

@@ -74,6 +74,8 @@ pub struct Stored {
     pub applied: String,
     /// The YAML.
     pub text: String,
+    /// Its signature, if it has one.
+    pub signature: Option<Vec<u8>>,
     /// Numbers that its counters are kept under.
     pub numbers: Numbers,
 }
@@ -83,6 +85,8 @@ pub struct Stored {
 struct Sheet {
     file: String,
     applied: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<Vec<u8>>,
     rules: Vec<(RuleName, u16)>,
     endpoints: BTreeMap<String, u32>,
 }
@@ -138,6 +142,7 @@ impl Store {
         let sheet = Sheet {
             file: stored.file.clone(),
             applied: stored.applied.clone(),
+            signature: stored.signature.clone(),
             rules: stored.numbers.rules.clone().into_iter().collect(),
             endpoints: stored.numbers.endpoints.clone(),
         };
@@ -263,6 +268,7 @@ impl Store {
             file: sheet.file,
             applied: sheet.applied,
             text,
+            signature: sheet.signature,
             numbers,
         }))
     }
@@ -349,6 +355,7 @@ mod tests {
             file: "policy.yaml".into(),
             applied: "2026-01-01T00:00:00Z".into(),
             text,
+            signature: Some(vec![1, 2]),
             numbers,
         }
     }

@@ -1,4 +1,4 @@
-//! Policies: mistakes, applying, trials, history, storage, audit, explanations, scale.
+//! Policies: mistakes, applying, trials, history, signatures, storage, audit, explanations, scale.
 
 mod apply;
 mod audit;
@@ -6,5 +6,6 @@ mod explain;
 mod history;
 mod refused_policies;
 mod scale;
+mod signed;
 mod storage;
 mod trial;

@@ -11,6 +11,7 @@ pub mod history;
 mod report;
 pub mod rollback;
 pub mod show;
+pub mod sign;
 
 use clap::{Args, Subcommand};
 
@@ -43,4 +44,6 @@ pub enum Command {
     Rollback(rollback::Rollback),
     History(history::List),
     Show(show::Show),
+    Keygen(sign::Keygen),
+    Sign(sign::Sign),
 }
