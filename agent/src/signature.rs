@@ -1,6 +1,6 @@
 //! Signatures of policies: Ed25519 (RFC 8032) over the bytes of the file.
 //!
-//! Keys are PEM as OpenSSL writes it: PKCS#8 (RFC 8410) for the private one, SubjectPublicKeyInfo for
+//! Keys are PEM as OpenSSL writes it: PKCS#8 (RFC 8410) for the private one, `SubjectPublicKeyInfo` for
 //! the public one. A signature is a file of 64 bytes, beside the policy.
 
 use std::{
@@ -51,6 +51,9 @@ pub enum SignatureError {
     /// The operating system gives no random numbers.
     #[error("cannot make a key: {0}")]
     Random(getrandom::Error),
+    /// A seed makes no key.
+    #[error("cannot make a key of random numbers")]
+    Seed,
     /// There is no signature.
     #[error(
         "this agent takes only policies that are signed, and this one is not. Sign it with `manoward policy sign`"
@@ -89,8 +92,7 @@ impl NewKeys {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(SignatureError::Random)?;
         let private = [&PRIVATE[..], &seed].concat();
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&private)
-            .expect("a key of the right form and length");
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| SignatureError::Seed)?;
         let public = [&PUBLIC[..], pair.public_key().as_ref()].concat();
         Ok(Self {
             private: pem::encode(&Pem::new(PRIVATE_LABEL, private)),
@@ -226,7 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("none");
         fs::write(&path, "nothing").expect("write");
-        let error = verify(&[path.clone()], "", Some(&[])).expect_err("no key");
+        let error = verify(std::slice::from_ref(&path), "", Some(&[])).expect_err("no key");
         assert!(
             error.to_string().contains("none holds no public"),
             "{error}"

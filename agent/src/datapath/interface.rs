@@ -267,6 +267,31 @@ impl Interfaces {
         (carriers.into_values().collect(), missing)
     }
 
+    /// Interfaces with addresses where `policy` is not enforced, each with its first address that is
+    /// not of the link alone.
+    #[must_use]
+    pub fn unenforced(&self, policy: &Policy) -> Vec<(String, IpAddr)> {
+        let (carriers, _) = self.carriers_present(policy);
+        let enforced: BTreeSet<u32> = carriers.iter().map(|carrier| carrier.index).collect();
+        let mut found: BTreeMap<&str, IpAddr> = BTreeMap::new();
+        for address in &self.addresses {
+            let of_link = match address.ip {
+                IpAddr::V4(ip) => ip.is_link_local(),
+                IpAddr::V6(ip) => ip.is_unicast_link_local(),
+            };
+            let Some(interface) = self.by_index.get(&address.ifindex) else {
+                continue;
+            };
+            let resolved = self.resolve(&interface.name).unwrap_or_default();
+            let is_open = resolved.iter().any(|at| !enforced.contains(&at.index));
+            if is_open && !of_link && !address.ip.is_loopback() {
+                found.entry(&interface.name).or_insert(address.ip);
+            }
+        }
+        let found = found.into_iter();
+        found.map(|(name, ip)| (name.to_owned(), ip)).collect()
+    }
+
     /// The facts about this host that `policy` is compiled with.
     ///
     /// The addresses are those of every interface, and those that the kernel derives from them: it

@@ -262,7 +262,9 @@ impl Enforcer {
         let applied = Applied {
             serial: identity.serial,
             changes: policy::diff(before.as_deref().map(Current::policy), policy),
-            lints: current.validated.lint(Some(&host_facts(&self.interfaces))),
+            lints: current
+                .validated
+                .lint(Some(&host_facts(&self.interfaces, policy))),
             addresses: current.addresses(),
             image_bytes: current.image.kernel_bytes(),
             read: ready.read,

@@ -80,7 +80,7 @@ impl View {
         Review {
             mistake_count: mistakes.len(),
             mistakes,
-            lints: validated.lint(Some(&host_facts(interfaces))),
+            lints: validated.lint(Some(&host_facts(interfaces, &validated.policy))),
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Validated {
     pub policy: Policy,
     /// Where its parts are written.
     pub positions: Positions,
+    /// Remarks that are not made.
+    pub accepted: Vec<lint::Accepted>,
     /// Where its serial is written.
     pub serial_at: At,
 }

@@ -80,6 +80,10 @@ pub struct RawPolicy {
     /// Services in addition to the built-in catalogue, or replacing one of its services.
     #[schemars(default, schema_with = "schema::services::<RawMatch>")]
     pub services: Option<Named<Vec<RawMatch>>>,
+    /// Remarks that are accepted, with the reason: by their code, or by their code and the name of what
+    /// they are about. A reason that could not be read is `None`.
+    #[schemars(default, schema_with = "schema::accept")]
+    pub accept: Option<Named<Option<Text>>>,
 }
 
 /// A peer: its role, its addresses, and what its packets must have besides.
@@ -177,6 +181,7 @@ impl RawPolicy {
         "endpoints",
         "reference_points",
         "services",
+        "accept",
     ];
 }
 

@@ -48,6 +48,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("protocol", "protocol: tcp"),
     ("ports", "ports: [7100-7103]"),
     ("encryption", "encryption: encrypted"),
+    (
+        "accept",
+        "accept: { plaintext-service: a network of its own }",
+    ),
 ];
 
 /// How `field` is written.
@@ -62,6 +66,7 @@ pub(super) fn example(field: &str) -> String {
 pub(super) fn entry(field: &str) -> &'static str {
     match field {
         "flow_timeouts" => "STATE: 5m",
+        "accept" => "REMARK: reason",
         _ => "NAME: { ... }",
     }
 }

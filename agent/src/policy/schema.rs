@@ -9,6 +9,7 @@ use verdict::state::flow::State;
 
 use super::{
     limits,
+    lint::Code,
     model::Sessions,
     protocol::PROTOCOLS,
     timeouts::{FlowTimeouts, Timeout},
@@ -85,6 +86,16 @@ pub(super) fn mode(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn outbound(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["enforce", "audit", "any"] })
+}
+
+pub(super) fn accept(_: &mut SchemaGenerator) -> Schema {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let pattern = format!("^({})( .+)?$", codes.join("|"));
+    json_schema!({
+        "type": "object",
+        "patternProperties": { (pattern): { "type": "string", "minLength": 1 } },
+        "additionalProperties": false,
+    })
 }
 
 pub(super) fn flow_timeouts(_: &mut SchemaGenerator) -> Schema {

@@ -3,6 +3,7 @@
 //! A part with a mistake is replaced by a placeholder, so that the rest of the file is checked too;
 //! the result is used only if there was no mistake.
 
+mod accept;
 mod addresses;
 mod authenticate;
 mod bindings;
@@ -80,7 +81,9 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         services: services::used(&reference_points, defined),
         reference_points,
     };
+    let accepted = accept::validate(raw.accept.unwrap_or_default(), mistakes);
     Validated {
+        accepted,
         policy,
         positions,
         serial_at,
