@@ -6,6 +6,7 @@
 
 mod control;
 mod frame;
+mod index;
 mod maps;
 mod settings;
 

@@ -2,7 +2,7 @@
 //!
 //! User space creates, pins and fills them; the programs read images and write counters.
 
-use core::{arch::asm, ptr::from_ref};
+use core::ptr::from_ref;
 
 use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, PerCpuArray},
@@ -24,14 +24,14 @@ use verdict::{
     layout::{CHUNK_LINES, CHUNKS, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
     state::{
-        flow::{Entry, Flows, Key, table},
+        flow::{Flows, Key, Set, Tag, displace, table},
         lease::{self, Lease, Leases},
         limit::Limit,
         sets::NOWHERE,
     },
 };
 
-use crate::{control::slot_in_force, settings};
+use crate::{control::slot_in_force, index::masked, settings};
 
 /// Values start on a page, so that a line of the image is one cache line.
 const MMAPABLE: usize = 1 << 10;
@@ -69,15 +69,16 @@ static FIRST: Array<Chunk, { SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMaps::new();
 
-/// Key: index of an entry of the table of flows ([`table`]). Value: one flow, or zeros.
+/// Key: index of a set of the table of flows ([`table`]). Value: eight flows, or zeros, and their tags.
 ///
 /// Written by the programs of both directions, on any CPU; read by them and by the agent. Capacity: set
 /// by the agent before loading (`flows` in agent.yaml), at most
 /// [`MAX_FLOW_SETS`](verdict::layout::MAX_FLOW_SETS) sets. When both sets of a new flow are full of
-/// answered connections, it is refused with `flow-table-full`. A miss means that the host has no such
+/// what it does not displace, it is refused with `flow-table-full` if a rule permits it, and otherwise
+/// passes without a flow. A miss means that the host has no such
 /// connection open.
 #[btf_map]
-static FLOWS: Array<Entry, 1, MMAPABLE> = Array::new();
+static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
 
 /// Key: index of an entry of the table of leases ([`lease::own_index`], [`lease::shared_index`]). Value:
 /// one lease, or zeros.
@@ -174,30 +175,6 @@ impl Image {
     fn slot(&self) -> u32 {
         Flags(self.first[HEADER as usize].0[word::FLAGS]).slot()
     }
-}
-
-/// `index & MASK`, also where the compiler knows that this changes nothing, and would leave it out:
-/// kernels before 5.12 lose the bounds of a number that has lain on the stack.
-#[inline(always)]
-#[allow(
-    asm_sub_register,
-    reason = "a register of BPF has one name, whatever its width"
-)]
-fn masked<const MASK: u32>(index: u32) -> usize {
-    let masked: usize;
-    // SAFETY: it writes this one register, and nothing else. What lies above the 32 bits of the index
-    // is masked, too.
-    unsafe {
-        asm!(
-            "{0} = {1}",
-            "{0} &= {2}",
-            lateout(reg) masked,
-            in(reg) index,
-            const MASK,
-            options(pure, nomem, nostack)
-        );
-    }
-    masked
 }
 
 /// A chunk other than the first.
@@ -390,7 +367,7 @@ impl Flows for OpenFlows<'_> {
     }
 
     #[inline(always)]
-    fn entry(&self, index: u32) -> Option<&Entry> {
+    fn set(&self, index: u32) -> Option<&Set> {
         FLOWS.get(index)
     }
 
@@ -426,11 +403,21 @@ impl Flows for OpenFlows<'_> {
     }
 
     #[inline(always)]
-    fn choose(&self, hash: u64, kind: u8) -> u32 {
+    fn free(&self, hash: u64) -> u32 {
         match self.image {
-            Some(image) => choose_flow(hash, kind.into(), image.slot()),
+            Some(image) => free_entry(hash, image.slot()),
             None => NOWHERE,
         }
+    }
+
+    #[inline(always)]
+    fn crowd(&self, hash: u64) -> u64 {
+        crowd_of_flow(hash)
+    }
+
+    #[inline(always)]
+    fn displace(&self, hash: u64, new: Tag, crowd: u64) -> u32 {
+        displaced_flow(hash, new.0, crowd)
     }
 }
 
@@ -441,14 +428,28 @@ extern "C" fn search_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
     table::search(&OpenFlows::LOOKED_UP, &Key::from_words([a, b, c, d, e]))
 }
 
-/// [`table::choose`] for a key of this `kind` with this `hash`, by the image in `slot`.
+/// [`table::free`] for a flow whose key has this `hash`, by the image in `slot`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn choose_flow(hash: u64, kind: u32, slot: u32) -> u32 {
+extern "C" fn free_entry(hash: u64, slot: u32) -> u32 {
     match Image::in_slot(slot) {
-        Some(image) => table::choose(&OpenFlows::beside(&image), &image, hash, kind as u8),
+        Some(image) => table::free(&OpenFlows::LOOKED_UP, &image, hash),
         None => NOWHERE,
     }
+}
+
+/// [`displace::crowd`] for a flow whose key has this `hash`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn crowd_of_flow(hash: u64) -> u64 {
+    displace::crowd(&OpenFlows::LOOKED_UP, hash)
+}
+
+/// [`displace::displace`] for a flow with this `tag`, whose key has this `hash`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn displaced_flow(hash: u64, tag: u64, crowd: u64) -> u32 {
+    displace::displace(&OpenFlows::LOOKED_UP, hash, Tag(tag), crowd)
 }
 
 /// Counts one packet of `bytes` bytes.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::{info, warn};
 use verdict::layout::BEYOND;
 
-use super::{ApplyError, Current, Enforcer, Trial, adopt::protects_more};
+use super::{ApplyError, Current, Enforcer, Trial, adopt::Adoption};
 use crate::{
     datapath::{
         Attachment, PublishError,
@@ -35,25 +35,25 @@ pub(super) struct Put<'a> {
     /// The policy to go back to, whose interfaces stay enforced meanwhile.
     pub(super) confirmed: Option<&'a Current>,
     pub(super) how: How,
-    /// Whether more addresses are protected than before, whose connections are to be taken over.
-    pub(super) more: bool,
+    /// Which connections are taken over.
+    pub(super) adoption: Adoption,
 }
 
 impl Enforcer {
     /// Publishes an image and attaches, in the order in which nothing goes unjudged: a program
     /// without an image would drop everything, an interface without a program would pass everything.
+    ///
+    /// Connections are taken over before the first packet is judged by it, where that is possible.
     pub(super) fn enforce(&mut self, put: &Put<'_>) -> Result<(), ApplyError> {
         if self.datapath.enforced()?.is_none() {
             self.publish(put, &[])?;
-            self.adopt_connections();
+            self.adopt_connections(put.adoption);
             self.attachments = self.attach(put.carriers, put.confirmed)?.0;
         } else {
             let (attachments, beyond) = self.attach(put.carriers, put.confirmed)?;
             self.publish(put, &beyond)?;
             self.attachments = attachments;
-            if put.more {
-                self.adopt_connections();
-            }
+            self.adopt_connections(put.adoption);
         }
         self.datapath
             .release_others(&self.attachments, &self.interfaces)?;
@@ -195,14 +195,17 @@ impl Enforcer {
                 .release_others(&self.attachments, &self.interfaces)?;
             return Ok(None);
         };
-        let known = !current.image.is_empty();
-        let more = known && protects_more(Some(current), current.policy(), &adapted.facts);
+        let adoption = if current.image.is_empty() {
+            Adoption::Host
+        } else {
+            Adoption::of(Some(current), current.policy(), &adapted.facts)
+        };
         self.enforce(&Put {
             image: &adapted.image,
             carriers,
             confirmed,
             how: How::AsBefore,
-            more,
+            adoption,
         })?;
         let addresses = adapted.facts.addresses.len();
         info!(addresses, "adapted to the host");

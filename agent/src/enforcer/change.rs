@@ -12,7 +12,7 @@ use verdict::layout::BEYOND;
 use super::{
     Current, Enforcer, Trial,
     adapt::{How, Put},
-    adopt::protects_more,
+    adopt::Adoption,
     compile::{Compiled, Compiler},
     host_facts, now, session,
     trial::TERMS,
@@ -235,7 +235,7 @@ impl Enforcer {
         };
         self.clear_counters(&stored.numbers)?;
         self.interfaces = Arc::new(interfaces);
-        let more = protects_more(self.current.as_deref(), &validated.policy, &compiled.facts);
+        let adoption = Adoption::of(self.current.as_deref(), &validated.policy, &compiled.facts);
         let how = within.map_or(How::ForGood, How::OnTrial);
         let written = self.write_down(&stored, how, &reason)?;
         let put = Put {
@@ -243,7 +243,7 @@ impl Enforcer {
             carriers: &carriers,
             confirmed: confirmed.as_deref(),
             how,
-            more,
+            adoption,
         };
         if let Err(error) = self.enforce(&put) {
             self.take_back(&written);

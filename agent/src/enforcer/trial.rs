@@ -13,7 +13,7 @@ use std::{
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Current, Enforcer, now, session};
+use super::{Current, Enforcer, adopt::Adoption, now, session};
 use crate::{
     caller::{Connection, Terminal, connections},
     datapath::PublishError,
@@ -194,7 +194,7 @@ impl Enforcer {
             let current = self.current.as_deref();
             let more = current.is_some_and(|now| !now.protected().is_subset(&protected));
             if more {
-                self.adopt_connections();
+                self.adopt_connections(Adoption::HostAndGuests);
             }
             self.close(event, &tried.stored, trial.within, reason);
         }

@@ -137,7 +137,11 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
             UNICAST
         };
         let about = Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
-        let outcome = self.decide(&about.at(datagram.transport).opaque())?;
+        let outcome = self.decide(
+            &about
+                .at(datagram.transport, datagram.transport_len as u32)
+                .opaque(),
+        )?;
         self.note_first_fragment(local, &datagram, outcome);
         Ok(outcome)
     }
@@ -209,7 +213,11 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         };
         let kind = if to_group { TO_GROUP } else { UNICAST };
         let about = Conversation::sent(kind, datagram.source, remote, datagram.protocol, ends);
-        let outcome = self.decide(&about.at(datagram.transport).opaque())?;
+        let outcome = self.decide(
+            &about
+                .at(datagram.transport, datagram.transport_len as u32)
+                .opaque(),
+        )?;
         self.note_first_fragment(remote, datagram, outcome);
         Ok(outcome)
     }

@@ -278,11 +278,11 @@ fn an_audit_policy_makes_one_remark_of_its_mode() {
     let services: Vec<String> = (0..17)
         .map(|n| format!("s{n}: {{ protocol: tcp, ports: [{}] }}", 7000 + n))
         .collect();
-    let lines = format!(
+    let more = format!(
         "mode: audit\nservices: {{{}}}\naccept: {{ no-ssh: x, plaintext-service: x }}",
         services.join(", ")
     );
-    let text = policy(VIM, &points.join(", "), &lines);
+    let text = policy(VIM, &points.join(", "), &more);
     let lints = read(&text, "p.yaml").unwrap().lint(None);
     let modes: Vec<&Lint> = lints
         .iter()

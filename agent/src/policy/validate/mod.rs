@@ -83,9 +83,9 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     };
     let accepted = accept::validate(raw.accept.unwrap_or_default(), mistakes);
     Validated {
-        accepted,
         policy,
         positions,
+        accepted,
         serial_at,
     }
 }
