@@ -34,7 +34,7 @@ use crate::cli::{
 Examples:
   sudo manoward policy apply --confirm-within 5m policy.yaml
   sudo manoward policy apply --force policy.yaml
-  sudo manoward policy apply --serial auto --message \"back to last week\" policy.yaml
+  sudo manoward policy apply --serial auto -m \"as last week\" policy.yaml
   generate-policy | sudo manoward policy apply -")]
 pub struct Apply {
     /// The policy; `-` is standard input

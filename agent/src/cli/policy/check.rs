@@ -39,8 +39,8 @@ Examples:
   manoward policy check --offline --deny warnings policy.yaml
   manoward policy check policy.yaml --output json | jq '.lints[].code'
 
-With mistakes the exit code is 3; remarks alone change it with --deny warnings. A file accepts remarks
-by `accept: { CODE: reason }`.")]
+With mistakes the exit code is 3; remarks alone change it with --deny warnings. A
+file accepts remarks by `accept: { CODE: reason }`.")]
 pub struct Check {
     /// The policy; `-` is standard input
     #[arg(value_name = "FILE")]

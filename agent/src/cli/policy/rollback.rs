@@ -20,7 +20,7 @@ use crate::cli::{
 #[command(after_help = "\
 Examples:
   sudo manoward policy rollback
-  sudo manoward policy rollback 41 --confirm-within 5m --message \"42 shut the VIM out\"")]
+  sudo manoward policy rollback 41 --confirm-within 5m -m \"42 is wrong\"")]
 pub struct Rollback {
     /// Serial of the policy, see `policy history`
     #[arg(value_name = "SERIAL")]
