@@ -38,7 +38,7 @@ pub enum ConfigError {
     },
     /// The file is not YAML, or has an unknown key or a value out of its range.
     #[error(
-        "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace, enrolment and group"
+        "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace, enrolment, trusted_keys and group"
     )]
     Invalid {
         /// The file.
@@ -113,6 +113,9 @@ pub struct Config {
     pub adoption_grace: u32,
     /// How endpoints prove their identity with certificates; they cannot if this is absent.
     pub enrolment: Option<Enrolment>,
+    /// Public keys (PEM), one of which has to have signed a policy; any policy is taken if there are
+    /// none.
+    pub trusted_keys: Vec<PathBuf>,
     /// Group whose members may read over the socket; only root may if this is absent.
     pub group: Option<String>,
 }
@@ -129,6 +132,7 @@ impl Default for Config {
             flows: 65_536,
             adoption_grace: 60,
             enrolment: None,
+            trusted_keys: Vec::new(),
             group: None,
         }
     }

@@ -242,6 +242,15 @@ impl Endings {
     }
 }
 
+/// Waits until the trial of a policy is over; forever if there is none now.
+async fn trial_over(enforcer: &Handle) {
+    match &enforcer.view().trial {
+        // Not a moment before the programs in the kernel.
+        Some(trial) => tokio::time::sleep(trial.left() + Duration::from_millis(1)).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// News of interfaces and addresses: that there are some, however many. What they say is asked for
 /// anew, so none of them is kept, and those that the kernel has no room for are not missed.
 struct Changes(TokioSocket);
@@ -288,6 +297,7 @@ impl Changes {
             let changed = tokio::select! {
                 () = self.next() => true,
                 _ = looking.tick() => false,
+                () = trial_over(&enforcer) => false,
             };
             if changed {
                 tokio::time::sleep(SETTLE).await;

@@ -3,12 +3,15 @@
 //! - [`policy`]: what a person writes, validated.
 //! - [`image`]: a policy compiled into what the kernel reads.
 //! - [`datapath`]: programs, maps and links in the kernel.
+//! - [`signature`]: who has signed a policy.
 //! - [`store`]: the policies that were applied, on disk.
 //! - `leases`: which endpoints have proven who they are.
 //! - [`explain`]: which packet a question is about, and why a verdict is what it is.
 //! - [`enforcer`]: keeps a policy enforced, and answers what is asked about that.
+//! - [`caller`]: who is at the other end of the control socket.
 //! - [`control`]: the API to it all; nothing above knows of it.
 
+pub mod caller;
 pub mod config;
 pub mod control;
 pub mod daemon;
@@ -22,5 +25,6 @@ pub mod join;
 mod leases;
 pub mod logging;
 pub mod policy;
+pub mod signature;
 pub mod store;
 pub mod worker;

@@ -11,7 +11,9 @@
 //! - [`endpoints`]: `GET /v1/endpoints`.
 //! - [`flows`]: `GET /v1/flows`.
 //! - [`leases`]: `GET /v1/leases`, `POST /v1/leases/revoke`.
-//! - [`policy`]: `GET /v1/policy`, `POST /v1/policy/check`, `/diff` and `/apply`.
+//! - [`policy`]: `GET /v1/policy`, `POST /v1/policy/check`, `/diff`, `/apply`, `/confirm`, `/cancel`,
+//!   `/rollback`.
+//! - [`history`]: `GET /v1/policy/history`.
 //! - [`explain`]: `POST /v1/explain`.
 //! - [`detach`]: `POST /v1/detach`.
 //! - [`failure`]: what is answered in place of any of them.
@@ -21,6 +23,7 @@ pub mod endpoints;
 pub mod explain;
 pub mod failure;
 pub mod flows;
+pub mod history;
 pub mod leases;
 pub mod policy;
 pub mod stats;
@@ -31,10 +34,11 @@ pub use endpoints::{EndpointEntry, EndpointList};
 pub use explain::{Explanation, Kernel, Question};
 pub use failure::Failure;
 pub use flows::{FlowEntry, FlowList, FlowQuery};
+pub use history::{Event, History, HistoryEntry, HistoryQuery, Verification, Who};
 pub use leases::{LeaseEntry, LeaseList, RefusedCount, Revocation, Revoked};
 pub use policy::{
-    Applied, Candidate, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound,
-    PolicyText, Report, Session,
+    Access, Applied, Cancelled, Candidate, Change, ChangeKind, Claim, Confirmed, Difference, Lint,
+    Mistake, Mode, Object, Outbound, PolicyQuery, PolicyText, Report, RollBack, Session,
 };
 pub use stats::{Count, EndpointCount, Fate, Fates, Stats, VerdictCount, Way};
-pub use status::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status};
+pub use status::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status, TrialStatus};

@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Way;
+
 /// The text of the policy in force.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PolicyText {
@@ -18,7 +20,7 @@ pub struct PolicyText {
 }
 
 /// A policy that somebody wants checked, compared or applied.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Candidate {
     /// The YAML.
     pub text: String,
@@ -30,6 +32,73 @@ pub struct Candidate {
     /// The session that it is applied from, which it should not cut.
     #[serde(default)]
     pub session: Option<Session>,
+    /// Seconds within which it is to be confirmed; otherwise the one that was confirmed last is in
+    /// force again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within_seconds: Option<u64>,
+    /// Its Ed25519 signature, 64 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Vec<u8>>,
+    /// Whether it gets the next serial in place of its own.
+    #[serde(default)]
+    pub next_serial: bool,
+    /// Who applies it, and why.
+    #[serde(default)]
+    pub by: Claim,
+}
+
+/// Which policy to show.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct PolicyQuery {
+    /// Its serial; the one in force if this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
+}
+
+/// Which policy to go back to, and how.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct RollBack {
+    /// Its serial; the one in force before if this is absent.
+    #[serde(default)]
+    pub serial: Option<u64>,
+    /// Apply it although it would cut `session`.
+    #[serde(default)]
+    pub force: bool,
+    /// The session that it should not cut.
+    #[serde(default)]
+    pub session: Option<Session>,
+    /// Seconds within which it is to be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within_seconds: Option<u64>,
+    /// Who goes back, and why.
+    #[serde(default)]
+    pub by: Claim,
+}
+
+/// What somebody tells of a change. Who it is, the kernel tells.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Claim {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Connections that the command may have come over. The agent asks the kernel itself where it may
+    /// look into other processes.
+    #[serde(default)]
+    pub came_over: Vec<Session>,
+}
+
+/// A policy that was confirmed.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Confirmed {
+    /// Its serial.
+    pub serial: u64,
+}
+
+/// A policy that was taken back.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Cancelled {
+    /// Serial that is in force again; `None` if there was no policy before.
+    pub serial: Option<u64>,
 }
 
 /// A TCP connection to the host, as `SSH_CONNECTION` names it.
@@ -99,6 +168,29 @@ pub struct Difference {
     pub to: u64,
     /// What changes.
     pub changes: Vec<Change>,
+    /// Who may newly connect.
+    #[serde(default)]
+    pub gained: Vec<Access>,
+    /// Who may no longer connect.
+    #[serde(default)]
+    pub lost: Vec<Access>,
+}
+
+/// A service that is used between some addresses of an endpoint and the host.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Access {
+    /// Which way the connection is opened.
+    pub direction: Way,
+    /// Name of the endpoint.
+    pub endpoint: String,
+    /// Name of the service.
+    pub service: String,
+    /// Its protocol and ports, such as `tcp 22`.
+    pub ports: String,
+    /// Some of the addresses and prefixes.
+    pub addresses: Vec<String>,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// One difference between two policies.
@@ -182,6 +274,15 @@ pub struct Applied {
     pub compile_ms: u64,
     /// Time until every packet was judged by it, milliseconds.
     pub publish_ms: u64,
+    /// Seconds within which it is to be confirmed; `None` if it is in force for good.
+    #[serde(default)]
+    pub confirm_within_seconds: Option<u64>,
+    /// Serial that was in force before; `None` if there was no policy.
+    #[serde(default)]
+    pub replaces: Option<u64>,
+    /// Serial that is in force again if it is not confirmed; `None` if there was no policy.
+    #[serde(default)]
+    pub goes_back_to: Option<u64>,
 }
 
 /// Whether a violation is dropped, or only counted and reported.

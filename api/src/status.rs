@@ -19,6 +19,9 @@ pub struct Status {
     pub hook: Hook,
     /// The policy in force; `None` before the first.
     pub policy: Option<PolicyInForce>,
+    /// Set while the policy in force waits to be confirmed.
+    #[serde(default)]
+    pub trial: Option<TrialStatus>,
     /// Where the programs are attached.
     pub attachments: Vec<Attachment>,
     /// Addresses whose management traffic is enforced.
@@ -27,6 +30,15 @@ pub struct Status {
     pub enrolment: Option<EnrolmentStatus>,
     /// What is wrong or weaker than it should be, in sentences; empty if all is well.
     pub problems: Vec<String>,
+}
+
+/// A policy that waits to be confirmed.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct TrialStatus {
+    /// Seconds until it is over.
+    pub left_seconds: f64,
+    /// Serial that is in force then; `None` if there was no policy before.
+    pub goes_back_to: Option<u64>,
 }
 
 /// Where endpoints prove who they are, and what came of it.

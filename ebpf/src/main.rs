@@ -4,7 +4,9 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod control;
 mod frame;
+mod index;
 mod maps;
 mod settings;
 
@@ -30,8 +32,8 @@ use verdict::{
 #[inline(always)]
 pub fn manoward_xdp(context: XdpContext) -> u32 {
     let frame = XdpFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => match fast::inbound(&frame, &image, &OpenFlows) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => match fast::inbound(&frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => {
                 let leased = Outcome(lease_xdp(context.ctx));
@@ -55,8 +57,8 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
 #[inline(always)]
 pub fn manoward_tcx(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => match fast::inbound(&frame, &image, &OpenFlows) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => match fast::inbound(&frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => {
                 let leased = Outcome(lease_tcx(context.skb.skb));
@@ -77,8 +79,8 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
 #[inline(always)]
 pub fn manoward_out(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => match fast::outbound(&frame, &image, &OpenFlows) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => match fast::outbound(&frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => Outcome(judge_out(context.skb.skb)),
         },
@@ -105,8 +107,8 @@ extern "C" fn lease_tcx(context: *mut __sk_buff) -> u64 {
 
 #[inline(always)]
 fn leased<P: Packet>(frame: &P) -> u64 {
-    match Image::enforced() {
-        Some(image) => dhcp::answer(frame, &image, &OpenFlows).0,
+    match Image::enforced(|| frame.ifindex()) {
+        Some(image) => dhcp::answer(frame, &image, &OpenFlows::beside(&image)).0,
         None => Outcome::NO_POLICY.0,
     }
 }
@@ -131,8 +133,8 @@ extern "C" fn judge_tcx(context: *mut __sk_buff) -> u64 {
 extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
     let context = TcContext::new(context);
     let frame = SkbFrame::new(&context);
-    let outcome = match Image::enforced() {
-        Some(image) => full::outbound(&frame, &image, &OpenFlows),
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => full::outbound(&frame, &image, &OpenFlows::beside(&image)),
         None => Outcome::NO_POLICY,
     };
     outcome.0
@@ -140,8 +142,8 @@ extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
 
 #[inline(always)]
 fn received<P: Packet>(frame: &P) -> u64 {
-    let outcome = match Image::enforced() {
-        Some(image) => full::unleased(frame, &image, &OpenFlows),
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => full::unleased(frame, &image, &OpenFlows::beside(&image)),
         None => Outcome::NO_POLICY,
     };
     outcome.0

@@ -2,7 +2,7 @@
 //!
 //! User space creates, pins and fills them; the programs read images and write counters.
 
-use core::{arch::asm, ptr::from_ref};
+use core::ptr::from_ref;
 
 use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, PerCpuArray},
@@ -21,7 +21,7 @@ use verdict::{
         lookup::Lookup,
         protected,
     },
-    layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
+    layout::{CHUNK_LINES, CHUNKS, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
     state::{
         flow::{Flows, Key, Set, Tag, displace, table},
@@ -31,17 +31,10 @@ use verdict::{
     },
 };
 
-use crate::settings;
+use crate::{control::slot_in_force, index::masked, settings};
 
 /// Values start on a page, so that a line of the image is one cache line.
 const MMAPABLE: usize = 1 << 10;
-
-/// The control record: the only variable of the programs, in the map `.data`.
-///
-/// Written by the agent, as one word; read by every packet. Before the first policy it names no slot,
-/// and every packet is dropped with `no-policy`.
-#[unsafe(no_mangle)]
-static mut CONTROL: Control = Control::NONE;
 
 /// A line of an image.
 #[repr(C)]
@@ -142,17 +135,17 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image in force; `None` if there is none.
+    /// The image that a packet on the interface `ifindex` is judged by; `None` if there is none.
     ///
-    /// The control record itself is the key: a copy of it would be written to the stack and read
+    /// The control record itself holds the key: a copy of it would be written to the stack and read
     /// again, before anything else could begin.
     #[inline(always)]
-    pub fn enforced() -> Option<Self> {
+    pub fn enforced(ifindex: impl FnOnce() -> u32) -> Option<Self> {
         let map = (&raw const FIRST).cast_mut().cast();
-        // SAFETY: the record starts with a key of this map, which the agent replaces at once; a value
-        // of the map is a chunk, and stays where it is.
-        let first =
-            unsafe { bpf_map_lookup_elem(map, (&raw const CONTROL).cast()).cast::<Chunk>() };
+        let key = slot_in_force(ifindex);
+        // SAFETY: the record holds keys of this map, which the agent replaces at once; a value of the
+        // map is a chunk, and stays where it is.
+        let first = unsafe { bpf_map_lookup_elem(map, key.cast_mut().cast()).cast::<Chunk>() };
         // SAFETY: as above; the kernel returns null for a slot that does not exist.
         unsafe { first.as_ref() }.map(|first| Self { first })
     }
@@ -185,30 +178,6 @@ impl Image {
     fn slot(&self) -> u32 {
         Flags(self.first[HEADER as usize].0[word::FLAGS]).slot()
     }
-}
-
-/// `index & MASK`, also where the compiler knows that this changes nothing, and would leave it out:
-/// kernels before 5.12 lose the bounds of a number that has lain on the stack.
-#[inline(always)]
-#[allow(
-    asm_sub_register,
-    reason = "a register of BPF has one name, whatever its width"
-)]
-fn masked<const MASK: u32>(index: u32) -> usize {
-    let masked: usize;
-    // SAFETY: it writes this one register, and nothing else. What lies above the 32 bits of the index
-    // is masked, too.
-    unsafe {
-        asm!(
-            "{0} = {1}",
-            "{0} &= {2}",
-            lateout(reg) masked,
-            in(reg) index,
-            const MASK,
-            options(pure, nomem, nostack)
-        );
-    }
-    masked
 }
 
 /// A chunk other than the first.
@@ -332,16 +301,28 @@ extern "C" fn endpoint_ipv6(slot: u32, high: u64, low: u64) -> u32 {
 }
 
 /// The table of flows, as every packet finds it.
-pub struct OpenFlows;
+pub struct OpenFlows<'a> {
+    /// The image that tells how long flows last; `None` where nobody asks.
+    image: Option<&'a Image>,
+}
 
-impl OpenFlows {
+impl<'a> OpenFlows<'a> {
+    /// Where nobody asks how long flows last.
+    const LOOKED_UP: Self = Self { image: None };
+
+    /// The table for a packet that is judged by `image`.
+    #[inline(always)]
+    pub const fn beside(image: &'a Image) -> Self {
+        Self { image: Some(image) }
+    }
+
     #[inline(always)]
     fn control() -> FlowControl {
         FLOW_CONTROL.get(0).copied().unwrap_or_default()
     }
 }
 
-impl Leases for OpenFlows {
+impl Leases for OpenFlows<'_> {
     #[inline(always)]
     fn lease(&self, index: u32) -> Option<&Lease> {
         LEASES.get(index)
@@ -372,17 +353,17 @@ impl Leases for OpenFlows {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn search_lease_ipv4(address: u32) -> u32 {
-    lease::search(&OpenFlows, Ipv4(address))
+    lease::search(&OpenFlows::LOOKED_UP, Ipv4(address))
 }
 
 /// [`lease::search`] for an IPv6 address.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn search_lease_ipv6(high: u64, low: u64) -> u32 {
-    lease::search(&OpenFlows, Ipv6 { high, low })
+    lease::search(&OpenFlows::LOOKED_UP, Ipv6 { high, low })
 }
 
-impl Flows for OpenFlows {
+impl Flows for OpenFlows<'_> {
     #[inline(always)]
     fn limit(&self, index: u32) -> Option<&Limit> {
         LIMITS.get(index)
@@ -426,7 +407,10 @@ impl Flows for OpenFlows {
 
     #[inline(always)]
     fn free(&self, hash: u64) -> u32 {
-        free_entry(hash)
+        match self.image {
+            Some(image) => free_entry(hash, image.slot()),
+            None => NOWHERE,
+        }
     }
 
     #[inline(always)]
@@ -444,15 +428,15 @@ impl Flows for OpenFlows {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn search_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
-    table::search(&OpenFlows, &Key::from_words([a, b, c, d, e]))
+    table::search(&OpenFlows::LOOKED_UP, &Key::from_words([a, b, c, d, e]))
 }
 
-/// [`table::free`] for a flow whose key has this `hash`.
+/// [`table::free`] for a flow whose key has this `hash`, by the image in `slot`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn free_entry(hash: u64) -> u32 {
-    match Image::enforced() {
-        Some(image) => table::free(&OpenFlows, &image, hash),
+extern "C" fn free_entry(hash: u64, slot: u32) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => table::free(&OpenFlows::LOOKED_UP, &image, hash),
         None => NOWHERE,
     }
 }
@@ -461,14 +445,14 @@ extern "C" fn free_entry(hash: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn crowd_of_flow(hash: u64) -> u64 {
-    displace::crowd(&OpenFlows, hash)
+    displace::crowd(&OpenFlows::LOOKED_UP, hash)
 }
 
 /// [`displace::displace`] for a flow with this `tag`, whose key has this `hash`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn displaced_flow(hash: u64, tag: u64, crowd: u64) -> u32 {
-    displace::displace(&OpenFlows, hash, Tag(tag), crowd)
+    displace::displace(&OpenFlows::LOOKED_UP, hash, Tag(tag), crowd)
 }
 
 /// Counts one packet of `bytes` bytes.

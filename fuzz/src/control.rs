@@ -56,7 +56,10 @@ fn request(data: &[u8]) -> Option<http::Request<Body>> {
 }
 
 async fn send(request: http::Request<Body>) {
-    let peer = Peer { uid: Some(0) };
+    let peer = Peer {
+        uid: Some(0),
+        pid: None,
+    };
     let router = routes(Reader).layer(MockConnectInfo(peer));
     let Ok(response) = router.oneshot(request).await;
     let status = response.status();

@@ -3,9 +3,10 @@
 
 /// Version of everything in this crate that pinned maps hold. A datapath of another version is
 /// never opened, only replaced.
-pub const LAYOUT_VERSION: u16 = 9;
+pub const LAYOUT_VERSION: u16 = 10;
 
-/// Places for images.
+/// Places for images: of the policy in force, of the one that was confirmed last, of the next, and
+/// [`NOTHING`].
 pub const SLOTS: u32 = 4;
 
 /// Lines of a chunk, the unit in which images lie in the kernel: 1 MiB.
@@ -32,54 +33,79 @@ pub struct FlowControl {
 /// Most chunks of an image: 256 MiB.
 pub const CHUNKS: u32 = 256;
 
+/// The slot of an image that protects nothing: it is never written, and zeros mean that.
+pub const NOTHING: u32 = SLOTS - 1;
+
+/// Most interfaces that a policy on trial may name beside those of the confirmed one.
+pub const BEYOND: usize = 8;
+
 /// The control record, which names the slot that every packet is judged by.
 ///
-/// The number of the slot is itself the key by which programs look the image up. It is below 256
-/// from the first policy on, so that all but one of its bytes stay as they are: a record is replaced
-/// at once even where the kernel copies it bytewise. The rest is for the agent alone.
+/// Where `slot` and `confirmed` differ, the image in `slot` is on trial: it is in force until the time
+/// that `until` has for its slot, by the clock of leases, and from then on the confirmed one is.
+///
+/// The numbers of slots are themselves the keys by which programs look the image up. Each is below 256
+/// from the first policy on, so that all but one of its bytes stay as they are: either is replaced at
+/// once even where the kernel copies the record bytewise. What belongs to a slot is written before that
+/// is named. The digests are for the agent alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(C)]
 pub struct Control {
-    slot: u32,
+    /// The slot that was written last.
+    pub slot: u32,
+    /// The slot that was confirmed last.
+    pub confirmed: u32,
+    /// The time until which the image in each slot is in force, unless it is confirmed.
+    pub until: [u64; SLOTS as usize],
+    /// [`NOTHING`]: the key by which interfaces in `beyond` are judged once a trial is over.
+    pub nothing: u32,
+    /// Indexes of interfaces that only the policy on trial names; 0 for none.
+    pub beyond: [u32; BEYOND],
     reserved: u32,
-    digest: u64,
+    /// Digest of the policy in each slot.
+    pub digests: [u64; SLOTS as usize],
 }
 
 impl Control {
-    /// The record before the first policy: no slot has this number.
+    /// The record before the first policy: no slot has these numbers.
     pub const NONE: Self = Self {
         slot: u32::MAX,
+        confirmed: u32::MAX,
+        until: [0; SLOTS as usize],
+        nothing: NOTHING,
+        beyond: [0; BEYOND],
         reserved: 0,
-        digest: 0,
+        digests: [0; SLOTS as usize],
     };
 
-    /// A record that enforces the image in `slot`, of the policy with `digest`, by which an agent that
-    /// starts knows what is enforced.
+    /// Whether an image is on trial, or was until its time was over.
+    #[inline(always)]
     #[must_use]
-    pub const fn enforce(slot: u32, digest: u64) -> Self {
-        Self {
-            slot,
-            reserved: 0,
-            digest,
-        }
+    pub const fn on_trial(&self) -> bool {
+        self.slot != self.confirmed
     }
 
-    /// The slot in force; `None` before the first policy.
+    /// The slot that nobody is judged by, now or when a trial ends.
     #[must_use]
-    pub const fn enforced(self) -> Option<u32> {
-        if self.slot < SLOTS {
-            Some(self.slot)
-        } else {
-            None
+    pub const fn free(&self) -> u32 {
+        let mut slot = 0;
+        while slot == self.slot || slot == self.confirmed {
+            slot += 1;
         }
+        slot
     }
 
-    /// Digest of the policy in force.
+    /// Digest of the policy in `slot`; `None` where there is none.
     #[must_use]
-    pub const fn digest(self) -> u64 {
-        self.digest
+    pub fn digest(&self, slot: u32) -> Option<u64> {
+        if slot == NOTHING {
+            return None;
+        }
+        self.digests.get(slot as usize).copied()
     }
 }
+
+const _: () = assert!(size_of::<Control>() == 112);
 
 /// Index of a chunk among those of all slots.
 #[inline(always)]
@@ -93,12 +119,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_control_record_names_slot_and_policy() {
-        assert_eq!(Control::NONE.enforced(), None);
-        assert_eq!(Control::enforce(SLOTS, 1).enforced(), None);
-        let digest = u64::MAX - 1;
-        let control = Control::enforce(3, digest);
-        assert_eq!((control.enforced(), control.digest()), (Some(3), digest));
+    fn before_the_first_policy_no_slot_is_named() {
+        assert!(!Control::NONE.on_trial());
+        assert_eq!(Control::NONE.digest(Control::NONE.slot), None);
+    }
+
+    #[test]
+    fn a_free_slot_is_one_that_nobody_is_judged_by() {
+        for slot in 0..NOTHING {
+            for confirmed in 0..SLOTS {
+                let control = Control {
+                    slot,
+                    confirmed,
+                    ..Control::NONE
+                };
+                let free = control.free();
+                assert!(free < NOTHING && free != slot && free != confirmed);
+                assert_eq!(control.on_trial(), slot != confirmed);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_policy() {
+        let digests = [1, 2, 3, 4];
+        let control = Control {
+            digests,
+            ..Control::NONE
+        };
+        assert_eq!(control.digest(2), Some(3));
+        assert_eq!(control.digest(NOTHING), None);
     }
 
     #[test]

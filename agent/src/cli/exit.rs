@@ -24,7 +24,8 @@ pub enum Exit {
     InvalidPolicy = 3,
     /// The agent does not answer.
     NoAgent = 4,
-    /// The agent refused, to protect the host: stale serial, or the caller's session would be cut.
+    /// The agent refused, to protect the host: stale serial, the caller's session would be cut, a
+    /// signature is missing, or a confirmation proves nothing.
     Refused = 5,
     /// The caller may not do this.
     NotPermitted = 6,
@@ -42,7 +43,8 @@ Exit codes:
   2   wrong usage
   3   the policy has mistakes
   4   the agent does not answer
-  5   refused: the serial is stale, or the session would be cut (--force)
+  5   refused: the serial is stale, the session would be cut (--force), a
+      signature is missing, or a confirmation has not come through the new policy
   6   not permitted: this needs root
 
 Exit codes of explain:
@@ -117,7 +119,7 @@ fn of_client(error: &ClientError) -> Exit {
 fn of_code(code: &str) -> Exit {
     match code {
         "invalid-policy" => Exit::InvalidPolicy,
-        "stale-serial" | "cuts-session" => Exit::Refused,
+        "stale-serial" | "cuts-session" | "unproven" | "unsigned" => Exit::Refused,
         "not-allowed" => Exit::NotPermitted,
         "disagreement" => Exit::Disagreement,
         _ => Exit::Failed,
@@ -149,6 +151,8 @@ mod tests {
         assert_eq!(Exit::of(&failed("invalid-policy")), Exit::InvalidPolicy);
         assert_eq!(Exit::of(&failed("stale-serial")), Exit::Refused);
         assert_eq!(Exit::of(&failed("cuts-session")), Exit::Refused);
+        assert_eq!(Exit::of(&failed("unproven")), Exit::Refused);
+        assert_eq!(Exit::of(&failed("unsigned")), Exit::Refused);
         assert_eq!(Exit::of(&failed("not-allowed")), Exit::NotPermitted);
         assert_eq!(Exit::of(&failed("disagreement")), Exit::Disagreement);
         assert_eq!(Exit::of(&failed("bad-request")), Exit::Failed);

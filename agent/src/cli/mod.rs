@@ -14,6 +14,7 @@ pub mod man;
 mod output;
 pub mod pki;
 pub mod policy;
+mod port;
 mod progress;
 mod prose;
 mod quantity;

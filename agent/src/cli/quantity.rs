@@ -32,6 +32,14 @@ pub fn per_second(count: u64, over: Duration) -> u64 {
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
+/// Reads a time: `60s`, `5m`, `1h 30m`.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let time: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "write a number and its unit, such as 60s or 5m".to_owned())?;
+    Duration::try_from(time).map_err(|_| "a time cannot be negative".to_owned())
+}
+
 /// `1 packet`, `2 packets`.
 pub fn counted(count: usize, one: &str) -> String {
     let number = grouped(count as u64);
@@ -134,5 +142,15 @@ mod tests {
     fn one_is_singular() {
         assert_eq!(counted(1, "frame"), "1 frame");
         assert_eq!(counted(1200, "frame"), "1,200 frames");
+    }
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        assert_eq!(parse_time("60s"), Ok(Duration::from_mins(1)));
+        assert_eq!(parse_time("5m"), Ok(Duration::from_mins(5)));
+        assert_eq!(parse_time("1h 30m"), Ok(Duration::from_mins(90)));
+        for wrong in ["", "60", "-5s", "soon"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use manoward::caller::connections_of;
 use manoward_api::Session;
 
 const VARIABLE: &str = "SSH_CONNECTION";
@@ -20,6 +21,16 @@ pub fn current() -> Option<Session> {
         Ok(value) => parse(&value),
         Err(_) => of_ancestors(),
     }
+}
+
+/// The connections that this process came over, as the kernel tells.
+pub fn came_over() -> Vec<Session> {
+    let connections = connections_of(std::process::id()).unwrap_or_default();
+    let sessions = connections.into_iter().map(|connection| Session {
+        peer: connection.peer,
+        local: connection.local,
+    });
+    sessions.collect()
 }
 
 /// Reads `CLIENT-ADDRESS CLIENT-PORT SERVER-ADDRESS SERVER-PORT`, see ssh(1).

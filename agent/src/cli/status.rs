@@ -53,6 +53,11 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     if let Some(policy) = &status.policy {
         fact(out, "policy", &in_force(policy))?;
         fact(out, "applied", &in_seconds(&policy.applied))?;
+    }
+    if let Some(trial) = &status.trial {
+        fact(out, "on trial", &on_trial(trial))?;
+    }
+    if let Some(policy) = &status.policy {
         fact(out, "endpoints", &extent(policy))?;
     }
     let protected: Vec<String> = status.protected.iter().map(ToString::to_string).collect();
@@ -123,6 +128,17 @@ fn in_force(policy: &api::PolicyInForce) -> String {
     format!(
         "{}, serial {}, mode {}, outbound {}{meaning}",
         policy.name, policy.serial, policy.mode, policy.outbound
+    )
+}
+
+fn on_trial(trial: &api::TrialStatus) -> String {
+    let then = trial.goes_back_to.map_or_else(
+        || "nothing is enforced".to_owned(),
+        |serial| format!("serial {serial} returns"),
+    );
+    format!(
+        "{then} in {:.0} s, unless `manoward policy confirm` comes before",
+        trial.left_seconds.ceil()
     )
 }
 

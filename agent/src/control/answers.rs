@@ -11,8 +11,9 @@ use tracing::warn;
 use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, flows::FlowError, interface::InterfaceError},
-    enforcer::{AnswerError, ApplyError, Review},
+    enforcer::{AnswerError, ApplyError, ConfirmError, Review, RollBackError},
     explain::PacketError,
+    store::StoreError,
     worker::Panicked,
 };
 
@@ -47,10 +48,14 @@ codes! {
     NotAllowed = "not-allowed", FORBIDDEN;
     UnknownPath = "bad-request", NOT_FOUND;
     NoSuchEndpoint = "no-such-endpoint", NOT_FOUND;
+    NoSuchSerial = "no-such-serial", NOT_FOUND;
     NoPolicy = "no-policy", CONFLICT;
     NoEnrolment = "no-enrolment", CONFLICT;
+    Unsigned = "unsigned", CONFLICT;
     StaleSerial = "stale-serial", CONFLICT;
     CutsSession = "cuts-session", CONFLICT;
+    NothingOnTrial = "nothing-on-trial", CONFLICT;
+    Unproven = "unproven", CONFLICT;
     CannotAttach = "cannot-attach", CONFLICT;
     Disagreement = "disagreement", INTERNAL_SERVER_ERROR;
     Internal = "internal", INTERNAL_SERVER_ERROR;
@@ -105,6 +110,12 @@ impl Failed {
         Self::new(Code::NoSuchEndpoint, message)
     }
 
+    /// No policy of this serial is kept.
+    #[must_use]
+    pub fn no_such_serial(serial: u64) -> Self {
+        RollBackError::NoSuchSerial(serial).into()
+    }
+
     /// No such request.
     #[must_use]
     pub fn unknown_path() -> Self {
@@ -132,10 +143,12 @@ impl From<ApplyError> for Failed {
             ApplyError::Policy(_) | ApplyError::Interface(_) | ApplyError::Compile(_) => {
                 Code::InvalidPolicy
             }
+            ApplyError::Term { .. } => Code::BadRequest,
             ApplyError::NoEnrolment(_) | ApplyError::EnrolmentPort(_) => Code::NoEnrolment,
+            ApplyError::Signature(_) => Code::Unsigned,
             ApplyError::Stale { .. } => Code::StaleSerial,
             ApplyError::CutsSession { .. } => Code::CutsSession,
-            ApplyError::Attach(_) => Code::CannotAttach,
+            ApplyError::Attach(_) | ApplyError::TooManyInterfaces(_) => Code::CannotAttach,
             ApplyError::Store(_) | ApplyError::Publish(_) | ApplyError::Counters(_) => {
                 Code::Internal
             }
@@ -145,6 +158,35 @@ impl From<ApplyError> for Failed {
             failed.failure.report = Some(Report::from(Review::from(&**error)));
         }
         failed
+    }
+}
+
+impl From<ConfirmError> for Failed {
+    fn from(error: ConfirmError) -> Self {
+        let code = match &error {
+            ConfirmError::NothingOnTrial => Code::NothingOnTrial,
+            ConfirmError::Unproven(_) => Code::Unproven,
+            ConfirmError::Store(_) | ConfirmError::Publish(_) => Code::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<RollBackError> for Failed {
+    fn from(error: RollBackError) -> Self {
+        match error {
+            RollBackError::Apply(error) => error.into(),
+            RollBackError::Store(error) => error.into(),
+            RollBackError::NoSuchSerial(_) | RollBackError::NothingBefore => {
+                Self::new(Code::NoSuchSerial, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Internal, error.to_string())
     }
 }
 

@@ -13,8 +13,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use manoward_api::{
-    Applied, Candidate, Detached, Difference, EndpointList, Explanation, Failure, FlowList,
-    FlowQuery, LeaseList, PolicyText, Question, Report, Revocation, Revoked, Stats, Status,
+    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
+    Explanation, Failure, FlowList, FlowQuery, History, HistoryQuery, LeaseList, PolicyQuery,
+    PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats, Status,
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
@@ -153,9 +154,19 @@ impl Client {
         self.post("/v1/leases/revoke", revocation).await
     }
 
-    /// The text of the policy in force.
-    pub async fn policy(&self) -> Result<PolicyText, ClientError> {
-        self.get("/v1/policy").await
+    /// The text of a policy.
+    pub async fn policy(&self, query: &PolicyQuery) -> Result<PolicyText, ClientError> {
+        self.query("/v1/policy", query).await
+    }
+
+    /// What was done to the policy in force.
+    pub async fn history(&self, query: &HistoryQuery) -> Result<History, ClientError> {
+        self.query("/v1/policy/history", query).await
+    }
+
+    /// Applies a policy that was in force before.
+    pub async fn roll_back(&self, wanted: &RollBack) -> Result<Applied, ClientError> {
+        self.post("/v1/policy/rollback", wanted).await
     }
 
     /// What is wrong with a policy.
@@ -170,18 +181,22 @@ impl Client {
 
     /// The flows that `query` asks for.
     pub async fn flows(&self, query: &FlowQuery) -> Result<FlowList, ClientError> {
-        let path = "/v1/flows";
-        let query =
-            serde_urlencoded::to_string(query).map_err(|error| ClientError::Unintelligible {
-                request: format!("GET {path}"),
-                reason: error.to_string(),
-            })?;
-        self.get(&format!("{path}?{query}")).await
+        self.query("/v1/flows", query).await
     }
 
     /// Applies a policy.
     pub async fn apply(&self, candidate: &Candidate) -> Result<Applied, ClientError> {
         self.post("/v1/policy/apply", candidate).await
+    }
+
+    /// Confirms the policy on trial.
+    pub async fn confirm(&self, claim: &Claim) -> Result<Confirmed, ClientError> {
+        self.post("/v1/policy/confirm", claim).await
+    }
+
+    /// Takes back the policy on trial.
+    pub async fn cancel(&self, claim: &Claim) -> Result<Cancelled, ClientError> {
+        self.post("/v1/policy/cancel", claim).await
     }
 
     /// What the policy in force decides about a packet, and why.
@@ -197,6 +212,19 @@ impl Client {
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.request(Method::GET, path, Bytes::new(), READING).await
+    }
+
+    async fn query<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let query =
+            serde_urlencoded::to_string(query).map_err(|error| ClientError::Unintelligible {
+                request: format!("GET {path}"),
+                reason: error.to_string(),
+            })?;
+        self.get(&format!("{path}?{query}")).await
     }
 
     async fn post<T: DeserializeOwned>(

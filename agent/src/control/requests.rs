@@ -8,10 +8,14 @@
 //! | `GET /v1/flows` | [`FlowQuery`] as its query | [`FlowList`] | |
 //! | `GET /v1/leases` | | [`LeaseList`] | |
 //! | `POST /v1/leases/revoke` | [`Revocation`] | [`Revoked`] | root |
-//! | `GET /v1/policy` | | [`PolicyText`] | |
+//! | `GET /v1/policy` | [`PolicyQuery`] as its query | [`PolicyText`] | |
+//! | `GET /v1/policy/history` | [`HistoryQuery`] as its query | [`History`] | |
 //! | `POST /v1/policy/check` | [`Candidate`] | [`Report`] | |
 //! | `POST /v1/policy/diff` | [`Candidate`] | [`Difference`] | |
 //! | `POST /v1/policy/apply` | [`Candidate`] | [`Applied`] | root |
+//! | `POST /v1/policy/confirm` | [`Claim`] | [`Confirmed`] | root |
+//! | `POST /v1/policy/cancel` | [`Claim`] | [`Cancelled`] | root |
+//! | `POST /v1/policy/rollback` | [`RollBack`] | [`Applied`] | root |
 //! | `POST /v1/explain` | [`Question`] | [`Explanation`] | |
 //! | `POST /v1/detach` | | [`Detached`] | root |
 //!
@@ -24,10 +28,14 @@
 //! | 403 | `not-allowed` | the caller may only read |
 //! | 404 | `bad-request` | there is no such path |
 //! | 404 | `no-such-endpoint` | the policy has no such endpoint that shows a certificate |
+//! | 404 | `no-such-serial` | no policy with this serial is kept, or none was in force before |
 //! | 409 | `no-policy` | there is no policy yet |
 //! | 409 | `no-enrolment` | the agent gives no leases, or on another port than the policy says |
+//! | 409 | `unsigned` | no key that the agent trusts has signed the policy |
 //! | 409 | `stale-serial` | a policy with this serial, or a higher one, is in force |
 //! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
+//! | 409 | `nothing-on-trial` | no policy waits to be confirmed |
+//! | 409 | `unproven` | the confirmation has not come through the policy that it is about |
 //! | 409 | `cannot-attach` | an interface does not take the programs |
 //! | 500 | `disagreement` | host and kernel judge a packet differently: a defect |
 //! | 500 | `internal` | the kernel or the disk failed, or there is a defect |
@@ -42,9 +50,12 @@
 //! [`LeaseList`]: manoward_api::LeaseList
 //! [`Revoked`]: manoward_api::Revoked
 //! [`PolicyText`]: manoward_api::PolicyText
+//! [`History`]: manoward_api::History
 //! [`Report`]: manoward_api::Report
 //! [`Difference`]: manoward_api::Difference
 //! [`Applied`]: manoward_api::Applied
+//! [`Confirmed`]: manoward_api::Confirmed
+//! [`Cancelled`]: manoward_api::Cancelled
 //! [`Explanation`]: manoward_api::Explanation
 //! [`Detached`]: manoward_api::Detached
 //! [`Failure`]: manoward_api::Failure
@@ -57,7 +68,9 @@ use axum::{
     routing::{MethodRouter, get, post},
     serve::IncomingStream,
 };
-use manoward_api::{Candidate, FlowQuery, Question, Revocation};
+use manoward_api::{
+    Candidate, Claim, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation, RollBack,
+};
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
@@ -83,13 +96,21 @@ pub enum Request {
     /// `POST /v1/leases/revoke`
     Revoke(Revocation),
     /// `GET /v1/policy`
-    Policy,
+    Policy(PolicyQuery),
+    /// `GET /v1/policy/history`
+    History(HistoryQuery),
     /// `POST /v1/policy/check`
     Check(Candidate),
     /// `POST /v1/policy/diff`
     Diff(Candidate),
     /// `POST /v1/policy/apply`
     Apply(Candidate),
+    /// `POST /v1/policy/confirm`
+    Confirm(Claim),
+    /// `POST /v1/policy/cancel`
+    Cancel(Claim),
+    /// `POST /v1/policy/rollback`
+    RollBack(RollBack),
     /// `POST /v1/explain`
     Explain(Question),
     /// `POST /v1/detach`
@@ -101,6 +122,8 @@ pub enum Request {
 pub struct Peer {
     /// User id, if the kernel told.
     pub uid: Option<u32>,
+    /// Process id, if the kernel told.
+    pub pid: Option<u32>,
 }
 
 impl Peer {
@@ -113,12 +136,12 @@ impl Peer {
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let credentials = stream.io().peer_cred().ok();
         Self {
-            uid: stream
-                .io()
-                .peer_cred()
-                .ok()
-                .map(|credentials| credentials.uid()),
+            uid: credentials.map(|credentials| credentials.uid()),
+            pid: credentials
+                .and_then(|credentials| credentials.pid())
+                .map(i32::cast_unsigned),
         }
     }
 }
@@ -150,7 +173,7 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 12] {
+fn paths<A: Agent>() -> [Path<A>; 16] {
     [
         gets("/v1/status", || Request::Status),
         gets("/v1/stats", || Request::Stats),
@@ -158,10 +181,14 @@ fn paths<A: Agent>() -> [Path<A>; 12] {
         queries("/v1/flows", Request::Flows),
         gets("/v1/leases", || Request::Leases),
         posts("/v1/leases/revoke", Request::Revoke),
-        gets("/v1/policy", || Request::Policy),
+        queries("/v1/policy", Request::Policy),
+        queries("/v1/policy/history", Request::History),
         posts("/v1/policy/check", Request::Check),
         posts("/v1/policy/diff", Request::Diff),
         posts("/v1/policy/apply", Request::Apply),
+        posts("/v1/policy/confirm", Request::Confirm),
+        posts("/v1/policy/cancel", Request::Cancel),
+        posts("/v1/policy/rollback", Request::RollBack),
         posts("/v1/explain", Request::Explain),
         orders("/v1/detach", || Request::Detach),
     ]

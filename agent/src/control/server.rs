@@ -13,8 +13,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use manoward_api::{
-    Applied, Candidate, Detached, Difference, EndpointList, Explanation, FlowList, FlowQuery,
-    LeaseList, PolicyText, Question, Report, Revocation, Revoked, Stats,
+    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
+    Explanation, FlowList, FlowQuery, History, HistoryQuery, LeaseList, PolicyQuery, PolicyText,
+    Question, Report, Revocation, Revoked, RollBack, Stats,
 };
 use nix::unistd::{Group, chown};
 use serde::Serialize;
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     datapath::interface::Interfaces,
-    enforcer::{AnswerError, Enforcer, Handle, Observer, View},
+    enforcer::{AnswerError, Enforcer, Handle, Observer, Order, View},
 };
 
 /// Owner and group may connect.
@@ -138,10 +139,14 @@ impl Agent for Shared {
             Request::Flows(query) => sent(self.flows(query).await),
             Request::Leases => sent(self.leases()),
             Request::Revoke(revocation) => sent(self.revoke(revocation).await),
-            Request::Policy => sent(self.policy()),
+            Request::Policy(query) => sent(self.policy(query).await),
+            Request::History(query) => sent(self.history(query).await),
             Request::Check(candidate) => sent(self.check(candidate).await),
             Request::Diff(candidate) => sent(self.difference(candidate).await),
-            Request::Apply(candidate) => sent(self.apply(candidate).await),
+            Request::Apply(candidate) => sent(self.apply(peer, candidate).await),
+            Request::Confirm(claim) => sent(self.confirm(peer, claim).await),
+            Request::Cancel(claim) => sent(self.cancel(peer, claim).await),
+            Request::RollBack(wanted) => sent(self.roll_back(peer, wanted).await),
             Request::Explain(question) => sent(self.explain(question).await),
             Request::Detach => sent(self.detach().await),
         }
@@ -162,7 +167,9 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
     }
     match request {
         Request::Revoke(_) => Some("revoke leases"),
-        Request::Apply(_) => Some("apply a policy"),
+        Request::Apply(_) | Request::RollBack(_) => Some("apply a policy"),
+        Request::Confirm(_) => Some("confirm a policy"),
+        Request::Cancel(_) => Some("take a policy back"),
         Request::Detach => Some("detach"),
         _ => None,
     }
@@ -207,10 +214,29 @@ impl Shared {
         self.enforcer.observe(revoke).await?
     }
 
-    fn policy(&self) -> Answer<PolicyText> {
+    async fn policy(&self, query: PolicyQuery) -> Answer<PolicyText> {
+        if let Some(serial) = query.serial {
+            let kept = move |enforcer: &mut Enforcer| enforcer.kept(serial);
+            let stored = self.enforcer.change(kept).await??;
+            let stored = stored.ok_or_else(|| Failed::no_such_serial(serial))?;
+            return Ok(wire::text(&stored));
+        }
         let view = self.enforcer.view();
         let current = view.current.as_ref().ok_or_else(Failed::no_policy)?;
         Ok(wire::text(&current.stored))
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Answer<History> {
+        let look = move |enforcer: &mut Enforcer| -> Answer<History> {
+            let entries = enforcer.history()?.into_iter().map(Into::into).collect();
+            let verification = query.verify.then(|| enforcer.verify_history());
+            let verification = verification.transpose()?.map(Into::into);
+            Ok(History {
+                entries,
+                verification,
+            })
+        };
+        self.enforcer.change(look).await?
     }
 
     async fn check(&self, candidate: Candidate) -> Answer<Report> {
@@ -227,14 +253,51 @@ impl Shared {
         Ok(self.enforcer.observe(compare).await??.into())
     }
 
-    async fn apply(&self, candidate: Candidate) -> Answer<Applied> {
+    async fn apply(&self, peer: Peer, candidate: Candidate) -> Answer<Applied> {
         let interfaces = Interfaces::read().await?;
-        let apply = move |enforcer: &mut Enforcer| {
-            let session = candidate.session.filter(|_| !candidate.force);
-            let session = session.map(Into::into);
-            enforcer.apply(&candidate.text, &candidate.file, session, interfaces)
+        let (_, reason) = wire::origin(peer, candidate.by);
+        let order = Order {
+            text: candidate.text,
+            file: candidate.file,
+            session: candidate
+                .session
+                .filter(|_| !candidate.force)
+                .map(Into::into),
+            signature: candidate.signature,
+            confirm_within: candidate.confirm_within_seconds.map(Duration::from_secs),
+            next_serial: candidate.next_serial,
+            reason,
         };
+        let apply = move |enforcer: &mut Enforcer| enforcer.apply(order, interfaces);
         Ok(self.enforcer.change(apply).await??.into())
+    }
+
+    async fn roll_back(&self, peer: Peer, wanted: RollBack) -> Answer<Applied> {
+        let interfaces = Interfaces::read().await?;
+        let (_, reason) = wire::origin(peer, wanted.by);
+        let order = Order {
+            session: wanted.session.filter(|_| !wanted.force).map(Into::into),
+            confirm_within: wanted.confirm_within_seconds.map(Duration::from_secs),
+            reason,
+            ..Order::default()
+        };
+        let roll_back =
+            move |enforcer: &mut Enforcer| enforcer.roll_back(wanted.serial, order, interfaces);
+        Ok(self.enforcer.change(roll_back).await??.into())
+    }
+
+    async fn confirm(&self, peer: Peer, claim: Claim) -> Answer<Confirmed> {
+        let (place, reason) = wire::origin(peer, claim);
+        let confirm = move |enforcer: &mut Enforcer| enforcer.confirm(&place, &reason);
+        let serial = self.enforcer.change(confirm).await??;
+        Ok(Confirmed { serial })
+    }
+
+    async fn cancel(&self, peer: Peer, claim: Claim) -> Answer<Cancelled> {
+        let (_, reason) = wire::origin(peer, claim);
+        let cancel = move |enforcer: &mut Enforcer| enforcer.cancel(&reason);
+        let serial = self.enforcer.change(cancel).await??;
+        Ok(Cancelled { serial })
     }
 
     async fn explain(&self, question: Question) -> Answer<Explanation> {

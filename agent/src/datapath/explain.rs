@@ -101,6 +101,8 @@ impl Explainer {
             loader.map_max_entries(name, 1);
         }
         let mut ebpf = loader.load(&object(features))?;
+        drop(loader);
+        drop(settings);
         load::load_program(&mut ebpf, program)?;
         Ok(Self { ebpf, program })
     }

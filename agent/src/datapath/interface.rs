@@ -43,6 +43,9 @@ pub enum InterfaceError {
         /// The names that exist.
         known: String,
     },
+    /// Several of them.
+    #[error("{}", several(.0))]
+    Several(Vec<Self>),
     /// A bridge without ports.
     #[error(
         "bridge `{name}` has no ports, so no packet can arrive there. Add a port to it, or name another interface"
@@ -51,6 +54,29 @@ pub enum InterfaceError {
         /// The name.
         name: String,
     },
+}
+
+/// All that is wrong with several interfaces. What the host has is told once.
+fn several(errors: &[InterfaceError]) -> String {
+    let mut unknown = Vec::new();
+    let mut has = None;
+    let mut sentences = Vec::new();
+    for error in errors {
+        match error {
+            InterfaceError::Unknown { name, known } => {
+                unknown.push(format!("`{name}`"));
+                has = Some(known);
+            }
+            other => sentences.push(other.to_string()),
+        }
+    }
+    if let Some(has) = has {
+        let names = unknown.join(", ");
+        sentences.push(format!(
+            "this host has no interfaces {names} (it has {has}). Correct `interfaces` in the policy"
+        ));
+    }
+    sentences.join("; ")
 }
 
 /// The interfaces and addresses of the host at one time.
@@ -215,10 +241,10 @@ impl Interfaces {
     /// error.
     pub fn carriers(&self, policy: &Policy) -> Result<Vec<Carrier>, InterfaceError> {
         let (carriers, mut missing) = self.carriers_present(policy);
-        if missing.is_empty() {
-            Ok(carriers)
-        } else {
-            Err(missing.swap_remove(0))
+        match missing.len() {
+            0 => Ok(carriers),
+            1 => Err(missing.swap_remove(0)),
+            _ => Err(InterfaceError::Several(missing)),
         }
     }
 
@@ -239,6 +265,31 @@ impl Interfaces {
             }
         }
         (carriers.into_values().collect(), missing)
+    }
+
+    /// Interfaces with addresses where `policy` is not enforced, each with its first address that is
+    /// not of the link alone.
+    #[must_use]
+    pub fn unenforced(&self, policy: &Policy) -> Vec<(String, IpAddr)> {
+        let (carriers, _) = self.carriers_present(policy);
+        let enforced: BTreeSet<u32> = carriers.iter().map(|carrier| carrier.index).collect();
+        let mut found: BTreeMap<&str, IpAddr> = BTreeMap::new();
+        for address in &self.addresses {
+            let of_link = match address.ip {
+                IpAddr::V4(ip) => ip.is_link_local(),
+                IpAddr::V6(ip) => ip.is_unicast_link_local(),
+            };
+            let Some(interface) = self.by_index.get(&address.ifindex) else {
+                continue;
+            };
+            let resolved = self.resolve(&interface.name).unwrap_or_default();
+            let is_open = resolved.iter().any(|at| !enforced.contains(&at.index));
+            if is_open && !of_link && !address.ip.is_loopback() {
+                found.entry(&interface.name).or_insert(address.ip);
+            }
+        }
+        let found = found.into_iter();
+        found.map(|(name, ip)| (name.to_owned(), ip)).collect()
     }
 
     /// The facts about this host that `policy` is compiled with.

@@ -66,6 +66,7 @@ impl Datapath {
         let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
         let ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
         flow_control::write_if_new(&pins, settings.flow_control)?;
+        drop(settings);
         Ok(Self {
             ebpf,
             pins,
@@ -168,6 +169,7 @@ pub fn load_over(
     let settings = Settings::new(features, Purpose::Enforce, pins, 1)?;
     let object = for_kernel(object, features);
     let mut ebpf = settings.loader(pins, &PINNED).load(&object)?;
+    drop(settings);
     load_program(&mut ebpf, program)?;
     let name = program.name();
     let loaded = ebpf.program(name).ok_or(LoadError::Missing(name))?;

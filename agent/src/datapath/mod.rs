@@ -39,7 +39,7 @@ pub use hook::{Hook, HookMode, Program};
 pub use kernel::{Features, KernelError, check_kernel};
 pub use load::{Datapath, flow_sets};
 pub use pins::{PinError, Pins};
-pub use publish::PublishError;
+pub use publish::{Enforced, PublishError, Trial};
 pub use refusal::AttachError;
 pub use statistics::{StatisticsError, Verified, statistics};
 

@@ -1,6 +1,8 @@
 //! Publishes an image: writes it into a slot that no program reads, then switches to that slot by
 //! writing one word.
 
+use std::time::Duration;
+
 use aya::maps::{Array, ArrayOfMaps, MapData, MapError};
 use thiserror::Error;
 use verdict::{
@@ -9,21 +11,39 @@ use verdict::{
         header::{Flags, word},
         line::Line,
     },
-    layout::{Control, chunk_index},
+    layout::{BEYOND, Control, NOTHING, SLOTS, chunk_index},
 };
 
 use super::{
     Datapath, LoadError,
+    clock::LeaseClock,
+    flow_control,
+    flows::{self, FlowError},
     maps::{Chunk, ControlValue, name},
+    settings,
 };
 use crate::image::Image;
 
 /// `BPF_F_MMAPABLE` (linux/bpf.h): inner maps must have the flags of their template.
 const MMAPABLE: u32 = 1 << 10;
 
-/// Number of slots, used in turn: the previous policy stays in its slot until the next is
-/// published.
-const IN_TURN: u32 = 2;
+/// What the kernel enforces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Enforced {
+    /// Digest of the policy that was confirmed last; `None` if that is none.
+    pub confirmed: Option<u64>,
+    /// The policy on trial.
+    pub trial: Option<Trial>,
+}
+
+/// A policy on trial, as the kernel knows it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Trial {
+    /// Digest of the policy.
+    pub digest: Option<u64>,
+    /// Time until it is over; zero if it is.
+    pub left: Duration,
+}
 
 /// Why an image was not published. The policy before stays in force.
 #[derive(Debug, Error)]
@@ -31,6 +51,9 @@ pub enum PublishError {
     /// The datapath lacks a map.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// There is no clock.
+    #[error(transparent)]
+    Clock(#[from] FlowError),
     /// The kernel refused an operation on a map.
     #[error("cannot {operation}: {source}. The policy in force is unchanged")]
     Map {
@@ -44,24 +67,114 @@ pub enum PublishError {
 type Chunks<'a> = ArrayOfMaps<&'a mut MapData, Array<MapData, Chunk>>;
 
 impl Datapath {
-    /// Enforces `image` from the next packet on.
+    /// Enforces `image` from the next packet on, and for good.
     ///
     /// When this returns, no packet is judged by the previous image any more.
     pub fn publish(&mut self, image: &Image) -> Result<(), PublishError> {
-        let slot = self
-            .control()?
-            .enforced()
-            .map_or(0, |slot| (slot + 1) % IN_TURN);
+        let slot = self.place(image, 0)?;
+        self.switch(|control| {
+            control.slot = slot;
+            control.confirmed = slot;
+        })
+    }
+
+    /// Enforces `image` from the next packet on and for `term`; then the programs themselves go back
+    /// to the image that was confirmed last, and to nothing on the interfaces `beyond` it.
+    ///
+    /// A trial that goes on keeps its confirmed image.
+    pub fn try_out(
+        &mut self,
+        image: &Image,
+        beyond: &[u32],
+        term: Duration,
+    ) -> Result<(), PublishError> {
+        let until = self.time_in(term)?;
+        if self.control()?.confirmed >= SLOTS {
+            self.switch(|control| control.confirmed = NOTHING)?;
+        }
+        let slot = self.place(image, until)?;
+        self.set_beyond(beyond)?;
+        self.switch(|control| control.slot = slot)
+    }
+
+    /// Sets the interfaces that only the policy on trial names.
+    pub fn set_beyond(&mut self, beyond: &[u32]) -> Result<(), PublishError> {
+        self.write(|control| {
+            control.beyond = [0; BEYOND];
+            for (place, &ifindex) in control.beyond.iter_mut().zip(beyond) {
+                *place = ifindex;
+            }
+        })
+    }
+
+    /// Replaces the image on trial, whose time stays as it is.
+    pub fn retry(&mut self, image: &Image, beyond: &[u32]) -> Result<(), PublishError> {
+        self.set_beyond(beyond)?;
+        let control = self.control()?;
+        let until = control.until[(control.slot % SLOTS) as usize];
+        let slot = self.place(image, until)?;
+        self.switch(|control| control.slot = slot)
+    }
+
+    /// Replaces the image that was confirmed last.
+    pub fn replace_confirmed(&mut self, image: &Image) -> Result<(), PublishError> {
+        let slot = self.place(image, 0)?;
+        self.switch(|control| control.confirmed = slot)
+    }
+
+    /// Enforces the image on trial for good.
+    pub fn confirm(&mut self) -> Result<(), PublishError> {
+        self.switch(|control| control.confirmed = control.slot)?;
+        self.set_beyond(&[])
+    }
+
+    /// Ends the time of the image on trial, if it is not over yet.
+    pub fn end_term(&mut self) -> Result<(), PublishError> {
+        self.switch(|control| control.until[(control.slot % SLOTS) as usize] = 0)
+    }
+
+    /// Makes the image that was confirmed last the only one, once nothing is attached to interfaces
+    /// that only the other policy names.
+    pub fn go_back(&mut self) -> Result<(), PublishError> {
+        self.switch(|control| control.slot = control.confirmed)?;
+        self.set_beyond(&[])
+    }
+
+    /// Writes `image` into a slot that nobody is judged by; it is on trial until the time `until` once
+    /// it is named.
+    fn place(&mut self, image: &Image, until: u64) -> Result<u32, PublishError> {
+        let slot = self.control()?.free();
         self.fill(slot, image)?;
-        let record = Control::enforce(slot, image.digest());
+        self.write(|control| {
+            control.until[slot as usize] = until;
+            control.digests[slot as usize] = image.digest();
+        })?;
+        Ok(slot)
+    }
+
+    /// Changes the control record, and waits until every packet is judged by what it says.
+    fn switch(&mut self, change: impl FnOnce(&mut Control)) -> Result<(), PublishError> {
+        self.write(change)?;
+        self.wait_for_programs()
+    }
+
+    fn write(&mut self, change: impl FnOnce(&mut Control)) -> Result<(), PublishError> {
+        let _writing = settings::record();
+        let mut record = self.control()?;
+        change(&mut record);
         let mut control: Array<_, ControlValue> = self
             .map(name::CONTROL)?
             .try_into()
             .map_err(failed("open the control record"))?;
         control
             .set(0, ControlValue(record), 0)
-            .map_err(failed("write the control record"))?;
-        self.wait_for_programs(slot)
+            .map_err(failed("write the control record"))
+    }
+
+    /// The time in `term` by the clock of leases.
+    fn time_in(&self, term: Duration) -> Result<u64, PublishError> {
+        let clock = LeaseClock::of(&flow_control::read(&self.pins)?);
+        Ok(clock.at(flows::monotonic()?) + clock.steps(term))
     }
 
     /// Writes every chunk of `image` into `slot`.
@@ -88,13 +201,13 @@ impl Datapath {
         Ok(())
     }
 
-    /// Waits until every program run that is in progress has ended: it may use the previous image,
-    /// if it began before the control record was written.
+    /// Waits until every program run that is in progress has ended: it may use the image before, if
+    /// it began before the control record was written.
     ///
-    /// The kernel does this when a map of maps is updated. The entry for the first chunk is written
-    /// for this alone; first chunks are in another map.
-    fn wait_for_programs(&mut self, slot: u32) -> Result<(), PublishError> {
-        self.set_chunk(chunk_index(slot, 0), &Chunk::zeroed())
+    /// The kernel does this when a map of maps is updated. The entry for the first chunk of nothing is
+    /// written for this alone: nobody reads it.
+    fn wait_for_programs(&mut self) -> Result<(), PublishError> {
+        self.set_chunk(chunk_index(NOTHING, 0), &Chunk::zeroed())
     }
 
     fn set_chunk(&mut self, index: u32, value: &Chunk) -> Result<(), PublishError> {
@@ -122,10 +235,27 @@ impl Datapath {
             .map_err(failed("read the control record"))
     }
 
-    /// Digest of the policy that the kernel enforces; `None` before the first.
-    pub fn enforced(&mut self) -> Result<Option<u64>, PublishError> {
+    /// What the kernel enforces; `None` before the first policy.
+    pub fn enforced(&mut self) -> Result<Option<Enforced>, PublishError> {
         let control = self.control()?;
-        Ok(control.enforced().map(|_| control.digest()))
+        if control.slot >= SLOTS {
+            return Ok(None);
+        }
+        let trial = if control.on_trial() {
+            let until = control.until[(control.slot % SLOTS) as usize];
+            let clock = LeaseClock::of(&flow_control::read(&self.pins)?);
+            let left = until.saturating_sub(clock.at(flows::monotonic()?));
+            Some(Trial {
+                digest: control.digest(control.slot),
+                left: clock.duration(left),
+            })
+        } else {
+            None
+        };
+        Ok(Some(Enforced {
+            confirmed: control.digest(control.confirmed),
+            trial,
+        }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The programs' global variables, which are set when they are loaded.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use aya::EbpfLoader;
 use verdict::{
     layout::{Control, FlowControl},
@@ -13,6 +15,14 @@ use super::{
     maps::{ControlValue, name},
     pinned::{array, pinned_map},
 };
+
+/// Held while the control record is read and written: another thread may load programs meanwhile.
+static RECORD: Mutex<()> = Mutex::new(());
+
+/// Waits until nobody else of this process reads and writes the control record.
+pub(super) fn record() -> MutexGuard<'static, ()> {
+    RECORD.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a program is loaded for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,6 +51,8 @@ pub(super) struct Settings {
     initial_jiffies: u64,
     ticks_per_jiffy: u64,
     control: ControlValue,
+    /// The record stays as it is until it is written again.
+    _record: MutexGuard<'static, ()>,
 }
 
 impl Settings {
@@ -48,7 +60,8 @@ impl Settings {
     /// table; if there is none yet, its size is `flow_sets`.
     ///
     /// aya writes the initial value of a variable into its map even if the map was pinned before,
-    /// so the record in force must be given as the initial value.
+    /// so the record in force must be given as the initial value, and nobody may change it until the
+    /// maps are made.
     pub(super) fn new(
         features: Features,
         purpose: Purpose,
@@ -61,6 +74,7 @@ impl Settings {
         } else {
             flow_sets
         };
+        let record = record();
         let control = if pins.map(name::CONTROL).exists() {
             array(pins, name::CONTROL)?
                 .get(&0, 0)
@@ -85,6 +99,7 @@ impl Settings {
             initial_jiffies: rate.map_or(0, clock::initial_jiffies),
             ticks_per_jiffy: rate.map_or(0, |rate| ticks_per_jiffy(clock::jiffy_nanoseconds(rate))),
             control,
+            _record: record,
         })
     }
 

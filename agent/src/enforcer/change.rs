@@ -7,18 +7,29 @@ use std::{
 
 use thiserror::Error;
 use tracing::{info, warn};
+use verdict::layout::BEYOND;
 
 use super::{
-    Current, Enforcer, Session, adopt::Adoption, compile::Compiler, host_facts, now, session,
+    Current, Enforcer, Trial,
+    adapt::{How, Put},
+    adopt::Adoption,
+    compile::{Compiled, Compiler},
+    host_facts, now, session,
+    trial::TERMS,
 };
 use crate::{
+    caller::Connection,
     datapath::{
         AttachError, CounterError, PublishError,
         interface::{Carrier, InterfaceError, Interfaces},
     },
-    image::{self, CompileError, Facts, Image, Numbers},
+    image::{CompileError, Numbers},
     policy::{self, Change, Lint, PolicyError, Validated},
-    store::{Identity, StoreError, Stored, digest},
+    signature::{self, SignatureError},
+    store::{
+        Identity, StoreError, Stored, TrialRecord, digest,
+        history::{Added, Event, Reason},
+    },
 };
 
 /// Why a policy was not applied. The one before is still in force.
@@ -27,6 +38,9 @@ pub enum ApplyError {
     /// It has mistakes.
     #[error(transparent)]
     Policy(#[from] Box<PolicyError>),
+    /// It is not signed by somebody who is trusted.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// It is older than the one in force, or as old and different.
     #[error(
         "the policy has serial {candidate}, and serial {current} is in force. Give it a higher serial"
@@ -66,6 +80,17 @@ pub enum ApplyError {
     /// It cannot be kept on disk.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It cannot be confirmed in this time.
+    #[error("a policy can be confirmed within {shortest} s to 24 h, and not within {seconds} s", shortest = TERMS.start())]
+    Term {
+        /// That time.
+        seconds: u64,
+    },
+    /// The policy on trial names too many interfaces that the confirmed one does not.
+    #[error(
+        "the policy names {0} interfaces that the one in force does not, and at most {BEYOND} can be tried at once. Apply it in steps, or without --confirm-within"
+    )]
+    TooManyInterfaces(usize),
     /// A program cannot be attached.
     #[error(transparent)]
     Attach(#[from] AttachError),
@@ -75,6 +100,25 @@ pub enum ApplyError {
     /// Counters cannot be cleared for new names.
     #[error(transparent)]
     Counters(#[from] CounterError),
+}
+
+/// A policy that is to be enforced.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// The YAML.
+    pub text: String,
+    /// Name of the file.
+    pub file: String,
+    /// The session that it should not cut.
+    pub session: Option<Connection>,
+    /// Its signature.
+    pub signature: Option<Vec<u8>>,
+    /// Time within which it is to be confirmed.
+    pub confirm_within: Option<Duration>,
+    /// Whether it gets the next serial in place of its own.
+    pub next_serial: bool,
+    /// Who wants it, and why.
+    pub reason: Reason,
 }
 
 /// What was applied.
@@ -96,6 +140,33 @@ pub struct Applied {
     pub compile: Duration,
     /// Time until every packet was judged by it.
     pub publish: Duration,
+    /// Time within which it is to be confirmed; `None` if it is in force for good.
+    pub confirm_within: Option<Duration>,
+    /// Serial that was in force before; `None` if there was no policy.
+    pub replaces: Option<u64>,
+    /// Serial that is in force again if it is not confirmed; `None` if there was no policy.
+    pub goes_back_to: Option<u64>,
+}
+
+/// A policy that can be enforced.
+struct Ready {
+    validated: Validated,
+    identity: Identity,
+    carriers: Vec<Carrier>,
+    /// Time within which it is to be confirmed.
+    within: Option<Duration>,
+    /// The policy to go back to.
+    confirmed: Option<Arc<Current>>,
+    compiled: Compiled,
+    read: Duration,
+    compile: Duration,
+}
+
+/// What was written down before a policy was enforced.
+struct Written {
+    added: Added,
+    /// The trial that went on.
+    trial: Option<TrialRecord>,
 }
 
 /// Measures the parts of a change.
@@ -114,67 +185,73 @@ impl Stopwatch {
 }
 
 impl Enforcer {
-    /// Enforces the policy in `text`. With `session`, refuses one that would cut it.
+    /// Enforces the policy of `order`.
     ///
     /// # Errors
     ///
     /// [`ApplyError`]: the policy before is still in force.
-    pub fn apply(
-        &mut self,
-        text: &str,
-        file: &str,
-        session: Option<Session>,
-        interfaces: Interfaces,
-    ) -> Result<Applied, ApplyError> {
-        self.changing(|enforcer| enforcer.replace(text, file, session, interfaces))
+    pub fn apply(&mut self, order: Order, interfaces: Interfaces) -> Result<Applied, ApplyError> {
+        self.changing(|enforcer| enforcer.replace(order, interfaces))
     }
 
     /// Applies a policy as part of a change.
     pub(super) fn replace(
         &mut self,
-        text: &str,
-        file: &str,
-        session: Option<Session>,
+        order: Order,
         interfaces: Interfaces,
     ) -> Result<Applied, ApplyError> {
-        let mut clock = Stopwatch::start();
-        let validated = policy::read(text, file).map_err(Box::new)?;
-        let identity = Identity {
-            serial: validated.policy.serial,
-            digest: digest(text),
-        };
-        self.check_serial(identity)?;
-        let read = clock.lap();
-        let carriers = interfaces.carriers(&validated.policy)?;
-        let compiled = self
-            .compiler()
-            .compile(&validated.policy, &interfaces, identity)?;
-        if let Some(session) = session {
-            session::check(
-                session,
-                &validated.policy,
-                &compiled.image,
-                &compiled.numbers,
-                &compiled.facts,
-                self.registry.as_deref(),
-            )?;
+        let mut order = order;
+        let signed = !self.config.trusted_keys.is_empty();
+        if order.next_serial && signed {
+            return Err(SignatureError::Renumbered.into());
         }
-        let compile = clock.lap();
+        if order.next_serial {
+            order.text = policy::renumbered(&order.text, &order.file, self.next_serial()?)?;
+        }
+        let ready = self.ready(&order, &interfaces)?;
+        let mut clock = Stopwatch::start();
+        let Ready {
+            validated,
+            identity,
+            carriers,
+            within,
+            confirmed,
+            compiled,
+            ..
+        } = ready;
+        let reason = order.reason;
         let stored = Stored {
             identity,
-            file: file.to_owned(),
+            file: order.file,
             applied: now(),
-            text: text.to_owned(),
+            text: order.text,
+            signature: order.signature,
             numbers: compiled.numbers,
         };
         self.store.save(&stored)?;
-        let prepared = self.store.prepare(identity)?;
+        let prepared = match within {
+            None => Some(self.store.prepare(identity)?),
+            Some(_) => None,
+        };
         self.clear_counters(&stored.numbers)?;
         self.interfaces = Arc::new(interfaces);
         let adoption = Adoption::of(self.current.as_deref(), &validated.policy, &compiled.facts);
-        self.enforce(&compiled.image, &carriers, adoption)?;
+        let how = within.map_or(How::ForGood, How::OnTrial);
+        let written = self.write_down(&stored, how, &reason)?;
+        let put = Put {
+            image: &compiled.image,
+            carriers: &carriers,
+            confirmed: confirmed.as_deref(),
+            how,
+            adoption,
+        };
+        if let Err(error) = self.enforce(&put) {
+            self.take_back(&written);
+            return Err(error);
+        }
         // From here on it is in force: what fails now is told, and is no reason to say otherwise.
-        let forgotten = self.store.set_current(prepared).err();
+        let forgotten = prepared.and_then(|prepared| self.store.set_current(prepared).err());
+        let before = self.current.clone();
         let current = Current {
             stored: Arc::new(stored),
             validated: Arc::new(validated),
@@ -182,37 +259,176 @@ impl Enforcer {
             facts: compiled.facts,
         };
         let policy = current.policy();
-        let before = self.current.as_deref().map(Current::policy);
         let applied = Applied {
             serial: identity.serial,
-            changes: policy::diff(before, policy),
-            lints: current.validated.lint(Some(&host_facts(&self.interfaces))),
+            changes: policy::diff(before.as_deref().map(Current::policy), policy),
+            lints: current
+                .validated
+                .lint(Some(&host_facts(&self.interfaces, policy))),
             addresses: current.addresses(),
             image_bytes: current.image.kernel_bytes(),
-            read,
-            compile,
+            read: ready.read,
+            compile: ready.compile,
             publish: clock.lap(),
+            confirm_within: within,
+            replaces: before.as_deref().map(|it| it.stored.identity.serial),
+            goes_back_to: confirmed.as_deref().map(|it| it.stored.identity.serial),
         };
         info!(
             serial = identity.serial,
             name = policy.name,
+            confirm_within = within.map(|within| within.as_secs()),
             "policy applied"
         );
         self.current = Some(Arc::new(current));
+        self.trial = within.map(|within| {
+            Arc::new(Trial {
+                confirmed,
+                ends: Instant::now() + within,
+                within,
+                connections: self.note_connections(identity, within),
+            })
+        });
         self.follow_policy();
         self.problems.policy.clear();
         self.problems.host.clear();
         if let Some(error) = forgotten {
             let serial = identity.serial;
-            let problem = format!("serial {serial} is in force until the host restarts: {error}");
-            warn!("{problem}");
-            self.problems.policy.push(problem);
+            self.policy_problem(format!(
+                "serial {serial} is in force until the host restarts: {error}"
+            ));
         }
         Ok(applied)
     }
 
-    /// An older policy is never applied over a newer one; the same again is fine.
+    /// A serial that is higher than all that were ever in force.
+    fn next_serial(&self) -> Result<u64, ApplyError> {
+        let entries = self.store.history().entries()?;
+        let known = entries.iter().map(|entry| entry.serial);
+        let current = self.current.as_ref().map(|it| it.stored.identity.serial);
+        Ok(known.chain(current).max().unwrap_or(0).saturating_add(1))
+    }
+
+    /// Looks at a policy as far as that can be done before anything changes.
+    fn ready(&self, order: &Order, interfaces: &Interfaces) -> Result<Ready, ApplyError> {
+        if let Some(within) = order.confirm_within
+            && !TERMS.contains(&within.as_secs())
+        {
+            return Err(ApplyError::Term {
+                seconds: within.as_secs(),
+            });
+        }
+        self.check_signature(&order.text, order.signature.as_deref())?;
+        let mut clock = Stopwatch::start();
+        let validated = policy::read(&order.text, &order.file).map_err(Box::new)?;
+        let identity = Identity {
+            serial: validated.policy.serial,
+            digest: digest(&order.text),
+        };
+        self.check_serial(identity)?;
+        let read = clock.lap();
+        let carriers = interfaces.carriers(&validated.policy)?;
+        let inherited = self.trial.as_ref().map(|trial| trial.within);
+        let within = order.confirm_within.or(inherited);
+        let confirmed = within.and_then(|_| self.confirmed());
+        let compiled =
+            self.compiler(confirmed.as_deref())
+                .compile(&validated.policy, interfaces, identity)?;
+        if let Some(session) = order.session {
+            let judged = session::Judged {
+                policy: &validated.policy,
+                image: &compiled.image,
+                numbers: &compiled.numbers,
+                facts: &compiled.facts,
+                registry: self.registry.as_deref(),
+            };
+            judged.admits(session)?;
+        }
+        Ok(Ready {
+            validated,
+            identity,
+            carriers,
+            within,
+            confirmed,
+            compiled,
+            read,
+            compile: clock.lap(),
+        })
+    }
+
+    /// The policy to go back to if one is on trial now: the one that was confirmed last.
+    fn confirmed(&self) -> Option<Arc<Current>> {
+        match &self.trial {
+            Some(trial) => trial.confirmed.clone(),
+            None => self.current.clone(),
+        }
+    }
+
+    /// Writes down that a policy is about to be enforced.
+    fn write_down(
+        &self,
+        stored: &Stored,
+        how: How,
+        reason: &Reason,
+    ) -> Result<Written, ApplyError> {
+        let (event, within) = match how {
+            How::OnTrial(within) => (Event::Tried, Some(within)),
+            How::ForGood | How::AsBefore => (Event::Applied, None),
+        };
+        let trial = self.store.trial()?;
+        if let Some(within) = within {
+            self.store.begin_trial(&TrialRecord {
+                identity: stored.identity,
+                within: within.as_secs(),
+                connections: None,
+            })?;
+        }
+        let added = self.note(event, stored, within, reason)?;
+        if within.is_none() {
+            self.store.end_trial()?;
+        }
+        Ok(Written { added, trial })
+    }
+
+    /// Takes back what was written down of a policy that was not enforced after all.
+    fn take_back(&self, written: &Written) {
+        let trial = match &written.trial {
+            Some(trial) => self.store.begin_trial(trial),
+            None => self.store.end_trial(),
+        };
+        let history = self.store.history().take_back(&written.added);
+        if let Err(error) = trial.and(history) {
+            warn!("{error}");
+        }
+    }
+
+    /// Fails unless somebody who is trusted has signed `text`, where anybody is.
+    pub(super) fn check_signature(
+        &self,
+        text: &str,
+        signature: Option<&[u8]>,
+    ) -> Result<(), SignatureError> {
+        let trusted = &self.config.trusted_keys;
+        if trusted.is_empty() {
+            return Ok(());
+        }
+        signature::verify(trusted, text, signature)
+    }
+
+    /// An older policy is never applied over a newer one; the same again is fine. Where policies are
+    /// signed, it is not applied after a newer one either.
     pub(super) fn check_serial(&self, candidate: Identity) -> Result<(), ApplyError> {
+        if !self.config.trusted_keys.is_empty() {
+            let entries = self.store.history().entries()?;
+            let lasting = entries.iter().filter(|entry| entry.event.lasts());
+            let newer = lasting.map(|entry| entry.serial).max();
+            if let Some(current) = newer.filter(|&serial| serial > candidate.serial) {
+                return Err(ApplyError::Stale {
+                    candidate: candidate.serial,
+                    current,
+                });
+            }
+        }
         let Some(current) = &self.current else {
             return Ok(());
         };
@@ -226,122 +442,24 @@ impl Enforcer {
         })
     }
 
-    /// Compiles for the names that are in force.
-    fn compiler(&self) -> Compiler<'_> {
+    /// Compiles for the names that are in force, and beside those of the policy `confirmed`.
+    fn compiler<'a>(&'a self, confirmed: Option<&'a Current>) -> Compiler<'a> {
         Compiler {
             numbers: self.current.as_deref().map(Current::numbers),
+            confirmed: confirmed.map(Current::numbers),
             enrolment: self.config.enrolment.as_ref().map(|proofs| proofs.port),
         }
     }
 
     /// Clears the counters of every number that gets a new meaning.
     fn clear_counters(&mut self, numbers: &Numbers) -> Result<(), CounterError> {
-        let none = Numbers::default();
-        let before = self.current.as_deref().map_or(&none, Current::numbers);
-        self.counters.clear_rules(numbers.new_rules(before))?;
-        self.counters.clear_endpoints(numbers.new_endpoints(before))
-    }
-
-    /// Publishes `image` and attaches to `carriers`, in the order in which nothing goes unjudged:
-    /// a program without an image would drop everything, an interface without a program would
-    /// pass everything.
-    ///
-    /// Connections are taken over before the first packet is judged by it, where that is possible.
-    fn enforce(
-        &mut self,
-        image: &Image,
-        carriers: &[Carrier],
-        adoption: Adoption,
-    ) -> Result<(), ApplyError> {
-        if self.datapath.enforced()?.is_none() {
-            self.datapath.publish(image)?;
-            self.adopt_connections(adoption);
-            self.attachments = self.datapath.attach(carriers, &self.interfaces)?;
-        } else {
-            let attachments = self.datapath.attach(carriers, &self.interfaces)?;
-            self.datapath.publish(image)?;
-            self.attachments = attachments;
-            self.adopt_connections(adoption);
-        }
-        self.datapath
-            .release_others(&self.attachments, &self.interfaces)?;
-        Ok(())
-    }
-
-    /// Goes on with a policy that was in force before this agent started.
-    pub(super) fn take_up(&mut self, stored: Stored, validated: Validated) {
-        self.current = Some(Arc::new(Current {
-            stored: Arc::new(stored),
-            validated: Arc::new(validated),
-            image: Image::empty(),
-            facts: Facts::default(),
-        }));
-        self.adapt_to(Arc::clone(&self.interfaces));
-    }
-
-    /// Adapts what is enforced to the host as it is now: addresses, interfaces, ports of bridges.
-    ///
-    /// What cannot be adapted stays as it was, and is reported.
-    pub fn follow(&mut self, interfaces: Interfaces) {
-        self.changing(|enforcer| enforcer.adapt_to(Arc::new(interfaces)));
-    }
-
-    fn adapt_to(&mut self, interfaces: Arc<Interfaces>) {
-        self.interfaces = interfaces;
-        let Some(current) = self.current.clone() else {
-            return;
+        let numbers_of = |current: Option<&Current>| {
+            current.map_or_else(Numbers::default, |current| current.numbers().clone())
         };
-        self.problems.host.clear();
-        let (carriers, missing) = self.interfaces.carriers_present(current.policy());
-        for error in missing {
-            self.problem(format!("{error}; everything else stays enforced"));
-        }
-        match self.adapt(&current, &carriers) {
-            Ok(Some((facts, image))) => {
-                self.current = Some(Arc::new(Current {
-                    stored: Arc::clone(&current.stored),
-                    validated: Arc::clone(&current.validated),
-                    image,
-                    facts,
-                }));
-            }
-            Ok(None) => {}
-            Err(error) => self.problem(format!(
-                "the host changed, and what was enforced before stays: {error}"
-            )),
-        }
-        self.follow_policy();
-    }
-
-    /// The facts and the image that are enforced now, if these are others than before.
-    fn adapt(
-        &mut self,
-        current: &Current,
-        carriers: &[Carrier],
-    ) -> Result<Option<(Facts, Image)>, ApplyError> {
-        let policy = current.policy();
-        let facts = self.interfaces.facts(policy);
-        let unchanged = facts == current.facts && !current.image.is_empty();
-        if unchanged {
-            self.attachments = self.datapath.attach(carriers, &self.interfaces)?;
-            self.datapath
-                .release_others(&self.attachments, &self.interfaces)?;
-            return Ok(None);
-        }
-        let mut image = image::compile(policy, &facts, current.numbers())?;
-        image.identify(current.stored.identity.digest);
-        let adoption = if current.image.is_empty() {
-            Adoption::Host
-        } else {
-            Adoption::of(Some(current), policy, &facts)
-        };
-        self.enforce(&image, carriers, adoption)?;
-        info!(addresses = facts.addresses.len(), "adapted to the host");
-        Ok(Some((facts, image)))
-    }
-
-    fn problem(&mut self, problem: String) {
-        warn!("{problem}");
-        self.problems.host.push(problem);
+        let confirmed = self.trial.as_deref().and_then(Trial::confirmed);
+        let before = numbers_of(self.current.as_deref()).joined(&numbers_of(confirmed));
+        self.counters.clear_rules(numbers.new_rules(&before))?;
+        self.counters
+            .clear_endpoints(numbers.new_endpoints(&before))
     }
 }

@@ -4,7 +4,7 @@ use super::{ApplyError, Current, View, compile::Compiler, host_facts};
 use crate::{
     datapath::interface::{InterfaceError, Interfaces},
     image::CompileError,
-    policy::{self, At, Change, Lint, Mistake, Object, PolicyError, Validated},
+    policy::{self, Access, At, Change, Lint, Mistake, Object, Policy, PolicyError, Validated},
     store::{Identity, digest},
 };
 
@@ -38,6 +38,24 @@ pub struct Difference {
     pub to: u64,
     /// What changes.
     pub changes: Vec<Change>,
+    /// Who may newly connect.
+    pub gained: Vec<Access>,
+    /// Who may no longer connect.
+    pub lost: Vec<Access>,
+}
+
+impl Difference {
+    /// From one policy to another.
+    #[must_use]
+    pub fn between(before: Option<&Policy>, after: &Policy) -> Self {
+        Self {
+            from: before.map_or(0, |policy| policy.serial),
+            to: after.serial,
+            changes: policy::diff(before, after),
+            gained: policy::access(before, Some(after)),
+            lost: policy::access(Some(after), before),
+        }
+    }
 }
 
 impl View {
@@ -49,14 +67,20 @@ impl View {
             Err(error) => return Review::from(&error),
         };
         let refusal = self.rehearse(&validated, text, interfaces).err();
-        let mistakes: Vec<Mistake> = refusal
+        let refusals = match refusal {
+            Some(ApplyError::Interface(InterfaceError::Several(missing))) => {
+                missing.into_iter().map(ApplyError::Interface).collect()
+            }
+            refusal => Vec::from_iter(refusal),
+        };
+        let mistakes: Vec<Mistake> = refusals
             .iter()
             .map(|refusal| mistake(refusal, &validated, text))
             .collect();
         Review {
             mistake_count: mistakes.len(),
             mistakes,
-            lints: validated.lint(Some(&host_facts(interfaces))),
+            lints: validated.lint(Some(&host_facts(interfaces, &validated.policy))),
         }
     }
 
@@ -75,6 +99,7 @@ impl View {
         interfaces.carriers(&validated.policy)?;
         let compiler = Compiler {
             numbers: self.current.as_deref().map(Current::numbers),
+            confirmed: self.confirmed().map(Current::numbers),
             enrolment: self.enrolment,
         };
         compiler
@@ -90,11 +115,7 @@ impl View {
     pub fn difference(&self, text: &str, file: &str) -> Result<Difference, ApplyError> {
         let validated = policy::read(text, file).map_err(Box::new)?;
         let before = self.current.as_deref().map(Current::policy);
-        Ok(Difference {
-            from: before.map_or(0, |policy| policy.serial),
-            to: validated.policy.serial,
-            changes: policy::diff(before, &validated.policy),
-        })
+        Ok(Difference::between(before, &validated.policy))
     }
 }
 

@@ -14,6 +14,8 @@ use crate::{
 pub(super) struct Compiler<'a> {
     /// Numbers of the names that are in force, which keep them.
     pub(super) numbers: Option<&'a Numbers>,
+    /// Numbers of the policy to go back to, which nothing else gets.
+    pub(super) confirmed: Option<&'a Numbers>,
     /// Port on which endpoints prove who they are, if the agent looks at proofs.
     pub(super) enrolment: Option<u16>,
 }
@@ -45,10 +47,11 @@ impl Compiler<'_> {
             }
         }
         let facts = interfaces.facts(policy);
+        let none = Numbers::default();
         let numbers = self
             .numbers
-            .unwrap_or(&Numbers::default())
-            .carried_to(policy)
+            .unwrap_or(&none)
+            .carried_beside(policy, self.confirmed.unwrap_or(&none))
             .ok_or(CompileError::TooManyNames)?;
         let mut image = image::compile(policy, &facts, &numbers)?;
         image.identify(identity.digest);

@@ -11,6 +11,7 @@
 //! complete: validated, compiled, on disk, attached, published. A failure on the way changes
 //! nothing.
 
+mod adapt;
 mod adopt;
 mod change;
 mod check;
@@ -18,21 +19,24 @@ mod compile;
 mod explanation;
 mod flows;
 mod handle;
+mod history;
 mod host;
 mod observer;
 mod session;
 mod start;
+mod trial;
 mod view;
 
-pub use change::{Applied, ApplyError};
+pub use change::{Applied, ApplyError, Order};
 pub use check::{Difference, Review};
 pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
 pub use flows::{FlowList, FlowQuery, NamedFlow};
 pub use handle::Handle;
+pub use history::{RollBackError, Verification};
 pub use host::host_facts;
 pub use observer::Observer;
-pub use session::Session;
 pub use start::StartError;
+pub use trial::{ConfirmError, Place, Trial};
 pub use view::{Board, Current, View};
 
 use std::sync::Arc;
@@ -46,7 +50,10 @@ use crate::{
         Attachment, CounterError, Counters, Datapath, Features, PinError, interface::Interfaces,
     },
     leases::Registry,
-    store::Store,
+    store::{
+        Store,
+        history::{Event, Reason},
+    },
 };
 use view::Poster;
 
@@ -71,6 +78,8 @@ pub struct Enforcer {
     datapath: Datapath,
     counters: Counters,
     current: Option<Arc<Current>>,
+    /// Set while the policy in force is on trial.
+    trial: Option<Arc<Trial>>,
     attachments: Vec<Attachment>,
     interfaces: Arc<Interfaces>,
     problems: Problems,
@@ -101,6 +110,7 @@ impl Enforcer {
             started: self.started,
             enrolment: self.config.enrolment.as_ref().map(|proofs| proofs.port),
             current: self.current.clone(),
+            trial: self.trial.clone(),
             attachments: self.attachments.clone(),
             interfaces: Arc::clone(&self.interfaces),
             registry: self.registry.clone(),
@@ -140,13 +150,19 @@ impl Enforcer {
 
     fn follow_policy(&self) {
         if let (Some(registry), Some(current)) = (&self.registry, &self.current) {
-            registry.follow(current.policy(), current.numbers(), &self.interfaces);
+            let confirmed = self.trial.as_deref().and_then(Trial::confirmed);
+            registry.follow(
+                (current.policy(), current.numbers()),
+                confirmed.map(|it| (it.policy(), it.numbers())),
+                &self.interfaces,
+            );
         }
     }
 
     /// Makes up for what has failed, and pins again what was unpinned by somebody, so that it
     /// outlives the agent.
     pub fn keep(&mut self) {
+        self.end_overdue();
         if self.current.is_none() {
             return;
         }
@@ -167,7 +183,11 @@ impl Enforcer {
     pub fn detach(&mut self) -> Result<Vec<String>, PinError> {
         self.changing(|enforcer| {
             enforcer.datapath.remove_pins()?;
-            enforcer.current = None;
+            let current = enforcer.current.take();
+            if let (Some(trial), Some(tried)) = (enforcer.trial.take(), current) {
+                let reason = Reason::default();
+                enforcer.close(Event::Cancelled, &tried.stored, trial.within, &reason);
+            }
             let attachments = std::mem::take(&mut enforcer.attachments);
             Ok(attachments
                 .into_iter()

@@ -1,20 +1,29 @@
 //! Taking over what is enforced, or beginning to enforce.
 
-use std::{fs, io, sync::Arc};
+use std::{
+    fs, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Enforcer, Problems, View, view::Poster};
+use super::{Current, Enforcer, Order, Problems, Trial, View, view::Poster};
 use crate::{
     config::{Classifiers, Config},
     datapath::{
-        CounterError, Counters, Datapath, Features, KernelError, LoadError, Pins, PublishError,
-        check_kernel, flows::FlowError, interface::Interfaces,
+        CounterError, Counters, Datapath, Enforced, Features, KernelError, LoadError, Pins,
+        PublishError, check_kernel, flows::FlowError, interface::Interfaces,
     },
+    image::{Facts, Image},
     policy::{self, PolicyError},
-    store::{Store, StoreError, Stored, digest},
+    signature,
+    store::{
+        Identity, Store, StoreError, Stored, TrialRecord, digest,
+        history::{Event, Reason},
+    },
     worker::Panicked,
 };
 
@@ -41,6 +50,12 @@ pub enum StartError {
     /// The store of policies cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is a policy, and none that is signed by somebody who is trusted.
+    #[error("there is no policy to enforce: {0}")]
+    Untrusted(String),
+    /// The policy to go back to is not known.
+    #[error("the policy to go back to is not known")]
+    Unknown,
     /// The first policy cannot be read.
     #[error("cannot read the policy {path}: {source}")]
     ReadPolicy {
@@ -66,6 +81,7 @@ pub enum StartError {
 /// A policy to begin with.
 struct Candidate {
     text: String,
+    signature: Option<Vec<u8>>,
     file: String,
     serial: u64,
 }
@@ -89,7 +105,7 @@ impl Enforcer {
             "programs loaded"
         );
         let counters = Counters::open(&pins)?;
-        let in_force = datapath.enforced()?;
+        let in_kernel = datapath.enforced()?;
         let started = Timestamp::now();
         let interfaces = Arc::new(interfaces);
         let poster = Poster::new(View {
@@ -97,6 +113,7 @@ impl Enforcer {
             started,
             enrolment: None,
             current: None,
+            trial: None,
             attachments: Vec::new(),
             interfaces: Arc::clone(&interfaces),
             registry: None,
@@ -109,6 +126,7 @@ impl Enforcer {
             datapath,
             counters,
             current: None,
+            trial: None,
             attachments: Vec::new(),
             interfaces,
             problems: Problems::default(),
@@ -116,21 +134,34 @@ impl Enforcer {
             started,
             poster,
         };
-        enforcer.changing(|enforcer| enforcer.resume(in_force))?;
+        enforcer.changing(|enforcer| enforcer.resume(in_kernel))?;
         Ok(enforcer)
     }
 
-    /// Chooses the policy to begin with and enforces it.
-    fn resume(&mut self, in_force: Option<u64>) -> Result<(), StartError> {
-        let stored = self.stored(in_force)?;
-        let candidate = self.newer_file(stored.as_ref())?;
-        match (candidate, stored) {
-            (Some(candidate), stored) => self.begin_with_file(&candidate, stored),
-            (None, Some(stored)) => {
-                self.begin_with_stored(stored);
-                Ok(())
+    /// Goes on with what was in force, settles what is left of a trial, and enforces the configured
+    /// policy if that is newer.
+    fn resume(&mut self, enforced: Option<Enforced>) -> Result<(), StartError> {
+        let record = self.trial_record();
+        let stored = match enforced {
+            Some(enforced) => self.enforced_policy(enforced, record.as_ref())?,
+            None => self.current_policy()?,
+        };
+        let going_on = stored.is_some();
+        if let Some(stored) = &stored {
+            self.begin_with_stored(stored.clone());
+        }
+        if self.trial.is_none()
+            && let Some(record) = record
+        {
+            self.settle(&record, enforced)?;
+        }
+        match self.newer_file(stored.as_ref())? {
+            Some(candidate) => self.begin_with_file(candidate),
+            None if going_on => Ok(()),
+            None if !self.problems.policy.is_empty() && !self.config.trusted_keys.is_empty() => {
+                Err(StartError::Untrusted(self.problems.policy.join("; ")))
             }
-            (None, None) => {
+            None => {
                 let policy = self.config.policy.display();
                 warn!(%policy, "no policy yet: nothing is enforced. Apply one with `manoward policy apply`");
                 Ok(())
@@ -138,28 +169,114 @@ impl Enforcer {
         }
     }
 
-    /// The policy that the kernel enforces, or that it did before the host was rebooted.
-    fn stored(&mut self, in_force: Option<u64>) -> Result<Option<Stored>, StartError> {
-        let Some(digest) = in_force else {
-            return match self.store.current() {
-                // The policy's file is better than none.
-                Err(error @ StoreError::Damaged { .. }) => {
-                    warn!("{error}");
-                    self.problems.policy.push(error.to_string());
-                    Ok(None)
+    /// What is left of a trial. One that cannot be read was not confirmed.
+    fn trial_record(&mut self) -> Option<TrialRecord> {
+        self.store.trial().unwrap_or_else(|error| {
+            self.policy_problem(error.to_string());
+            None
+        })
+    }
+
+    /// The policy that was in force before the host was restarted.
+    fn current_policy(&mut self) -> Result<Option<Stored>, StartError> {
+        match self.store.current() {
+            // The policy's file is better than none.
+            Err(error @ StoreError::Damaged { .. }) => {
+                self.policy_problem(error.to_string());
+                Ok(None)
+            }
+            current => {
+                let current = current?;
+                if let Some(stored) = &current
+                    && let Err(error) =
+                        self.check_signature(&stored.text, stored.signature.as_deref())
+                {
+                    self.policy_problem(error.to_string());
+                    return Ok(None);
                 }
-                current => Ok(current?),
+                Ok(current)
+            }
+        }
+    }
+
+    /// The policy that the kernel enforces: the one on trial while there is time left, else the one
+    /// that was confirmed last.
+    fn enforced_policy(
+        &mut self,
+        enforced: Enforced,
+        record: Option<&TrialRecord>,
+    ) -> Result<Option<Stored>, StartError> {
+        if let Some(trial) = enforced.trial {
+            let tried = match trial.digest {
+                Some(digest) if !trial.left.is_zero() => self.store.with_digest(digest)?,
+                _ => None,
             };
+            if let Some(tried) = tried
+                && let Ok(confirmed) = self.to_go_back_to(enforced.confirmed)
+            {
+                let within = record.map_or(trial.left, |it| Duration::from_secs(it.within));
+                self.trial = Some(Arc::new(Trial {
+                    confirmed,
+                    ends: Instant::now() + trial.left,
+                    within,
+                    connections: record.and_then(|record| record.connections.clone()),
+                }));
+                return Ok(Some(tried));
+            }
+            self.datapath.go_back()?;
+        }
+        let Some(digest) = enforced.confirmed else {
+            return Ok(None);
         };
         let stored = self.store.with_digest(digest)?;
         if stored.is_none() {
             let state = self.config.state.display();
-            self.problems.policy.push(format!(
+            self.policy_problem(format!(
                 "the kernel enforces a policy that is not in {state}; it stays in force until a \
                  policy is applied"
             ));
         }
         Ok(stored)
+    }
+
+    /// The policy with this digest, to go back to; an error if there is one that is not known.
+    fn to_go_back_to(&self, digest: Option<u64>) -> Result<Option<Arc<Current>>, StartError> {
+        let Some(digest) = digest else {
+            return Ok(None);
+        };
+        let stored = self.store.with_digest(digest)?.ok_or(StartError::Unknown)?;
+        let validated = policy::read(&stored.text, &stored.file)
+            .map_err(|it| StartError::Policy(Box::new(it)))?;
+        Ok(Some(Arc::new(Current {
+            stored: Arc::new(stored),
+            validated: Arc::new(validated),
+            image: Image::empty(),
+            facts: Facts::default(),
+        })))
+    }
+
+    /// Writes down how a trial ended that is over.
+    fn settle(
+        &mut self,
+        record: &TrialRecord,
+        enforced: Option<Enforced>,
+    ) -> Result<(), StartError> {
+        let identity = record.identity;
+        if self.current.is_none() && enforced.is_some_and(|it| it.confirmed.is_none()) {
+            self.attach_as_named();
+        }
+        let Some(tried) = self.store.find(identity)? else {
+            return Ok(self.store.end_trial()?);
+        };
+        if enforced.is_some_and(|it| it.confirmed == Some(identity.digest)) {
+            // The agent ended while it confirmed.
+            let prepared = self.store.prepare(identity)?;
+            self.store.set_current(prepared)?;
+            return Ok(self.store.end_trial()?);
+        }
+        let within = Duration::from_secs(record.within);
+        self.close(Event::Lapsed, &tried, within, &Reason::default());
+        Ok(())
     }
 
     /// The configured policy file, if its serial is higher than that of `stored`.
@@ -190,37 +307,61 @@ impl Enforcer {
                 return Ok(None);
             }
         };
+        let identity = Identity {
+            serial,
+            digest: digest(&text),
+        };
+        let last = self.store.history().last_about(identity)?;
+        if let Some(last) = last
+            && last.event.ends_trial()
+        {
+            self.policy_problem(format!(
+                "serial {serial} in {path} was not confirmed when it was tried ({}), so it is not \
+                 applied by itself: apply it with `manoward policy apply`",
+                last.time
+            ));
+            return Ok(None);
+        }
         let newer = stored.is_none_or(|stored| stored.identity.serial < serial);
+        let signature = signature::read(&signature::beside(&self.config.policy));
         Ok(newer.then_some(Candidate {
             text,
+            signature: signature.map_err(ApplyError::from)?,
             file: path,
             serial,
         }))
     }
 
-    fn begin_with_file(
-        &mut self,
-        candidate: &Candidate,
-        stored: Option<Stored>,
-    ) -> Result<(), StartError> {
-        if let Some(stored) = stored {
-            self.begin_with_stored(stored);
-        }
-        match self.replace(
-            &candidate.text,
-            &candidate.file,
-            None,
-            Interfaces::clone(&self.interfaces),
-        ) {
+    fn begin_with_file(&mut self, candidate: Candidate) -> Result<(), StartError> {
+        let order = Order {
+            text: candidate.text,
+            signature: candidate.signature,
+            file: candidate.file,
+            ..Order::default()
+        };
+        match self.replace(order, Interfaces::clone(&self.interfaces)) {
             Ok(_) => Ok(()),
             Err(error) if self.current.is_some() => {
                 let serial = candidate.serial;
-                self.problems
-                    .policy
-                    .push(format!("serial {serial} was not applied: {error}"));
+                self.policy_problem(format!("serial {serial} was not applied: {error}"));
                 Ok(())
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Adds a policy to the history that this does not know, as after an upgrade.
+    fn note_if_unknown(&mut self, stored: &Stored) {
+        let known = self.store.history().last_about(stored.identity);
+        let noted = match known {
+            Ok(None) => {
+                let reason = Reason::default();
+                self.note(Event::Found, stored, None, &reason).map(drop)
+            }
+            known => known.map(drop),
+        };
+        if let Err(error) = noted {
+            self.policy_problem(error.to_string());
         }
     }
 
@@ -233,6 +374,14 @@ impl Enforcer {
                     name = validated.policy.name,
                     "going on"
                 );
+                self.note_if_unknown(&stored);
+                if let Err(error) = self.check_signature(&stored.text, stored.signature.as_deref())
+                {
+                    self.policy_problem(format!(
+                        "serial {} stays in force until another is applied: {error}",
+                        stored.identity.serial
+                    ));
+                }
                 self.take_up(stored, validated);
             }
             // Only after an upgrade that reads policies differently.

@@ -3,12 +3,12 @@
 //! The enforcer posts a view with every change. Who looks takes the latest and keeps it as long as
 //! need be: nothing in it changes any more, and nobody waits for it.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::adopt::protected;
+use super::{Trial, adopt::protected};
 use crate::{
     datapath::{Attachment, Hook, HookMode, interface::Interfaces},
     image::{Facts, Image, Numbers},
@@ -73,6 +73,8 @@ pub struct View {
     pub enrolment: Option<u16>,
     /// The policy in force; `None` before the first.
     pub current: Option<Arc<Current>>,
+    /// Set while the policy in force is on trial.
+    pub trial: Option<Arc<Trial>>,
     /// Where the programs are attached.
     pub attachments: Vec<Attachment>,
     /// The host's interfaces, as they were followed last.
@@ -84,6 +86,12 @@ pub struct View {
 }
 
 impl View {
+    /// The policy to go back to, while the one in force is on trial.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<&Current> {
+        self.trial.as_deref().and_then(Trial::confirmed)
+    }
+
     /// The policy in force, if there is an image of it to judge by.
     #[must_use]
     pub fn judging(&self) -> Option<&Arc<Current>> {
@@ -122,6 +130,9 @@ impl View {
         problems
     }
 }
+
+/// How much earlier than the agent the programs in the kernel may end a trial.
+const KERNEL_IS_EARLIER: Duration = Duration::from_millis(500);
 
 /// The latest view, and whether a change is under way that may already show in the kernel.
 struct Posted {
@@ -180,12 +191,18 @@ impl Board {
     /// May say no for a moment longer than that is so.
     pub(super) fn still_shows(&self, view: &Arc<View>) -> bool {
         let posted = self.0.borrow();
-        !posted.changing && Arc::ptr_eq(&posted.view, view)
+        let trial = posted.view.trial.as_deref();
+        let over = trial.is_some_and(|trial| trial.left() < KERNEL_IS_EARLIER);
+        !posted.changing && !over && Arc::ptr_eq(&posted.view, view)
     }
 
-    /// Waits until no change is under way.
+    /// Waits until no change is under way, and none is overdue.
     pub(super) async fn settled(&mut self) {
+        let settled = |posted: &Posted| {
+            let trial = posted.view.trial.as_deref();
+            !posted.changing && trial.is_none_or(|trial| trial.left() >= KERNEL_IS_EARLIER)
+        };
         // Once the enforcer is gone, nothing changes any more.
-        let _ = self.0.wait_for(|posted| !posted.changing).await;
+        let _ = self.0.wait_for(settled).await;
     }
 }

@@ -34,6 +34,13 @@ impl Numbers {
     /// enough numbers.
     #[must_use]
     pub fn carried_to(&self, policy: &Policy) -> Option<Self> {
+        self.carried_beside(policy, &Self::default())
+    }
+
+    /// Numbers for `policy`, which may be on trial: no name gets the number that another has in
+    /// `confirmed`, the policy to go back to.
+    #[must_use]
+    pub fn carried_beside(&self, policy: &Policy, confirmed: &Self) -> Option<Self> {
         let rules = policy.reference_points.iter().flat_map(|point| {
             point.services.iter().map(|service| RuleName {
                 reference_point: point.name.clone(),
@@ -41,13 +48,23 @@ impl Numbers {
             })
         });
         Some(Self {
-            rules: assign(&self.rules, rules, counters::RULES as u16)?,
+            rules: assign(&self.rules, &confirmed.rules, rules, counters::RULES as u16)?,
             endpoints: assign(
                 &self.endpoints,
+                &confirmed.endpoints,
                 policy.endpoints.keys().cloned(),
                 counters::ENDPOINTS,
             )?,
         })
+    }
+
+    /// These numbers and those of `others`, which give no name another number.
+    #[must_use]
+    pub fn joined(&self, others: &Self) -> Self {
+        let mut joined = self.clone();
+        joined.rules.extend(others.rules.clone());
+        joined.endpoints.extend(others.endpoints.clone());
+        joined
     }
 
     /// Numbers of rules that `before` gives to another name or to none: their counters must be
@@ -72,9 +89,10 @@ fn changed<'a, K: Ord, N: Copy + Eq>(
 }
 
 /// Numbers below `end` for `names`: a name keeps its number; a new one gets an unused number, or,
-/// if there is none, that of a name that is gone.
+/// if there is none, that of a name that is gone and is not `confirmed`.
 fn assign<K, N>(
     before: &BTreeMap<K, N>,
+    confirmed: &BTreeMap<K, N>,
     names: impl Iterator<Item = K>,
     end: N,
 ) -> Option<BTreeMap<K, N>>
@@ -84,12 +102,10 @@ where
     u32: From<N>,
 {
     let names: BTreeSet<K> = names.collect();
-    let kept: BTreeSet<N> = names
-        .iter()
-        .filter_map(|name| before.get(name))
-        .copied()
-        .collect();
-    let in_force: BTreeSet<N> = before.values().copied().collect();
+    let known = |name: &K| before.get(name).or_else(|| confirmed.get(name)).copied();
+    let numbered = names.iter().filter_map(known);
+    let kept: BTreeSet<N> = numbered.chain(confirmed.values().copied()).collect();
+    let in_force: BTreeSet<N> = kept.iter().chain(before.values()).copied().collect();
     let every = || (1..u32::from(end)).filter_map(|number| N::try_from(number).ok());
     let unused = every().filter(|number| !in_force.contains(number));
     let released = every().filter(|number| in_force.contains(number) && !kept.contains(number));
@@ -97,7 +113,7 @@ where
     names
         .into_iter()
         .map(|name| {
-            let number = before.get(&name).copied().or_else(|| free.next())?;
+            let number = known(&name).or_else(|| free.next())?;
             Some((name, number))
         })
         .collect()

@@ -114,15 +114,22 @@ impl Registry {
         }
     }
 
-    /// Follows the policy in force, and the host's `interfaces`: ends the leases of whoever the
-    /// policy no longer knows like this.
-    pub fn follow(&self, policy: &Policy, numbers: &Numbers, interfaces: &Interfaces) {
+    /// Follows the policy in force, with the one to go back to while it is on trial, and the host's
+    /// `interfaces`: ends the leases of whoever none of them knows like this.
+    pub fn follow(
+        &self,
+        in_force: (&Policy, &Numbers),
+        confirmed: Option<(&Policy, &Numbers)>,
+        interfaces: &Interfaces,
+    ) {
         let mut state = self.state();
-        state.peers = peers(policy, numbers);
+        state.peers = peers(in_force.0, in_force.1);
+        state.confirmed =
+            confirmed.map_or_else(BTreeMap::new, |(policy, numbers)| peers(policy, numbers));
         state.links = interfaces.links();
         let gone = state.sessions(|state, held| {
-            let peer = state.peers.get(&held.peer.identity);
-            !peer.is_some_and(|peer| {
+            let mut peers = state.known_as(&held.peer.identity);
+            !peers.any(|peer| {
                 peer.number == held.holder.id && covers(&peer.addresses, held.holder.address)
             })
         });
@@ -132,8 +139,10 @@ impl Registry {
         }
         state.follow_roles();
         state.drop_inherited(|state, inherited| {
-            let peer = state.peer_numbered(inherited.number);
-            !peer.is_some_and(|peer| covers(&peer.addresses, inherited.address))
+            let mut peers = state.every_peer();
+            !peers.any(|peer| {
+                peer.number == inherited.number && covers(&peer.addresses, inherited.address)
+            })
         });
     }
 

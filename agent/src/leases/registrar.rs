@@ -144,7 +144,7 @@ impl Registry {
 /// The endpoint that the claim is about, if it may claim anything from `address`.
 fn peer(state: &State, claim: &Claim, address: IpAddr) -> Result<Peer, Refusal> {
     let mut identities = claim.identities.iter();
-    let Some(peer) = identities.find_map(|identity| state.peers.get(identity)) else {
+    let Some(peer) = identities.find_map(|identity| state.known_as(identity).next()) else {
         return Err(Refusal::new(
             Reason::NoMatchingIdentity,
             "the policy has no endpoint with an identity of this certificate",

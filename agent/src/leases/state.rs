@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) table: LeaseTable,
     /// Who may prove which identity.
     pub(super) peers: BTreeMap<Identity, Peer>,
+    /// Who may by the policy to go back to, while another is on trial.
+    pub(super) confirmed: BTreeMap<Identity, Peer>,
     /// Leases by session.
     pub(super) held: HashMap<SessionId, Held>,
     /// Leases that an earlier agent gave, whose endpoints are yet to come back.
@@ -69,6 +71,7 @@ impl State {
         Self {
             table,
             peers: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
             held: HashMap::new(),
             inherited: Vec::new(),
             barred: BTreeMap::new(),
@@ -85,13 +88,30 @@ impl State {
     }
 
     pub(super) fn peer_numbered(&self, number: u32) -> Option<&Peer> {
-        self.peers.values().find(|peer| peer.number == number)
+        self.every_peer().find(|peer| peer.number == number)
+    }
+
+    /// The endpoints of both policies, those of the one in force first.
+    pub(super) fn every_peer(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values().chain(self.confirmed.values())
+    }
+
+    /// The endpoints that may prove `identity`, that of the policy in force first.
+    pub(super) fn known_as(&self, identity: &Identity) -> impl Iterator<Item = &Peer> {
+        let generations = [&self.peers, &self.confirmed];
+        generations
+            .into_iter()
+            .filter_map(|peers| peers.get(identity))
     }
 
     /// Has the leases tell the roles that their endpoints have now.
     pub(super) fn follow_roles(&mut self) {
         for held in self.held.values_mut() {
-            if let Some(peer) = self.peers.get(&held.peer.identity) {
+            let identity = &held.peer.identity;
+            let mut peers = [&self.peers, &self.confirmed]
+                .into_iter()
+                .filter_map(|peers| peers.get(identity));
+            if let Some(peer) = peers.find(|peer| peer.number == held.holder.id) {
                 held.peer = peer.clone();
             }
         }

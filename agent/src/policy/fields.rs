@@ -7,7 +7,7 @@ use super::{
     mistake::Mistakes,
     positions::At,
     raw::{Located, Text, Texts},
-    remedies::{LATER, example, in_quotes, listed, scalars_wanted},
+    remedies::{LATER, example, listed, other_kind, scalars_wanted},
     suggest,
     yaml::{Kind, Node, Value},
 };
@@ -99,10 +99,7 @@ impl<'a> Fields<'a> {
                         self.owner,
                         kind.name()
                     );
-                    (
-                        message,
-                        in_quotes(field, kind, &value).unwrap_or_else(|| example(field)),
-                    )
+                    (message, other_kind(field, kind, &value))
                 });
                 None
             }
@@ -176,10 +173,7 @@ impl<'a> Fields<'a> {
                         "an item of `{field}` of {owner} must be {wanted}, not {}",
                         kind.name()
                     );
-                    (
-                        message,
-                        in_quotes(field, kind, &value).unwrap_or_else(|| example(field)),
-                    )
+                    (message, other_kind(field, kind, &value))
                 });
                 None
             }

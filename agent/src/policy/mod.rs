@@ -20,6 +20,7 @@ pub mod protocol;
 pub mod raw;
 mod reading;
 mod remedies;
+mod renumber;
 mod schema;
 mod suggest;
 mod syntax;
@@ -31,7 +32,7 @@ mod yaml;
 mod tests;
 
 pub use catalogue::{CatalogueEntry, catalogue};
-pub use diff::{Change, diff};
+pub use diff::{Access, Change, access, diff};
 pub use lint::{HostFacts, Lint, lint};
 pub use mistake::{Mistake, PolicyError};
 pub use model::{
@@ -40,6 +41,7 @@ pub use model::{
 };
 pub use positions::{At, Object, Positions};
 pub use raw::json_schema;
+pub use renumber::renumbered;
 pub use timeouts::FlowTimeouts;
 
 use mistake::Mistakes;
@@ -54,6 +56,10 @@ pub struct Validated {
     pub policy: Policy,
     /// Where its parts are written.
     pub positions: Positions,
+    /// Remarks that are not made.
+    pub accepted: Vec<lint::Accepted>,
+    /// Where its serial is written.
+    pub serial_at: At,
 }
 
 /// Reads a policy from YAML; `file` names it in mistakes.

@@ -80,6 +80,10 @@ pub struct RawPolicy {
     /// Services in addition to the built-in catalogue, or replacing one of its services.
     #[schemars(default, schema_with = "schema::services::<RawMatch>")]
     pub services: Option<Named<Vec<RawMatch>>>,
+    /// Remarks that are accepted, with the reason: by their code, or by their code and the name of what
+    /// they are about. A reason that could not be read is `None`.
+    #[schemars(default, schema_with = "schema::accept")]
+    pub accept: Option<Named<Option<Text>>>,
 }
 
 /// A peer: its role, its addresses, and what its packets must have besides.
@@ -162,6 +166,9 @@ pub struct RawMatch {
     /// Whether the service's traffic is encrypted; `unknown` if not given.
     #[schemars(default, schema_with = "schema::encryption")]
     pub encryption: Option<Text>,
+    /// Whether ports are written, also if they cannot be read.
+    #[schemars(skip)]
+    pub has_ports: bool,
     /// Where the mapping, or the name it belongs to, is written.
     #[schemars(skip)]
     pub at: At,
@@ -181,6 +188,7 @@ impl RawPolicy {
         "endpoints",
         "reference_points",
         "services",
+        "accept",
     ];
 }
 

@@ -34,6 +34,7 @@ pub(super) fn policy(root: Node, mistakes: &mut Mistakes) -> Option<RawPolicy> {
         endpoints: named(&mut fields, "endpoints", endpoint, mistakes),
         reference_points: named(&mut fields, "reference_points", reference_point, mistakes),
         services: named(&mut fields, "services", service, mistakes),
+        accept: named(&mut fields, "accept", reason, mistakes),
     };
     fields.close(mistakes);
     Some(raw)
@@ -82,6 +83,23 @@ fn duration(state: &Text, node: Node, mistakes: &mut Mistakes) -> Option<Text> {
                     kind.name()
                 );
                 (message, remedies::example("flow_timeouts"))
+            });
+            None
+        }
+    }
+}
+
+/// Reads the reason why a remark is accepted.
+fn reason(remark: &Text, node: Node, mistakes: &mut Mistakes) -> Option<Text> {
+    let (at, kind) = (node.at, node.kind());
+    match node.value {
+        Value::Scalar { text, .. } if kind == Kind::Text && !text.is_empty() => {
+            Some(Located { what: text, at })
+        }
+        _ => {
+            fields::wrong_kind(at, mistakes, kind, || {
+                let message = format!("`{}` is accepted without a reason", remark.what);
+                (message, remedies::example("accept"))
             });
             None
         }
@@ -169,12 +187,14 @@ fn service(name: &Text, node: Node, mistakes: &mut Mistakes) -> Vec<RawMatch> {
 fn service_match(name: &str, at: At, node: Node, mistakes: &mut Mistakes) -> Option<RawMatch> {
     let known = (RawMatch::FIELDS, ["protocol"].as_slice());
     let mut fields = Fields::open(node, (Owner::Service(name), at), known, mistakes)?;
+    let has_ports = fields.has("ports");
     let raw = RawMatch {
         protocol: fields.scalar("protocol", TEXT_OR_NUMBER, mistakes),
         ports: fields.scalars("ports", TEXT_OR_NUMBER, mistakes),
         types: fields.scalars("types", TEXT_OR_NUMBER, mistakes),
         codes: fields.scalars("codes", NUMBER, mistakes),
         encryption: fields.scalar("encryption", TEXT, mistakes),
+        has_ports,
         at,
     };
     fields.close(mistakes);

@@ -1,9 +1,14 @@
 //! Remedies: what to write instead of a value that a field does not accept.
 
-use super::yaml::{Kind, Value};
+use super::{
+    catalogue::{CatalogueEntry, catalogue},
+    model::ServiceMatch,
+    yaml::{Kind, Value},
+};
 
-/// Fields of numbers, for which quotes are no remedy.
-const NUMERIC: &[&str] = &["codes", "ports", "protocol", "serial", "types"];
+/// Fields of names that a person chooses, which may look like a number or a truth value: in quotes
+/// they are names.
+const NAMES: &[&str] = &["name", "role", "interface", "interfaces", "from", "to"];
 
 /// Fields that are planned for the format, and are not part of this version.
 pub(super) const LATER: &[&str] = &["break_glass", "transport"];
@@ -45,6 +50,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("types", "types: [timestamp-request]"),
     ("codes", "codes: [0]"),
     ("encryption", "encryption: encrypted"),
+    (
+        "accept",
+        "accept: { plaintext-service: a network of its own }",
+    ),
 ];
 
 /// How `field` is written.
@@ -59,16 +68,25 @@ pub(super) fn example(field: &str) -> String {
 pub(super) fn entry(field: &str) -> &'static str {
     match field {
         "flow_timeouts" => "STATE: 5m",
+        "accept" => "REMARK: reason",
         _ => "NAME: { ... }",
     }
 }
 
-/// A remedy, if quotes would make the value acceptable.
-pub(super) fn in_quotes(field: &str, kind: Kind, value: &Value) -> Option<String> {
-    match (value, kind) {
-        (_, Kind::Fraction | Kind::Boolean) if NUMERIC.contains(&field) => None,
-        (Value::Scalar { text, .. }, Kind::Integer | Kind::Fraction | Kind::Boolean) => {
+/// What to write in place of a value of another kind than `field` takes. Quotes are a remedy only
+/// where the value is accepted with them.
+pub(super) fn other_kind(field: &str, kind: Kind, value: &Value) -> String {
+    let known = match (value, kind) {
+        (Value::Scalar { text, .. }, Kind::Integer) if field == "services" => {
+            Some(service_for(text))
+        }
+        (Value::Scalar { text, .. }, Kind::Integer | Kind::Fraction | Kind::Boolean)
+            if NAMES.contains(&field) || (field, kind) == ("vlan", Kind::Fraction) =>
+        {
             Some(format!("Put it in quotes: `\"{text}\"`."))
+        }
+        (Value::Scalar { text, .. }, Kind::Text) if is_number(text) => {
+            Some(format!("Write it without quotes: `{field}: {text}`."))
         }
         // `[2001:db8::]` is a mapping from `2001:db8:` to nothing.
         (Value::Mapping(pairs), _) => match pairs.as_slice() {
@@ -79,7 +97,40 @@ pub(super) fn in_quotes(field: &str, kind: Kind, value: &Value) -> Option<String
             _ => None,
         },
         _ => None,
-    }
+    };
+    known.unwrap_or_else(|| example(field))
+}
+
+/// Whether `text` is decimal digits.
+pub(super) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What to write in place of a port where the name of a service belongs; of the catalogue's services
+/// with this port, the one that has no other, if there is one.
+pub(super) fn service_for(port: &str) -> String {
+    let number: Option<u16> = port.parse().ok();
+    let has = |matched: &ServiceMatch| {
+        matches!(matched, ServiceMatch::Ports { first, last, .. }
+            if number.is_some_and(|number| (*first..=*last).contains(&number)))
+    };
+    let carries = |entry: &&CatalogueEntry| entry.matches.iter().any(has);
+    let found = catalogue().iter().filter(carries);
+    let found = found.min_by_key(|entry| entry.matches.len());
+    found.map_or_else(
+        || {
+            format!(
+                "Services have names: define one under `services` as `NAME: {{ protocol: tcp, \
+                 ports: [{port}] }}`, and write its name here."
+            )
+        },
+        |entry| {
+            format!(
+                "Services have names: that of port {port} is `{}`.",
+                entry.name
+            )
+        },
+    )
 }
 
 /// The accepted kinds in words.

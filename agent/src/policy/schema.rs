@@ -12,6 +12,7 @@ use verdict::state::flow::State;
 use super::{
     icmp::{MOST_CODE, TYPES},
     limits,
+    lint::Code,
     model::Sessions,
     protocol::PROTOCOLS,
     timeouts::{FlowTimeouts, Timeout},
@@ -88,6 +89,16 @@ pub(super) fn mode(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn outbound(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["enforce", "audit", "any"] })
+}
+
+pub(super) fn accept(_: &mut SchemaGenerator) -> Schema {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let pattern = format!("^({})( .+)?$", codes.join("|"));
+    json_schema!({
+        "type": "object",
+        "patternProperties": { (pattern): { "type": "string", "minLength": 1 } },
+        "additionalProperties": false,
+    })
 }
 
 pub(super) fn flow_timeouts(_: &mut SchemaGenerator) -> Schema {

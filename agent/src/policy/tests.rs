@@ -4,6 +4,7 @@ mod damage;
 mod documentation;
 mod fields;
 mod meaning;
+mod remedies;
 mod reporting;
 
 use verdict::state::flow::State;
@@ -59,7 +60,9 @@ fn assert_mistake(old: &str, new: &str, (line, at): (u32, &str), message: &str, 
 
 #[test]
 fn a_valid_policy_means_what_it_says() {
-    let Validated { policy, positions } = read(SMALL, "policy.yaml").unwrap();
+    let Validated {
+        policy, positions, ..
+    } = read(SMALL, "policy.yaml").unwrap();
     assert_eq!(
         (&*policy.name, policy.serial, policy.mode),
         ("compute-17", 42, Mode::Enforce)

@@ -1,8 +1,11 @@
-//! Policies: mistakes, applying, storage, audit, explanations, scale.
+//! Policies: mistakes, applying, trials, history, signatures, storage, audit, explanations, scale.
 
 mod apply;
 mod audit;
 mod explain;
+mod history;
 mod refused_policies;
 mod scale;
+mod signed;
 mod storage;
+mod trial;

@@ -42,7 +42,12 @@ fn mistakes() -> Vec<(String, &'static [&'static str])> {
         interfaces: "[eth9]",
         ..valid.clone()
     };
+    let nowhere = Policy {
+        interfaces: "[eth9, eth0, eth8]",
+        ..valid.clone()
+    };
     vec![
+        (nowhere.to_string(), &["`eth9`, `eth8` (it has"]),
         (String::new(), &["apiVersion"]),
         ("endpoints: [}\n".to_owned(), &[":1:"]),
         (

@@ -58,7 +58,7 @@ impl Network for Ipv6 {
         Some(u16::from_be_bytes([header[4], header[5]]).into())
     }
 
-    /// DHCPv6 answers an address of the host's, and is judged as all to that is.
+    /// `DHCPv6` answers an address of the host's, and is judged as all to that is.
     #[inline(always)]
     fn may_be_dhcp_answer(_: &Self::Header, _: &[u8; PORTS_LEN]) -> bool {
         false

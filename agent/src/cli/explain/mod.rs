@@ -12,6 +12,7 @@ use manoward_api::{Fate, Question, Way};
 use super::{
     Context, Exit,
     output::{self, Format},
+    port::parse_port,
 };
 
 /// Show what happens to a packet, and why.
@@ -59,11 +60,11 @@ pub struct Explain {
     protocol: String,
 
     /// Destination port, for protocols that have ports
-    #[arg(long, value_name = "PORT", requires = "from")]
+    #[arg(long, value_name = "PORT", requires = "from", value_parser = parse_port)]
     port: Option<u16>,
 
     /// Source port [default: 50000]
-    #[arg(long, value_name = "PORT", requires = "from")]
+    #[arg(long, value_name = "PORT", requires = "from", value_parser = parse_port)]
     source_port: Option<u16>,
 
     /// Source MAC address

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{
     Context, Exit,
     output::{self, Format},
+    port::parse_port,
     quantity::grouped,
 };
 use groups::Groups;
@@ -59,7 +60,7 @@ pub struct Flows {
     address: Option<String>,
 
     /// Only those with this port at either end
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = parse_port)]
     port: Option<u16>,
 
     /// Only those in this state, such as tcp-established

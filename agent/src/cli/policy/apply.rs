@@ -3,19 +3,18 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    time::Duration,
 };
 
-use clap::Args;
-use manoward_api::Applied;
+use clap::{Args, ValueEnum};
+use manoward_api::{Applied, Object};
 
-use super::{
-    answer, changes, file,
-    report::{self, Look},
-};
+use super::{answer, confirm::claim, file};
 use crate::cli::{
     Context, Exit,
     output::{self, Format},
-    quantity::{bytes, grouped},
+    prose,
+    quantity::{self, bytes, counted, grouped},
     session,
     tone::Tone,
 };
@@ -25,11 +24,17 @@ use crate::cli::{
 /// The old policy stays in force until the new one is complete in the kernel; every packet is
 /// judged by one of the two. A policy is refused (exit code 5) if its serial is not higher than the
 /// one in force, or if it would cut the SSH session that it is applied from.
+///
+/// With --confirm-within, the kernel itself goes back to the policy that was confirmed last, unless
+/// the new one is confirmed in time (`policy confirm`): also if nobody can log in any more, or the
+/// agent has died. A policy that is applied meanwhile takes the place of the one that waits, for as
+/// long again.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  sudo manoward policy apply policy.yaml
+  sudo manoward policy apply --confirm-within 5m policy.yaml
   sudo manoward policy apply --force policy.yaml
+  sudo manoward policy apply --serial auto -m \"as last week\" policy.yaml
   generate-policy | sudo manoward policy apply -")]
 pub struct Apply {
     /// The policy; `-` is standard input
@@ -39,13 +44,44 @@ pub struct Apply {
     /// Apply it although it would cut the SSH session that it is applied from
     #[arg(long)]
     force: bool,
+
+    /// Go back unless it is confirmed within this time, such as 60s or 5m
+    #[arg(long, value_name = "TIME", value_parser = quantity::parse_time)]
+    confirm_within: Option<Duration>,
+
+    /// `auto`: give it the next serial in place of its own, as after `git revert`
+    #[arg(long, value_name = "auto", hide_possible_values = true)]
+    serial: Option<Serial>,
+
+    /// Why, for the history
+    #[arg(long, short, value_name = "TEXT")]
+    message: Option<String>,
+
+    /// Print nothing but what is wrong
+    #[arg(long, short)]
+    quiet: bool,
 }
+
+/// Which serial a policy gets.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Serial {
+    /// The next.
+    Auto,
+}
+
+/// For who comes from elsewhere, and could be locked out.
+const PROPOSAL: &str = "with --confirm-within 5m, the policy before would return by itself if this \
+                        one locked you out";
 
 pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
     let candidate = file::read(&args.file)?;
     let mut sent = file::to_keep(&candidate);
     sent.force = args.force;
     sent.session = session::current();
+    sent.confirm_within_seconds = args.confirm_within.map(|within| within.as_secs());
+    sent.next_serial = args.serial.is_some();
+    sent.by = claim(args.message);
+    let remote = sent.session.is_some() || !sent.by.came_over.is_empty();
     let applying = context.client.apply(&sent);
     let answer = answer::of(applying, "applying the policy", &candidate, context).await?;
     let Some(applied) = answer else {
@@ -54,23 +90,45 @@ pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &applied)?,
-        Format::Table => show(&mut out, &candidate.file, &applied, Look::of_stdout())?,
+        Format::Table if args.quiet => {}
+        Format::Table => {
+            show(&mut out, &applied, output::text_width())?;
+            if remote && applied.confirm_within_seconds.is_none() {
+                output::remark(Tone::Quiet, "note", PROPOSAL)?;
+            }
+        }
     }
     Ok(Exit::Success)
 }
 
-fn show(out: &mut impl Write, file: &str, applied: &Applied, look: Look) -> io::Result<()> {
-    let width = match look {
-        Look::Drawn(width) => Some(width),
-        Look::Lines => None,
-    };
-    changes::show(out, &applied.changes, width)?;
-    if applied.changes.is_empty() {
-        writeln!(out, "The new policy means the same as the old one.")?;
+/// Tells what was applied: how much has changed, and how much there is to remark.
+pub fn show(out: &mut impl Write, applied: &Applied, width: Option<u16>) -> io::Result<()> {
+    let meaning = applied
+        .changes
+        .iter()
+        .filter(|change| change.object != Object::Policy || !change.detail.starts_with("serial "));
+    match meaning.count() {
+        0 => writeln!(out, "The new policy means the same as the old one.")?,
+        changes => {
+            let changes = counted(changes, "change");
+            let text = applied.replaces.map_or_else(
+                || format!("{changes}."),
+                |before| {
+                    format!(
+                        "{changes}: see `manoward policy diff {before} {}`.",
+                        applied.serial
+                    )
+                },
+            );
+            writeln!(out, "{}", prose::indented(&text, "", width))?;
+        }
     }
     if !applied.lints.is_empty() {
-        writeln!(out)?;
-        report::lints(out, file, &applied.lints, look)?;
+        let text = format!(
+            "{}: see `manoward policy check`.",
+            counted(applied.lints.len(), "remark")
+        );
+        writeln!(out, "{}", prose::indented(&text, "", width))?;
     }
     let in_force = format!("serial {} is in force", applied.serial);
     writeln!(
@@ -80,6 +138,18 @@ fn show(out: &mut impl Write, file: &str, applied: &Applied, look: Look) -> io::
         grouped(applied.addresses as u64),
         bytes(applied.image_bytes),
     )?;
+    if let Some(seconds) = applied.confirm_within_seconds {
+        let then = applied.goes_back_to.map_or_else(
+            || "nothing is enforced any more".to_owned(),
+            |serial| format!("serial {serial} returns"),
+        );
+        let text = format!(
+            "Unless it is confirmed within {seconds} s, {then}. Log in anew, and run `manoward \
+             policy confirm` there."
+        );
+        let text = prose::indented(&text, "", width);
+        writeln!(out, "{}", Tone::Warning.paint(text))?;
+    }
     let timings = format!(
         "read in {} ms, compiled in {} ms, published in {} ms",
         grouped(applied.read_ms),
@@ -106,9 +176,12 @@ mod tests {
             read_ms: 1200,
             compile_ms: 30,
             publish_ms: 2,
+            confirm_within_seconds: None,
+            replaces: Some(41),
+            goes_back_to: None,
         };
         let mut out = Vec::new();
-        show(&mut out, "p.yaml", &applied, Look::Lines).unwrap();
+        show(&mut out, &applied, None).unwrap();
         assert_eq!(
             strip_str(str::from_utf8(&out).unwrap()).to_string(),
             "The new policy means the same as the old one.\n\

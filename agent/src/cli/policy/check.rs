@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use manoward::{
     control::client::ClientError,
     datapath::interface::Interfaces,
@@ -36,10 +36,11 @@ use crate::cli::{
 #[command(after_help = "\
 Examples:
   manoward policy check policy.yaml
-  manoward policy check --offline - < policy.yaml
+  manoward policy check --offline --deny warnings policy.yaml
   manoward policy check policy.yaml --output json | jq '.lints[].code'
 
-With mistakes the exit code is 3; remarks alone do not change it.")]
+With mistakes the exit code is 3; remarks alone change it with --deny warnings. A
+file accepts remarks by `accept: { CODE: reason }`.")]
 pub struct Check {
     /// The policy; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -48,6 +49,17 @@ pub struct Check {
     /// Check the file and this host only, without asking the agent
     #[arg(long)]
     offline: bool,
+
+    /// `warnings`: end with code 3 if there are remarks that the file does not accept
+    #[arg(long, value_name = "warnings", hide_possible_values = true)]
+    deny: Option<Deny>,
+}
+
+/// What is not let pass.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Deny {
+    /// Remarks.
+    Warnings,
 }
 
 pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
@@ -71,7 +83,8 @@ pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
         let note = "interfaces and size were not checked, as the agent was not asked";
         output::remark(Tone::Warning, "note", &format!("{note}: {error}"))?;
     }
-    Ok(if report.valid {
+    let denied = args.deny.is_some() && !report.lints.is_empty();
+    Ok(if report.valid && !denied {
         Exit::Success
     } else {
         Exit::InvalidPolicy
@@ -84,7 +97,8 @@ async fn offline(candidate: &Candidate) -> Report {
         Ok(validated) => validated,
         Err(error) => return Review::from(&error).into(),
     };
-    let facts = Interfaces::read().await.ok().as_ref().map(host_facts);
+    let interfaces = Interfaces::read().await.ok();
+    let facts = interfaces.map(|interfaces| host_facts(&interfaces, &validated.policy));
     Review {
         lints: validated.lint(facts.as_ref()),
         ..Review::default()
@@ -126,8 +140,7 @@ mod tests {
         let candidate = Candidate {
             text: text.into(),
             file: "p.yaml".into(),
-            force: false,
-            session: None,
+            ..Candidate::default()
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use manoward::signature;
 use manoward_api::Candidate;
 
 /// The argument for standard input.
@@ -25,7 +26,10 @@ pub fn read(path: &Path) -> anyhow::Result<Candidate> {
     }
     let name = path.display().to_string();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    Ok(candidate(text, &name))
+    Ok(Candidate {
+        signature: signature::read(&signature::beside(path))?,
+        ..candidate(text, &name)
+    })
 }
 
 /// `candidate` with an absolute path: it is read later, from other working directories.
@@ -43,8 +47,7 @@ fn candidate(text: String, file: &str) -> Candidate {
     Candidate {
         text,
         file: file.to_owned(),
-        force: false,
-        session: None,
+        ..Candidate::default()
     }
 }
 

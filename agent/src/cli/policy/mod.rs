@@ -4,23 +4,29 @@ mod answer;
 pub mod apply;
 mod changes;
 pub mod check;
+pub mod confirm;
 pub mod diff;
 mod file;
+pub mod history;
 mod report;
+pub mod rollback;
 pub mod show;
+pub mod sign;
 
 use clap::{Args, Subcommand};
 
 /// Check, compare, apply and show policies.
 ///
 /// A policy is a YAML file. `check` it where it is written, `diff` it against what is in force,
-/// and `apply` it; until the new policy is complete in the kernel, the old one is in force.
+/// and `apply` it; until the new policy is complete in the kernel, the old one is in force. With
+/// `--confirm-within`, the old one returns by itself unless you `confirm` the new one.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   manoward policy check policy.yaml
   manoward policy diff policy.yaml
-  sudo manoward policy apply policy.yaml")]
+  sudo manoward policy apply --confirm-within 5m policy.yaml
+  sudo manoward policy confirm")]
 pub struct Policy {
     /// What to do with a policy
     #[command(subcommand)]
@@ -33,5 +39,11 @@ pub enum Command {
     Check(check::Check),
     Diff(diff::Diff),
     Apply(apply::Apply),
+    Confirm(confirm::Confirm),
+    Cancel(confirm::Cancel),
+    Rollback(rollback::Rollback),
+    History(history::List),
     Show(show::Show),
+    Keygen(sign::Keygen),
+    Sign(sign::Sign),
 }

@@ -31,7 +31,7 @@ async fn answers_are_read_whole() {
     let routes = Router::new().route("/v1/policy", get(|| async { Json(policy_text()) }));
     let (client, _directory) = serve(routes);
     for _ in 0..2 {
-        let policy = client.policy().await.unwrap();
+        let policy = client.policy(&PolicyQuery::default()).await.unwrap();
         assert_eq!(policy.serial, 42);
         assert_eq!(policy.text.len(), 800_000);
     }
@@ -47,6 +47,8 @@ async fn bodies_arrive_as_json() {
                 from: 1,
                 to: 2,
                 changes: Vec::new(),
+                gained: Vec::new(),
+                lost: Vec::new(),
             })
         }),
     );
@@ -54,8 +56,7 @@ async fn bodies_arrive_as_json() {
     let candidate = Candidate {
         text: "name: y\n".into(),
         file: "y.yaml".into(),
-        force: false,
-        session: None,
+        ..Candidate::default()
     };
     let difference = client.diff(&candidate).await.unwrap();
     assert_eq!((difference.from, difference.to), (1, 2));

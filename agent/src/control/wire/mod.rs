@@ -4,7 +4,9 @@
 mod endpoints;
 mod explain;
 mod flows;
+mod history;
 mod leases;
+mod origin;
 mod policy;
 mod stats;
 mod status;
@@ -15,6 +17,7 @@ pub use explain::question;
 pub(super) use flows::list as flows;
 pub use flows::{QueryError, query};
 pub(super) use leases::list as leases;
+pub(super) use origin::origin;
 pub(super) use policy::text;
 pub(super) use stats::stats;
 pub(super) use status::status;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use manoward_api::{
-    Applied, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound, PolicyText,
-    Report, Session,
+    Access, Applied, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound,
+    PolicyText, Report, Session, Way,
 };
 
 use crate::{
+    caller::Connection,
     enforcer,
     policy::{self, diff},
     store::Stored,
@@ -40,6 +41,21 @@ impl From<enforcer::Difference> for Difference {
             from: difference.from,
             to: difference.to,
             changes: converted(difference.changes),
+            gained: converted(difference.gained),
+            lost: converted(difference.lost),
+        }
+    }
+}
+
+impl From<policy::Access> for Access {
+    fn from(access: policy::Access) -> Self {
+        Self {
+            direction: if access.inbound { Way::In } else { Way::Out },
+            endpoint: access.endpoint,
+            service: access.service,
+            ports: access.ports,
+            addresses: access.addresses,
+            count: access.count,
         }
     }
 }
@@ -55,6 +71,9 @@ impl From<enforcer::Applied> for Applied {
             read_ms: milliseconds(applied.read),
             compile_ms: milliseconds(applied.compile),
             publish_ms: milliseconds(applied.publish),
+            confirm_within_seconds: applied.confirm_within.map(|within| within.as_secs()),
+            replaces: applied.replaces,
+            goes_back_to: applied.goes_back_to,
         }
     }
 }
@@ -67,7 +86,7 @@ const fn milliseconds(time: Duration) -> u64 {
     time.as_millis() as u64
 }
 
-impl From<Session> for enforcer::Session {
+impl From<Session> for Connection {
     fn from(session: Session) -> Self {
         Self {
             peer: session.peer,

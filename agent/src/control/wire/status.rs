@@ -1,6 +1,8 @@
 //! What the agent does.
 
-use manoward_api::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status};
+use manoward_api::{
+    Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status, TrialStatus,
+};
 
 use super::leases::refused;
 use crate::{
@@ -18,6 +20,10 @@ pub fn status(view: &View) -> Status {
         started: view.started.to_string(),
         hook: view.hook.into(),
         policy: current.map(in_force),
+        trial: view.trial.as_deref().map(|trial| TrialStatus {
+            left_seconds: trial.left().as_secs_f64(),
+            goes_back_to: trial.confirmed().map(|it| it.stored.identity.serial),
+        }),
         attachments: view.attachments.iter().cloned().map(Into::into).collect(),
         protected: current.map_or_else(Vec::new, |current| Vec::from_iter(current.protected())),
         enrolment: view.registry.as_deref().map(enrolment),

@@ -2,11 +2,14 @@
 //!
 //! A person reads it before a policy is applied; afterwards it is kept in the change log.
 
+mod access;
 mod endpoints;
 mod reference_points;
 
 #[cfg(test)]
 mod tests;
+
+pub use access::{Access, access};
 
 use std::fmt;
 

@@ -6,6 +6,31 @@ use crate::policy::{Object, Policy, Protect};
 pub(super) fn compare(policy: &Policy, host: &HostFacts, lints: &mut Vec<Lint>) {
     absent_addresses(policy, host, lints);
     absent_interfaces(policy, host, lints);
+    unenforced_interfaces(policy, host, lints);
+}
+
+fn unenforced_interfaces(policy: &Policy, host: &HostFacts, lints: &mut Vec<Lint>) {
+    for (interface, address) in &host.unenforced {
+        let protected = policy.protect.iter().find(|protect| match protect {
+            Protect::InterfaceAddresses => true,
+            Protect::Address(listed) => listed == address,
+        });
+        let subject = match protected {
+            Some(Protect::Address(listed)) => listed.to_string(),
+            Some(Protect::InterfaceAddresses) => "interface-addresses".to_owned(),
+            None => continue,
+        };
+        let message = format!(
+            "the protected address `{address}` is on the interface `{interface}`, where packets \
+             are not judged"
+        );
+        lints.push(Lint::new(
+            Code::UnenforcedInterface,
+            (Object::Protect, &subject),
+            message,
+            "Name the interface in `interfaces`, unless only trusted neighbours are there.",
+        ));
+    }
 }
 
 fn absent_addresses(policy: &Policy, host: &HostFacts, lints: &mut Vec<Lint>) {

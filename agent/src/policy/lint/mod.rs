@@ -15,7 +15,7 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-use super::{Object, Policy, Positions, Validated};
+use super::{At, Object, Policy, Positions, Validated};
 
 /// What a remark is about.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -55,6 +55,32 @@ pub enum Code {
     AbsentAddress,
     /// The host does not have an interface that the policy names.
     AbsentInterface,
+    /// A service is used against the direction in which it usually is.
+    UnusualDirection,
+    /// Nobody may use SSH to the host.
+    NoSsh,
+    /// A protected address is on an interface where nothing is enforced.
+    UnenforcedInterface,
+    /// A remark is accepted that is not made.
+    NeedlessAcceptance,
+}
+
+/// A remark that is not made, as somebody has accepted it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Accepted {
+    /// Its code.
+    pub code: Code,
+    /// What it is about; `None` for all of this code.
+    pub subject: Option<String>,
+    /// Where that is written.
+    pub at: At,
+}
+
+impl Accepted {
+    fn covers(&self, lint: &Lint) -> bool {
+        let subject = self.subject.as_ref();
+        self.code == lint.code && subject.is_none_or(|subject| *subject == lint.subject)
+    }
 }
 
 impl Code {
@@ -77,7 +103,19 @@ impl Code {
         Self::ShortTimeout,
         Self::AbsentAddress,
         Self::AbsentInterface,
+        Self::UnusualDirection,
+        Self::NoSsh,
+        Self::UnenforcedInterface,
+        Self::NeedlessAcceptance,
     ];
+
+    /// Whether only a host can give rise to the remark.
+    const fn is_about_host(self) -> bool {
+        matches!(
+            self,
+            Self::AbsentAddress | Self::AbsentInterface | Self::UnenforcedInterface
+        )
+    }
 
     /// The code's name.
     #[must_use]
@@ -100,6 +138,10 @@ impl Code {
             Self::ShortTimeout => "short-timeout",
             Self::AbsentAddress => "absent-address",
             Self::AbsentInterface => "absent-interface",
+            Self::UnusualDirection => "unusual-direction",
+            Self::NoSsh => "no-ssh",
+            Self::UnenforcedInterface => "unenforced-interface",
+            Self::NeedlessAcceptance => "needless-acceptance",
         }
     }
 }
@@ -144,6 +186,8 @@ pub struct HostFacts {
     pub addresses: Vec<IpAddr>,
     /// Names of all interfaces.
     pub interfaces: Vec<String>,
+    /// Addresses on interfaces where the policy is not enforced, with the interface.
+    pub unenforced: Vec<(String, IpAddr)>,
 }
 
 /// Remarks on a policy, and on how it fits `host`; [`Validated::lint`] also knows the file.
@@ -155,6 +199,8 @@ pub fn lint(policy: &Policy, host: Option<&HostFacts>) -> Vec<Lint> {
     outbound::timeouts(policy, &mut lints);
     usage::roles(policy, &mut lints);
     usage::services(policy, &mut lints);
+    usage::ssh(policy, &mut lints);
+    usage::directions(policy, &mut lints);
     coverage::shared_addresses(policy, &mut lints);
     coverage::wide_endpoints(policy, &mut lints);
     if let Some(host) = host {
@@ -172,8 +218,35 @@ impl Validated {
         for lint in &mut lints {
             lint.locate(&self.positions);
         }
+        let needless = self.needless(&lints, host.is_some());
+        lints.retain(|lint| !self.accepted.iter().any(|accepted| accepted.covers(lint)));
+        lints.extend(needless);
         lints.sort_by_key(|lint| (lint.line.is_none(), lint.line, lint.column));
         lints
+    }
+}
+
+impl Validated {
+    /// Remarks on accepted remarks that are not made. Without a host, those that only one can give
+    /// rise to are left alone.
+    fn needless(&self, lints: &[Lint], with_host: bool) -> Vec<Lint> {
+        let needless = self.accepted.iter().filter(|accepted| {
+            (with_host || !accepted.code.is_about_host())
+                && !lints.iter().any(|lint| accepted.covers(lint))
+        });
+        needless
+            .map(|accepted| {
+                let code = accepted.code;
+                let message = format!("the remark `{code}` is accepted, and is not made");
+                let subject = (Object::Policy, code.as_str());
+                let remedy = "Remove it from `accept`.";
+                Lint {
+                    line: Some(accepted.at.line),
+                    column: Some(accepted.at.column),
+                    ..Lint::new(Code::NeedlessAcceptance, subject, message, remedy)
+                }
+            })
+            .collect()
     }
 }
 

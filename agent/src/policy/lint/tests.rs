@@ -136,8 +136,8 @@ fn roles_that_lack_a_use_or_an_endpoint() {
 #[test]
 fn a_service_admitted_twice() {
     let points = format!(
-        "{SSH}, more: {{ from: [vim], services: [ssh, kubelet] }}, ssh-out: {{ to: [vim], \
-         services: [ssh] }}"
+        "{SSH}, more: {{ from: [vim], services: [ssh, libvirt-tls] }}, out-too: {{ to: [vim], \
+         services: [libvirt-tls] }}"
     );
     let lint = only(remarks(VIM, &points, ""));
     assert_eq!((lint.code, &*lint.subject), (Code::AdmittedTwice, "more"));
@@ -167,7 +167,7 @@ fn services_unused_redefined_or_plaintext() {
     );
     let lint = only(remarks(
         VIM,
-        "p: { from: [vim], services: [vnc] }, q: { to: [vim], services: [amqp] }",
+        "p: { from: [vim], services: [vnc, ssh] }, q: { to: [vim], services: [amqp] }",
         "",
     ));
     assert_eq!((lint.code, &*lint.subject), (Code::PlaintextService, "p"));
@@ -181,7 +181,7 @@ fn what_is_not_enforced_or_admits_nobody() {
         "",
     ));
     assert_eq!((lint.code, &*lint.subject), (Code::NotEnforced, "p"));
-    let lint = only(remarks(VIM, "p: { to: [vim], services: [ssh] }", ""));
+    let lint = only(remarks(VIM, "p: { to: [vim], services: [ntp] }", ""));
     assert_eq!(lint.code, Code::NothingAdmitted);
 }
 
@@ -268,4 +268,111 @@ fn codes_are_the_same_in_json() {
     let json = serde_json::to_value(&lint).unwrap();
     assert_eq!(json["code"], Code::PlaintextService.as_str());
     assert_eq!(json["object"], "reference-point");
+}
+
+#[test]
+fn an_audit_policy_makes_one_remark_of_its_mode() {
+    let points: Vec<String> = (0..17)
+        .map(|n| format!("p{n}: {{ from: [vim], services: [s{n}] }}"))
+        .collect();
+    let services: Vec<String> = (0..17)
+        .map(|n| format!("s{n}: {{ protocol: tcp, ports: [{}] }}", 7000 + n))
+        .collect();
+    let more = format!(
+        "mode: audit\nservices: {{{}}}\naccept: {{ no-ssh: x, plaintext-service: x }}",
+        services.join(", ")
+    );
+    let text = policy(VIM, &points.join(", "), &more);
+    let lints = read(&text, "p.yaml").unwrap().lint(None);
+    let modes: Vec<&Lint> = lints
+        .iter()
+        .filter(|lint| lint.code == Code::NotEnforced && lint.message.contains("mode is audit"))
+        .collect();
+    assert_eq!(modes.len(), 1, "{lints:#?}");
+    assert!(modes[0].message.contains("17 reference points"));
+}
+
+#[test]
+fn ssh_that_nobody_may_use() {
+    let points = "a: { from: [vim], services: [libvirt-tls] }, out: { to: [vim], services: [ntp] }";
+    assert_eq!(only(remarks(VIM, points, "")).code, Code::NoSsh);
+    let own = "a: { from: [vim], services: [mine] }, out: { to: [vim], services: [ntp] }";
+    assert!(remarks(VIM, own, "mine: { protocol: tcp, ports: [20-30] }").is_empty());
+}
+
+#[test]
+fn services_against_their_usual_direction() {
+    let inbound = format!("{SSH}, queue: {{ from: [vim], services: [amqps] }}");
+    let lint = only(remarks(VIM, &inbound, ""));
+    assert_eq!(
+        (lint.code, &*lint.subject),
+        (Code::UnusualDirection, "queue")
+    );
+    let outbound = "a: { from: [vim], services: [ssh] }, b: { to: [vim], services: [netconf] }";
+    assert_eq!(
+        only(remarks(VIM, outbound, "")).code,
+        Code::UnusualDirection
+    );
+}
+
+#[test]
+fn protected_addresses_where_nothing_is_judged() {
+    let host = HostFacts {
+        addresses: vec!["192.0.2.1".parse().unwrap()],
+        interfaces: vec!["eth0".into()],
+        unenforced: vec![
+            ("eth1".into(), "192.0.2.1".parse().unwrap()),
+            ("eth2".into(), "192.0.2.2".parse().unwrap()),
+        ],
+    };
+    let lint = only(remarks_on_host(VIM, SSH, "", Some(&host)));
+    assert_eq!(lint.code, Code::UnenforcedInterface);
+    assert!(lint.message.contains("`eth1`"), "{lint}");
+}
+
+#[test]
+fn accepted_remarks_are_not_made() {
+    let points = format!(
+        "{SSH}, a: {{ from: [vim], services: [vnc] }}, b: {{ from: [vim], services: [telnet] }}"
+    );
+    let accepting = |accept: &str| {
+        let services = "services: { vnc: { protocol: tcp, ports: [5900], encryption: plaintext }, \
+                        telnet: { protocol: tcp, ports: [23], encryption: plaintext } }";
+        let text = policy(VIM, &points, &format!("{services}\n{accept}"));
+        let lints = read(&text, "p.yaml").unwrap().lint(None);
+        let lints = lints
+            .into_iter()
+            .filter(|lint| lint.code != Code::CatalogueRedefined);
+        lints
+            .map(|lint| (lint.code, lint.subject))
+            .collect::<Vec<_>>()
+    };
+    let plaintext = |subject: &str| (Code::PlaintextService, subject.to_owned());
+    assert_eq!(accepting(""), [plaintext("a"), plaintext("b")]);
+    let one = accepting("accept: { plaintext-service a: a network of its own }");
+    assert_eq!(one, [plaintext("b")]);
+    assert!(accepting("accept:\n  plaintext-service: a lab").is_empty());
+    // Not made without a host.
+    assert!(accepting("accept: { plaintext-service: a lab, absent-address: x }").is_empty());
+    let needless = accepting("accept: { plaintext-service: a lab, two-roles: x }");
+    assert_eq!(
+        needless,
+        [(Code::NeedlessAcceptance, "two-roles".to_owned())]
+    );
+    for (accept, message) in [
+        (
+            "{ plaintext-servce: x }",
+            "there is no remark `plaintext-servce`",
+        ),
+        ("{ two-roles: \"\" }", "without a reason"),
+        ("[two-roles]", "must be a mapping"),
+    ] {
+        let text = policy(VIM, &points, &format!("accept: {accept}"));
+        let error = read(&text, "p.yaml").unwrap_err();
+        let mut mistakes = error.mistakes().iter();
+        assert!(
+            mistakes.any(|mistake| mistake.message.contains(message)),
+            "{error:?}"
+        );
+    }
 }

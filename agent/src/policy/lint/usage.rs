@@ -2,8 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use verdict::frame::transport::IpProtocol;
+
 use super::{Code, Lint};
-use crate::policy::{Direction, Encryption, Mode, Object, Policy, Positions, catalogue};
+use crate::policy::{
+    Direction, ENROLMENT, Encryption, Mode, Object, Policy, Positions,
+    catalogue::{self, Usual},
+};
+
+/// Port of SSH (RFC 4253).
+const SSH: u16 = 22;
 
 pub(super) fn modes(policy: &Policy, lints: &mut Vec<Lint>) {
     const REMEDY: &str = "Write `mode: enforce` once the reports show nothing legitimate.";
@@ -11,24 +19,28 @@ pub(super) fn modes(policy: &Policy, lints: &mut Vec<Lint>) {
         .reference_points
         .iter()
         .filter(|point| point.mode == Mode::Audit);
-    for point in audited {
-        let message = format!(
-            "reference point `{}` is not enforced: its mode is audit",
-            point.name
-        );
-        let subject = (Object::ReferencePoint, &*point.name);
-        lints.push(Lint::new(Code::NotEnforced, subject, message, REMEDY));
-    }
     if policy.mode == Mode::Audit {
-        let message =
-            "packets that no reference point governs are not dropped: the policy's mode is audit";
+        // One remark for all of them: they have the mode from here.
+        let others = match audited.count() {
+            0 => String::new(),
+            1 => ", and so is that of one reference point".to_owned(),
+            count => format!(", and so is that of {count} reference points"),
+        };
+        let message = format!(
+            "packets that no reference point governs are not dropped: the policy's mode is \
+             audit{others}"
+        );
         let subject = (Object::Policy, &*policy.name);
-        lints.push(Lint::new(
-            Code::NotEnforced,
-            subject,
-            message.to_owned(),
-            REMEDY,
-        ));
+        lints.push(Lint::new(Code::NotEnforced, subject, message, REMEDY));
+    } else {
+        for point in audited {
+            let message = format!(
+                "reference point `{}` is not enforced: its mode is audit",
+                point.name
+            );
+            let subject = (Object::ReferencePoint, &*point.name);
+            lints.push(Lint::new(Code::NotEnforced, subject, message, REMEDY));
+        }
     }
     let inbound = |direction| direction == Direction::Inbound;
     if !policy
@@ -165,6 +177,60 @@ pub(super) fn services(policy: &Policy, lints: &mut Vec<Lint>) {
             message,
             remedy,
         ));
+    }
+}
+
+/// Remarks on SSH that nobody may use.
+pub(super) fn ssh(policy: &Policy, lints: &mut Vec<Lint>) {
+    let mut inbound = policy
+        .reference_points
+        .iter()
+        .filter(|point| point.direction == Direction::Inbound && point.name != ENROLMENT)
+        .peekable();
+    let is_ssh = |name: &String| {
+        let service = policy.services.get(name);
+        name == "ssh"
+            || service.is_some_and(|service| {
+                let mut ranges = service.matches.iter().map(|matched| matched.range());
+                ranges.any(|(protocol, first, last)| {
+                    protocol == IpProtocol::TCP.0 && (first..=last).contains(&SSH)
+                })
+            })
+    };
+    if inbound.peek().is_some() && !inbound.any(|point| point.services.iter().any(is_ssh)) {
+        let message = "nobody may use SSH to the host: if it is administered by SSH, nobody can";
+        lints.push(Lint::new(
+            Code::NoSsh,
+            (Object::Policy, &*policy.name),
+            message.to_owned(),
+            "Admit `ssh` to those who administer the host.",
+        ));
+    }
+}
+
+/// Remarks on services that are used against their usual direction.
+pub(super) fn directions(policy: &Policy, lints: &mut Vec<Lint>) {
+    for point in &policy.reference_points {
+        for name in &point.services {
+            let usual = catalogue::find(name).map(|entry| entry.usual);
+            let message = match (usual, point.direction) {
+                (Some(Usual::Outbound), Direction::Inbound) => format!(
+                    "reference point `{}` lets peers use `{name}` of this host, which hosts \
+                     usually use of their peers",
+                    point.name
+                ),
+                (Some(Usual::Inbound), Direction::Outbound) => format!(
+                    "reference point `{}` lets this host use `{name}` of its peers, which peers \
+                     usually use of a host",
+                    point.name
+                ),
+                _ => continue,
+            };
+            let remedy = "If the other direction is meant, write `to` in place of `from`, or \
+                          `from` in place of `to`.";
+            let subject = (Object::ReferencePoint, &*point.name);
+            lints.push(Lint::new(Code::UnusualDirection, subject, message, remedy));
+        }
     }
 }
 

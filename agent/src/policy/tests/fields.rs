@@ -223,7 +223,7 @@ fn outbound_is_one_of_three() {
         "serial: 42\noutbound: true",
         (4, "true"),
         "must be text",
-        "`\"true\"`",
+        "`outbound: audit`",
     );
 }
 

@@ -1,6 +1,6 @@
 //! Addresses and prefixes from text.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -16,8 +16,8 @@ pub(super) enum BadAddress {
     Zone(String),
     #[error("`{text}` has a prefix length above {most}")]
     Length { text: String, most: u8 },
-    #[error("`{0}` has a netmask where a prefix length belongs")]
-    Netmask(String),
+    #[error("`{text}` has a netmask where a prefix length belongs")]
+    Netmask { text: String, meant: Option<IpNet> },
     #[error("`{0}` has bits set beyond its prefix length")]
     HostBits(IpNet),
     #[error("`{0}` is an IPv4-mapped IPv6 address")]
@@ -47,7 +47,10 @@ impl BadAddress {
                 )
             }
             Self::Length { most, .. } => format!("Write a length from 0 to {most}."),
-            Self::Netmask(_) => {
+            Self::Netmask {
+                meant: Some(net), ..
+            } => format!("Write `{net}`."),
+            Self::Netmask { .. } => {
                 "Write the number of the mask's set bits, for example `/24`.".to_owned()
             }
             Self::HostBits(net) => {
@@ -106,8 +109,11 @@ fn prefix(text: &str, address: &str, length: &str) -> Result<IpNet, BadAddress> 
     let Ok(address) = address.parse::<IpAddr>() else {
         return Err(unreadable(text, BadAddress::Unreadable));
     };
-    if length.parse::<IpAddr>().is_ok() {
-        return Err(BadAddress::Netmask(text.to_owned()));
+    if let Ok(mask) = length.parse() {
+        return Err(BadAddress::Netmask {
+            text: text.to_owned(),
+            meant: masked(address, mask),
+        });
     }
     let most = if address.is_ipv4() { 32 } else { 128 };
     if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -133,6 +139,18 @@ fn prefix(text: &str, address: &str, length: &str) -> Result<IpNet, BadAddress> 
     } else {
         Ok(net)
     }
+}
+
+/// The prefix that `address` and `mask` mean; a mask of the bits that vary, as routers have it, is
+/// one, too.
+fn masked(address: IpAddr, mask: IpAddr) -> Option<IpNet> {
+    let inverted: IpAddr = match mask {
+        IpAddr::V4(mask) => Ipv4Addr::from_bits(!mask.to_bits()).into(),
+        IpAddr::V6(mask) => Ipv6Addr::from_bits(!mask.to_bits()).into(),
+    };
+    let net = IpNet::with_netmask(address, mask);
+    let net = net.or_else(|_| IpNet::with_netmask(address, inverted));
+    Some(net.ok()?.trunc())
 }
 
 fn one(address: IpAddr) -> Result<IpAddr, BadAddress> {
@@ -186,7 +204,11 @@ mod tests {
             ("192.0.2.0/33", "above 32", "0 to 32"),
             ("2001:db8::/129", "above 128", "0 to 128"),
             ("2001:db8::/999", "above 128", "0 to 128"),
-            ("192.0.2.0/255.255.255.0", "netmask", "/24"),
+            ("192.0.2.0/255.255.255.0", "netmask", "`192.0.2.0/24`"),
+            ("192.0.2.7/255.255.240.0", "netmask", "`192.0.0.0/20`"),
+            ("192.0.2.0/0.0.0.255", "netmask", "`192.0.2.0/24`"),
+            ("192.0.2.0/255.0.255.0", "netmask", "for example `/24`"),
+            ("2001:db8::/ffff:ffff::", "netmask", "`2001:db8::/32`"),
             ("192.0.2.0/+8", "not an IP", "192.0.2.10"),
             ("192.0.2.0/", "not an IP", "192.0.2.10"),
             ("192.0.02.10", "not an IP", "192.0.2.10"),

@@ -3,6 +3,7 @@
 //! A part with a mistake is replaced by a placeholder, so that the rest of the file is checked too;
 //! the result is used only if there was no mistake.
 
+mod accept;
 mod addresses;
 mod authenticate;
 mod bindings;
@@ -42,6 +43,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let mut positions = Positions::default();
     api_version(raw.api_version.as_ref(), mistakes);
     let name = name(raw.name.as_ref(), &mut positions, mistakes);
+    let serial_at = raw.serial.as_ref().map_or_else(At::default, |text| text.at);
     let serial = serial(raw.serial.as_ref(), mistakes);
     let mode = names::choice(raw.mode.as_ref(), "mode", MODES, mistakes).unwrap_or_default();
     let outbound = names::choice(raw.outbound.as_ref(), "outbound", OUTBOUND, mistakes);
@@ -55,6 +57,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let context = reference_points::Context {
         carriers: &peers.carriers,
         carriers_complete: peers.complete,
+        endpoints: &peers.endpoints,
         defined: &defined,
         mode,
     };
@@ -79,7 +82,13 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         services: services::used(&reference_points, defined),
         reference_points,
     };
-    Validated { policy, positions }
+    let accepted = accept::validate(raw.accept.unwrap_or_default(), mistakes);
+    Validated {
+        policy,
+        positions,
+        accepted,
+        serial_at,
+    }
 }
 
 /// The reference point for enrolment, if any endpoint authenticates by certificate.

@@ -11,10 +11,10 @@ use crate::policy::{
     catalogue::catalogue,
     limits,
     mistake::Mistakes,
-    model::{Direction, ENROLMENT, Mode, ReferencePoint},
+    model::{Direction, ENROLMENT, Endpoint, Mode, ReferencePoint},
     positions::{At, Object, Positions},
     raw::{Named, RawReferencePoint, Text, Texts},
-    suggest,
+    remedies, suggest,
 };
 
 /// Roles defined by ETSI NFV and 3GPP; a policy may name them before any endpoint has them.
@@ -28,6 +28,8 @@ pub(super) struct Context<'a> {
     pub(super) carriers: &'a BTreeMap<String, At>,
     /// Whether these are all roles. If not, an unknown role may be one that could not be read.
     pub(super) carriers_complete: bool,
+    /// Endpoints by name.
+    pub(super) endpoints: &'a BTreeMap<String, Endpoint>,
     /// Services of the file.
     pub(super) defined: &'a Services,
     /// The policy's mode.
@@ -144,6 +146,13 @@ fn check_role(role: &Text, context: &Context<'_>, mistakes: &mut Mistakes) {
     if meant.is_none() && !context.carriers_complete {
         return;
     }
+    if let Some(endpoint) = context.endpoints.get(name) {
+        mistakes.add(role.at, || {
+            let message = format!("`{name}` is an endpoint, and here stand roles");
+            (message, format!("Write its role: `{}`.", endpoint.role))
+        });
+        return;
+    }
     mistakes.add(role.at, || {
         let remedy = match meant {
             Some(meant) => format!("Did you mean `{meant}`?"),
@@ -158,6 +167,10 @@ fn check_service(service: &Text, defined: &Services, mistakes: &mut Mistakes) ->
     let known = services::find(name, defined).is_some();
     if !known {
         mistakes.add(service.at, || {
+            if remedies::is_number(name) {
+                let message = format!("there is no service `{name}`");
+                return (message, remedies::service_for(name));
+            }
             let built_in = catalogue().iter().map(|entry| entry.name);
             let candidates = defined.keys().map(String::as_str).chain(built_in);
             let remedy = suggest::remedy(

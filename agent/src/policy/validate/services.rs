@@ -63,6 +63,8 @@ fn service(name: &Text, raw: Vec<RawMatch>, mistakes: &mut Mistakes) -> Service 
         }
         match (transport, raw.ports) {
             (Some(transport), Some(texts)) => ports(transport, texts, &mut matches, mistakes),
+            // Told already.
+            (Some(_), None) if raw.has_ports => {}
             (Some(transport), None) => {
                 let at = raw.protocol.as_ref().map_or(raw.at, |text| text.at);
                 mistakes.add(at, || {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use harness::agent::operator::{Operator, policy};
+use harness::machine::wait;
 use harness::net::station::{HOST, INTRUDER, VIM};
 use harness::{Agent, Policy, Topology};
 
@@ -95,5 +96,35 @@ fn as_many_addresses_hold_leases_as_the_policy_allows() -> Result<()> {
     assert!(connects(&scene.vim)?);
     assert!(connects(&scene.intruder)?);
     second.kill();
+    Ok(())
+}
+
+#[test]
+fn a_lease_outlives_the_trial_of_a_policy_that_does_not_know_its_holder() -> Result<()> {
+    let operator = Operator::new()?;
+    let scene = Topology::new()?;
+    let _listener = scene.host.tcp_listener((HOST.v4, PORT))?;
+    let mut agent = operator.agent(&scene.host, &policy())?;
+    let _join = operator.join(&scene.vim, &operator.vim, &[])?;
+    agent.await_leases(1, PATIENCE)?;
+    assert!(connects(&scene.vim)?);
+    let path = agent.folder().join("candidate.yaml");
+    let without = Policy {
+        serial: 2,
+        ..Policy::default()
+    };
+    // It has neither the endpoint nor its address.
+    std::fs::write(
+        &path,
+        without
+            .to_string()
+            .replace("vim-1:", "vim-2:")
+            .replace("192.0.2.10", "192.0.2.99"),
+    )?;
+    let path = path.to_string_lossy();
+    agent.ask(&["policy", "apply", "--confirm-within", "3s", &path])?;
+    assert!(!connects(&scene.vim)?, "it is none of the new policy's");
+    agent.kill9();
+    wait::until(&true, PATIENCE * 2, || connects(&scene.vim))?;
     Ok(())
 }

@@ -94,11 +94,9 @@ fn strangers_displace_no_fragments() {
         let first = fragment(OTHER, HOST, identification, 0, &payload(WATCHED));
         assert_eq!(host.takes(&first).reason(), Reason::Permitted);
     }
-    let flows = || {
-        host.0.flows().collect::<Vec<_>>()
-    };
+    let flows = || host.0.flows().collect::<Vec<_>>();
     let before = flows();
-    assert!(before.iter().flatten().count() > 4);
+    assert!(before.len() > 4);
     for identification in 0..=u16::MAX {
         for (source, port) in [(STRANGER, NTP), (STRANGER, WATCHED), (VIM, WATCHED)] {
             let first = fragment(source, HOST, identification, 0, &payload(port));

@@ -18,8 +18,7 @@ fn candidate(text: &str) -> Candidate {
     Candidate {
         text: text.into(),
         file: "p.yaml".into(),
-        force: false,
-        session: None,
+        ..Candidate::default()
     }
 }
 

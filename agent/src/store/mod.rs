@@ -4,6 +4,9 @@
 //! be found again. The kernel holds the digest of the policy that it enforces, beside the image; the
 //! file `current` names it by serial and digest for a host that has just booted.
 
+pub mod history;
+mod trial;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -17,9 +20,12 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use crate::image::{Numbers, RuleName};
+use history::History;
+pub use trial::TrialRecord;
 
-/// Policies that are kept.
-const KEPT: usize = 32;
+/// Policies whose text is kept.
+const KEPT: usize = 100;
+const HISTORY: &str = "history.jsonl";
 const CURRENT: &str = "current";
 
 /// Why the store failed.
@@ -68,6 +74,8 @@ pub struct Stored {
     pub applied: String,
     /// The YAML.
     pub text: String,
+    /// Its signature, if it has one.
+    pub signature: Option<Vec<u8>>,
     /// Numbers that its counters are kept under.
     pub numbers: Numbers,
 }
@@ -77,6 +85,8 @@ pub struct Stored {
 struct Sheet {
     file: String,
     applied: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<Vec<u8>>,
     rules: Vec<(RuleName, u16)>,
     endpoints: BTreeMap<String, u32>,
 }
@@ -121,11 +131,18 @@ impl Store {
         Ok(Self { directory })
     }
 
+    /// What was done to the policy in force.
+    #[must_use]
+    pub fn history(&self) -> History {
+        History::new(self.directory.join(HISTORY))
+    }
+
     /// Writes a policy; it is not current yet.
     pub fn save(&self, stored: &Stored) -> Result<(), StoreError> {
         let sheet = Sheet {
             file: stored.file.clone(),
             applied: stored.applied.clone(),
+            signature: stored.signature.clone(),
             rules: stored.numbers.rules.clone().into_iter().collect(),
             endpoints: stored.numbers.endpoints.clone(),
         };
@@ -199,6 +216,33 @@ impl Store {
         found.map_or(Ok(None), |identity| self.find(identity))
     }
 
+    /// The policy that last had this serial; `None` if none is kept.
+    pub fn with_serial(&self, serial: u64) -> Result<Option<Stored>, StoreError> {
+        let kept = self.identities()?;
+        let mut kept: Vec<Identity> = kept
+            .into_iter()
+            .filter(|identity| identity.serial == serial)
+            .collect();
+        if kept.len() > 1 {
+            let entries = self.history().entries()?;
+            let last = |identity: &Identity| {
+                let mut entries = entries.iter();
+                entries.rposition(|entry| entry.is_about(*identity))
+            };
+            kept.sort_by_key(last);
+        }
+        kept.pop().map_or(Ok(None), |identity| self.find(identity))
+    }
+
+    /// What is wrong with the policies that are kept, in sentences.
+    pub fn damages(&self) -> Result<Vec<String>, StoreError> {
+        let found = self.identities()?.into_iter().map(|it| self.find(it));
+        Ok(found
+            .filter_map(Result::err)
+            .map(|error| error.to_string())
+            .collect())
+    }
+
     /// A policy that was saved.
     pub fn find(&self, identity: Identity) -> Result<Option<Stored>, StoreError> {
         let (yaml, json) = (self.path(identity, "yaml"), self.path(identity, "json"));
@@ -224,6 +268,7 @@ impl Store {
             file: sheet.file,
             applied: sheet.applied,
             text,
+            signature: sheet.signature,
             numbers,
         }))
     }
@@ -310,6 +355,7 @@ mod tests {
             file: "policy.yaml".into(),
             applied: "2026-01-01T00:00:00Z".into(),
             text,
+            signature: Some(vec![1, 2]),
             numbers,
         }
     }
@@ -353,12 +399,15 @@ mod tests {
     fn old_policies_are_forgotten_but_not_the_current_one() {
         let state = tempfile::tempdir().expect("a directory");
         let store = Store::open(state.path()).expect("open");
-        for serial in 1..=40 {
+        for serial in 1..=KEPT as u64 + 8 {
             store.save(&stored(serial)).expect("save");
             set_current(&store, stored(serial).identity);
         }
         assert_eq!(store.identities().expect("list").len(), KEPT);
         assert_eq!(store.find(stored(1).identity).expect("read"), None);
-        assert_eq!(store.current().expect("read"), Some(stored(40)));
+        assert_eq!(
+            store.current().expect("read"),
+            Some(stored(KEPT as u64 + 8))
+        );
     }
 }
