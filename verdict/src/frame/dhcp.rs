@@ -1,6 +1,6 @@
 //! DHCP (RFC 2131): what a server sends to a client, which may have no address yet.
 
-use super::{packet::Packet, transport::IpProtocol};
+use super::{ethernet::mac_word, packet::Packet, transport::IpProtocol};
 
 /// Source port 67, destination port 68.
 const TO_CLIENT: [u8; 4] = [0, 67, 0, 68];
@@ -38,7 +38,7 @@ pub fn client<P: Packet>(packet: &P, at: u32) -> u64 {
         return 0;
     }
     match packet.view::<6>(udp + CLIENT_ADDRESS) {
-        Some(&[a, b, c, d, e, f]) => CLIENT | u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
+        Some(&address) => CLIENT | mac_word(address),
         None => 0,
     }
 }

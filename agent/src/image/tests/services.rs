@@ -103,10 +103,7 @@ services:
     for kind in 0..=u8::MAX {
         for code in 0..=u8::MAX {
             let icmp = listed(ServiceKey::icmp::<Ipv4>(kind, code));
-            let inbound = match (kind, code) {
-                (8 | 0 | 43, _) | (42, 0 | 14) => true,
-                _ => false,
-            };
+            let inbound = matches!((kind, code), (8 | 0 | 43, _) | (42, 0 | 14));
             assert_eq!(icmp.is_inbound(), inbound, "icmp {kind} {code}");
             assert_eq!(
                 icmp.is_outbound(),

@@ -54,10 +54,10 @@ fn kind(protocol: u8, text: &Text, mistakes: &mut Mistakes) -> Option<u8> {
     let named = ServiceMatch::Protocol(protocol);
     let Some(kind) = icmp::number(protocol, &text.what) else {
         mistakes.add(text.at, || {
-            let names = TYPES.iter().filter(|&&(of, _, _)| of == protocol);
-            let names = names.map(|&(_, name, _)| name);
+            let known = TYPES.iter().filter(|&&(of, _, _)| of == protocol);
+            let known = known.map(|&(_, name, _)| name);
             let otherwise = "Write its number, 0 to 255, or a name such as `echo-request`.";
-            let remedy = suggest::remedy(&text.what, names, otherwise);
+            let remedy = suggest::remedy(&text.what, known, otherwise);
             (format!("{named} has no type `{}`", text.what), remedy)
         });
         return None;
