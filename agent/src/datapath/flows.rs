@@ -1,6 +1,10 @@
 //! The flow table, read from user space.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use aya::{
     Pod,
@@ -11,12 +15,13 @@ use nix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use verdict::{
     decision::WORDS,
+    frame::address::Ipv4,
     host::{Remembered, Storage},
     image::line::Tables,
     layout::FlowControl,
     state::{
         clock::{TICK_SHIFT, tick, ticks},
-        flow::{Flow, Set, entry::SET_WORDS, table},
+        flow::{Flow, Key, Set, entry::SET_WORDS, table},
         lease::Lease,
         limit::Limit,
         sets::WAYS,
@@ -31,6 +36,7 @@ use super::{
     maps::{LineValue, SetValue, name},
     pinned::array,
 };
+use crate::image::ipv6;
 
 /// Why the flows cannot be read.
 #[derive(Debug, Error)]
@@ -66,6 +72,23 @@ fn both_clocks(control: &FlowControl) -> Result<(u32, u64), FlowError> {
 #[must_use]
 pub fn duration(ticks: u32) -> Duration {
     Duration::from_nanos(u64::from(ticks) << TICK_SHIFT)
+}
+
+/// The key of the flow of this `kind` between these ends; `None` if they are of two families.
+#[must_use]
+pub fn key(kind: u8, protocol: u8, local: SocketAddr, remote: SocketAddr) -> Option<Key> {
+    let ports = u32::from(local.port()) << 16 | u32::from(remote.port());
+    match (local.ip().to_canonical(), remote.ip().to_canonical()) {
+        (IpAddr::V4(local), IpAddr::V4(remote)) => {
+            let [local, remote] = [local, remote].map(|address| Ipv4(address.to_bits()));
+            Some(Key::new(kind, local, remote, protocol, ports))
+        }
+        (IpAddr::V6(local), IpAddr::V6(remote)) => {
+            let [local, remote] = [local, remote].map(|address| ipv6(address.to_bits()));
+            Some(Key::new(kind, local, remote, protocol, ports))
+        }
+        _ => None,
+    }
 }
 
 /// Tables in memory, without any leases.

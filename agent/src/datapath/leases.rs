@@ -13,7 +13,7 @@ use verdict::{
         transport::IpProtocol,
     },
     state::{
-        flow::{Flows as _, Key, Slot, key::ENROLMENT, table},
+        flow::{Flows as _, Slot, key::ENROLMENT, table},
         lease::{self, Lease},
         sets::WAYS,
     },
@@ -145,15 +145,8 @@ impl LeaseTable {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Result<Option<Origin>, FlowError> {
-        let ports = u32::from(local.port()) << 16 | u32::from(remote.port());
-        let key = match (local.ip().to_canonical(), remote.ip().to_canonical()) {
-            (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                key(Ipv4(local.to_bits()), Ipv4(remote.to_bits()), ports)
-            }
-            (IpAddr::V6(local), IpAddr::V6(remote)) => {
-                key(ipv6(local.to_bits()), ipv6(remote.to_bits()), ports)
-            }
-            _ => return Ok(None),
+        let Some(key) = flows::key(ENROLMENT, IpProtocol::UDP.0, local, remote) else {
+            return Ok(None);
         };
         self.proofs.refresh()?;
         let nothing = Image::empty();
@@ -181,11 +174,6 @@ impl LeaseTable {
             .set(index, value, 0)
             .map_err(map_failed(name::LEASES))
     }
-}
-
-/// The key of the enrolment flow between these two addresses.
-fn key<A: Family>(local: A, remote: A, ports: u32) -> Key {
-    Key::new(ENROLMENT, local, remote, IpProtocol::UDP.0, ports)
 }
 
 /// The index reserved for the endpoint, and the hash that the shared indexes are derived from.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -10,15 +11,18 @@ use thiserror::Error;
 use verdict::{
     counters::Direction,
     decision::full,
+    frame::transport::IpProtocol,
     host::Frame,
+    image::line::Tables,
     reason::{Outcome, Verdict},
+    state::flow::{Flows, State, key::CONNECTION, table::find},
 };
 
 use super::{Current, View};
 use crate::{
     datapath::{
         ExplainError, Explainer, Features, Hook, LOOPBACK, LoadError, Pins, Program,
-        flows::{FlowError, Snapshot},
+        flows::{FlowError, Snapshot, key},
         interface::Interfaces,
     },
     explain::{
@@ -132,12 +136,12 @@ impl Explainers {
         question: &Question,
     ) -> Result<Explanation, AnswerError> {
         let current = view.judging().ok_or(AnswerError::NoPolicy)?;
-        let question = &as_proven(question, view);
+        let flows = Snapshot::open(&self.pins)?;
+        let flows = flows.by(&current.image);
+        let question = &of_open_connection(as_proven(question, view), &flows, &current.image);
         let (bytes, interface) = question.frame(current.policy())?;
         let ifindex = ifindex(interface.as_deref(), view)?;
         let direction = question.direction;
-        let flows = Snapshot::open(&self.pins)?;
-        let flows = flows.by(&current.image);
         let judge = |ifindex| {
             let frame = Frame {
                 bytes: &bytes,
@@ -222,6 +226,35 @@ fn as_proven(question: &Question, view: &View) -> Question {
         packet.vlan = packet.vlan.or_else(|| vlan_of(origin.tags()));
         let port = || name_of(&view.interfaces, origin.ifindex());
         question.interface = question.interface.or_else(port);
+    }
+    question
+}
+
+/// The question about the next segment of its connection, if the host has one open between these ports:
+/// a SYN would be no part of it.
+fn of_open_connection<F: Flows, T: Tables>(
+    mut question: Question,
+    flows: &F,
+    tables: &T,
+) -> Question {
+    if let Subject::Packet(packet) = &mut question.subject
+        && packet.protocol == IpProtocol::TCP.0
+        && let Some(port) = packet.port
+    {
+        let (from, to) = (
+            SocketAddr::new(packet.from, packet.source_port),
+            SocketAddr::new(packet.to, port),
+        );
+        let (local, remote) = match question.direction {
+            Direction::In => (to, from),
+            Direction::Out => (from, to),
+        };
+        if let Some(key) = key(CONNECTION, packet.protocol, local, remote)
+            && let Ok(Some(slot)) = find(flows, tables, &key, flows.now())
+            && slot.tag().state() == State::TcpEstablished.code()
+        {
+            packet.mid_stream = Some(slot.local_number());
+        }
     }
     question
 }

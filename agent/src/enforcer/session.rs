@@ -136,5 +136,6 @@ fn packet(from: SocketAddr, to: SocketAddr) -> Packet {
         source_port: from.port(),
         mac: None,
         vlan: None,
+        mid_stream: None,
     }
 }

@@ -51,7 +51,7 @@ pub enum PacketError {
     Hex(String),
 }
 
-/// A packet that opens a connection.
+/// A packet that opens a connection, or belongs to one of TCP that is open.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
     /// Source address.
@@ -68,6 +68,8 @@ pub struct Packet {
     pub mac: Option<[u8; 6]>,
     /// VLAN; that of the endpoint's binding if not given.
     pub vlan: Option<Vlan>,
+    /// Sequence number of a TCP segment mid-stream; `None` of one that opens a connection.
+    pub mid_stream: Option<u32>,
 }
 
 impl Packet {
@@ -95,10 +97,16 @@ impl Packet {
         let mut bytes = Vec::with_capacity(96);
         let port = || self.port.ok_or(PacketError::NoPort(self.protocol));
         let written = match IpProtocol(self.protocol) {
-            IpProtocol::TCP => builder
-                .tcp(self.source_port, port()?, 0, WINDOW)
-                .syn()
-                .write(&mut bytes, &[]),
+            IpProtocol::TCP => {
+                let sequence = self.mid_stream.unwrap_or(0);
+                let segment = builder.tcp(self.source_port, port()?, sequence, WINDOW);
+                let segment = if self.mid_stream.is_some() {
+                    segment.ack(0)
+                } else {
+                    segment.syn()
+                };
+                segment.write(&mut bytes, &[])
+            }
             IpProtocol::UDP => builder
                 .udp(self.source_port, port()?)
                 .write(&mut bytes, &[]),

@@ -21,7 +21,7 @@ pub struct Question {
 pub enum Subject {
     /// The bytes from the destination MAC address on.
     Frame(Vec<u8>),
-    /// A packet that opens a connection.
+    /// A packet that opens a connection, or belongs to one that is open.
     Packet(Packet),
 }
 

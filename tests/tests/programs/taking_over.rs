@@ -92,6 +92,38 @@ fn flows_are_listed_by_filter() -> Result<()> {
     Ok(())
 }
 
+/// What is asked about is the next segment of the connection, not another SYN.
+#[test]
+fn packets_of_an_open_flow_are_explained_as_such() -> Result<()> {
+    let scene = Topology::new()?;
+    let agent = Agent::start(&scene.host, &policy())?;
+    for mut open in connections(&scene, &scene.vim, VIM)? {
+        assert!(receives(&mut open)?, "before");
+        let [local, remote] = [open[0].local_addr()?, open[0].peer_addr()?];
+        let reason = |from: SocketAddr, to: SocketAddr, way: &[&str]| -> Result<String> {
+            let [source, port] = [from, to].map(|end| end.port().to_string());
+            let [from, to] = [from, to].map(|end| end.ip().to_string());
+            let ends = [
+                "--from",
+                &from,
+                "--source-port",
+                &source,
+                "--to",
+                &to,
+                "--port",
+                &port,
+            ];
+            let told = agent.ask_json(&[&["explain"], &ends[..], way].concat())?;
+            Ok(told["reason"].as_str().context("a reason")?.to_owned())
+        };
+        assert_eq!(reason(remote, local, &[])?, "established");
+        assert_eq!(reason(local, remote, &["--outbound"])?, "outbound");
+        let other = SocketAddr::new(local.ip(), 1);
+        assert_eq!(reason(remote, other, &[])?, "no-flow");
+    }
+    Ok(())
+}
+
 /// The host's stack is shown to the agent without sequence numbers: it knows less than the flows do.
 #[test]
 fn an_address_more_interrupts_no_stream() -> Result<()> {

@@ -25,6 +25,7 @@ use super::{
 /// endpoint is bound to.
 ///
 /// With --outbound the packet leaves the host: --from is a protected address, and --to is the peer.
+/// TCP opens a connection, unless the host has one open between these ports: then it is its next segment.
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("what").required(true).args(["from", "frame", "pcap"]),

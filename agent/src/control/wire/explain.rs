@@ -47,6 +47,7 @@ pub fn question(question: Question) -> Result<explain::Question, PacketError> {
                 source_port: source_port.unwrap_or(SOURCE_PORT),
                 mac: mac.as_deref().map(parse_mac).transpose()?,
                 vlan: vlan.as_deref().map(parse_vlan).transpose()?,
+                mid_stream: None,
             };
             Ok(explain::Question {
                 subject: Subject::Packet(packet),
