@@ -183,7 +183,7 @@ impl Packets {
             (Kind::Established, _) => family.answer(PEER_PORT),
             (Kind::Fragment, _) => family.fragment(),
             (Kind::Neighbour, _) => family.neighbour(),
-            (Kind::Opening, _) => family.opening(PEER_PORT),
+            (Kind::Opening, _) => family.opening(PEER_PORT, 0),
             (Kind::Sent, _) => family.question(PEER_PORT, 0),
             (Kind::Reply, _) => family.reply(PORT),
             (_, Sources::Prefixes) => family.frame_of_prefix(PORT),

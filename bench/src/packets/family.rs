@@ -229,13 +229,13 @@ impl Family {
         frame(&between(self.protected(), self.allowed(0)).with(segment))
     }
 
-    /// A frame that opens a connection to `port` of the first allowed address.
-    pub fn opening(self, port: u16) -> Vec<u8> {
+    /// A frame that opens a connection to `port` of the allowed address of this number.
+    pub fn opening(self, port: u16, number: u32) -> Vec<u8> {
         let segment = Tcp {
             source: LOCAL_PORT,
             ..Tcp::syn(port)
         };
-        frame(&between(self.protected(), self.allowed(0)).with(segment))
+        frame(&between(self.protected(), self.allowed(number)).with(segment))
     }
 
     /// A later fragment from the first allowed address.

@@ -125,11 +125,16 @@ fn open_flows(pins: &Pins, features: Features, count: u32) -> Result<()> {
     let mut program = Explainer::rehearsing(pins, Program::Out, features)?;
     for family in Family::ALL {
         for number in 0..count.min(FLOWS_PER_FAMILY) {
-            let outcome = program.outcome(&family.question(PEER_PORT, number), 0)?;
-            ensure!(
-                outcome.reason() == Reason::Outbound,
-                "connection {number} is not opened: {outcome:?}"
-            );
+            for frame in [
+                family.opening(PEER_PORT, number),
+                family.question(PEER_PORT, number),
+            ] {
+                let outcome = program.outcome(&frame, 0)?;
+                ensure!(
+                    outcome.reason() == Reason::Outbound,
+                    "connection {number} is not opened: {outcome:?}"
+                );
+            }
         }
     }
     Ok(())
