@@ -35,14 +35,7 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
     let outcome = match Image::enforced(|| frame.ifindex()) {
         Some(image) => match fast::inbound(&frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
-            Err(_) => {
-                let leased = Outcome(lease_xdp(context.ctx));
-                if leased == UNCONCERNED {
-                    Outcome(judge_xdp(context.ctx))
-                } else {
-                    leased
-                }
-            }
+            Err(_) => in_full(dhcp_xdp(context.ctx), || judge_xdp(context.ctx)),
         },
         None => Outcome::NO_POLICY,
     };
@@ -60,14 +53,7 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
     let outcome = match Image::enforced(|| frame.ifindex()) {
         Some(image) => match fast::inbound(&frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
-            Err(_) => {
-                let leased = Outcome(lease_tcx(context.skb.skb));
-                if leased == UNCONCERNED {
-                    Outcome(judge_tcx(context.skb.skb))
-                } else {
-                    leased
-                }
-            }
+            Err(_) => in_full(dhcp_tcx(context.skb.skb), || judge_tcx(context.skb.skb)),
         },
         None => Outcome::NO_POLICY,
     };
@@ -89,38 +75,47 @@ pub fn manoward_out(context: TcContext) -> i32 {
     action(finish(Direction::Out, outcome, frame.frame_len()))
 }
 
+/// The outcome of the full path for a packet in: that of [`dhcp::answer`], or what the rest of it decides.
+#[inline(always)]
+fn in_full(answer: u64, rest: impl FnOnce() -> u64) -> Outcome {
+    match Outcome(answer) {
+        UNCONCERNED => Outcome(rest()),
+        outcome => outcome,
+    }
+}
+
 // Functions of their own: the kernel verifies the full path apart from the fast one.
 
 /// [`dhcp::answer`] about the frame of an XDP program; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn lease_xdp(context: *mut xdp_md) -> u64 {
-    leased(&XdpFrame::new(&XdpContext::new(context)))
+extern "C" fn dhcp_xdp(context: *mut xdp_md) -> u64 {
+    answered(&XdpFrame::new(&XdpContext::new(context)))
 }
 
 /// [`dhcp::answer`] about the frame of a classifier; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn lease_tcx(context: *mut __sk_buff) -> u64 {
-    leased(&SkbFrame::new(&TcContext::new(context)))
+extern "C" fn dhcp_tcx(context: *mut __sk_buff) -> u64 {
+    answered(&SkbFrame::new(&TcContext::new(context)))
 }
 
 #[inline(always)]
-fn leased<P: Packet>(frame: &P) -> u64 {
+fn answered<P: Packet>(frame: &P) -> u64 {
     match Image::enforced(|| frame.ifindex()) {
         Some(image) => dhcp::answer(frame, &image, &OpenFlows::beside(&image)).0,
         None => Outcome::NO_POLICY.0,
     }
 }
 
-/// [`full::unleased`] about the frame of an XDP program; an [`Outcome`] as a word.
+/// [`full::inbound_but_dhcp`] about the frame of an XDP program; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_xdp(context: *mut xdp_md) -> u64 {
     received(&XdpFrame::new(&XdpContext::new(context)))
 }
 
-/// [`full::unleased`] about the frame of a classifier; an [`Outcome`] as a word.
+/// [`full::inbound_but_dhcp`] about the frame of a classifier; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_tcx(context: *mut __sk_buff) -> u64 {
@@ -143,7 +138,7 @@ extern "C" fn judge_out(context: *mut __sk_buff) -> u64 {
 #[inline(always)]
 fn received<P: Packet>(frame: &P) -> u64 {
     let outcome = match Image::enforced(|| frame.ifindex()) {
-        Some(image) => full::unleased(frame, &image, &OpenFlows::beside(&image)),
+        Some(image) => full::inbound_but_dhcp(frame, &image, &OpenFlows::beside(&image)),
         None => Outcome::NO_POLICY,
     };
     outcome.0

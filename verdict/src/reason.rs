@@ -259,6 +259,13 @@ impl Outcome {
         Self(self.0 >> 16 << 16 | u64::from(core::hint::black_box(self.0 as u16)))
     }
 
+    /// Whether a rule governs the packet, and no audit lets it pass: what does pass, the rule permits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_ruled(self) -> bool {
+        self.rule() != 0 && !self.audited()
+    }
+
     /// Whether the reason says drop, also where an audit lets it pass.
     #[inline(always)]
     #[must_use]

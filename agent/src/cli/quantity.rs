@@ -40,11 +40,14 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
     Duration::try_from(time).map_err(|_| "a time cannot be negative".to_owned())
 }
 
-/// `1 packet`, `2 packets`.
+/// `1 packet`, `2 packets`, `2 entries`.
 pub fn counted(count: usize, one: &str) -> String {
     let number = grouped(count as u64);
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{number} {one}{plural}")
+    match one.strip_suffix('y') {
+        _ if count == 1 => format!("{number} {one}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {one}s"),
+    }
 }
 
 /// A time in its two largest units: `12s`, `3m 20s`, `1h 2m`, `5d 4h`.
@@ -142,6 +145,8 @@ mod tests {
     fn one_is_singular() {
         assert_eq!(counted(1, "frame"), "1 frame");
         assert_eq!(counted(1200, "frame"), "1,200 frames");
+        assert_eq!(counted(1, "entry"), "1 entry");
+        assert_eq!(counted(0, "entry"), "0 entries");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -40,6 +40,19 @@ pub struct Output {
     pub stdout: String,
     /// Its standard error.
     pub stderr: String,
+}
+
+impl Output {
+    /// Fails with what it printed unless it succeeded.
+    pub fn succeeded(&self) -> Result<()> {
+        let Self {
+            status,
+            stdout,
+            stderr,
+        } = self;
+        ensure!(status.success(), "{status}: {stderr}{stdout}");
+        Ok(())
+    }
 }
 
 impl Process {

@@ -3,24 +3,13 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use harness::machine::process::Output;
+use anyhow::{Context, Result};
 use harness::net::station::{HOST, HOST_OPERATIONS};
 use harness::programs::openssh::{self, Sshd};
 use harness::scene::watch::enforced;
 use harness::{Agent, Outcome, Policy, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(3);
-
-fn succeeded(output: &Output) -> Result<()> {
-    ensure!(
-        output.status.success(),
-        "{}{}",
-        output.stderr,
-        output.stdout
-    );
-    Ok(())
-}
 
 /// Lets in the intruder, and nobody else.
 fn other() -> Policy<'static> {
@@ -56,7 +45,7 @@ fn a_policy_from_before_returns_under_a_serial_of_its_own() -> Result<()> {
         "{}",
         output.stderr
     );
-    succeeded(&agent.apply(other())?)?;
+    agent.apply(other())?.succeeded()?;
     {
         let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
         let outcome = openssh::connect(&scene.intruder, PATIENCE)?;
@@ -102,7 +91,7 @@ fn a_policy_from_before_returns_under_a_serial_of_its_own() -> Result<()> {
 fn policies_are_compared_by_who_may_connect() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    succeeded(&agent.apply(other())?)?;
+    agent.apply(other())?.succeeded()?;
     let shown = agent.ask(&["policy", "diff", "1", "2"])?;
     for part in [
         "May newly connect:\n  + new (192.0.2.66) to ssh (tcp 22)\n",
@@ -145,7 +134,8 @@ fn the_history_tells_who_did_what_and_why() -> Result<()> {
         &path,
     ];
     let remote = format!("{:?}", agent.command(&words)?).replace('"', "");
-    succeeded(&sshd.login(&scene.bastion, HOST_OPERATIONS.v4, &remote)?)?;
+    sshd.login(&scene.bastion, HOST_OPERATIONS.v4, &remote)?
+        .succeeded()?;
     agent.kill9();
     std::thread::sleep(Duration::from_secs(4));
     agent.restart()?;
@@ -165,9 +155,9 @@ fn the_history_tells_who_did_what_and_why() -> Result<()> {
 fn tampering_is_found_and_a_torn_line_is_not_taken_for_it() -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    succeeded(&agent.apply(other())?)?;
+    agent.apply(other())?.succeeded()?;
     let verify = |agent: &Agent<'_>| agent.cli(&["policy", "history", "--verify"]);
-    succeeded(&verify(&agent)?)?;
+    verify(&agent)?.succeeded()?;
     let path = agent.folder().join("state/policies/history.jsonl");
     let text = fs::read_to_string(&path)?;
 
@@ -181,7 +171,7 @@ fn tampering_is_found_and_a_torn_line_is_not_taken_for_it() -> Result<()> {
     fs::write(&path, &text[..text.len() - 20])?;
     agent.restart()?;
     assert_eq!(agent.serial()?, Some(2));
-    succeeded(&verify(&agent)?)?;
+    verify(&agent)?.succeeded()?;
 
     // The text of a policy that is kept.
     let kept = fs::read_dir(agent.folder().join("state/policies"))?;

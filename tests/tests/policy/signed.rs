@@ -3,23 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use harness::machine::process::Output;
 use harness::scene::watch::enforced;
 use harness::{Agent, Policy, Topology};
 
 /// Refused, to protect the host.
 const REFUSED: Option<i32> = Some(5);
-
-fn succeeded(output: &Output) -> Result<()> {
-    ensure!(
-        output.status.success(),
-        "{}{}",
-        output.stderr,
-        output.stdout
-    );
-    Ok(())
-}
 
 fn with_serial(serial: u64) -> String {
     let policy = Policy {
@@ -85,7 +75,7 @@ fn only_signed_policies_are_taken_and_at_start_too() -> Result<()> {
         output.stderr
     );
     agent.ask(&["policy", "sign", "--key", &key, &name])?;
-    succeeded(&apply(&agent, &path)?)?;
+    apply(&agent, &path)?.succeeded()?;
     assert_eq!(agent.status()?.problems, Vec::<String>::new());
 
     // An older one, and one that nobody signed: not over the API, and not from the file either.
@@ -147,7 +137,7 @@ fn openssl_makes_keys_signs_and_verifies() -> Result<()> {
         "-sign", "-inkey", &key, "-rawin", "-in", &policy, "-out", &signature,
     ];
     openssl(&[&["pkeyutl"], &sign[..]].concat())?;
-    succeeded(&apply(&agent, Path::new(&policy))?)?;
+    apply(&agent, Path::new(&policy))?.succeeded()?;
 
     // The other way round, with a key of manoward's.
     let own = agent

@@ -40,16 +40,6 @@ fn try_out(agent: &Agent<'_>, policy: &Policy<'_>, term: &str) -> Result<Output>
     agent.cli(&["policy", "apply", "--confirm-within", term, &path])
 }
 
-fn succeeded(output: &Output) -> Result<()> {
-    ensure!(
-        output.status.success(),
-        "{}{}",
-        output.stderr,
-        output.stdout
-    );
-    Ok(())
-}
-
 /// What `status` tells of the trial.
 fn trial(agent: &Agent<'_>) -> Result<serde_json::Value> {
     Ok(agent.ask_json(&["status"])?["trial"].clone())
@@ -81,7 +71,7 @@ fn without_an_agent_the_kernel_goes_back_in_time() -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let begun = Instant::now();
-    succeeded(&try_out(&agent, &mistake(), "3s")?)?;
+    try_out(&agent, &mistake(), "3s")?.succeeded()?;
     let applied = Instant::now();
     agent.kill9();
     mistaken(&scene)?;
@@ -104,7 +94,7 @@ fn without_an_agent_the_kernel_goes_back_in_time() -> Result<()> {
     }
     // Somebody who says so can apply it.
     let output = agent.apply(mistake())?;
-    succeeded(&output)?;
+    output.succeeded()?;
     mistaken(&scene)?;
     agent.restart()?;
     assert_eq!(agent.serial()?, Some(2));
@@ -117,7 +107,7 @@ fn the_agent_goes_back_with_the_kernel() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let output = try_out(&agent, &mistake(), "3s")?;
-    succeeded(&output)?;
+    output.succeeded()?;
     assert!(
         output.stdout.contains("serial 1 returns"),
         "{}",
@@ -156,7 +146,7 @@ fn only_who_came_in_by_the_new_policy_confirms_it() -> Result<()> {
     );
     let mut early = sshd.session(&scene.bastion, HOST_OPERATIONS.v4, &waiting)?;
     early.wait_for("here", PATIENCE)?;
-    succeeded(&try_out(&agent, &mistake(), "60s")?)?;
+    try_out(&agent, &mistake(), "60s")?.succeeded()?;
 
     // From nowhere, and over a connection from before, also after the agent was killed.
     let output = agent.cli(&["policy", "confirm"])?;
@@ -179,7 +169,7 @@ fn only_who_came_in_by_the_new_policy_confirms_it() -> Result<()> {
     assert_eq!(output.status.code(), REFUSED, "{}", output.stderr);
 
     let output = sshd.login(&scene.bastion, HOST_OPERATIONS.v4, &confirm)?;
-    succeeded(&output)?;
+    output.succeeded()?;
     assert!(trial(&agent)?.is_null());
     agent.restart()?;
     assert_eq!(agent.serial()?, Some(2));
@@ -204,12 +194,12 @@ fn mistaken_over(sshd: &Sshd, scene: &Topology) -> Result<()> {
 fn the_console_confirms() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    succeeded(&try_out(&agent, &mistake(), "60s")?)?;
+    try_out(&agent, &mistake(), "60s")?.succeeded()?;
     let confirm = format!("{:?}", agent.command(&["policy", "confirm"])?).replace('"', "");
     let mut console = Command::new("sh");
     let script = format!("exec setsid --wait --ctty {confirm} < /dev/tty20");
     console.args(["-c", &script]);
-    succeeded(&scene.host.output(&console)?)?;
+    scene.host.output(&console)?.succeeded()?;
     assert!(trial(&agent)?.is_null());
     assert_eq!(agent.serial()?, Some(2));
     Ok(())
@@ -219,14 +209,14 @@ fn the_console_confirms() -> Result<()> {
 fn a_policy_that_follows_takes_the_trial_over_and_cancel_ends_it() -> Result<()> {
     let scene = Topology::new()?;
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    succeeded(&try_out(&agent, &mistake(), "5s")?)?;
+    try_out(&agent, &mistake(), "5s")?.succeeded()?;
     let next = Policy {
         serial: 3,
         ..mistake()
     };
     // Without a time of its own it waits as long again.
     std::thread::sleep(Duration::from_secs(3));
-    succeeded(&agent.apply(next)?)?;
+    agent.apply(next)?.succeeded()?;
     let status = trial(&agent)?;
     assert_eq!(status["goes_back_to"], 1);
     assert!(status["left_seconds"].as_f64() > Some(4.0), "{status}");
@@ -250,7 +240,7 @@ fn a_policy_that_follows_takes_the_trial_over_and_cancel_ends_it() -> Result<()>
 fn a_host_that_restarts_before_the_confirmation_goes_back() -> Result<()> {
     let scene = Topology::new()?;
     let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
-    succeeded(&try_out(&agent, &mistake(), "60s")?)?;
+    try_out(&agent, &mistake(), "60s")?.succeeded()?;
     agent.write_policy(&mistake().to_string())?;
     agent.kill9();
     // Nothing in the kernel outlives a restart.
@@ -281,7 +271,7 @@ fn interfaces_of_both_policies_stay_enforced_and_new_ones_are_free_again() -> Re
         interfaces: &interfaces,
         ..Policy::default()
     };
-    succeeded(&try_out(&agent, &elsewhere, "3s")?)?;
+    try_out(&agent, &elsewhere, "3s")?.succeeded()?;
     assert_eq!(guest(SHORT)?, Outcome::TimedOut);
     enforced(&scene)?;
     agent.kill9();
@@ -305,7 +295,7 @@ fn before_the_first_policy_it_goes_back_to_none() -> Result<()> {
     fs::remove_dir_all(agent.folder().join("state"))?;
     agent.restart()?;
     assert_eq!(agent.serial()?, None);
-    succeeded(&try_out(&agent, &mistake(), "3s")?)?;
+    try_out(&agent, &mistake(), "3s")?.succeeded()?;
     mistaken(&scene)?;
     agent.kill9();
     let ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
@@ -318,7 +308,7 @@ fn before_the_first_policy_it_goes_back_to_none() -> Result<()> {
     assert_eq!(agent.serial()?, None);
     assert!(agent.status()?.attachments.is_empty());
     assert_eq!(openssh::connect(&scene.tenant, SHORT)?, Outcome::Connected);
-    succeeded(&agent.apply(Policy::default())?)?;
+    agent.apply(Policy::default())?.succeeded()?;
     drop(ssh);
     enforced(&scene)
 }
@@ -330,7 +320,7 @@ fn numbers_of_both_policies_are_kept() -> Result<()> {
     enforced(&scene)?;
     let before = agent.counters()?.endpoint("vim-1")?.passed.packets;
     assert!(before > 0);
-    succeeded(&try_out(&agent, &mistake(), "30s")?)?;
+    try_out(&agent, &mistake(), "30s")?.succeeded()?;
     mistaken(&scene)?;
     agent.ask(&["policy", "cancel"])?;
     let after = agent.counters()?.endpoint("vim-1")?.passed.packets;

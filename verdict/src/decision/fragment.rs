@@ -43,12 +43,6 @@ const fn first_fragment(outcome: Outcome) -> Half {
     Half::new(0, outcome.cell() as u16)
 }
 
-/// Whether a rule lets what has this outcome pass.
-#[inline(always)]
-const fn is_permitted(outcome: Outcome) -> bool {
-    outcome.rule() != 0 && !outcome.audited() && !outcome.is_refusal()
-}
-
 /// The outcome of a later fragment of the endpoint `id`, whose first one was counted in this cell.
 #[inline(always)]
 const fn as_first_fragment(cell: u16, id: u32) -> Outcome {
@@ -101,7 +95,7 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         if matches!(outcome.code(), PERMITTED | ESTABLISHED) {
             let new = New {
                 received: first_fragment(outcome),
-                ruled: is_permitted(outcome),
+                ruled: outcome.is_ruled() && !outcome.is_refusal(),
                 ..New::default()
             };
             open(self.flows, &key, now, &new);
@@ -169,7 +163,7 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         let now = self.flows.now();
         let new = New {
             sent: first_fragment(outcome),
-            ruled: is_permitted(outcome),
+            ruled: outcome.is_ruled() && !outcome.is_refusal(),
             ..New::default()
         };
         open(self.flows, &key, now, &new);

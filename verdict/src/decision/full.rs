@@ -36,16 +36,19 @@ use crate::{
 /// Decides about `packet`, which came in, by the policy in `tables` and the `flows` that are open.
 #[inline(always)]
 pub fn inbound<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
-    let leased = dhcp::answer(packet, tables, flows);
-    if leased != dhcp::UNCONCERNED {
-        return leased;
+    match dhcp::answer(packet, tables, flows) {
+        dhcp::UNCONCERNED => inbound_but_dhcp(packet, tables, flows),
+        outcome => outcome,
     }
-    unleased(packet, tables, flows)
 }
 
 /// The same of a packet that [`dhcp::answer`] is not concerned with.
 #[inline(always)]
-pub fn unleased<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+pub fn inbound_but_dhcp<P: Packet, T: Lookup, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+) -> Outcome {
     decide::<Ingress, P, T, F>(packet, tables, flows, Modes::AUDIT)
 }
 

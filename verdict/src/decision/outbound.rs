@@ -110,7 +110,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
     ) -> Result<Outcome, S::Stop> {
         let key = about.key_out();
         let bytes = self.packet.frame_len();
-        let ruled = outcome.rule() != 0 && !outcome.audited();
+        let ruled = outcome.is_ruled();
         let (flows, tables) = (self.flows, self.tables);
         // The agent shows the host's own connections; those of guests are adopted here.
         let may_adopt = || {

@@ -77,11 +77,7 @@ fn verified(out: &mut impl Write, found: &Verification, width: Option<u16>) -> i
         writeln!(out, "{}", Tone::Bad.paint(text))?;
     }
     let lines = usize::try_from(found.lines).unwrap_or(usize::MAX);
-    let hold = format!(
-        "{} as written",
-        counted(lines, "entry").replace("entrys", "entries")
-    );
-    writeln!(out, "{hold}")?;
+    writeln!(out, "{} as written", counted(lines, "entry"))?;
     match &found.head {
         Some(head) => writeln!(out, "{}", Tone::Quiet.paint(format!("sha256 {head}"))),
         None => Ok(()),

@@ -4,8 +4,6 @@
 //! ignores change nothing here. The host's packets are believed, and what either side sends after an
 //! end shows that there was none.
 
-use core::hint::black_box;
-
 use super::{
     entry::{New, Slot},
     half::Half,
@@ -265,7 +263,6 @@ pub fn send_or_open<F: Flows, T: Lookup>(
 ) -> Result<bool, Missing> {
     let now = flows.now();
     let protocol = key.protocol();
-    let ruled = black_box(ruled);
     let continues = !segment.opens() && says_what_opens(protocol);
     let index = flows.search(key);
     if let Some(slot) = flows.slot(index)

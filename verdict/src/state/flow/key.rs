@@ -73,10 +73,7 @@ impl Key {
     #[inline(always)]
     #[must_use]
     pub const fn without_remote(self) -> Self {
-        Self {
-            remote: [0; 2],
-            ..self
-        }
+        self.without_remote_bits(u64::MAX)
     }
 
     /// This key without these bits of the remote address.
