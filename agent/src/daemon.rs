@@ -43,7 +43,7 @@ const ENROLMENT_RETRY: Duration = Duration::from_secs(5);
 /// Time between two looks at what is pinned, and at what could not be read before.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Changes of the host that come together are followed together.
+/// A change is followed at once; those that come within this time after it, together.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// How the daemon is started.
@@ -242,7 +242,7 @@ impl Endings {
     }
 }
 
-/// News of interfaces and addresses: that there are some, however many. What they say is asked for
+/// News of interfaces, their filters and addresses: that there are some, however many. What they say is asked for
 /// anew, so none of them is kept, and those that the kernel has no room for are not missed.
 struct Changes(TokioSocket);
 
@@ -254,6 +254,7 @@ impl Changes {
             socket.socket_mut().bind_auto()?;
             for group in [
                 MulticastGroup::Link,
+                MulticastGroup::Tc,
                 MulticastGroup::Ipv4Ifaddr,
                 MulticastGroup::Ipv6Ifaddr,
             ] {
@@ -289,11 +290,8 @@ impl Changes {
                 () = self.next() => true,
                 _ = looking.tick() => false,
             };
-            if changed {
-                tokio::time::sleep(SETTLE).await;
-                // What was told of until now is read now.
-                self.skip();
-            }
+            // What was told of until now is read now.
+            self.skip();
             let interfaces = if changed || missed {
                 let read = Interfaces::read().await;
                 missed = read.is_err();
@@ -312,6 +310,9 @@ impl Changes {
             };
             if let Err(error) = enforcer.change(work).await {
                 warn!(%error, "the host's changes were not followed");
+            }
+            if changed {
+                tokio::time::sleep(SETTLE).await;
             }
         }
     }

@@ -59,6 +59,8 @@ pub struct Interfaces {
     by_index: BTreeMap<u32, Interface>,
     addresses: Vec<Address>,
     vlan_strippers: BTreeSet<String>,
+    /// Interfaces that names of the policy stand for, whatever they are called now.
+    held: BTreeMap<String, BTreeSet<u32>>,
 }
 
 /// An interface that a name resolved to.
@@ -112,15 +114,38 @@ impl Interfaces {
                 .collect(),
             addresses: addresses.iter().filter_map(Address::of).collect(),
             vlan_strippers: vlan_strippers().await,
+            held: BTreeMap::new(),
         })
     }
 
-    /// The interface called `name`.
+    /// The interface called `name`, also if that is an alternative name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Interface> {
-        self.by_index
-            .values()
-            .find(|interface| interface.name == name)
+        let mut interfaces = self.by_index.values();
+        interfaces.find(|interface| interface.is_called(name))
+    }
+
+    /// Has names stand for these interfaces, too, whatever they are called now.
+    pub fn hold(&mut self, held: &BTreeMap<String, BTreeSet<u32>>) {
+        self.held.clone_from(held);
+    }
+
+    /// The interfaces that are held under a name which they no longer have: that name, and the
+    /// interface.
+    pub fn renamed(&self) -> impl Iterator<Item = (&str, &Interface)> {
+        self.held.iter().flat_map(|(name, indexes)| {
+            let held = indexes.iter().filter_map(|&index| self.get(index));
+            let renamed = held.filter(|interface| !interface.is_called(name));
+            renamed.map(|interface| (name.as_str(), interface))
+        })
+    }
+
+    /// The interfaces that `name` stands for.
+    fn meant_by(&self, name: &str) -> BTreeSet<u32> {
+        let held = self.held.get(name).into_iter().flatten().copied();
+        let named = self.named(name).map(|interface| interface.index);
+        let exist = held.filter(|&index| self.get(index).is_some());
+        exist.chain(named).collect()
     }
 
     /// The interface with `index`.
@@ -149,15 +174,18 @@ impl Interfaces {
 
     /// The interfaces on which programs see the packets to `name`.
     pub fn resolve(&self, name: &str) -> Result<Vec<Carrier>, InterfaceError> {
-        let Some(interface) = self.named(name) else {
+        let meant = self.meant_by(name);
+        if meant.is_empty() {
             let known = self.names().collect::<Vec<_>>().join(", ");
             return Err(InterfaceError::Unknown {
                 name: name.to_owned(),
                 known,
             });
-        };
+        }
         let mut indexes = BTreeSet::new();
-        self.descend(interface, &mut indexes);
+        for interface in meant.into_iter().filter_map(|index| self.get(index)) {
+            self.descend(interface, &mut indexes);
+        }
         if indexes.is_empty() {
             return Err(InterfaceError::NoPorts {
                 name: name.to_owned(),
@@ -309,6 +337,7 @@ mod tests {
         let interface = Interface {
             index,
             name: format!("eth{index}"),
+            alternatives: Vec::new(),
             xdp_program: None,
             kind,
             master,

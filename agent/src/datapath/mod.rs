@@ -11,6 +11,7 @@ mod clsact;
 mod counters;
 mod error;
 mod explain;
+mod filters;
 pub mod flow_control;
 pub mod flows;
 mod hook;
@@ -29,6 +30,7 @@ mod publish;
 mod refusal;
 mod settings;
 mod statistics;
+mod verify;
 
 pub use adopt::{AdoptError, Adopted, adopt};
 pub use attach::Attachment;

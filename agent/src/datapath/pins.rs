@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aya::programs::SchedClassifier;
 use nix::{
     net::if_::if_indextoname,
     sys::statfs::{BPF_FS_MAGIC, statfs},
@@ -164,8 +165,9 @@ impl Pins {
     pub fn release(&self, pin: LinkPin) -> io::Result<()> {
         if let Some(direction) = pin.mode.clsact_direction()
             && let Ok(name) = if_indextoname(pin.ifindex)
+            && let Some(program) = pinned_program(&self.link(pin))
         {
-            clsact::detach(&name.to_string_lossy(), direction)?;
+            clsact::detach(&name.to_string_lossy(), direction, program)?;
         }
         fs::remove_file(self.link(pin))
     }
@@ -189,6 +191,12 @@ impl Pins {
             _ => Ok(()),
         }
     }
+}
+
+/// Id of the classifier that is pinned at `path`.
+pub(super) fn pinned_program(path: &Path) -> Option<u32> {
+    let program = SchedClassifier::from_pin(path).ok()?;
+    Some(program.info().ok()?.id())
 }
 
 fn failed(operation: &'static str, path: &Path, source: io::Error) -> PinError {

@@ -98,6 +98,15 @@ pub struct Applied {
     pub publish: Duration,
 }
 
+/// What becomes of a policy that names an interface which is not there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Missing {
+    /// It is refused: the name may be mistyped.
+    Refuse,
+    /// It is enforced on the others, and on this one when it comes.
+    Report,
+}
+
 /// Measures the parts of a change.
 struct Stopwatch(Instant);
 
@@ -126,7 +135,9 @@ impl Enforcer {
         session: Option<Session>,
         interfaces: Interfaces,
     ) -> Result<Applied, ApplyError> {
-        self.changing(|enforcer| enforcer.replace(text, file, session, interfaces))
+        self.changing(|enforcer| {
+            enforcer.replace(text, file, session, interfaces, Missing::Refuse)
+        })
     }
 
     /// Applies a policy as part of a change.
@@ -136,6 +147,7 @@ impl Enforcer {
         file: &str,
         session: Option<Session>,
         interfaces: Interfaces,
+        missing: Missing,
     ) -> Result<Applied, ApplyError> {
         let mut clock = Stopwatch::start();
         let validated = policy::read(text, file).map_err(Box::new)?;
@@ -145,7 +157,10 @@ impl Enforcer {
         };
         self.check_serial(identity)?;
         let read = clock.lap();
-        let carriers = interfaces.carriers(&validated.policy)?;
+        let (carriers, mut absent) = interfaces.carriers_present(&validated.policy);
+        if missing == Missing::Refuse && !absent.is_empty() {
+            return Err(absent.swap_remove(0).into());
+        }
         let compiled = self
             .compiler()
             .compile(&validated.policy, &interfaces, identity)?;
@@ -198,10 +213,13 @@ impl Enforcer {
             name = policy.name,
             "policy applied"
         );
+        self.held.forget();
+        self.held.hold(current.policy(), &self.interfaces);
         self.current = Some(Arc::new(current));
         self.follow_policy();
         self.problems.policy.clear();
         self.problems.host.clear();
+        self.report_missing(absent);
         if let Some(error) = forgotten {
             let serial = identity.serial;
             let problem = format!("serial {serial} is in force until the host restarts: {error}");
@@ -288,16 +306,19 @@ impl Enforcer {
         self.changing(|enforcer| enforcer.adapt_to(Arc::new(interfaces)));
     }
 
-    fn adapt_to(&mut self, interfaces: Arc<Interfaces>) {
+    fn adapt_to(&mut self, mut interfaces: Arc<Interfaces>) {
+        if let Some(current) = &self.current {
+            self.held.hold(current.policy(), &interfaces);
+            Arc::make_mut(&mut interfaces).hold(self.held.by_name());
+        }
         self.interfaces = interfaces;
         let Some(current) = self.current.clone() else {
             return;
         };
         self.problems.host.clear();
         let (carriers, missing) = self.interfaces.carriers_present(current.policy());
-        for error in missing {
-            self.problem(format!("{error}; everything else stays enforced"));
-        }
+        self.report_missing(missing);
+        self.report_renamed();
         match self.adapt(&current, &carriers) {
             Ok(Some((facts, image))) => {
                 self.current = Some(Arc::new(Current {
@@ -325,22 +346,60 @@ impl Enforcer {
         let facts = self.interfaces.facts(policy);
         let unchanged = facts == current.facts && !current.image.is_empty();
         if unchanged {
-            self.attachments = self.datapath.attach(carriers, &self.interfaces)?;
-            self.datapath
-                .release_others(&self.attachments, &self.interfaces)?;
+            self.attach_each(carriers)?;
             return Ok(None);
         }
         let mut image = image::compile(policy, &facts, current.numbers())?;
         image.identify(current.stored.identity.digest);
         let known = !current.image.is_empty();
         let more = known && protects_more(Some(current), policy, &facts);
-        self.enforce(&image, carriers, more)?;
+        if self.datapath.enforced()?.is_some() {
+            self.attach_each(carriers)?;
+            self.datapath.publish(&image)?;
+            if more {
+                self.adopt_connections();
+            }
+        } else {
+            self.enforce(&image, carriers, more)?;
+        }
         info!(addresses = facts.addresses.len(), "adapted to the host");
         Ok(Some((facts, image)))
     }
 
+    /// Attaches wherever that is possible, and reports where it is not.
+    pub(super) fn attach_each(&mut self, carriers: &[Carrier]) -> Result<(), AttachError> {
+        let before = self.attachments.clone();
+        let (attachments, errors) =
+            self.datapath
+                .attach_each(carriers, &self.interfaces, &before)?;
+        self.attachments = attachments;
+        for error in errors {
+            self.problem(error.to_string());
+        }
+        Ok(())
+    }
+
+    fn report_missing(&mut self, missing: Vec<InterfaceError>) {
+        for error in missing {
+            self.problem(format!("{error}; everything else is enforced"));
+        }
+    }
+
+    fn report_renamed(&mut self) {
+        let interfaces = Arc::clone(&self.interfaces);
+        for (name, interface) in interfaces.renamed() {
+            self.problem(format!(
+                "`{name}` is now called `{}`, and stays enforced. Correct `interfaces` in the policy, \
+                 or rename it back",
+                interface.name
+            ));
+        }
+    }
+
     fn problem(&mut self, problem: String) {
-        warn!("{problem}");
-        self.problems.host.push(problem);
+        if !self.problems.host.contains(&problem) {
+            warn!("{problem}");
+            self.problems.host.push(problem);
+        }
     }
 }

@@ -18,11 +18,13 @@ mod compile;
 mod explanation;
 mod flows;
 mod handle;
+mod held;
 mod host;
 mod observer;
 mod session;
 mod start;
 mod view;
+mod watch;
 
 pub use change::{Applied, ApplyError};
 pub use check::{Difference, Review};
@@ -48,7 +50,9 @@ use crate::{
     leases::Registry,
     store::Store,
 };
+use held::Held;
 use view::Poster;
+use watch::Watch;
 
 /// What the enforcer has found wrong, in sentences.
 #[derive(Default)]
@@ -73,7 +77,9 @@ pub struct Enforcer {
     current: Option<Arc<Current>>,
     attachments: Vec<Attachment>,
     interfaces: Arc<Interfaces>,
+    held: Held,
     problems: Problems,
+    watch: Watch,
     /// Who has proven who it is, where that is asked for.
     registry: Option<Arc<Registry>>,
     started: Timestamp,
@@ -85,6 +91,9 @@ impl Enforcer {
     fn changing<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
         let _under_way = self.poster.change();
         let done = change(self);
+        if self.current.is_some() {
+            self.verify();
+        }
         self.post();
         done
     }
@@ -104,7 +113,8 @@ impl Enforcer {
             attachments: self.attachments.clone(),
             interfaces: Arc::clone(&self.interfaces),
             registry: self.registry.clone(),
-            found: [&**policy, host, flows].concat(),
+            found: [&**policy, host, flows, &self.watch.problems()].concat(),
+            verified: self.watch.verified,
         });
     }
 
@@ -144,7 +154,7 @@ impl Enforcer {
         }
     }
 
-    /// Makes up for what has failed, and pins again what was unpinned by somebody, so that it
+    /// Makes up for what has failed, verifies what is attached, and pins again what was unpinned by somebody, so that it
     /// outlives the agent.
     pub fn keep(&mut self) {
         if self.current.is_none() {
@@ -156,6 +166,8 @@ impl Enforcer {
             Ok(pins) => warn!(pins, "somebody has removed pins: pinned again"),
             Err(error) => warn!(%error, "somebody has removed pins, and they cannot be replaced"),
         }
+        self.verify();
+        self.post();
     }
 
     /// Detaches from every interface and removes all pins; nothing is enforced any more. The

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Enforcer, Problems, View, view::Poster};
+use super::{Enforcer, Problems, View, change::Missing, held::Held, view::Poster, watch::Watch};
 use crate::{
     config::{Classifiers, Config},
     datapath::{
@@ -82,6 +82,7 @@ impl Enforcer {
             ..found
         };
         let store = Store::open(&config.state)?;
+        let held = Held::open(&config.state);
         let pins = Pins::new(&config.pins);
         let mut datapath = Datapath::load(pins.clone(), config.hook, features, config.flows)?;
         info!(
@@ -101,6 +102,7 @@ impl Enforcer {
             interfaces: Arc::clone(&interfaces),
             registry: None,
             found: Vec::new(),
+            verified: None,
         });
         let mut enforcer = Self {
             config,
@@ -111,7 +113,9 @@ impl Enforcer {
             current: None,
             attachments: Vec::new(),
             interfaces,
+            held,
             problems: Problems::default(),
+            watch: Watch::default(),
             registry: None,
             started,
             poster,
@@ -206,11 +210,18 @@ impl Enforcer {
         if let Some(stored) = stored {
             self.begin_with_stored(stored);
         }
+        // A host may start before its interfaces are there.
+        let missing = if self.current.is_none() {
+            Missing::Report
+        } else {
+            Missing::Refuse
+        };
         match self.replace(
             &candidate.text,
             &candidate.file,
             None,
             Interfaces::clone(&self.interfaces),
+            missing,
         ) {
             Ok(_) => Ok(()),
             Err(error) if self.current.is_some() => {

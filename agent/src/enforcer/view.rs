@@ -79,6 +79,8 @@ pub struct View {
     pub interfaces: Arc<Interfaces>,
     /// Who has proven who it is, once proofs are looked at.
     pub registry: Option<Arc<Registry>>,
+    /// When the kernel confirmed last that all programs are attached; `None` before the first time.
+    pub verified: Option<Timestamp>,
     /// What the enforcer has found wrong.
     pub(super) found: Vec<String>,
 }

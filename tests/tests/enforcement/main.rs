@@ -1,6 +1,7 @@
 //! What the host lets in and keeps out, with real machines around it.
 
 mod admission;
+mod attached;
 mod bindings;
 mod following;
 mod hooks;

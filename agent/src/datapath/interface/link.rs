@@ -1,6 +1,8 @@
 //! One interface, as the kernel describes it.
 
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{
+    InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, Prop,
+};
 
 /// Kinds of interfaces that attach differently.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Interface {
     pub index: u32,
     /// Name.
     pub name: String,
+    /// Alternative names.
+    pub alternatives: Vec<String>,
     /// Id of the XDP program that is attached, if any.
     pub xdp_program: Option<u32>,
     pub(super) kind: Kind,
@@ -30,11 +34,18 @@ pub struct Interface {
 }
 
 impl Interface {
+    /// Whether this is one of its names.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.alternatives.iter().any(|other| other == name)
+    }
+
     /// From the kernel's message.
     pub(super) fn of(message: &LinkMessage) -> Self {
         let mut interface = Self {
             index: message.header.index,
             name: String::new(),
+            alternatives: Vec::new(),
             xdp_program: None,
             kind: Kind::Carrier,
             master: None,
@@ -44,6 +55,13 @@ impl Interface {
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => interface.name.clone_from(name),
+                LinkAttribute::PropList(properties) => {
+                    let names = properties.iter().filter_map(|property| match property {
+                        Prop::AltIfName(name) => Some(name.clone()),
+                        _ => None,
+                    });
+                    interface.alternatives.extend(names);
+                }
                 LinkAttribute::Controller(index) => interface.master = Some(*index),
                 LinkAttribute::Link(index) => lower = Some(*index),
                 LinkAttribute::LinkInfo(info) => {

@@ -1,0 +1,96 @@
+//! Watching over what is attached: the kernel is asked whether it still is, and what somebody has
+//! taken off is put back.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tracing::{error, warn};
+
+use super::{Enforcer, now};
+use crate::datapath::{Attachment, HookMode};
+
+/// For so long it is told that something was put back.
+const TOLD: Duration = Duration::from_secs(600);
+
+/// What has been seen of the attachments.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// When the kernel confirmed all of them last.
+    pub(super) verified: Option<Timestamp>,
+    /// What is wrong now.
+    missing: Vec<String>,
+    /// What was put back, and when.
+    put_back: Vec<(Instant, String)>,
+}
+
+impl Watch {
+    /// What has been found wrong, in sentences.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let put_back = self.put_back.iter().map(|(_, problem)| problem);
+        self.missing.iter().chain(put_back).cloned().collect()
+    }
+}
+
+impl Enforcer {
+    /// Asks the kernel for everything that is attached, and puts back what is not any more.
+    pub(super) fn verify(&mut self) {
+        self.watch.missing.clear();
+        self.watch.put_back.retain(|(when, _)| when.elapsed() < TOLD);
+        let lost = self.lost();
+        if lost.is_empty() {
+            return;
+        }
+        if let Some(current) = self.current.clone() {
+            let (carriers, _) = self.interfaces.carriers_present(current.policy());
+            if let Err(error) = self.attach_each(&carriers) {
+                error!(%error, "what somebody has detached cannot be put back");
+            }
+        }
+        let still = self.lost();
+        for lost in lost {
+            let (program, interface) = (described(lost.mode), &lost.interface);
+            if still.contains(&lost) {
+                let problem = format!(
+                    "somebody has removed {program} from `{interface}`, and it cannot be put back"
+                );
+                self.watch.missing.push(problem);
+            } else {
+                let problem = format!(
+                    "somebody removed {program} from `{interface}`; it was put back at {}",
+                    now()
+                );
+                warn!("{problem}");
+                self.watch.put_back.push((Instant::now(), problem));
+            }
+        }
+    }
+
+    /// What the kernel does not have any more.
+    fn lost(&mut self) -> Vec<Attachment> {
+        match self.datapath.lost(&self.attachments) {
+            Ok(lost) => {
+                if lost.is_empty() {
+                    self.watch.verified = Some(Timestamp::now());
+                }
+                lost
+            }
+            Err(error) => {
+                let problem = format!("the kernel does not tell what is attached: {error}");
+                warn!("{problem}");
+                self.watch.missing.push(problem);
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// A program, as a person speaks of it.
+const fn described(mode: HookMode) -> &'static str {
+    match mode {
+        HookMode::XdpNative | HookMode::XdpGeneric => "the XDP program",
+        HookMode::Tcx => "the ingress classifier (tcx)",
+        HookMode::TcxEgress => "the egress classifier (tcx)",
+        HookMode::Clsact => "the ingress filter (clsact)",
+        HookMode::ClsactEgress => "the egress filter (clsact)",
+    }
+}
