@@ -290,8 +290,10 @@ impl Changes {
                 () = self.next() => true,
                 _ = looking.tick() => false,
             };
-            // What was told of until now is read now.
-            self.skip();
+            if changed {
+                // What was told of until now is read now.
+                self.skip();
+            }
             let interfaces = if changed || missed {
                 let read = Interfaces::read().await;
                 missed = read.is_err();

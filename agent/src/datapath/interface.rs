@@ -16,11 +16,14 @@ use futures_util::TryStreamExt as _;
 use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
 use thiserror::Error;
 
-pub use link::Interface;
+pub use link::{Interface, name_of};
 
 use self::{address::Address, link::Kind};
 use super::offload::vlan_strippers;
 use crate::{image::Facts, policy::Policy};
+
+/// In place of a name: every interface that can carry traffic from outside, also those that come later.
+pub const ALL: &str = "all";
 
 /// Why interfaces cannot be used.
 #[derive(Debug, Error)]
@@ -174,6 +177,9 @@ impl Interfaces {
 
     /// The interfaces on which programs see the packets to `name`.
     pub fn resolve(&self, name: &str) -> Result<Vec<Carrier>, InterfaceError> {
+        if name == ALL {
+            return Ok(self.all());
+        }
         let meant = self.meant_by(name);
         if meant.is_empty() {
             let known = self.names().collect::<Vec<_>>().join(", ");
@@ -197,9 +203,30 @@ impl Interfaces {
             .collect())
     }
 
+    /// All interfaces that can carry traffic from outside.
+    fn all(&self) -> Vec<Carrier> {
+        let outside = self.by_index.values().filter(|it| self.is_outside(it));
+        outside
+            .filter_map(|interface| self.carrier(interface.index, &interface.name))
+            .collect()
+    }
+
+    /// Whether traffic from outside can arrive on this interface itself: not on one that lies upon
+    /// others, not on a bond's port, which the bond stands for, and not on what leads to guests.
+    fn is_outside(&self, interface: &Interface) -> bool {
+        let master = interface.master.and_then(|master| self.get(master));
+        let in_bridge = master.is_some_and(|master| master.kind == Kind::Bridge);
+        let in_bond = master.is_some_and(|master| master.kind == Kind::Bond);
+        match interface.kind {
+            Kind::Bond | Kind::Overlay => true,
+            Kind::Carrier => !in_bond && !(in_bridge && interface.to_guests),
+            Kind::Upon(_) | Kind::Bridge | Kind::Inner => false,
+        }
+    }
+
     fn descend(&self, interface: &Interface, found: &mut BTreeSet<u32>) {
         match interface.kind {
-            Kind::Carrier | Kind::Bond | Kind::Overlay => {
+            Kind::Carrier | Kind::Bond | Kind::Overlay | Kind::Inner => {
                 found.insert(interface.index);
             }
             Kind::Upon(lower) => {
@@ -341,6 +368,7 @@ mod tests {
             xdp_program: None,
             kind,
             master,
+            to_guests: false,
         };
         (index, interface)
     }

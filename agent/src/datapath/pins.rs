@@ -6,14 +6,11 @@ use std::{
 };
 
 use aya::programs::SchedClassifier;
-use nix::{
-    net::if_::if_indextoname,
-    sys::statfs::{BPF_FS_MAGIC, statfs},
-};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use thiserror::Error;
 use verdict::layout::LAYOUT_VERSION;
 
-use super::{HookMode, clsact};
+use super::{HookMode, clsact, interface::name_of};
 
 const LAYOUT_PREFIX: &str = "layout-";
 
@@ -164,10 +161,10 @@ impl Pins {
     /// Detaches the program of this link and removes its pin.
     pub fn release(&self, pin: LinkPin) -> io::Result<()> {
         if let Some(direction) = pin.mode.clsact_direction()
-            && let Ok(name) = if_indextoname(pin.ifindex)
+            && let Some(name) = name_of(pin.ifindex)
             && let Some(program) = pinned_program(&self.link(pin))
         {
-            clsact::detach(&name.to_string_lossy(), direction, program)?;
+            clsact::detach(&name, direction, program)?;
         }
         fs::remove_file(self.link(pin))
     }

@@ -8,9 +8,7 @@ use std::{
     fs, io,
 };
 
-use nix::net::if_::if_indextoname;
-
-use super::{Attachment, Datapath, Program, clsact, load, pins::LinkPin};
+use super::{Attachment, Datapath, Program, clsact, interface::name_of, load, pins::LinkPin};
 
 /// What the kernel tells about a link (`/proc/self/fdinfo`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -36,7 +34,7 @@ impl Datapath {
         let pins: Vec<_> = attachments.iter().map(pin).collect();
         let live = self.live(&pins)?;
         let is_lost = |at: &&Attachment| {
-            !live.contains(&pin(at)) && if_indextoname(at.ifindex).is_ok()
+            !live.contains(&pin(at)) && name_of(at.ifindex).is_some()
         };
         Ok(attachments.iter().filter(is_lost).cloned().collect())
     }

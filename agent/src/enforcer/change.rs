@@ -353,14 +353,16 @@ impl Enforcer {
         image.identify(current.stored.identity.digest);
         let known = !current.image.is_empty();
         let more = known && protects_more(Some(current), policy, &facts);
-        if self.datapath.enforced()?.is_some() {
+        if self.datapath.enforced()?.is_none() {
+            self.datapath.publish(&image)?;
+            self.adopt_connections();
+            self.attach_each(carriers)?;
+        } else {
             self.attach_each(carriers)?;
             self.datapath.publish(&image)?;
             if more {
                 self.adopt_connections();
             }
-        } else {
-            self.enforce(&image, carriers, more)?;
         }
         info!(addresses = facts.addresses.len(), "adapted to the host");
         Ok(Some((facts, image)))

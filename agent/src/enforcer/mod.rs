@@ -21,6 +21,7 @@ mod handle;
 mod held;
 mod host;
 mod observer;
+pub mod rescue;
 mod session;
 mod start;
 mod view;

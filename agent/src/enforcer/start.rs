@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Enforcer, Problems, View, change::Missing, held::Held, view::Poster, watch::Watch};
+use super::{Enforcer, Problems, View, change::Missing, held::Held, rescue, view::Poster, watch::Watch};
 use crate::{
     config::{Classifiers, Config},
     datapath::{
@@ -61,6 +61,24 @@ pub enum StartError {
     /// It panics.
     #[error(transparent)]
     Panicked(#[from] Panicked),
+}
+
+impl StartError {
+    /// Whether another policy would do.
+    const fn is_about_the_policy(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadPolicy { .. }
+                | Self::Policy(_)
+                | Self::Apply(
+                    ApplyError::Policy(_)
+                        | ApplyError::Interface(_)
+                        | ApplyError::Compile(_)
+                        | ApplyError::NoEnrolment(_)
+                        | ApplyError::EnrolmentPort(_)
+                )
+        )
+    }
 }
 
 /// A policy to begin with.
@@ -120,8 +138,36 @@ impl Enforcer {
             started,
             poster,
         };
-        enforcer.changing(|enforcer| enforcer.resume(in_force))?;
+        enforcer.changing(|enforcer| enforcer.begin(in_force))?;
         Ok(enforcer)
+    }
+
+    /// Begins with a policy; without a valid one, with what agent.yaml says.
+    fn begin(&mut self, in_force: Option<u64>) -> Result<(), StartError> {
+        let rescue = |digest: &u64| rescue::is_in_force(&self.config, *digest);
+        let in_force = in_force.filter(|digest| !rescue(digest));
+        match self.resume(in_force) {
+            Err(error) if self.current.is_none() && error.is_about_the_policy() => {
+                let reason = error.to_string();
+                self.problems.policy.push(reason.clone());
+                if in_force.is_none() {
+                    self.begin_without(&reason);
+                }
+                Ok(())
+            }
+            Ok(()) if self.current.is_none() && in_force.is_none() => {
+                let policy = self.config.policy.display();
+                let reason = format!("there is no policy in {policy}");
+                self.begin_without(&reason);
+                if self.current.is_some() {
+                    self.problems.policy.push(format!(
+                        "{reason}. Apply one with `manoward policy apply`"
+                    ));
+                }
+                Ok(())
+            }
+            resumed => resumed,
+        }
     }
 
     /// Chooses the policy to begin with and enforces it.
@@ -134,11 +180,7 @@ impl Enforcer {
                 self.begin_with_stored(stored);
                 Ok(())
             }
-            (None, None) => {
-                let policy = self.config.policy.display();
-                warn!(%policy, "no policy yet: nothing is enforced. Apply one with `manoward policy apply`");
-                Ok(())
-            }
+            (None, None) => Ok(()),
         }
     }
 

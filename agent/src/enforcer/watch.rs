@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tracing::{error, warn};
 
 use super::{Enforcer, now};
-use crate::datapath::{Attachment, HookMode};
+use crate::datapath::{Attachment, HookMode, interface::name_of};
 
 /// For so long it is told that something was put back.
 const TOLD: Duration = Duration::from_secs(600);
@@ -19,6 +19,8 @@ pub(super) struct Watch {
     pub(super) verified: Option<Timestamp>,
     /// What is wrong now.
     missing: Vec<String>,
+    /// What could not be put back.
+    detached: Vec<Attachment>,
     /// What was put back, and when.
     put_back: Vec<(Instant, String)>,
 }
@@ -36,7 +38,10 @@ impl Enforcer {
     pub(super) fn verify(&mut self) {
         self.watch.missing.clear();
         self.watch.put_back.retain(|(when, _)| when.elapsed() < TOLD);
-        let lost = self.lost();
+        let mut lost = self.lost();
+        lost.append(&mut self.watch.detached);
+        // An interface that is being deleted loses its programs first.
+        lost.retain(|lost| name_of(lost.ifindex).is_some());
         if lost.is_empty() {
             return;
         }
@@ -48,19 +53,20 @@ impl Enforcer {
         }
         let still = self.lost();
         for lost in lost {
+            let is_it = |at: &Attachment| (at.ifindex, at.mode) == (lost.ifindex, lost.mode);
             let (program, interface) = (described(lost.mode), &lost.interface);
-            if still.contains(&lost) {
-                let problem = format!(
-                    "somebody has removed {program} from `{interface}`, and it cannot be put back"
-                );
-                self.watch.missing.push(problem);
-            } else {
+            if self.attachments.iter().any(is_it) && !still.iter().any(is_it) {
                 let problem = format!(
                     "somebody removed {program} from `{interface}`; it was put back at {}",
                     now()
                 );
                 warn!("{problem}");
                 self.watch.put_back.push((Instant::now(), problem));
+            } else if name_of(lost.ifindex).is_some() {
+                self.watch.missing.push(format!(
+                    "somebody has removed {program} from `{interface}`, and it cannot be put back"
+                ));
+                self.watch.detached.push(lost);
             }
         }
     }

@@ -5,3 +5,4 @@ mod endurance;
 mod faults;
 mod permissions;
 mod refused_agents;
+mod without_policy;

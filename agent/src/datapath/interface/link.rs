@@ -1,8 +1,9 @@
 //! One interface, as the kernel describes it.
 
 use netlink_packet_route::link::{
-    InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, Prop,
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, Prop,
 };
+use nix::net::if_::if_indextoname;
 
 /// Kinds of interfaces that attach differently.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -13,8 +14,19 @@ pub(super) enum Kind {
     Upon(u32),
     Bridge,
     Bond,
+    /// The loopback interface, or one that leads nowhere.
+    Inner,
     /// A tunnel (VXLAN, Geneve, GRE): its packets arrive inside others.
     Overlay,
+}
+
+/// The name of the interface with this index; `None` if there is none.
+#[must_use]
+pub fn name_of(index: u32) -> Option<String> {
+    let name = if_indextoname(index).ok()?;
+    // nix takes a null pointer for success.
+    let name = name.to_string_lossy().into_owned();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// An interface.
@@ -31,6 +43,8 @@ pub struct Interface {
     pub(super) kind: Kind,
     /// Index of the bond or bridge that it is part of.
     pub(super) master: Option<u32>,
+    /// Whether it is of a kind that guests and containers are joined by.
+    pub(super) to_guests: bool,
 }
 
 impl Interface {
@@ -49,6 +63,7 @@ impl Interface {
             xdp_program: None,
             kind: Kind::Carrier,
             master: None,
+            to_guests: false,
         };
         let mut lower = None;
         let mut kind = None;
@@ -81,7 +96,11 @@ impl Interface {
                 _ => {}
             }
         }
+        let loopback = message.header.flags.contains(LinkFlags::Loopback);
+        interface.to_guests = matches!(kind, Some(InfoKind::Veth | InfoKind::Tun));
         interface.kind = match (kind, lower) {
+            (Some(InfoKind::Dummy), _) => Kind::Inner,
+            _ if loopback => Kind::Inner,
             (Some(InfoKind::Vlan | InfoKind::MacVlan | InfoKind::IpVlan), Some(lower)) => {
                 Kind::Upon(lower)
             }
