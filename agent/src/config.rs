@@ -248,7 +248,9 @@ impl Config {
             ),
             (Some(rescue), _) => {
                 let read = policy::read(&rescue::policy_text(rescue), "rescue");
-                let error = read.err().map(|error| error.lines().next().unwrap_or_default());
+                let error = read
+                    .err()
+                    .map(|error| error.lines().next().unwrap_or_default());
                 error.map_or(Ok(()), |error| Err(format!("`rescue`: {error}")))
             }
             (None, WithoutPolicy::Open) => Ok(()),
@@ -295,7 +297,10 @@ mod tests {
         for (wrong, said) in [
             ("rescue: { from: 198.51.100.2, service: shh }\n", "shh"),
             ("rescue: { from: nowhere, service: ssh }\n", "nowhere"),
-            ("rescue: { from: 198.51.100.2, mac: xy, service: ssh }\n", "xy"),
+            (
+                "rescue: { from: 198.51.100.2, mac: xy, service: ssh }\n",
+                "xy",
+            ),
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(said), "{error}");

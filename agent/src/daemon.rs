@@ -3,6 +3,7 @@
 //! Ending changes nothing in the kernel: what is enforced stays enforced.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, TryLockError},
     future::poll_fn,
     io,
@@ -194,15 +195,19 @@ fn lock(state: &Path) -> anyhow::Result<File> {
 /// Tells the log and the service manager what is enforced.
 fn announce(view: &View) {
     for problem in view.problems() {
-        warn!("{problem}");
+        warn!("{}", problem.message);
     }
     let summary = view.current.as_ref().map_or_else(
         || "no policy yet, nothing is enforced".to_owned(),
         |current| {
             let policy = current.policy();
-            let interfaces = view.attachments.len();
+            let indexes = view.attachments.iter().map(|at| at.ifindex);
+            let interfaces = match BTreeSet::from_iter(indexes).len() {
+                1 => "1 interface".to_owned(),
+                many => format!("{many} interfaces"),
+            };
             format!(
-                "policy {} serial {} on {interfaces} interface(s)",
+                "policy {} serial {} on {interfaces}",
                 policy.name, policy.serial
             )
         },

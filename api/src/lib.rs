@@ -37,4 +37,6 @@ pub use policy::{
     PolicyText, Report, Session,
 };
 pub use stats::{Count, EndpointCount, Fate, Fates, Stats, VerdictCount, Way};
-pub use status::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status};
+pub use status::{
+    Attachment, Coverage, EnrolmentStatus, Health, Hook, HookMode, PolicyInForce, Problem, Status,
+};

@@ -51,6 +51,7 @@ codes! {
     NoEnrolment = "no-enrolment", CONFLICT;
     StaleSerial = "stale-serial", CONFLICT;
     CutsSession = "cuts-session", CONFLICT;
+    Uncovered = "uncovered", CONFLICT;
     CannotAttach = "cannot-attach", CONFLICT;
     Disagreement = "disagreement", INTERNAL_SERVER_ERROR;
     Internal = "internal", INTERNAL_SERVER_ERROR;
@@ -153,6 +154,7 @@ impl From<AnswerError> for Failed {
         let code = match &error {
             AnswerError::NoPolicy => Code::NoPolicy,
             AnswerError::Packet(_) | AnswerError::Interface(_) => Code::BadRequest,
+            AnswerError::Uncovered(_) => Code::Uncovered,
             AnswerError::Disagreement { .. } => Code::Disagreement,
             AnswerError::Load(_) | AnswerError::Explain(_) | AnswerError::Flows(_) => {
                 Code::Internal

@@ -29,6 +29,7 @@
 //! | 409 | `stale-serial` | a policy with this serial, or a higher one, is in force |
 //! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
 //! | 409 | `cannot-attach` | an interface does not take the programs |
+//! | 409 | `uncovered` | no program looks at packets on the interface that is asked about |
 //! | 500 | `disagreement` | host and kernel judge a packet differently: a defect |
 //! | 500 | `internal` | the kernel or the disk failed, or there is a defect |
 //!

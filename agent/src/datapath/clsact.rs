@@ -29,8 +29,9 @@ pub(super) fn attach(
     let there = on(interface, direction).map_err(TcError::IoError)?;
     let ours = there.iter().find(|filter| of(filter, before));
     let id = match ours {
-        Some(ours) => program
-            .attach_to_link(link(interface, direction, ours).map_err(TcError::IoError)?)?,
+        Some(ours) => {
+            program.attach_to_link(link(interface, direction, ours).map_err(TcError::IoError)?)?
+        }
         None => {
             let (priority, handle) = free_place(&there);
             let options = NlOptions {

@@ -4,9 +4,7 @@ use std::io;
 
 use aya::programs::TcAttachType;
 use rtnetlink::{
-    packet_core::{
-        NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NlaBuffer, NlasIterator,
-    },
+    packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NlaBuffer, NlasIterator},
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
 

@@ -175,6 +175,34 @@ impl Interfaces {
         self.addresses.iter().map(|address| address.ip)
     }
 
+    /// The addresses of the interface with this index.
+    pub fn addresses_of(&self, index: u32) -> impl Iterator<Item = IpAddr> {
+        let of = self.addresses.iter().filter(move |it| it.ifindex == index);
+        of.map(|address| address.ip)
+    }
+
+    /// The interfaces over which packets reach the host from outside of it, each with those on which
+    /// programs see them: index, name, and indexes of a bond's ports.
+    pub fn entrances(&self) -> impl Iterator<Item = (&Interface, Vec<(u32, String, Vec<u32>)>)> {
+        let upper = |interface: &&Interface| {
+            let is_port = interface.master.is_some_and(|master| {
+                let master = self.get(master);
+                master.is_some_and(|it| matches!(it.kind, Kind::Bond | Kind::Bridge))
+            });
+            interface.up && interface.kind != Kind::Inner && !is_port
+        };
+        self.by_index.values().filter(upper).map(|interface| {
+            let mut indexes = BTreeSet::new();
+            self.descend(interface, &mut indexes);
+            let carriers = indexes.into_iter().filter_map(|index| {
+                let carrier = self.carrier(index, &interface.name)?;
+                let ports = carrier.members.iter().map(|member| member.0).collect();
+                Some((index, carrier.name, ports))
+            });
+            (interface, carriers.collect())
+        })
+    }
+
     /// The interfaces on which programs see the packets to `name`.
     pub fn resolve(&self, name: &str) -> Result<Vec<Carrier>, InterfaceError> {
         if name == ALL {
@@ -246,6 +274,14 @@ impl Interfaces {
         self.by_index
             .values()
             .filter(move |port| port.master == Some(master))
+    }
+
+    /// Indexes of the ports of a bond; none of other interfaces.
+    #[must_use]
+    pub fn bond_ports(&self, index: u32) -> Vec<u32> {
+        let is_bond = self.get(index).is_some_and(|it| it.kind == Kind::Bond);
+        let ports = self.ports(index).filter(|_| is_bond);
+        ports.map(|port| port.index).collect()
     }
 
     fn carrier(&self, index: u32, asked: &str) -> Option<Carrier> {
@@ -369,6 +405,7 @@ mod tests {
             kind,
             master,
             to_guests: false,
+            up: true,
         };
         (index, interface)
     }

@@ -33,9 +33,7 @@ impl Datapath {
         };
         let pins: Vec<_> = attachments.iter().map(pin).collect();
         let live = self.live(&pins)?;
-        let is_lost = |at: &&Attachment| {
-            !live.contains(&pin(at)) && name_of(at.ifindex).is_some()
-        };
+        let is_lost = |at: &&Attachment| !live.contains(&pin(at)) && name_of(at.ifindex).is_some();
         Ok(attachments.iter().filter(is_lost).cloned().collect())
     }
 
@@ -58,7 +56,10 @@ impl Datapath {
         if let Some(direction) = pin.mode.clsact_direction() {
             return clsact::runs(pin.ifindex, direction, program);
         }
-        let id = self.links.get(&pin).map(|link| link.info().map(|link| link.id()));
+        let id = self
+            .links
+            .get(&pin)
+            .map(|link| link.info().map(|link| link.id()));
         let told = id.and_then(Result::ok).and_then(|id| links.get(&id));
         Ok(told.is_some_and(|link| link.program == program && link.interface == pin.ifindex))
     }

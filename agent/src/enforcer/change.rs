@@ -9,7 +9,8 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{
-    Current, Enforcer, Session, adopt::protects_more, compile::Compiler, host_facts, now, session,
+    Current, Enforcer, Session, adopt::protects_more, compile::Compiler, host_facts, now,
+    problem::Kind, session,
 };
 use crate::{
     datapath::{
@@ -135,9 +136,7 @@ impl Enforcer {
         session: Option<Session>,
         interfaces: Interfaces,
     ) -> Result<Applied, ApplyError> {
-        self.changing(|enforcer| {
-            enforcer.replace(text, file, session, interfaces, Missing::Refuse)
-        })
+        self.changing(|enforcer| enforcer.replace(text, file, session, interfaces, Missing::Refuse))
     }
 
     /// Applies a policy as part of a change.
@@ -329,9 +328,10 @@ impl Enforcer {
                 }));
             }
             Ok(None) => {}
-            Err(error) => self.problem(format!(
-                "the host changed, and what was enforced before stays: {error}"
-            )),
+            Err(error) => self.problem(
+                Kind::CannotFollow,
+                format!("the host changed, and what was enforced before stays: {error}"),
+            ),
         }
         self.follow_policy();
     }
@@ -376,21 +376,22 @@ impl Enforcer {
                 .attach_each(carriers, &self.interfaces, &before)?;
         self.attachments = attachments;
         for error in errors {
-            self.problem(error.to_string());
+            self.problem(Kind::CannotAttach, error.to_string());
         }
         Ok(())
     }
 
     fn report_missing(&mut self, missing: Vec<InterfaceError>) {
         for error in missing {
-            self.problem(format!("{error}; everything else is enforced"));
+            let problem = format!("{error}; everything else is enforced");
+            self.problem(Kind::InterfaceMissing, problem);
         }
     }
 
     fn report_renamed(&mut self) {
         let interfaces = Arc::clone(&self.interfaces);
         for (name, interface) in interfaces.renamed() {
-            self.problem(format!(
+            self.problem(Kind::InterfaceRenamed, format!(
                 "`{name}` is now called `{}`, and stays enforced. Correct `interfaces` in the policy, \
                  or rename it back",
                 interface.name
@@ -398,9 +399,10 @@ impl Enforcer {
         }
     }
 
-    fn problem(&mut self, problem: String) {
+    fn problem(&mut self, kind: Kind, message: String) {
+        let problem = kind.problem(message);
         if !self.problems.host.contains(&problem) {
-            warn!("{problem}");
+            warn!("{}", problem.message);
             self.problems.host.push(problem);
         }
     }

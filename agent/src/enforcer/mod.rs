@@ -15,12 +15,14 @@ mod adopt;
 mod change;
 mod check;
 mod compile;
+mod coverage;
 mod explanation;
 mod flows;
 mod handle;
 mod held;
 mod host;
 mod observer;
+mod problem;
 pub mod rescue;
 mod session;
 mod start;
@@ -29,16 +31,18 @@ mod watch;
 
 pub use change::{Applied, ApplyError};
 pub use check::{Difference, Review};
+pub use coverage::Coverage;
 pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
 pub use flows::{FlowList, FlowQuery, NamedFlow};
 pub use handle::Handle;
 pub use host::host_facts;
 pub use observer::Observer;
+pub use problem::Problem;
 pub use session::Session;
 pub use start::StartError;
 pub use view::{Board, Current, View};
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use tracing::warn;
@@ -52,6 +56,7 @@ use crate::{
     store::Store,
 };
 use held::Held;
+use problem::Kind;
 use view::Poster;
 use watch::Watch;
 
@@ -61,7 +66,7 @@ struct Problems {
     /// With the policy, until one is applied.
     policy: Vec<String>,
     /// With the host, as it is now.
-    host: Vec<String>,
+    host: Vec<Problem>,
     /// With connections that were to be taken over.
     flows: Vec<String>,
     /// Whether connections of sockets were to be taken over, and have not been.
@@ -106,6 +111,12 @@ impl Enforcer {
             flows,
             sockets_missed: _,
         } = &self.problems;
+        let found = Kind::Policy
+            .problems(policy)
+            .chain(host.iter().cloned())
+            .chain(Kind::Connections.problems(flows))
+            .chain(self.watch.problems());
+        let found = found.collect();
         self.poster.post(View {
             hook: self.config.hook,
             started: self.started,
@@ -114,7 +125,7 @@ impl Enforcer {
             attachments: self.attachments.clone(),
             interfaces: Arc::clone(&self.interfaces),
             registry: self.registry.clone(),
-            found: [&**policy, host, flows, &self.watch.problems()].concat(),
+            found,
             verified: self.watch.verified,
         });
     }
@@ -182,10 +193,10 @@ impl Enforcer {
             enforcer.datapath.remove_pins()?;
             enforcer.current = None;
             let attachments = std::mem::take(&mut enforcer.attachments);
-            Ok(attachments
+            let names = attachments
                 .into_iter()
-                .map(|attachment| attachment.interface)
-                .collect())
+                .map(|attachment| attachment.interface);
+            Ok(BTreeSet::from_iter(names).into_iter().collect())
         })
     }
 }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Enforcer, Problems, View, change::Missing, held::Held, rescue, view::Poster, watch::Watch};
+use super::{
+    Enforcer, Problems, View, change::Missing, held::Held, rescue, view::Poster, watch::Watch,
+};
 use crate::{
     config::{Classifiers, Config},
     datapath::{
@@ -160,9 +162,9 @@ impl Enforcer {
                 let reason = format!("there is no policy in {policy}");
                 self.begin_without(&reason);
                 if self.current.is_some() {
-                    self.problems.policy.push(format!(
-                        "{reason}. Apply one with `manoward policy apply`"
-                    ));
+                    self.problems
+                        .policy
+                        .push(format!("{reason}. Apply one with `manoward policy apply`"));
                 }
                 Ok(())
             }

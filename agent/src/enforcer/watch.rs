@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tracing::{error, warn};
 
-use super::{Enforcer, now};
+use super::{
+    Enforcer, now,
+    problem::{Kind, Problem},
+};
 use crate::datapath::{Attachment, HookMode, interface::name_of};
 
 /// For so long it is told that something was put back.
@@ -18,18 +21,18 @@ pub(super) struct Watch {
     /// When the kernel confirmed all of them last.
     pub(super) verified: Option<Timestamp>,
     /// What is wrong now.
-    missing: Vec<String>,
+    missing: Vec<Problem>,
     /// What could not be put back.
     detached: Vec<Attachment>,
     /// What was put back, and when.
-    put_back: Vec<(Instant, String)>,
+    put_back: Vec<(Instant, Problem)>,
 }
 
 impl Watch {
-    /// What has been found wrong, in sentences.
-    pub(super) fn problems(&self) -> Vec<String> {
+    /// What has been found wrong.
+    pub(super) fn problems(&self) -> impl Iterator<Item = Problem> {
         let put_back = self.put_back.iter().map(|(_, problem)| problem);
-        self.missing.iter().chain(put_back).cloned().collect()
+        self.missing.iter().chain(put_back).cloned()
     }
 }
 
@@ -37,7 +40,9 @@ impl Enforcer {
     /// Asks the kernel for everything that is attached, and puts back what is not any more.
     pub(super) fn verify(&mut self) {
         self.watch.missing.clear();
-        self.watch.put_back.retain(|(when, _)| when.elapsed() < TOLD);
+        self.watch
+            .put_back
+            .retain(|(when, _)| when.elapsed() < TOLD);
         let mut lost = self.lost();
         lost.append(&mut self.watch.detached);
         // An interface that is being deleted loses its programs first.
@@ -61,11 +66,12 @@ impl Enforcer {
                     now()
                 );
                 warn!("{problem}");
+                let problem = Kind::Detached.problem(problem);
                 self.watch.put_back.push((Instant::now(), problem));
             } else if name_of(lost.ifindex).is_some() {
-                self.watch.missing.push(format!(
+                self.watch.missing.push(Kind::Detached.problem(format!(
                     "somebody has removed {program} from `{interface}`, and it cannot be put back"
-                ));
+                )));
                 self.watch.detached.push(lost);
             }
         }
@@ -83,7 +89,7 @@ impl Enforcer {
             Err(error) => {
                 let problem = format!("the kernel does not tell what is attached: {error}");
                 warn!("{problem}");
-                self.watch.missing.push(problem);
+                self.watch.missing.push(Kind::Unverified.problem(problem));
                 Vec::new()
             }
         }

@@ -100,7 +100,15 @@ impl Agent<'_> {
 
     /// The agent's status.
     pub fn status(&self) -> Result<Status> {
-        serde_json::from_value(self.ask_json(&["status"])?).context("reading the status")
+        // It ends with a code of its own where the host is not protected everywhere.
+        let output = self.cli(&["status", "--output", "json"])?;
+        serde_json::from_str(&output.stdout).context("reading the status")
+    }
+
+    /// What the status says is wrong, in sentences.
+    pub fn problems(&self) -> Result<Vec<String>> {
+        let problems = self.status()?.problems.into_iter();
+        Ok(problems.map(|problem| problem.message).collect())
     }
 
     /// The ingress attachments.

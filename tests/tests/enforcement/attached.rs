@@ -44,7 +44,7 @@ fn an_interface_that_is_renamed_stays_enforced() -> Result<()> {
     let before = agent.ingress()?;
     change(&scene.host, &format!("link set {NIC} name mgmt0"))?;
     let renamed = |agent: &Agent<'_>| -> Result<bool> {
-        let problems = agent.status()?.problems;
+        let problems = agent.problems()?;
         Ok(problems
             .iter()
             .any(|problem| problem.contains("`eth0` is now called `mgmt0`")))
@@ -55,10 +55,16 @@ fn an_interface_that_is_renamed_stays_enforced() -> Result<()> {
         panic!("{:?}", agent.status()?.attachments);
     };
     assert_eq!(after.ifindex, before[0].ifindex);
-    assert_eq!((&*after.interface, after.via.as_deref()), ("mgmt0", Some(NIC)));
+    assert_eq!(
+        (&*after.interface, after.via.as_deref()),
+        ("mgmt0", Some(NIC))
+    );
 
     // Another interface takes the name: the first one stays enforced, and so does this one.
-    change(&scene.host, &format!("link add {NIC} type veth peer name far"))?;
+    change(
+        &scene.host,
+        &format!("link add {NIC} type veth peer name far"),
+    )?;
     wait::until(&2, PATIENCE, || Ok(agent.ingress()?.len()))?;
     agent.restart()?;
     assert!(renamed(&agent)?, "the next agent knows");
@@ -71,7 +77,7 @@ fn an_interface_that_is_renamed_stays_enforced() -> Result<()> {
         ..Policy::default()
     })?;
     assert!(applied.status.success(), "{}", applied.stderr);
-    assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     assert_eq!(agent.ingress()?.len(), 1, "a policy decides");
     is_enforced(&scene)
 }
@@ -79,7 +85,10 @@ fn an_interface_that_is_renamed_stays_enforced() -> Result<()> {
 #[test]
 fn an_alternative_name_is_a_name() -> Result<()> {
     let scene = Topology::new()?;
-    change(&scene.host, &format!("link property add dev {NIC} altname management-uplink"))?;
+    change(
+        &scene.host,
+        &format!("link property add dev {NIC} altname management-uplink"),
+    )?;
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
     let policy = Policy {
         interfaces: "[management-uplink]",
@@ -90,7 +99,7 @@ fn an_alternative_name_is_a_name() -> Result<()> {
     change(&scene.host, &format!("link set {NIC} name mgmt0"))?;
     std::thread::sleep(FOLLOWED);
     is_enforced(&scene)?;
-    assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     Ok(())
 }
 
@@ -101,7 +110,9 @@ fn a_qdisc_that_somebody_deletes_is_put_back_and_reported() -> Result<()> {
     let policy = Policy::default().to_string();
     let agent = Agent::start_with(&scene.host, &policy, Hook::Tcx, CLSACT)?;
     is_enforced(&scene)?;
-    scene.host.run(&["tc", "qdisc", "del", "dev", NIC, "clsact"])?;
+    scene
+        .host
+        .run(&["tc", "qdisc", "del", "dev", NIC, "clsact"])?;
     let back = || {
         let both = [
             filters(&scene.host, "ingress")?,
@@ -111,13 +122,16 @@ fn a_qdisc_that_somebody_deletes_is_put_back_and_reported() -> Result<()> {
     };
     wait::until(&[true, true], NOTICED, back)?;
     is_enforced(&scene)?;
-    let problems = agent.status()?.problems;
+    let problems = agent.problems()?;
     let told = |what: &str| {
         problems
             .iter()
             .any(|problem| problem.contains(what) && problem.contains("was put back"))
     };
-    assert!(told("ingress filter") && told("egress filter"), "{problems:?}");
+    assert!(
+        told("ingress filter") && told("egress filter"),
+        "{problems:?}"
+    );
     Ok(())
 }
 
@@ -125,7 +139,9 @@ fn a_qdisc_that_somebody_deletes_is_put_back_and_reported() -> Result<()> {
 fn a_filter_of_somebody_else_is_left_in_peace() -> Result<()> {
     let scene = Topology::new()?;
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    scene.host.run(&["tc", "qdisc", "add", "dev", NIC, "clsact"])?;
+    scene
+        .host
+        .run(&["tc", "qdisc", "add", "dev", NIC, "clsact"])?;
     // At the place that is the agent's first choice; the program counts nothing and decides nothing.
     let theirs = |direction| {
         let filter = format!(
@@ -136,9 +152,8 @@ fn a_filter_of_somebody_else_is_left_in_peace() -> Result<()> {
     };
     theirs("ingress")?;
     theirs("egress")?;
-    let is_there = |direction| -> Result<bool> {
-        Ok(filters(&scene.host, direction)?.contains("bytecode"))
-    };
+    let is_there =
+        |direction| -> Result<bool> { Ok(filters(&scene.host, direction)?.contains("bytecode")) };
     let policy = Policy::default().to_string();
     let mut agent = Agent::start_with(&scene.host, &policy, Hook::Tcx, CLSACT)?;
     is_enforced(&scene)?;
@@ -163,13 +178,13 @@ fn a_start_without_an_interface_enforces_on_the_others_and_on_it_when_it_comes()
     };
     let agent = Agent::start(&scene.host, &policy.to_string())?;
     is_enforced(&scene)?;
-    let problems = agent.status()?.problems;
+    let problems = agent.problems()?;
     let [problem] = &problems[..] else {
         panic!("{problems:?}");
     };
     assert!(problem.contains("no interface `late`"), "{problem}");
     change(&scene.host, "link add late type veth peer name wire")?;
-    wait::until(&Vec::<String>::new(), PATIENCE, || Ok(agent.status()?.problems))?;
+    wait::until(&Vec::<String>::new(), PATIENCE, || Ok(agent.problems()?))?;
     assert_eq!(agent.ingress()?.len(), 2);
     Ok(())
 }

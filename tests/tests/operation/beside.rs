@@ -88,7 +88,7 @@ async fn explain_slowly(host: &Namespace, config: Config) -> Result<()> {
         .await
         .context("status")??;
     assert!(status.protected.contains(&IpAddr::from(LATE)));
-    assert_eq!(status.problems, Vec::<String>::new());
+    assert_eq!(status.problems, []);
     timeout(PATIENCE, client.stats()).await.context("stats")??;
     timeout(PATIENCE, client.flows(&FlowQuery::default()))
         .await

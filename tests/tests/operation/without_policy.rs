@@ -37,7 +37,7 @@ fn without_a_valid_policy_the_agent_says_so_and_nothing_is_enforced() -> Result<
         agent.write_policy(&policy)?;
         agent.restart()?;
         assert_eq!(agent.serial()?, None);
-        let problems = agent.status()?.problems;
+        let problems = agent.problems()?;
         assert!(problems.iter().any(|it| it.contains(said)), "{problems:?}");
         let outcome = openssh::connect(&scene.intruder, PATIENCE)?;
         assert_eq!(outcome, Outcome::Connected);
@@ -61,17 +61,22 @@ fn without_a_valid_policy_the_agent_says_so_and_nothing_is_enforced() -> Result<
 fn a_closed_host_lets_in_whom_the_rescue_rule_names() -> Result<()> {
     let scene = Topology::new()?;
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
-    let _bus = scene.intruder.tcp_listener((harness::net::station::INTRUDER.v4, 5671))?;
+    let _bus = scene
+        .intruder
+        .tcp_listener((harness::net::station::INTRUDER.v4, 5671))?;
     let mut agent = Agent::start_with(&scene.host, INVALID, Hook::Xdp, CLOSED)?;
     let is_closed = |agent: &Agent<'_>| -> Result<()> {
         let from_intruder = openssh::connect(&scene.intruder, SHORT)?;
         assert_eq!(from_intruder, Outcome::TimedOut);
         assert_eq!(openssh::connect(&scene.vim, PATIENCE)?, Outcome::Connected);
-        let problems = agent.status()?.problems;
+        let problems = agent.problems()?;
         let told = problems.iter().any(|it| it.contains("whole number"));
         assert!(told, "{problems:?}");
         let attached = agent.ingress()?;
-        assert!(attached.iter().any(|at| at.interface == NIC), "{attached:?}");
+        assert!(
+            attached.iter().any(|at| at.interface == NIC),
+            "{attached:?}"
+        );
         Ok(())
     };
     is_closed(&agent)?;
@@ -84,7 +89,7 @@ fn a_closed_host_lets_in_whom_the_rescue_rule_names() -> Result<()> {
     // Any valid policy takes its place, with whatever serial.
     let output = agent.apply(Policy::default())?;
     assert!(output.status.success(), "{}", output.stderr);
-    assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     assert_eq!(agent.ingress()?.len(), 1, "only what the policy names");
     agent.restart()?;
     assert_eq!(agent.serial()?, Some(1));

@@ -53,7 +53,11 @@ fn show(out: &mut impl Write, difference: &Difference, width: Option<u16>) -> io
             "Nothing would change: serial {from}, which is in force, means the same."
         );
     }
-    let heading = format!("Serial {from} in force, serial {to} in the file:");
+    let in_force = match from {
+        0 => "No policy in force".to_owned(),
+        from => format!("Serial {from} in force"),
+    };
+    let heading = format!("{in_force}, serial {to} in the file:");
     writeln!(out, "{}", Tone::Quiet.paint(heading))?;
     changes::show(out, changes, width)
 }

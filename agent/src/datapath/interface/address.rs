@@ -9,6 +9,8 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 #[derive(Clone, Debug)]
 pub(super) struct Address {
     pub(super) ip: IpAddr,
+    /// Index of its interface.
+    pub(super) ifindex: u32,
     prefix_len: u8,
     /// The broadcast address that was configured with it.
     broadcast: Option<Ipv4Addr>,
@@ -31,6 +33,7 @@ impl Address {
         // On a point-to-point interface IFA_ADDRESS is the far end; IFA_LOCAL is always the host's.
         Some(Self {
             ip: local.or(peer)?,
+            ifindex: message.header.index,
             prefix_len: message.header.prefix_len,
             broadcast,
         })
@@ -71,6 +74,7 @@ mod tests {
     fn held(ip: &str, prefix_len: u8) -> Address {
         Address {
             ip: ip.parse().unwrap(),
+            ifindex: 2,
             prefix_len,
             broadcast: None,
         }

@@ -45,6 +45,8 @@ pub struct Interface {
     pub(super) master: Option<u32>,
     /// Whether it is of a kind that guests and containers are joined by.
     pub(super) to_guests: bool,
+    /// Whether it is up.
+    pub(super) up: bool,
 }
 
 impl Interface {
@@ -64,6 +66,7 @@ impl Interface {
             kind: Kind::Carrier,
             master: None,
             to_guests: false,
+            up: message.header.flags.contains(LinkFlags::Up),
         };
         let mut lower = None;
         let mut kind = None;
