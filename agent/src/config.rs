@@ -41,7 +41,7 @@ pub enum ConfigError {
     /// The file is not YAML, or has an unknown key or a value out of its range.
     #[error(
         "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace,
-         enrolment, group, without_policy and rescue"
+         enrolment, group, door, without_policy and rescue"
     )]
     Invalid {
         /// The file.
@@ -60,6 +60,18 @@ pub enum Classifiers {
     Auto,
     /// As filters of the clsact qdisc.
     Clsact,
+}
+
+/// What the inner door does.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum DoorMode {
+    /// It drops what the policy does not permit.
+    Enforce,
+    /// It counts that, and lets it pass.
+    Audit,
+    /// There is none.
+    Off,
 }
 
 /// What holds while there is no valid policy to enforce.
@@ -148,6 +160,8 @@ pub struct Config {
     pub adoption_grace: u32,
     /// How endpoints prove their identity with certificates; they cannot if this is absent.
     pub enrolment: Option<Enrolment>,
+    /// What the inner door does; if absent, it enforces on a new host, and audits on one that is upgraded.
+    pub door: Option<DoorMode>,
     /// What holds while there is no valid policy to enforce.
     pub without_policy: WithoutPolicy,
     /// Who gets in while there is none, with `without_policy: closed`.
@@ -168,6 +182,7 @@ impl Default for Config {
             flows: 65_536,
             adoption_grace: 60,
             enrolment: None,
+            door: None,
             without_policy: WithoutPolicy::default(),
             rescue: None,
             group: None,

@@ -36,7 +36,8 @@ pub use policy::{
     Applied, Candidate, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound,
     PolicyText, Report, Session,
 };
-pub use stats::{Count, EndpointCount, Fate, Fates, Stats, VerdictCount, Way};
+pub use stats::{Count, EndpointCount, Fate, Fates, Place, Stats, VerdictCount, Way};
 pub use status::{
-    Attachment, Coverage, EnrolmentStatus, Health, Hook, HookMode, PolicyInForce, Problem, Status,
+    Attachment, Coverage, Door, EnrolmentStatus, Health, Hook, HookMode, PolicyInForce, Problem,
+    Status,
 };

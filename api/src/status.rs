@@ -29,6 +29,8 @@ pub struct Status {
     pub coverage: Vec<Coverage>,
     /// Protected addresses that no interface has: a guest's, or missing.
     pub elsewhere: Vec<IpAddr>,
+    /// What the inner door does.
+    pub door: Door,
     /// When the kernel confirmed last that all programs are attached (RFC 3339).
     pub verified: Option<String>,
     /// Whether that was within the last seconds.
@@ -77,8 +79,24 @@ pub struct Coverage {
     pub ingress: Option<HookMode>,
     /// How packets out are judged; `None` if they are not.
     pub egress: Option<HookMode>,
+    /// Whether only the inner door judges here, at the host's sockets.
+    pub at_door: bool,
     /// Why packets pass unjudged here; `None` if they do not.
     pub exposed: Option<String>,
+}
+
+/// What the inner door does with packets that reach a socket unjudged.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Door {
+    /// It drops what the policy does not permit.
+    Enforce,
+    /// It counts that, and lets it pass.
+    Audit,
+    /// There is none, as agent.yaml says.
+    Off,
+    /// There should be one; a problem says why there is none.
+    Missing,
 }
 
 /// Something that is wrong.

@@ -4,6 +4,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod door;
 mod frame;
 mod maps;
 mod settings;

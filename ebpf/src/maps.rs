@@ -21,7 +21,9 @@ use verdict::{
         lookup::Lookup,
         protected,
     },
-    layout::{CHUNK_LINES, CHUNKS, Control, FlowControl, SLOTS, chunk_index},
+    layout::{
+        CHUNK_LINES, CHUNKS, COVERED, Control, DoorControl, FlowControl, SLOTS, chunk_index,
+    },
     reason::{Outcome, Verdict},
     state::{
         flow::{Entry, Flows, Key, table},
@@ -123,6 +125,25 @@ static VERDICTS: PerCpuArray<Count, { counters::VERDICT_CELLS as usize }> = PerC
 /// give, so there is no miss.
 #[btf_map]
 static ENDPOINTS: PerCpuArray<EndpointCount, { counters::ENDPOINTS as usize }> = PerCpuArray::new();
+
+/// Key 0: the agent's settings of the inner door.
+///
+/// Written by the agent; read by every packet that is judged there. A miss, which cannot happen, lets
+/// packets of every namespace pass.
+#[btf_map]
+static DOOR: Array<DoorControl, 1> = Array::new();
+
+/// Key: index of an interface, modulo [`COVERED`]. Value: the index of an interface over which unicast to
+/// a protected address reaches a socket only judged, or 0.
+///
+/// Written by the agent; read by every packet at the inner door. Capacity: of two interfaces with the
+/// same key one is listed, and packets of the other are judged again.
+#[btf_map]
+static COVERED_INTERFACES: Array<u32, { COVERED as usize }> = Array::new();
+
+/// As `VERDICTS`, of what the inner door has judged.
+#[btf_map]
+static DOOR_VERDICTS: PerCpuArray<Count, { counters::VERDICT_CELLS as usize }> = PerCpuArray::new();
 
 /// Key 0: the last outcome, as [`Outcome`] packs it.
 ///
@@ -443,6 +464,28 @@ extern "C" fn choose_flow(hash: u64, kind: u32) -> u32 {
     }
 }
 
+/// The agent's settings of the inner door.
+#[inline(always)]
+pub fn door() -> DoorControl {
+    DOOR.get(0).copied().unwrap_or_default()
+}
+
+/// Whether what comes over this interface has been judged, as far as it can be.
+#[inline(always)]
+pub fn is_covered(ifindex: u32) -> bool {
+    COVERED_INTERFACES.get(ifindex % COVERED) == Some(&ifindex)
+}
+
+/// Counts one packet of `bytes` bytes that was judged at the door.
+#[inline(always)]
+pub fn count_at_door(direction: Direction, outcome: Outcome, bytes: u64) {
+    if let Some(count) = DOOR_VERDICTS.get_ptr_mut(direction.cell(outcome)) {
+        // SAFETY: the pointer is this CPU's own value, and nothing preempts the program on it.
+        add(unsafe { &mut *count }, bytes);
+    }
+    count_endpoint(direction, outcome, bytes);
+}
+
 /// Counts one packet of `bytes` bytes.
 #[inline(always)]
 pub fn count(direction: Direction, outcome: Outcome, bytes: u64) {
@@ -450,6 +493,11 @@ pub fn count(direction: Direction, outcome: Outcome, bytes: u64) {
         // SAFETY: the pointer is this CPU's own value, and nothing preempts the program on it.
         add(unsafe { &mut *count }, bytes);
     }
+    count_endpoint(direction, outcome, bytes);
+}
+
+#[inline(always)]
+fn count_endpoint(direction: Direction, outcome: Outcome, bytes: u64) {
     if outcome.endpoint() == 0 {
         return;
     }

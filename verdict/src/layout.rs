@@ -29,6 +29,27 @@ pub struct FlowControl {
     pub jiffies_per_second: u32,
 }
 
+/// Entries of the table of covered interfaces.
+pub const COVERED: u32 = 1 << 10;
+
+/// What the agent tells the inner door.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct DoorControl {
+    /// The network namespace whose sockets are protected, as `SO_NETNS_COOKIE` tells it.
+    pub namespace: u64,
+    /// [`DoorControl::AUDIT`], [`DoorControl::EVERYTHING`].
+    pub flags: u64,
+}
+
+impl DoorControl {
+    /// Drops are counted, and pass.
+    pub const AUDIT: u64 = 1;
+    /// The policy protects all addresses of the host: groups and addresses that are not listed are
+    /// judged, too.
+    pub const EVERYTHING: u64 = 2;
+}
+
 /// Most chunks of an image: 256 MiB.
 pub const CHUNKS: u32 = 256;
 

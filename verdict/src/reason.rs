@@ -127,6 +127,8 @@ reasons! {
     LeaseExpired = 47, "lease-expired";
     /// More enrolment datagrams than a proof takes.
     RateLimited = 48, "rate-limited";
+    /// At a socket: the endpoint is bound to VLAN tags or an interface, which cannot be seen there.
+    BindingUnseen = 49, "binding-unseen";
 }
 
 impl Reason {
@@ -257,6 +259,15 @@ impl Outcome {
     #[inline(always)]
     pub const fn because(self, reason: Reason) -> Self {
         Self(self.0 & !(Reason::SPACE as u64 - 1) | reason.code() as u64)
+    }
+
+    /// This outcome if its drop is only counted: what is to be dropped passes, and is marked.
+    #[inline(always)]
+    pub const fn in_audit(self) -> Self {
+        match self.verdict() {
+            Verdict::Drop => Self(self.0 | Self::AUDITED as u64),
+            Verdict::Pass => self,
+        }
     }
 
     /// The verdict in force.

@@ -7,7 +7,9 @@ use std::{
 
 use clap::Args;
 use manoward::config::DEFAULT_PATH;
-use manoward_api::{self as api, Attachment, Failure, Health, Hook, HookMode, Mode, Outbound};
+use manoward_api::{
+    self as api, Attachment, Door, Failure, Health, Hook, HookMode, Mode, Outbound,
+};
 
 use super::{
     Context, Exit,
@@ -121,6 +123,7 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     let protected: Vec<String> = status.protected.iter().map(ToString::to_string).collect();
     fact(out, "protects", &listed(&protected, "no address"))?;
     fact(out, "hook", hook(status.hook))?;
+    fact(out, "inner door", door(status.door))?;
     if let Some(enrolment) = &status.enrolment {
         fact(out, "enrolment", &proofs(enrolment))?;
     }
@@ -216,6 +219,15 @@ fn proofs(enrolment: &api::EnrolmentStatus) -> String {
     )
 }
 
+const fn door(door: Door) -> &'static str {
+    match door {
+        Door::Enforce => "enforce: what reaches a socket another way is judged there",
+        Door::Audit => "audit: drops at sockets are counted, and pass (manoward stats --by place)",
+        Door::Off => "off",
+        Door::Missing => "missing",
+    }
+}
+
 const fn hook(hook: Hook) -> &'static str {
     match hook {
         Hook::Xdp => "xdp",
@@ -232,7 +244,7 @@ fn listed(items: &[String], none: &str) -> String {
 
 /// Writes a name and its value; a long value is wrapped in its own column.
 fn fact(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
-    const NAMES: usize = 11;
+    const NAMES: usize = 12;
     let indent = " ".repeat(NAMES);
     let value = prose::indented(value, &indent, output::text_width());
     writeln!(
@@ -285,6 +297,7 @@ fn coverage(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     for row in &status.coverage {
         let (tone, covered) = match &row.exposed {
             Some(why) => (Tone::Bad, format!("EXPOSED: {why}")),
+            None if row.at_door => (Tone::Good, "sockets, by the inner door".to_owned()),
             None => (Tone::Good, "covered".to_owned()),
         };
         let addresses: Vec<String> = row.addresses.iter().map(ToString::to_string).collect();
@@ -351,9 +364,10 @@ mod tests {
             "protected": ["192.0.2.1", "2001:db8::1"],
             "coverage": [{
                 "interface": "eth0", "ifindex": 2, "addresses": ["192.0.2.1", "2001:db8::1"],
-                "ingress": "xdp-native", "egress": "tcx-egress", "exposed": null,
+                "ingress": "xdp-native", "egress": "tcx-egress", "at_door": false,
+                "exposed": null,
             }],
-            "elsewhere": [], "verified": "2026-01-02T03:04:06Z", "is_verified": true,
+            "elsewhere": [], "door": "enforce", "verified": "2026-01-02T03:04:06Z", "is_verified": true,
             "problems": problems.iter().map(|message| serde_json::json!({
                 "code": "generic-mode", "message": message,
             })).collect::<Vec<_>>(),
@@ -431,7 +445,7 @@ mod tests {
         assert!(text.contains("\n  Eth0 is slow.\n"), "{text}");
         assert!(text.contains("mode enforce, outbound enforce\n"), "{text}");
         assert!(
-            text.contains("protects   192.0.2.1, 2001:db8::1\n"),
+            text.contains("protects    192.0.2.1, 2001:db8::1\n"),
             "{text}"
         );
         assert!(

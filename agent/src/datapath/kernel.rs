@@ -69,6 +69,8 @@ pub struct Features {
     pub multi_buffer: bool,
     /// TCX: classifiers with links of their own (Linux 6.6).
     pub tcx: bool,
+    /// Programs at a control group can tell the network namespace of a socket.
+    pub namespaces: bool,
 }
 
 /// Checks that the kernel and this process can run the datapath.
@@ -96,6 +98,11 @@ pub fn check_kernel() -> Result<Features, KernelError> {
         multi_buffer: has(BpfHelper::BPF_FUNC_xdp_get_buff_len, "buffer lengths")?,
         // A kernel without TCX does not know the query.
         tcx: SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok(),
+        namespaces: is_helper_supported(
+            ProgramType::CgroupSkb,
+            BpfHelper::BPF_FUNC_get_netns_cookie,
+        )
+        .unwrap_or(false),
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aya::{
     Ebpf,
     maps::Map,
-    programs::{ProgramFd, SchedClassifier, Xdp, links::FdLink},
+    programs::{CgroupSkb, ProgramFd, SchedClassifier, Xdp, links::FdLink},
 };
 use verdict::{layout::MAX_FLOW_SETS, state::sets::WAYS};
 
@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 9] = [
+pub(super) const PINNED: [&str; 12] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -30,6 +30,9 @@ pub(super) const PINNED: [&str; 9] = [
     name::LIMITS,
     name::VERDICTS,
     name::ENDPOINTS,
+    name::DOOR,
+    name::COVERED_INTERFACES,
+    name::DOOR_VERDICTS,
 ];
 
 /// The loaded programs and their maps.
@@ -41,6 +44,8 @@ pub struct Datapath {
     pub(super) features: Features,
     /// The links, kept open in addition to the pins: removing a pin does not detach a program.
     pub(super) links: BTreeMap<LinkPin, FdLink>,
+    /// The links of the inner door.
+    pub(super) door: BTreeMap<Program, FdLink>,
     /// Why XDP is in generic mode, by interface index; only for interfaces that this process
     /// attached.
     pub(super) generic: BTreeMap<u32, String>,
@@ -72,6 +77,7 @@ impl Datapath {
             hook,
             features,
             links: BTreeMap::new(),
+            door: BTreeMap::new(),
             generic: BTreeMap::new(),
         })
     }
@@ -108,6 +114,7 @@ impl Datapath {
     pub fn remove_pins(&mut self) -> Result<(), PinError> {
         self.pins.remove()?;
         self.links.clear();
+        self.door.clear();
         Ok(())
     }
 
@@ -181,6 +188,7 @@ pub(super) fn load_program(ebpf: &mut Ebpf, program: Program) -> Result<(), Load
     match program {
         Program::Xdp => xdp(ebpf)?.load(),
         Program::In | Program::Out => classifier(ebpf, program)?.load(),
+        Program::DoorIn | Program::DoorOut => door(ebpf, program)?.load(),
     }
     .map_err(program_failed(program))
 }
@@ -190,6 +198,13 @@ pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
     let name = Program::Xdp.name();
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(program_failed(Program::Xdp))
+}
+
+/// A program of the inner door.
+pub(super) fn door(ebpf: &mut Ebpf, program: Program) -> Result<&mut CgroupSkb, LoadError> {
+    let name = program.name();
+    let found = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
+    found.try_into().map_err(program_failed(program))
 }
 
 /// A TC program.

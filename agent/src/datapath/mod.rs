@@ -9,6 +9,7 @@ mod attach;
 mod clock;
 mod clsact;
 mod counters;
+mod door;
 mod error;
 mod explain;
 mod filters;
@@ -34,7 +35,8 @@ mod verify;
 
 pub use adopt::{AdoptError, Adopted, adopt};
 pub use attach::Attachment;
-pub use counters::{CounterError, Counters, EndpointCounter, VerdictCounter};
+pub use counters::{CounterError, Counters, EndpointCounter, Place, VerdictCounter};
+pub use door::DoorError;
 pub use error::LoadError;
 pub use explain::{ExplainError, Explainer, LOOPBACK};
 pub use hook::{Hook, HookMode, Program};

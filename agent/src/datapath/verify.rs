@@ -17,6 +17,8 @@ struct Link {
     program: u32,
     /// Index of the interface; 0 once it is detached.
     interface: u32,
+    /// The control group; 0 once it is detached.
+    group: u64,
 }
 
 impl Datapath {
@@ -35,6 +37,24 @@ impl Datapath {
         let live = self.live(&pins)?;
         let is_lost = |at: &&Attachment| !live.contains(&pin(at)) && name_of(at.ifindex).is_some();
         Ok(attachments.iter().filter(is_lost).cloned().collect())
+    }
+
+    /// Whether the inner door is attached, as it was made.
+    ///
+    /// # Errors
+    ///
+    /// A kernel that cannot be asked.
+    pub fn has_door(&mut self) -> io::Result<bool> {
+        let links = links()?;
+        for program in [Program::DoorIn, Program::DoorOut] {
+            let id = self.door.get(&program).and_then(|link| link.info().ok());
+            let told = id.and_then(|info| links.get(&info.id()));
+            let own = self.program_id(program);
+            if !told.is_some_and(|link| Some(link.program) == own && link.group != 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Those of `pins` whose programs are the loaded ones, and attached.
@@ -68,6 +88,9 @@ impl Datapath {
     fn program_id(&mut self, program: Program) -> Option<u32> {
         let info = match program {
             Program::Xdp => load::xdp(&mut self.ebpf).ok()?.info(),
+            program @ (Program::DoorIn | Program::DoorOut) => {
+                load::door(&mut self.ebpf, program).ok()?.info()
+            }
             program => load::classifier(&mut self.ebpf, program).ok()?.info(),
         };
         Some(info.ok()?.id())
@@ -90,14 +113,14 @@ fn links() -> io::Result<BTreeMap<u32, Link>> {
 
 /// The link that is described; `None` if it is something else.
 fn link(text: &str) -> Option<Link> {
-    let number = |name: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
-        value.trim().parse().ok()
-    };
+    let value = |name| text.lines().find_map(|line| line.strip_prefix(name));
+    let number = |name| value(name)?.trim().parse().ok();
+    let group = value("cgroup_id:").and_then(|id| id.trim().parse().ok());
     Some(Link {
         id: number("link_id:")?,
         program: number("prog_id:")?,
         interface: number("ifindex:").unwrap_or_default(),
+        group: group.unwrap_or_default(),
     })
 }
 
@@ -113,6 +136,7 @@ mod tests {
             id: 7,
             program: 12,
             interface: 3,
+            group: 0,
         };
         assert_eq!(link(text), Some(expected));
         assert_eq!(link("pos:\t0\nmap_type:\t2\nmap_id:\t9\n"), None);

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::View;
-use crate::datapath::{Attachment, HookMode};
+use crate::{
+    config::DoorMode,
+    datapath::{Attachment, HookMode},
+};
 
 /// What was confirmed longer ago is no longer known: three looks of the agent.
 const FRESH: SignedDuration = SignedDuration::from_secs(6);
@@ -23,6 +26,8 @@ pub struct Coverage {
     pub ingress: Option<HookMode>,
     /// How packets out are judged.
     pub egress: Option<HookMode>,
+    /// Whether only the inner door judges here.
+    pub at_door: bool,
     /// Why packets pass unjudged here; `None` if they do not.
     pub exposed: Option<String>,
 }
@@ -48,13 +53,19 @@ impl View {
             let addresses = self.interfaces.addresses_of(interface.index);
             let ingress = self.first(&carriers, |mode| !mode.is_egress());
             let egress = self.first(&carriers, HookMode::is_egress);
+            let exposed = self.exposure(&carriers);
+            let at_door = self.door_open
+                && self.door == DoorMode::Enforce
+                && exposed.is_some()
+                && self.is_verified();
             Coverage {
                 interface: interface.name.clone(),
                 ifindex: interface.index,
                 addresses: addresses.filter(|it| protected.contains(it)).collect(),
                 ingress,
                 egress,
-                exposed: self.exposure(&carriers),
+                at_door,
+                exposed: exposed.filter(|_| !at_door),
             }
         });
         rows.collect()

@@ -43,7 +43,7 @@ pub enum AnswerError {
     Interface(String),
     /// No program looks at packets there.
     #[error(
-        "no program is attached to `{0}`, so what passes there is not judged. Name it under `interfaces` in the policy; `manoward status` shows what is covered"
+        "no program is attached to `{0}`, so what passes there is judged only by the inner door, if there is one. Name it under `interfaces` in the policy; `manoward status` shows what is covered"
     )]
     Uncovered(String),
     /// The kernel's program cannot be asked.

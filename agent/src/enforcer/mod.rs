@@ -16,6 +16,7 @@ mod change;
 mod check;
 mod compile;
 mod coverage;
+mod door;
 mod explanation;
 mod flows;
 mod handle;
@@ -48,7 +49,7 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use crate::{
-    config::Config,
+    config::{Config, DoorMode},
     datapath::{
         Attachment, CounterError, Counters, Datapath, Features, PinError, interface::Interfaces,
     },
@@ -84,6 +85,11 @@ pub struct Enforcer {
     attachments: Vec<Attachment>,
     interfaces: Arc<Interfaces>,
     held: Held,
+    /// What the inner door does.
+    door: DoorMode,
+    /// Whether it is attached.
+    door_open: bool,
+    door_problem: Option<Problem>,
     problems: Problems,
     watch: Watch,
     /// Who has proven who it is, where that is asked for.
@@ -100,6 +106,7 @@ impl Enforcer {
         if self.current.is_some() {
             self.verify();
         }
+        self.follow_door();
         self.post();
         done
     }
@@ -115,7 +122,8 @@ impl Enforcer {
             .problems(policy)
             .chain(host.iter().cloned())
             .chain(Kind::Connections.problems(flows))
-            .chain(self.watch.problems());
+            .chain(self.watch.problems())
+            .chain(self.door_problem.clone());
         let found = found.collect();
         self.poster.post(View {
             hook: self.config.hook,
@@ -127,6 +135,8 @@ impl Enforcer {
             registry: self.registry.clone(),
             found,
             verified: self.watch.verified,
+            door: self.door,
+            door_open: self.door_open,
         });
     }
 
@@ -179,6 +189,7 @@ impl Enforcer {
             Err(error) => warn!(%error, "somebody has removed pins, and they cannot be replaced"),
         }
         self.verify();
+        self.follow_door();
         self.post();
     }
 

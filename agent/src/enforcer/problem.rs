@@ -38,6 +38,8 @@ kinds! {
     Unverified = "unverified";
     /// Connections were not taken over.
     Connections = "connections-not-adopted";
+    /// There is no inner door.
+    Door = "door";
     /// Endpoints cannot prove who they are, or not all.
     Enrolment = "enrolment";
     /// XDP runs behind the driver.

@@ -7,7 +7,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{
-    Enforcer, Problems, View, change::Missing, held::Held, rescue, view::Poster, watch::Watch,
+    Enforcer, Problems, View, change::Missing, door, held::Held, rescue, view::Poster, watch::Watch,
 };
 use crate::{
     config::{Classifiers, Config},
@@ -102,7 +102,10 @@ impl Enforcer {
             ..found
         };
         let store = Store::open(&config.state)?;
+        let in_kernel = Pins::new(&config.pins).exist();
         let held = Held::open(&config.state);
+        let has_policy = in_kernel || store.current().is_ok_and(|it| it.is_some());
+        let door = door::mode(config.door, &config.state, has_policy);
         let pins = Pins::new(&config.pins);
         let mut datapath = Datapath::load(pins.clone(), config.hook, features, config.flows)?;
         info!(
@@ -123,6 +126,8 @@ impl Enforcer {
             registry: None,
             found: Vec::new(),
             verified: None,
+            door,
+            door_open: false,
         });
         let mut enforcer = Self {
             config,
@@ -134,6 +139,9 @@ impl Enforcer {
             attachments: Vec::new(),
             interfaces,
             held,
+            door,
+            door_open: false,
+            door_problem: None,
             problems: Problems::default(),
             watch: Watch::default(),
             registry: None,

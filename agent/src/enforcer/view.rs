@@ -13,6 +13,7 @@ use super::{
     problem::{Kind, Problem},
 };
 use crate::{
+    config::DoorMode,
     datapath::{Attachment, Hook, HookMode, interface::Interfaces},
     image::{Facts, Image, Numbers},
     leases::Registry,
@@ -84,6 +85,10 @@ pub struct View {
     pub registry: Option<Arc<Registry>>,
     /// When the kernel confirmed last that all programs are attached; `None` before the first time.
     pub verified: Option<Timestamp>,
+    /// What the inner door does.
+    pub door: DoorMode,
+    /// Whether it is attached.
+    pub door_open: bool,
     /// What the enforcer has found wrong.
     pub(super) found: Vec<Problem>,
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod attached;
 mod bindings;
+mod door;
 mod following;
 mod hooks;
 mod oracle;

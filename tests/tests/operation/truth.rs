@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::Result;
-use harness::agent::binary;
+use harness::agent::{Hook, binary};
 use harness::machine::process::Output;
 use harness::net::station::NIC;
 use harness::{Agent, Namespace, Policy};
@@ -37,7 +37,8 @@ fn headline(output: &Output) -> &str {
 #[test]
 fn a_host_with_an_uncovered_interface_is_not_healthy() -> Result<()> {
     let host = host()?;
-    let agent = Agent::start(&host, &Policy::default().to_string())?;
+    let policy = Policy::default().to_string();
+    let agent = Agent::start_with(&host, &policy, Hook::Xdp, "door: off\n")?;
     let output = agent.cli(&["status"])?;
     assert_eq!(output.status.code(), DEGRADED, "{}", output.stdout);
     let first = headline(&output);

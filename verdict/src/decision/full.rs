@@ -97,7 +97,7 @@ impl Judge for Ingress {
 impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
     /// Decides about a packet with this network header, which is not for an unprotected address.
     #[inline(always)]
-    fn judge<A: Ip>(
+    pub(super) fn judge<A: Ip>(
         &self,
         header: &A::Header,
         local: A,
@@ -185,7 +185,11 @@ impl Judge for Egress {
 impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
     /// Decides about a packet to `remote` with this network header, which comes from a protected address.
     #[inline(always)]
-    fn judge<A: Ip>(&self, remote: A, datagram: &Datagram<A>) -> Result<Outcome, Reason> {
+    pub(super) fn judge<A: Ip>(
+        &self,
+        remote: A,
+        datagram: &Datagram<A>,
+    ) -> Result<Outcome, Reason> {
         let (packet, tables) = (self.packet, self.tables);
         let protocol = IpProtocol(datagram.protocol);
         if datagram.position.offset() != 0 {

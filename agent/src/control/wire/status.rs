@@ -1,11 +1,12 @@
 //! What the agent does.
 
 use manoward_api::{
-    Attachment, Coverage, EnrolmentStatus, Hook, HookMode, PolicyInForce, Problem, Status,
+    Attachment, Coverage, Door, EnrolmentStatus, Hook, HookMode, PolicyInForce, Problem, Status,
 };
 
 use super::leases::refused;
 use crate::{
+    config::DoorMode,
     datapath,
     enforcer::{self, Current, View},
     leases::Registry,
@@ -25,6 +26,12 @@ pub fn status(view: &View) -> Status {
         enrolment: view.registry.as_deref().map(enrolment),
         coverage: view.coverage().into_iter().map(Into::into).collect(),
         elsewhere: view.elsewhere(),
+        door: match (view.door, view.door_open) {
+            (DoorMode::Enforce, true) => Door::Enforce,
+            (DoorMode::Audit, true) => Door::Audit,
+            (DoorMode::Off, _) => Door::Off,
+            (_, false) => Door::Missing,
+        },
         verified: view.verified.map(|when| when.to_string()),
         is_verified: view.is_verified(),
         problems: view.problems().into_iter().map(Into::into).collect(),
@@ -61,6 +68,7 @@ impl From<enforcer::Coverage> for Coverage {
             addresses: coverage.addresses,
             ingress: coverage.ingress.map(Into::into),
             egress: coverage.egress.map(Into::into),
+            at_door: coverage.at_door,
             exposed: coverage.exposed,
         }
     }

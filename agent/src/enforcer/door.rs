@@ -1,0 +1,110 @@
+//! The inner door follows the policy and the host, as the programs at interfaces do.
+
+use std::{fs, path::Path};
+
+use tracing::{info, warn};
+use verdict::layout::DoorControl;
+
+use super::{Enforcer, problem::Kind};
+use crate::{
+    config::DoorMode,
+    policy::{Policy, Protect},
+};
+
+/// What the door does: what agent.yaml says, else what was chosen when the agent first ran here. A host
+/// that had an agent without a door begins with an audit, so that nothing is cut by surprise.
+pub(super) fn mode(configured: Option<DoorMode>, state: &Path, has_policy: bool) -> DoorMode {
+    if let Some(mode) = configured {
+        return mode;
+    }
+    let path = state.join("door");
+    let chosen = fs::read_to_string(&path).ok();
+    match chosen.as_deref().map(str::trim) {
+        Some("enforce") => DoorMode::Enforce,
+        Some("audit") => DoorMode::Audit,
+        _ => {
+            let (mode, name) = if has_policy {
+                (DoorMode::Audit, "audit")
+            } else {
+                (DoorMode::Enforce, "enforce")
+            };
+            if let Err(error) = fs::write(&path, name) {
+                warn!(path = %path.display(), %error, "cannot keep what the inner door does");
+            }
+            mode
+        }
+    }
+}
+
+/// What the door is told about `policy`.
+fn flags(mode: DoorMode, policy: &Policy) -> u64 {
+    let mut flags = 0;
+    if mode == DoorMode::Audit {
+        flags |= DoorControl::AUDIT;
+    }
+    if policy.protect.contains(&Protect::InterfaceAddresses) {
+        flags |= DoorControl::EVERYTHING;
+    }
+    flags
+}
+
+impl Enforcer {
+    /// Has the door do what it should, by the policy in force and the host as it is; attaches it again if
+    /// somebody has detached it.
+    pub(super) fn follow_door(&mut self) {
+        self.door_problem = None;
+        if self.door == DoorMode::Off {
+            self.door_open = false;
+            if let Err(error) = self.datapath.close_door() {
+                self.door_problem = Some(Kind::Door.problem(error.to_string()));
+            }
+            return;
+        }
+        let Some(current) = self.current.clone() else {
+            return;
+        };
+        let covered = self.covered_interfaces();
+        let flags = flags(self.door, current.policy());
+        let there = self.datapath.has_door().unwrap_or(false);
+        let opened = self.datapath.set_door(flags, &covered).and_then(|()| {
+            if there {
+                return Ok(());
+            }
+            if self.door_open {
+                warn!("somebody has detached the inner door: attaching it again");
+            }
+            self.datapath.open_door()
+        });
+        self.door_open = opened.is_ok();
+        if let Err(error) = opened {
+            let message = format!(
+                "there is no inner door, so what reaches sockets another way is not judged: {error}. \
+                 `door: off` in agent.yaml accepts that"
+            );
+            info!("{message}");
+            self.door_problem = Some(Kind::Door.problem(message));
+        }
+    }
+
+    /// Indexes of the interfaces over which unicast to a protected address reaches a socket only
+    /// judged.
+    fn covered_interfaces(&self) -> Vec<u32> {
+        let entrances = self.interfaces.entrances();
+        let judged = |carriers: &Vec<(u32, String, Vec<u32>)>| {
+            let has = |index: u32, egress: bool| {
+                let mut attachments = self.attachments.iter();
+                attachments.any(|at| at.ifindex == index && at.mode.is_egress() == egress)
+            };
+            !carriers.is_empty()
+                && carriers.iter().all(|(index, _, ports)| {
+                    [false, true].into_iter().all(|egress| {
+                        let all =
+                            || !ports.is_empty() && ports.iter().all(|&port| has(port, egress));
+                        has(*index, egress) || all()
+                    })
+                })
+        };
+        let covered = entrances.filter(|(_, carriers)| judged(carriers));
+        covered.map(|(interface, _)| interface.index).collect()
+    }
+}
