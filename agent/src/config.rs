@@ -152,7 +152,7 @@ pub struct Config {
     pub hook: Hook,
     /// How the TC classifiers are attached.
     pub classifiers: Classifiers,
-    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 256 to 512 bytes
+    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 288 to 576 bytes
     /// of memory.
     pub flows: u32,
     /// Seconds after the first start, or after a protected address was added, during which TCP

@@ -26,7 +26,7 @@ use verdict::{
     },
     reason::{Outcome, Verdict},
     state::{
-        flow::{Entry, Flows, Key, table},
+        flow::{Flows, Key, Set, Tag, displace, table},
         lease::{self, Lease, Leases},
         limit::Limit,
         sets::NOWHERE,
@@ -78,15 +78,16 @@ static FIRST: Array<Chunk, { SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMaps::new();
 
-/// Key: index of an entry of the table of flows ([`table`]). Value: one flow, or zeros.
+/// Key: index of a set of the table of flows ([`table`]). Value: eight flows, or zeros, and their tags.
 ///
 /// Written by the programs of both directions, on any CPU; read by them and by the agent. Capacity: set
 /// by the agent before loading (`flows` in agent.yaml), at most
 /// [`MAX_FLOW_SETS`](verdict::layout::MAX_FLOW_SETS) sets. When both sets of a new flow are full of
-/// answered connections, it is refused with `flow-table-full`. A miss means that the host has no such
+/// what it does not displace, it is refused with `flow-table-full` if a rule permits it, and otherwise
+/// passes without a flow. A miss means that the host has no such
 /// connection open.
 #[btf_map]
-static FLOWS: Array<Entry, 1, MMAPABLE> = Array::new();
+static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
 
 /// Key: index of an entry of the table of leases ([`lease::own_index`], [`lease::shared_index`]). Value:
 /// one lease, or zeros.
@@ -406,7 +407,7 @@ impl Flows for OpenFlows {
     }
 
     #[inline(always)]
-    fn entry(&self, index: u32) -> Option<&Entry> {
+    fn set(&self, index: u32) -> Option<&Set> {
         FLOWS.get(index)
     }
 
@@ -442,8 +443,18 @@ impl Flows for OpenFlows {
     }
 
     #[inline(always)]
-    fn choose(&self, hash: u64, kind: u8) -> u32 {
-        choose_flow(hash, kind.into())
+    fn free(&self, hash: u64) -> u32 {
+        free_entry(hash)
+    }
+
+    #[inline(always)]
+    fn crowd(&self, hash: u64) -> u64 {
+        crowd_of_flow(hash)
+    }
+
+    #[inline(always)]
+    fn displace(&self, hash: u64, new: Tag, crowd: u64) -> u32 {
+        displaced_flow(hash, new.0, crowd)
     }
 }
 
@@ -454,12 +465,12 @@ extern "C" fn search_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
     table::search(&OpenFlows, &Key::from_words([a, b, c, d, e]))
 }
 
-/// [`table::choose`] for a key of this `kind` with this `hash`.
+/// [`table::free`] for a flow whose key has this `hash`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn choose_flow(hash: u64, kind: u32) -> u32 {
+extern "C" fn free_entry(hash: u64) -> u32 {
     match Image::enforced() {
-        Some(image) => table::choose(&OpenFlows, &image, hash, kind as u8),
+        Some(image) => table::free(&OpenFlows, &image, hash),
         None => NOWHERE,
     }
 }
@@ -484,6 +495,20 @@ pub fn count_at_door(direction: Direction, outcome: Outcome, bytes: u64) {
         add(unsafe { &mut *count }, bytes);
     }
     count_endpoint(direction, outcome, bytes);
+}
+
+/// [`displace::crowd`] for a flow whose key has this `hash`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn crowd_of_flow(hash: u64) -> u64 {
+    displace::crowd(&OpenFlows, hash)
+}
+
+/// [`displace::displace`] for a flow with this `tag`, whose key has this `hash`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn displaced_flow(hash: u64, tag: u64, crowd: u64) -> u32 {
+    displace::displace(&OpenFlows, hash, Tag(tag), crowd)
 }
 
 /// Counts one packet of `bytes` bytes.

@@ -8,10 +8,9 @@ use crate::{
         lookup::Lookup,
     },
     state::{
-        flow::{Entry, Flows, table},
+        flow::{Flows, Set, table},
         lease::{Lease, Leases},
         limit::Limit,
-        sets::WAYS,
     },
 };
 
@@ -49,11 +48,11 @@ impl Packet for Frame<'_> {
 
 /// Where flows, leases and limits are kept.
 pub trait Storage {
-    /// The entry `index` of the table of flows; `None` past the last one.
-    fn entry(&self, index: u32) -> Option<&Entry>;
+    /// The set `index` of the table of flows; `None` past the last one.
+    fn set(&self, index: u32) -> Option<&Set>;
 
-    /// Entries of the table of flows: [`WAYS`] for each set, whose number is a power of two.
-    fn entries(&self) -> u32;
+    /// Sets of the table of flows, a power of two.
+    fn sets(&self) -> u32;
 
     /// The entry `index` of the table of leases; `None` past the last one.
     fn lease(&self, index: u32) -> Option<&Lease>;
@@ -96,12 +95,12 @@ impl<S: Storage, T> Leases for Remembered<S, T> {
 }
 
 impl<S: Storage, T: Tables> Flows for Remembered<S, T> {
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        self.storage.entry(index)
+    fn set(&self, index: u32) -> Option<&Set> {
+        self.storage.set(index)
     }
 
     fn mask(&self) -> u32 {
-        (self.storage.entries() / WAYS).saturating_sub(1)
+        self.storage.sets().saturating_sub(1)
     }
 
     fn now(&self) -> u32 {
@@ -124,18 +123,18 @@ impl<S: Storage, T: Tables> Flows for Remembered<S, T> {
         self.storage.limit(index)
     }
 
-    fn choose(&self, hash: u64, kind: u8) -> u32 {
-        table::choose(self, &self.tables, hash, kind)
+    fn free(&self, hash: u64) -> u32 {
+        table::free(self, &self.tables, hash)
     }
 }
 
 impl<S: Storage> Storage for &S {
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        (**self).entry(index)
+    fn set(&self, index: u32) -> Option<&Set> {
+        (**self).set(index)
     }
 
-    fn entries(&self) -> u32 {
-        (**self).entries()
+    fn sets(&self) -> u32 {
+        (**self).sets()
     }
 
     fn lease(&self, index: u32) -> Option<&Lease> {

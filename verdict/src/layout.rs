@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that pinned maps hold. A datapath of another version is
 /// never opened, only replaced.
-pub const LAYOUT_VERSION: u16 = 7;
+pub const LAYOUT_VERSION: u16 = 8;
 
 /// Places for images.
 pub const SLOTS: u32 = 4;
@@ -14,7 +14,7 @@ pub const SLOTS: u32 = 4;
 /// kernels before 5.18 take as one value, which is 4 MiB at most.
 pub const CHUNK_LINES: u32 = 1 << 14;
 
-/// Most sets of the table of flows: 256 MiB.
+/// Most sets of the table of flows: 288 MiB.
 pub const MAX_FLOW_SETS: u32 = 1 << 19;
 
 /// What the agent tells about the table of flows.

@@ -1,15 +1,15 @@
 //! Adoption of the connections that exist when enforcement begins, so that they are not cut off.
 //!
-//! They are found among the host's sockets. For each, a copy of the egress program is run on a
-//! packet mid-stream; if the policy permits the connection, the program opens a flow for it.
+//! They are found among the host's sockets and in the kernel's table of connections (NAT). For each, a
+//! copy of the egress program is run on a packet mid-stream; if the policy permits the connection, the
+//! program opens a flow for it. A flow that exists is left as it is.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr};
+mod conntrack;
+mod sockets;
 
-use procfs::{
-    ProcError,
-    net::{TcpState, UdpState},
-    process::{Process, all_processes},
-};
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use procfs::ProcError;
 use thiserror::Error;
 use verdict::{
     frame::transport::IpProtocol,
@@ -20,6 +20,8 @@ use super::{
     ExplainError, Explainer, Features, LOOPBACK, LoadError, Pins, Program, settings::Purpose,
 };
 use crate::frame::{ether_type, ip_header};
+
+pub use conntrack::ConntrackError;
 
 const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 
@@ -35,6 +37,9 @@ pub enum AdoptError {
     /// The kernel's tables of sockets cannot be read.
     #[error("cannot read the host's sockets: {0}")]
     Sockets(#[from] ProcError),
+    /// The kernel's table of connections cannot be read.
+    #[error(transparent)]
+    Conntrack(#[from] ConntrackError),
 }
 
 /// The result of an adoption.
@@ -46,7 +51,7 @@ pub struct Adopted {
     pub refused: Vec<String>,
 }
 
-/// A connection of a socket.
+/// A connection, as its packets look on the wire.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Connection {
     protocol: u8,
@@ -54,26 +59,64 @@ struct Connection {
     remote: SocketAddr,
 }
 
-/// Adopts every TCP connection and connected UDP socket of this host: those that the image pinned
-/// under `pins` permits get a flow in the flow table there.
+impl Connection {
+    fn new(protocol: IpProtocol, local: SocketAddr, remote: SocketAddr) -> Self {
+        let canonical =
+            |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        Self {
+            protocol: protocol.0,
+            local: canonical(local),
+            remote: canonical(remote),
+        }
+    }
+
+    /// The same connection, seen from the other end.
+    const fn reversed(self) -> Self {
+        Self {
+            local: self.remote,
+            remote: self.local,
+            ..self
+        }
+    }
+}
+
+/// Connections that exist.
+#[derive(Clone, Debug, Default)]
+struct Connections {
+    /// The host began them: nothing listens at their local port.
+    begun: BTreeSet<Connection>,
+    /// Something listens at their local port. The kernel does not record who began a connection, so
+    /// these count as begun by the peer, and no flow is opened for them.
+    served: BTreeSet<Connection>,
+}
+
+/// Adopts every TCP connection and connected UDP socket that this host has begun: those that the image
+/// pinned under `pins` permits get a flow in the flow table there.
 ///
-/// This includes the network namespaces of all processes that the agent may examine. Connections in
-/// others count as those of guests: they are adopted mid-stream, during `adoption_grace`.
+/// This includes the network namespaces of all processes that the agent may examine, and connections
+/// of others that leave with an address of this host (NAT). Connections of guests are adopted
+/// mid-stream, during `adoption_grace`.
 pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
-    let connections = connections()?;
+    let mut connections = sockets::connections()?;
+    for translated in conntrack::translated()? {
+        connections.begun.remove(&translated.at_socket);
+        connections.begun.insert(translated.on_wire);
+    }
     let mut adopted = Adopted::default();
-    if connections.is_empty() {
+    if connections.begun.is_empty() && connections.served.is_empty() {
         return Ok(adopted);
     }
     let mut twin = Explainer::load_for(Purpose::Adopt, pins, Program::Out, features)?;
-    for connection in connections {
-        let Some(frame) = frame(connection) else {
+    let begun = connections.begun.into_iter().map(|begun| (begun, true));
+    let served = connections.served.into_iter().map(|served| (served, false));
+    for (connection, begun) in begun.chain(served) {
+        let Some(frame) = frame(connection, begun) else {
             continue;
         };
         let outcome = twin.outcome(&frame, LOOPBACK)?;
         match (outcome.reason(), outcome.verdict()) {
             (Reason::Unprotected | Reason::Reply, _) => {}
-            (_, Verdict::Pass) => adopted.flows += 1,
+            (_, Verdict::Pass) => adopted.flows += usize::from(begun),
             (_, Verdict::Drop) => adopted.refused.push(described(connection)),
         }
     }
@@ -89,91 +132,18 @@ fn described(connection: Connection) -> String {
     format!("{protocol} {} to {}", connection.local, connection.remote)
 }
 
-/// All connections, of every network namespace that this process may examine.
-fn connections() -> Result<BTreeSet<Connection>, ProcError> {
-    let own = Process::myself()?;
-    let mut connections = BTreeSet::new();
-    collect(&own, &mut connections)?;
-    let mut seen = BTreeSet::from_iter(namespace(&own));
-    for process in all_processes()?.flatten() {
-        if let Some(namespace) = namespace(&process)
-            && seen.insert(namespace)
-        {
-            // A process may end at any time.
-            let _ = collect(&process, &mut connections);
-        }
-    }
-    Ok(connections)
-}
-
-/// Name of the network namespace of `process`, such as `net:[4026531840]`; `None` if the agent may
-/// not read it.
-fn namespace(process: &Process) -> Option<String> {
-    let link = fs::read_link(format!("/proc/{}/ns/net", process.pid())).ok()?;
-    Some(link.to_string_lossy().into_owned())
-}
-
-/// Adds the connections in the network namespace of `process`.
-fn collect(process: &Process, connections: &mut BTreeSet<Connection>) -> Result<(), ProcError> {
-    let live = |state: &TcpState| {
-        !matches!(
-            state,
-            TcpState::Listen | TcpState::Close | TcpState::TimeWait | TcpState::NewSynRecv
-        )
-    };
-    // A host without IPv6 has no such tables.
-    let tcp = process.tcp()?.into_iter();
-    for socket in tcp.chain(process.tcp6().unwrap_or_default()) {
-        if live(&socket.state) {
-            add(
-                IpProtocol::TCP,
-                socket.local_address,
-                socket.remote_address,
-                connections,
-            );
-        }
-    }
-    let udp = process.udp()?.into_iter();
-    for socket in udp.chain(process.udp6().unwrap_or_default()) {
-        if socket.state == UdpState::Established {
-            add(
-                IpProtocol::UDP,
-                socket.local_address,
-                socket.remote_address,
-                connections,
-            );
-        }
-    }
-    Ok(())
-}
-
-fn add(
-    protocol: IpProtocol,
-    local: SocketAddr,
-    remote: SocketAddr,
-    connections: &mut BTreeSet<Connection>,
-) {
-    let canonical =
-        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    let (local, remote) = (canonical(local), canonical(remote));
-    if !local.ip().is_loopback() && !remote.ip().is_unspecified() {
-        connections.insert(Connection {
-            protocol: protocol.0,
-            local,
-            remote,
-        });
-    }
-}
-
-/// An Ethernet frame with a packet of the connection, for TCP an ACK; `None` if the addresses are
-/// of two families.
-fn frame(connection: Connection) -> Option<Vec<u8>> {
+/// An Ethernet frame with a packet of the connection; `None` if the addresses are of two families.
+///
+/// For TCP it is an ACK if the host has `begun` the connection, else a SYN-ACK, which opens no flow.
+fn frame(connection: Connection, begun: bool) -> Option<Vec<u8>> {
     let builder = ip_header(connection.local.ip(), connection.remote.ip())?;
     let mut frame = ETHERNET.to_vec();
     frame.extend(ether_type(connection.remote.ip()));
     let (from, to) = (connection.local.port(), connection.remote.port());
     let written = if connection.protocol == IpProtocol::TCP.0 {
-        builder.tcp(from, to, 0, 0).ack(0).write(&mut frame, &[])
+        let segment = builder.tcp(from, to, 0, 0).ack(0);
+        let segment = if begun { segment } else { segment.syn() };
+        segment.write(&mut frame, &[])
     } else {
         builder.udp(from, to).write(&mut frame, &[])
     };

@@ -16,7 +16,7 @@ use verdict::{
     layout::FlowControl,
     state::{
         clock::{TICK_SHIFT, tick, ticks},
-        flow::{Entry, Flow, table},
+        flow::{Flow, Set, entry::SET_WORDS, table},
         lease::Lease,
         limit::Limit,
         sets::WAYS,
@@ -28,7 +28,7 @@ use super::{
     clock::LeaseClock,
     error::map_failed,
     flow_control,
-    maps::{LineValue, name},
+    maps::{LineValue, SetValue, name},
     pinned::array,
 };
 
@@ -71,12 +71,12 @@ pub fn duration(ticks: u32) -> Duration {
 /// Tables in memory, without any leases.
 #[derive(Debug, Default)]
 pub struct InMemory {
-    flows: Vec<Entry>,
+    flows: Vec<Set>,
     limits: Vec<Limit>,
 }
 
 impl Storage for InMemory {
-    fn entry(&self, index: u32) -> Option<&Entry> {
+    fn set(&self, index: u32) -> Option<&Set> {
         self.flows.get(index as usize)
     }
 
@@ -88,14 +88,14 @@ impl Storage for InMemory {
         self.limits.get(index as usize)
     }
 
-    fn entries(&self) -> u32 {
+    fn sets(&self) -> u32 {
         self.flows.len() as u32
     }
 }
 
 /// The kernel's tables. An entry is read when it is first asked for, and then kept.
 pub struct OnDemand {
-    flows: Read<LineValue, Entry>,
+    flows: Read<SetValue, Set>,
     leases: Read<LineValue, Lease>,
     limits: Read<u64, Limit>,
 }
@@ -124,8 +124,8 @@ impl<V: Pod, T> Read<V, T> {
 }
 
 impl Storage for OnDemand {
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        self.flows.get(index, |value| Entry::from_words(value.0))
+    fn set(&self, index: u32) -> Option<&Set> {
+        self.flows.get(index, |value| Set::from_words(&value.0))
     }
 
     fn lease(&self, index: u32) -> Option<&Lease> {
@@ -136,7 +136,7 @@ impl Storage for OnDemand {
         self.limits.get(index, Limit::from_word)
     }
 
-    fn entries(&self) -> u32 {
+    fn sets(&self) -> u32 {
         self.flows.map.len()
     }
 }
@@ -158,7 +158,7 @@ impl Snapshot {
     pub fn empty(sets: u32, control: FlowControl, now: u32) -> Self {
         Self {
             state: InMemory {
-                flows: (0..sets * WAYS).map(|_| Entry::default()).collect(),
+                flows: (0..sets).map(|_| Set::default()).collect(),
                 limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),
             },
             control,
@@ -174,7 +174,7 @@ impl Snapshot {
         let mut flows = Vec::with_capacity(map.len() as usize);
         for index in 0..map.len() {
             let value = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
-            flows.push(Entry::from_words(value.0));
+            flows.push(Set::from_words(&value.0));
         }
         Ok(Self {
             state: InMemory {
@@ -202,14 +202,15 @@ impl Snapshot {
     /// Flows that the table has entries for.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.state.flows.len()
+        self.state.flows.len() * WAYS as usize
     }
 
     /// The flows that have not expired by the timeouts of the image in `tables`, each with its idle
     /// time in ticks. Entries of fragments are left out.
     pub fn alive<'a, T: Tables>(&'a self, tables: &'a T) -> impl Iterator<Item = (Flow, u32)> + 'a {
-        self.state.flows.iter().filter_map(|entry| {
-            let flow = entry.read()?;
+        let slots = |set: &'a Set| (0..WAYS).map(|way| set.slot(way));
+        self.state.flows.iter().flat_map(slots).filter_map(|slot| {
+            let flow = slot.read()?;
             let idle = flow.idle(self.now);
             let lasts = table::timeout(tables, flow.state.code()).ok()?;
             (flow.is_connection() && idle <= lasts).then_some((flow, idle))
@@ -268,7 +269,7 @@ impl<S: Storage> Snapshot<S> {
 }
 
 /// The flow table pinned under `pins`.
-fn flow_map(pins: &Pins) -> Result<Array<MapData, LineValue>, LoadError> {
+fn flow_map(pins: &Pins) -> Result<Array<MapData, SetValue>, LoadError> {
     array(pins, name::FLOWS)
 }
 
@@ -278,7 +279,7 @@ impl Datapath {
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
         let mut map = flow_map(&self.pins)?;
         for index in 0..map.len() {
-            map.set(index, LineValue::default(), 0)
+            map.set(index, SetValue([0; SET_WORDS]), 0)
                 .map_err(map_failed(name::FLOWS))?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use verdict::{
         transport::IpProtocol,
     },
     state::{
-        flow::{Entry, Flows as _, Key, key::ENROLMENT, table},
+        flow::{Flows as _, Key, Slot, key::ENROLMENT, table},
         lease::{self, Lease},
         sets::WAYS,
     },
@@ -158,8 +158,8 @@ impl LeaseTable {
         self.proofs.refresh()?;
         let nothing = Image::empty();
         let flows = self.proofs.by(&nothing);
-        let found = flows.entry(table::search(&flows, &key));
-        Ok(found.map(Entry::origin))
+        let found = flows.slot(table::search(&flows, &key));
+        Ok(found.map(Slot::origin))
     }
 
     /// The indexes at which the lease may be stored, in the order in which they are tried.

@@ -14,6 +14,7 @@ use verdict::{
     counters::{Count, EndpointCount},
     image::line::Line,
     layout::{CHUNK_LINES, Control, DoorControl, FlowControl},
+    state::flow::entry::SET_WORDS,
 };
 
 /// Names of the maps in the kernel object.
@@ -63,7 +64,15 @@ impl Chunk {
     }
 }
 
-/// An entry of the flow table or the lease table.
+/// A set of the flow table.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct SetValue(pub [u64; SET_WORDS]);
+
+// SAFETY: an array of integers: no padding, every bit pattern is a value.
+unsafe impl Pod for SetValue {}
+
+/// An entry of the lease table.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]
 pub struct LineValue(pub [u64; 8]);

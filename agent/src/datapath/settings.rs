@@ -3,7 +3,7 @@
 use aya::EbpfLoader;
 use verdict::{
     layout::{Control, FlowControl},
-    state::{clock::ticks_per_jiffy, sets::WAYS},
+    state::clock::ticks_per_jiffy,
 };
 
 use super::{
@@ -57,7 +57,7 @@ impl Settings {
     ) -> Result<Self, LoadError> {
         let flow_sets = if pins.map(name::FLOWS).exists() {
             let map = pinned_map(pins, name::FLOWS)?;
-            map.info().map_err(map_failed(name::FLOWS))?.max_entries() / WAYS
+            map.info().map_err(map_failed(name::FLOWS))?.max_entries()
         } else {
             flow_sets
         };
@@ -101,7 +101,7 @@ impl Settings {
         loader.override_global("INITIAL_JIFFIES", &self.initial_jiffies, true);
         loader.override_global("TICKS_PER_JIFFY", &self.ticks_per_jiffy, true);
         loader.override_global("CONTROL", &self.control, true);
-        loader.map_max_entries(name::FLOWS, self.flow_sets * WAYS);
+        loader.map_max_entries(name::FLOWS, self.flow_sets);
         for name in pinned {
             loader.map_pin_path(name, pins.map(name));
         }

@@ -26,19 +26,39 @@ pub(super) fn protected(policy: &Policy, facts: &Facts) -> BTreeSet<IpAddr> {
         .collect()
 }
 
-/// Whether `policy` protects an address that `current` does not.
-pub(super) fn protects_more(current: Option<&Current>, policy: &Policy, facts: &Facts) -> bool {
-    let before = current.map_or_else(BTreeSet::new, Current::protected);
-    !protected(policy, facts).is_subset(&before)
+/// Which connections are taken over by a change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Adoption {
+    /// None: no address has become protected.
+    Nothing,
+    /// Those of the host: an address may have been gained while no agent ran.
+    Host,
+    /// Those of the host, and for some time those of guests.
+    HostAndGuests,
+}
+
+impl Adoption {
+    /// What is taken over when `policy` follows on `current`.
+    pub(super) fn of(current: Option<&Current>, policy: &Policy, facts: &Facts) -> Self {
+        let before = current.map_or_else(BTreeSet::new, Current::protected);
+        if protected(policy, facts).is_subset(&before) {
+            Self::Nothing
+        } else {
+            Self::HostAndGuests
+        }
+    }
 }
 
 impl Enforcer {
-    /// Takes over the connections of sockets at once, and those of guests for some time. What fails
-    /// is reported: it is no reason to protect nothing.
-    pub(super) fn adopt_connections(&mut self) {
+    /// Takes connections over. What fails is reported: it is no reason to protect nothing.
+    pub(super) fn adopt_connections(&mut self, adoption: Adoption) {
+        if adoption == Adoption::Nothing {
+            return;
+        }
         self.problems.flows.clear();
-        let grace = self.config.adoption_grace;
-        if let Err(error) = self.datapath.adopt_for(grace) {
+        if adoption == Adoption::HostAndGuests
+            && let Err(error) = self.datapath.adopt_for(self.config.adoption_grace)
+        {
             let problem = format!("connections of guests are not taken over: {error}");
             self.flow_problem(problem);
         }

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{
-    Current, Enforcer, Session, adopt::protects_more, compile::Compiler, host_facts, now,
+    Current, Enforcer, Session, adopt::Adoption, compile::Compiler, host_facts, now,
     problem::Kind, session,
 };
 use crate::{
@@ -185,8 +185,8 @@ impl Enforcer {
         let prepared = self.store.prepare(identity)?;
         self.clear_counters(&stored.numbers)?;
         self.interfaces = Arc::new(interfaces);
-        let more = protects_more(self.current.as_deref(), &validated.policy, &compiled.facts);
-        self.enforce(&compiled.image, &carriers, more)?;
+        let adoption = Adoption::of(self.current.as_deref(), &validated.policy, &compiled.facts);
+        self.enforce(&compiled.image, &carriers, adoption)?;
         // From here on it is in force: what fails now is told, and is no reason to say otherwise.
         let forgotten = self.store.set_current(prepared).err();
         let current = Current {
@@ -263,24 +263,22 @@ impl Enforcer {
     /// a program without an image would drop everything, an interface without a program would
     /// pass everything.
     ///
-    /// With `more` addresses protected than before, their connections are taken over.
+    /// Connections are taken over before the first packet is judged by it, where that is possible.
     fn enforce(
         &mut self,
         image: &Image,
         carriers: &[Carrier],
-        more: bool,
+        adoption: Adoption,
     ) -> Result<(), ApplyError> {
         if self.datapath.enforced()?.is_none() {
             self.datapath.publish(image)?;
-            self.adopt_connections();
+            self.adopt_connections(adoption);
             self.attachments = self.datapath.attach(carriers, &self.interfaces)?;
         } else {
             let attachments = self.datapath.attach(carriers, &self.interfaces)?;
             self.datapath.publish(image)?;
             self.attachments = attachments;
-            if more {
-                self.adopt_connections();
-            }
+            self.adopt_connections(adoption);
         }
         self.datapath
             .release_others(&self.attachments, &self.interfaces)?;
@@ -351,18 +349,19 @@ impl Enforcer {
         }
         let mut image = image::compile(policy, &facts, current.numbers())?;
         image.identify(current.stored.identity.digest);
-        let known = !current.image.is_empty();
-        let more = known && protects_more(Some(current), policy, &facts);
+        let adoption = if current.image.is_empty() {
+            Adoption::Host
+        } else {
+            Adoption::of(Some(current), policy, &facts)
+        };
         if self.datapath.enforced()?.is_none() {
             self.datapath.publish(&image)?;
-            self.adopt_connections();
+            self.adopt_connections(adoption);
             self.attach_each(carriers)?;
         } else {
             self.attach_each(carriers)?;
             self.datapath.publish(&image)?;
-            if more {
-                self.adopt_connections();
-            }
+            self.adopt_connections(adoption);
         }
         info!(addresses = facts.addresses.len(), "adapted to the host");
         Ok(Some((facts, image)))

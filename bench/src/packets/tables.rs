@@ -16,7 +16,7 @@ use verdict::counters;
 use verdict::frame::ethernet::mac_word;
 use verdict::frame::origin::Origin;
 use verdict::reason::{Reason, Verdict};
-use verdict::state::flow::Entry;
+use verdict::state::flow::entry::SET_WORDS;
 
 use crate::machine::BPF_FILE_SYSTEM;
 use crate::packets::case::{FLOWS_PER_FAMILY, Kind, PEER_PORT};
@@ -26,9 +26,6 @@ use crate::packets::subject::Tally;
 
 /// Smallest size of the flow table: the agent's default.
 const FLOWS: u32 = 65_536;
-
-/// 64-bit words of an entry of the flow table.
-const FLOW_WORDS: usize = size_of::<Entry>() / 8;
 
 /// Longer than any measurement takes.
 const LEASE: Duration = Duration::from_hours(24);
@@ -141,9 +138,9 @@ fn open_flows(pins: &Pins, features: Features, count: u32) -> Result<()> {
 /// Empties the table of flows.
 fn clear_flows(pins: &Pins) -> Result<()> {
     let map = Map::from_map_data(MapData::from_pin(pins.map("FLOWS"))?)?;
-    let mut flows = Array::<_, [u64; FLOW_WORDS]>::try_from(map)?;
-    for place in 0..flows.len() {
-        flows.set(place, [0; FLOW_WORDS], 0)?;
+    let mut flows = Array::<_, [u64; SET_WORDS]>::try_from(map)?;
+    for set in 0..flows.len() {
+        flows.set(set, [0; SET_WORDS], 0)?;
     }
     Ok(())
 }

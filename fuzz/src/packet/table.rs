@@ -12,7 +12,7 @@ use verdict::{
     host::{Remembered, Storage},
     state::{
         clock::ticks,
-        flow::{Entry, Flow},
+        flow::{Flow, Set, Slot},
         lease::{self, Lease},
         limit::Limit,
         sets::WAYS,
@@ -32,7 +32,7 @@ pub type Table<'a> = Remembered<Memory, &'a Image>;
 
 /// Flows, leases and limits in memory.
 pub struct Memory {
-    flows: Vec<Entry>,
+    flows: Vec<Set>,
     /// Entries for leases that are taken, by index.
     leases: Vec<(u32, Lease)>,
     /// An entry for a lease that is not taken.
@@ -41,11 +41,11 @@ pub struct Memory {
 }
 
 impl Storage for Memory {
-    fn entry(&self, index: u32) -> Option<&Entry> {
+    fn set(&self, index: u32) -> Option<&Set> {
         self.flows.get(index as usize)
     }
 
-    fn entries(&self) -> u32 {
+    fn sets(&self) -> u32 {
         self.flows.len() as u32
     }
 
@@ -62,7 +62,11 @@ impl Storage for Memory {
 impl Memory {
     /// Every flow, fragments included.
     pub fn flows(&self) -> Vec<Option<Flow>> {
-        self.flows.iter().map(Entry::read).collect()
+        let places = self
+            .flows
+            .iter()
+            .flat_map(|set| (0..WAYS).map(|way| set.slot(way)));
+        places.map(Slot::read).collect()
     }
 }
 
@@ -71,7 +75,7 @@ pub fn empty(image: &Image, adopting: bool) -> Table<'_> {
     let now = ticks(BEGINNING);
     Table {
         storage: Memory {
-            flows: (0..SETS * WAYS).map(|_| Entry::default()).collect(),
+            flows: (0..SETS).map(|_| Set::default()).collect(),
             leases: Vec::new(),
             free: Lease::default(),
             limits: (0..enrolment::LIMITS).map(|_| Limit::default()).collect(),

@@ -6,6 +6,7 @@ mod asymmetric;
 mod dhcp;
 mod dns;
 mod flood;
+mod forged;
 mod idle;
 mod iperf;
 mod ntp;

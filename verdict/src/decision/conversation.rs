@@ -7,7 +7,7 @@ use crate::{
         icmp,
         network::Network,
         packet::Packet,
-        transport::{IpProtocol, PORTS_LEN},
+        transport::{IpProtocol, PORTS_LEN, Segment, segment},
     },
     image::service::ServiceKey,
     reason::Reason,
@@ -110,6 +110,8 @@ pub struct Conversation<A> {
     pub protocol: u8,
     /// Offset of the transport header in the frame, bytes.
     pub transport: u16,
+    /// Bytes from there on, as the network header says.
+    pub transport_len: u32,
     /// Where the service of the local side would be listed.
     pub local_key: ServiceKey,
     /// Where the service of the remote side would be listed.
@@ -125,6 +127,7 @@ impl<A: Network> Conversation<A> {
     pub const fn received(cast: Cast, local: A, remote: A, protocol: u8, ends: Ends) -> Self {
         Self {
             transport: 0,
+            transport_len: 0,
             cast,
             local,
             remote,
@@ -140,6 +143,7 @@ impl<A: Network> Conversation<A> {
     pub const fn sent(cast: Cast, local: A, remote: A, protocol: u8, ends: Ends) -> Self {
         Self {
             transport: 0,
+            transport_len: 0,
             cast,
             local,
             remote,
@@ -150,12 +154,14 @@ impl<A: Network> Conversation<A> {
         }
     }
 
-    /// This conversation, with the transport header at offset `transport` of the frame.
+    /// This conversation, with the transport header at offset `transport` of the frame, and `len` bytes
+    /// from there on.
     #[inline(always)]
     #[must_use]
-    pub const fn at(self, transport: usize) -> Self {
+    pub const fn at(self, transport: usize, len: u32) -> Self {
         Self {
             transport: transport as u16,
+            transport_len: len,
             ..self
         }
     }
@@ -174,8 +180,25 @@ impl<A: Network> Conversation<A> {
             remote_key: self.remote_key.opaque(),
             // No header is read so far behind; the verifier wants to know.
             transport: black_box(self.transport) & 0x7fff,
+            transport_len: black_box(self.transport_len),
             ports: self.ports,
         }
+    }
+
+    /// What the packet says about its connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::TransportTruncated`] if the frame ends too early to tell.
+    #[inline(always)]
+    pub fn segment<P: Packet>(&self, packet: &P) -> Result<Segment, Reason> {
+        let protocol = IpProtocol(self.protocol);
+        segment(
+            packet,
+            protocol,
+            usize::from(self.transport),
+            self.transport_len,
+        )
     }
 
     /// The key of the flow of this `kind` that a packet is about.

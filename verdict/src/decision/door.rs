@@ -27,7 +27,7 @@ use crate::{
 pub enum Scope {
     /// What any of the host's addresses receives, and groups, as the policy protects them all.
     Everything,
-    /// What protected addresses receive.
+    /// What protected addresses receive; groups are left to the programs at interfaces.
     Protected,
 }
 
@@ -82,13 +82,7 @@ fn receive<A: Ip, P: Packet, T: Lookup, F: Flows>(
     };
     let policy = Header::of(tables)?;
     let local = A::destination(header);
-    let mut to = destination(tables, local)?;
-    if scope == Scope::Everything {
-        // What a socket receives is for this host. To a group, a packet is a request, or the answer to a
-        // query that was sent before the host had an address.
-        to = Destination::Protected;
-    }
-    if to == Destination::Unprotected {
+    if scope == Scope::Protected && destination(tables, local)? != Destination::Protected {
         return Ok(pass(Reason::Unprotected, 0));
     }
     let frame = &BARE.opaque();
@@ -100,7 +94,9 @@ fn receive<A: Ip, P: Packet, T: Lookup, F: Flows>(
         frame,
         path: PhantomData,
     };
-    inbound.judge::<A>(header, local, to)
+    // What a socket receives is for this host. To a group, a packet is a request, or the answer to a query
+    // that was sent before the host had an address.
+    inbound.judge::<A, true>(header, local, Destination::Protected)
 }
 
 /// Decides about `packet`, which a socket sends over an interface that is not covered.
@@ -150,7 +146,7 @@ fn send<A: Ip, P: Packet, T: Lookup, F: Flows>(
         path: PhantomData,
     };
     let datagram = A::datagram(packet, BARE.opaque().payload, header)?;
-    let outcome = outbound.judge(A::destination(header), &datagram);
+    let outcome = outbound.judge::<A, true>(A::destination(header), &datagram);
     if unnamed {
         return Ok(pass(Reason::Unprotected, 0));
     }

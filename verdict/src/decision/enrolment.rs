@@ -10,7 +10,7 @@ use crate::{
     reason::Reason,
     state::{
         flow::{
-            Flows, Half, Key,
+            Flows, Half, Key, New,
             table::{find, open},
         },
         lease,
@@ -60,9 +60,9 @@ pub fn admit<A: Ip, T: Lookup, F: Flows>(
         let limit = flows.limit(index);
         limit.is_some_and(|limit| limit.admit(now, most, flows.writable()))
     };
-    if let Some(entry) = find(flows, tables, key, now)? {
-        entry.origin().check(origin)?;
-        if !entry.admit(now, DATAGRAMS_OF_SESSION, flows.writable()) {
+    if let Some(slot) = find(flows, tables, key, now)? {
+        slot.origin().check(origin)?;
+        if !slot.admit(now, DATAGRAMS_OF_SESSION, flows.writable()) {
             return Err(Reason::RateLimited);
         }
     } else {
@@ -70,7 +70,14 @@ pub fn admit<A: Ip, T: Lookup, F: Flows>(
         if !limited(source, NEW_OF_SOURCE) || !limited(SESSIONS, NEW_IN_ALL) {
             return Err(Reason::RateLimited);
         }
-        if !open(flows, key, now, Half(origin.mac), Half(origin.link)) {
+        let new = New {
+            sent: Half(origin.mac),
+            received: Half(origin.link),
+            // This datagram is the first one of its tick.
+            numbers: [1, 0],
+            ruled: true,
+        };
+        if !open(flows, key, now, &new) {
             return Err(Reason::FlowTableFull);
         }
     }

@@ -72,17 +72,18 @@ fn decide<J: Judge<Stop = Undecided>, P: Packet, T: Lookup, F: Flows>(
 }
 
 /// The protocol and the ends of a plain packet, other than ICMP, that has room for its transport
-/// header.
+/// header, and how many bytes there are from there on.
 #[inline(always)]
 fn plain<A: Ip>(
     header: &A::Header,
     ports: &[u8; PORTS_LEN],
-) -> Result<(IpProtocol, Ends), Undecided> {
+) -> Result<(IpProtocol, Ends, u32), Undecided> {
     let protocol = A::plain(header).ok_or(Undecided)?;
-    if protocol == A::ICMP || !A::holds(header, protocol.header_len()) {
+    let len = A::payload_len(header).ok_or(Undecided)?;
+    if protocol == A::ICMP || len < protocol.header_len() as u32 {
         return Err(Undecided);
     }
-    Ok((protocol, Ends::of(protocol, *ports)))
+    Ok((protocol, Ends::of(protocol, *ports), len))
 }
 
 struct Ingress;
@@ -103,10 +104,10 @@ impl Judge for Ingress {
         if destination == Destination::Unprotected {
             return Ok(pass(Reason::Unprotected, 0));
         }
-        let (protocol, ends) = plain::<A>(header, ports)?;
+        let (protocol, ends, len) = plain::<A>(header, ports)?;
         let about = |kind| {
             Conversation::received(kind, local, A::source(header), protocol.0, ends)
-                .at(frame.payload + A::HEADER_LEN)
+                .at(frame.payload + A::HEADER_LEN, len)
         };
         let inbound = Inbound::<_, _, _, FastPath> {
             packet,
@@ -144,7 +145,7 @@ impl Judge for Egress {
         if destination(tables, local)? != Destination::Protected {
             return Ok(pass(Reason::Unprotected, 0));
         }
-        let (protocol, ends) = plain::<A>(header, ports)?;
+        let (protocol, ends, len) = plain::<A>(header, ports)?;
         let remote = A::destination(header);
         if destination(tables, remote)? == Destination::Group {
             return Err(Undecided);
@@ -157,7 +158,7 @@ impl Judge for Egress {
             path: PhantomData,
         };
         let about = Conversation::sent(UNICAST, local, remote, protocol.0, ends)
-            .at(frame.payload + A::HEADER_LEN);
+            .at(frame.payload + A::HEADER_LEN, len);
         outbound.decide(&about)
     }
 }

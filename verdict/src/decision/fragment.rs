@@ -6,7 +6,7 @@ use crate::{
     image::lookup::Lookup,
     reason::{Outcome, Reason, Verdict},
     state::flow::{
-        Flows, Half, Key,
+        Flows, Half, Key, New,
         key::{FRAGMENTS_IN, FRAGMENTS_OUT},
         table::{find, open},
     },
@@ -34,6 +34,12 @@ const fn first_fragment(outcome: Outcome) -> Half {
     Half::new(dropped, outcome.rule_bits())
 }
 
+/// Whether a rule lets what has this outcome pass.
+#[inline(always)]
+const fn is_permitted(outcome: Outcome) -> bool {
+    outcome.rule() != 0 && !outcome.audited() && matches!(outcome.verdict(), Verdict::Pass)
+}
+
 /// The outcome of a later fragment whose first one is remembered like this.
 #[inline(always)]
 const fn as_first_fragment(first: Half, id: u32) -> Outcome {
@@ -54,7 +60,12 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         if datagram.position.is_first() && outcome.endpoint() != 0 {
             let key = key(FRAGMENTS_IN, local, datagram.source, datagram);
             let now = self.flows.now();
-            open(self.flows, &key, now, Half(0), first_fragment(outcome));
+            let new = New {
+                received: first_fragment(outcome),
+                ruled: is_permitted(outcome),
+                ..New::default()
+            };
+            open(self.flows, &key, now, &new);
         }
     }
 
@@ -79,8 +90,8 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
             return Err(Reason::FragmentUnpermitted);
         }
         let key = key(FRAGMENTS_IN, local, datagram.source, datagram);
-        if let Some(entry) = find(self.flows, self.tables, &key, self.flows.now())? {
-            return Ok(as_first_fragment(entry.received(), id));
+        if let Some(slot) = find(self.flows, self.tables, &key, self.flows.now())? {
+            return Ok(as_first_fragment(slot.received(), id));
         }
         if self.policy.knows(peer.role()) {
             return Ok(pass(Reason::Fragment, id));
@@ -96,7 +107,12 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         if datagram.position.is_first() {
             let key = key(FRAGMENTS_OUT, datagram.source, remote, datagram);
             let now = self.flows.now();
-            open(self.flows, &key, now, first_fragment(outcome), Half(0));
+            let new = New {
+                sent: first_fragment(outcome),
+                ruled: is_permitted(outcome),
+                ..New::default()
+            };
+            open(self.flows, &key, now, &new);
         }
     }
 
@@ -111,7 +127,7 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         let key = key(FRAGMENTS_OUT, datagram.source, remote, datagram);
         Ok(
             match find(self.flows, self.tables, &key, self.flows.now())? {
-                Some(entry) => as_first_fragment(entry.sent(), id),
+                Some(slot) => as_first_fragment(slot.sent(), id),
                 None => self.ungoverned(Reason::FragmentUnpermitted, id),
             },
         )

@@ -90,14 +90,15 @@ impl Judge for Ingress {
             frame,
             path: PhantomData,
         };
-        inbound.judge::<A>(header, local, destination)
+        inbound.judge::<A, false>(header, local, destination)
     }
 }
 
 impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
-    /// Decides about a packet with this network header, which is not for an unprotected address.
+    /// Decides about a packet with this network header, which is not for an unprotected address. One that
+    /// is said to be `WHOLE` is no fragment.
     #[inline(always)]
-    pub(super) fn judge<A: Ip>(
+    pub(super) fn judge<A: Ip, const WHOLE: bool>(
         &self,
         header: &A::Header,
         local: A,
@@ -107,6 +108,9 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         let datagram = A::datagram(packet, self.frame.payload, header)?;
         let protocol = IpProtocol(datagram.protocol);
         if datagram.position.offset() != 0 {
+            if WHOLE {
+                return Err(Reason::FragmentUnpermitted);
+            }
             // Without its first fragment, which is judged, no datagram to a group is delivered.
             if destination == Destination::Group {
                 return Ok(pass(Reason::Unprotected, 0));
@@ -137,8 +141,14 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
             UNICAST
         };
         let about = Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
-        let outcome = self.decide(&about.at(datagram.transport).opaque())?;
-        self.note_first_fragment(local, &datagram, outcome);
+        let outcome = self.decide(
+            &about
+                .at(datagram.transport, datagram.transport_len as u32)
+                .opaque(),
+        )?;
+        if !WHOLE {
+            self.note_first_fragment(local, &datagram, outcome);
+        }
         Ok(outcome)
     }
 }
@@ -174,7 +184,7 @@ impl Judge for Egress {
         };
         // What cannot be parsed does not pass, whoever has sent it.
         let datagram = A::datagram(packet, frame.opaque().payload, header)?;
-        let outcome = outbound.judge(A::destination(header), &datagram);
+        let outcome = outbound.judge::<A, false>(A::destination(header), &datagram);
         if unnamed {
             return Ok(pass(Reason::Unprotected, 0));
         }
@@ -184,8 +194,9 @@ impl Judge for Egress {
 
 impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
     /// Decides about a packet to `remote` with this network header, which comes from a protected address.
+    /// One that is said to be `WHOLE` is no fragment.
     #[inline(always)]
-    pub(super) fn judge<A: Ip>(
+    pub(super) fn judge<A: Ip, const WHOLE: bool>(
         &self,
         remote: A,
         datagram: &Datagram<A>,
@@ -193,6 +204,9 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         let (packet, tables) = (self.packet, self.tables);
         let protocol = IpProtocol(datagram.protocol);
         if datagram.position.offset() != 0 {
+            if WHOLE {
+                return Err(Reason::FragmentUnpermitted);
+            }
             return self.later_fragment(remote, datagram);
         }
         datagram.check_length()?;
@@ -213,8 +227,14 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         };
         let kind = if to_group { TO_GROUP } else { UNICAST };
         let about = Conversation::sent(kind, datagram.source, remote, datagram.protocol, ends);
-        let outcome = self.decide(&about.at(datagram.transport).opaque())?;
-        self.note_first_fragment(remote, datagram, outcome);
+        let outcome = self.decide(
+            &about
+                .at(datagram.transport, datagram.transport_len as u32)
+                .opaque(),
+        )?;
+        if !WHOLE {
+            self.note_first_fragment(remote, datagram, outcome);
+        }
         Ok(outcome)
     }
 }

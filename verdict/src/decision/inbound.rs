@@ -4,12 +4,7 @@ use core::marker::PhantomData;
 
 use super::{Ip, conversation::Conversation, enrolment, pass, path::Path, ungoverned};
 use crate::{
-    frame::{
-        ethernet::Frame,
-        origin::Origin,
-        packet::Packet,
-        transport::{IpProtocol, segment},
-    },
+    frame::{ethernet::Frame, origin::Origin, packet::Packet, transport::IpProtocol},
     image::{
         endpoint::{Peer, Record},
         header::{Header, Modes},
@@ -20,7 +15,7 @@ use crate::{
     reason::{Outcome, Reason},
     state::{
         flow::{
-            Entry, Flows, Half, follow,
+            Flows, Half, New, Slot, follow,
             key::{CONNECTION, ENROLMENT},
             table::open,
         },
@@ -141,14 +136,10 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         }
         let now = self.flows.now();
         let found = self.flow(about, now)?;
-        let segment = segment(
-            self.packet,
-            IpProtocol(about.protocol),
-            usize::from(about.transport),
-        )?;
-        if let Some(entry) = found {
+        let segment = about.segment(self.packet)?;
+        if let Some(slot) = found {
             let bytes = self.packet.frame_len();
-            return match follow::receive(self.flows, entry, about.protocol, segment, bytes, now) {
+            return match follow::receive(self.flows, slot, about.protocol, segment, bytes, now) {
                 Ok(()) => Ok(rule.permit(Reason::Established, id)),
                 Err(reason) => {
                     S::go_on()?;
@@ -167,8 +158,12 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
             && about.local.protected(self.tables)? == PROTECTED_GUEST
         {
             let key = about.key(CONNECTION);
-            let received = Half(Half::SEEN).after(self.packet.frame_len(), 0);
-            if open(self.flows, &key, now, Half(0), received) {
+            let new = New {
+                received: Half(Half::SEEN).after(self.packet.frame_len(), 0, 0),
+                ruled: true,
+                ..New::default()
+            };
+            if open(self.flows, &key, now, &new) {
                 return Ok(rule.permit(Reason::Established, id));
             }
         }
@@ -249,12 +244,12 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         &self,
         about: &Conversation<A>,
         now: u32,
-    ) -> Result<Option<&Entry>, S::Stop> {
+    ) -> Result<Option<Slot<'_>>, S::Stop> {
         let mut key = about.key(CONNECTION);
         let mut attempt = 0;
         while attempt < 3 {
-            if let Some(entry) = S::flow(self.flows, self.tables, &key, now)? {
-                return Ok(Some(entry));
+            if let Some(slot) = S::flow(self.flows, self.tables, &key, now)? {
+                return Ok(Some(slot));
             }
             if about.protocol != IpProtocol::UDP.0 {
                 return Ok(None);

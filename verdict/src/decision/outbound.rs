@@ -4,14 +4,12 @@ use core::marker::PhantomData;
 
 use super::{Ip, conversation::Conversation, pass, path::Path, ungoverned};
 use crate::{
-    frame::{
-        packet::Packet,
-        transport::{IpProtocol, segment},
-    },
+    frame::{packet::Packet, transport::IpProtocol},
     image::{
         endpoint::Peer,
         header::{Header, Modes},
         lookup::Lookup,
+        protected::PROTECTED_GUEST,
         service::{GOVERNING, Rule, Service},
     },
     reason::{Outcome, Reason, Verdict},
@@ -85,9 +83,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
     /// Whether the packet opens a TCP connection.
     #[inline(always)]
     fn opens<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, S::Stop> {
-        let protocol = IpProtocol(about.protocol);
-        let segment = segment(self.packet, protocol, usize::from(about.transport))?;
-        Ok(protocol == IpProtocol::TCP && segment.opens())
+        let segment = about.segment(self.packet)?;
+        Ok(about.protocol == IpProtocol::TCP.0 && segment.opens())
     }
 
     /// A drop under the rule that governs a packet, or under none.
@@ -115,10 +112,18 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             (true, false) => key.without_remote(),
             (false, _) => key,
         };
-        let protocol = IpProtocol(about.protocol);
-        let segment = segment(self.packet, protocol, usize::from(about.transport))?;
+        let segment = about.segment(self.packet)?;
         let bytes = self.packet.frame_len();
-        if S::send(self.flows, self.tables, &key, segment, bytes)? {
+        let ruled = outcome.rule() != 0 && !outcome.audited();
+        let (flows, tables) = (self.flows, self.tables);
+        // The agent shows the host's own connections; those of guests are adopted here.
+        let may_adopt = || {
+            let of_guest = || Ok(about.local.protected(tables)? == PROTECTED_GUEST);
+            Ok(flows.adopts_socket() || ruled && flows.adopting() && of_guest()?)
+        };
+        let noted = S::send(flows, tables, &key, segment, bytes, ruled, may_adopt)?;
+        // What passes without a rule passes without a flow, too.
+        if noted || !ruled {
             Ok(outcome)
         } else {
             Ok(outcome.because(Reason::FlowTableFull))

@@ -17,7 +17,7 @@ use crate::{
     state::{
         clock::ticks,
         flow::{
-            Entry, Flows, Key, follow,
+            Flows, Key, Slot, follow,
             table::{at_home, expired, find},
         },
         lease,
@@ -67,10 +67,10 @@ pub trait Path {
         tables: &T,
         key: &Key,
         now: u32,
-    ) -> Result<Option<&'a Entry>, Self::Stop>;
+    ) -> Result<Option<Slot<'a>>, Self::Stop>;
 
-    /// Notes a packet of `bytes` bytes from the local side, and opens its flow if there is none;
-    /// `false` if the table has no room for that.
+    /// Notes a packet of `bytes` bytes from the local side, and opens its flow if there is none (see
+    /// [`follow::send_or_open`]); `false` if the table has no room for that.
     ///
     /// # Errors
     ///
@@ -81,6 +81,8 @@ pub trait Path {
         key: &Key,
         segment: Segment,
         bytes: u64,
+        ruled: bool,
+        may_adopt: impl FnOnce() -> Result<bool, Missing>,
     ) -> Result<bool, Self::Stop>;
 }
 
@@ -117,7 +119,7 @@ impl Path for FullPath {
         tables: &T,
         key: &Key,
         now: u32,
-    ) -> Result<Option<&'a Entry>, Reason> {
+    ) -> Result<Option<Slot<'a>>, Reason> {
         Ok(find(flows, tables, key, now)?)
     }
 
@@ -128,8 +130,12 @@ impl Path for FullPath {
         key: &Key,
         segment: Segment,
         bytes: u64,
+        ruled: bool,
+        may_adopt: impl FnOnce() -> Result<bool, Missing>,
     ) -> Result<bool, Reason> {
-        Ok(follow::send_or_open(flows, tables, key, segment, bytes)?)
+        Ok(follow::send_or_open(
+            flows, tables, key, segment, bytes, ruled, may_adopt,
+        )?)
     }
 }
 
@@ -193,15 +199,15 @@ impl Path for FastPath {
         tables: &T,
         key: &Key,
         now: u32,
-    ) -> Result<Option<&'a Entry>, Undecided> {
-        let Some(entry) = at_home(flows, key) else {
+    ) -> Result<Option<Slot<'a>>, Undecided> {
+        let Some(slot) = at_home(flows, key) else {
             return Err(Undecided);
         };
         // How long the state lasts is looked up for flows that are seldom used.
-        if entry.idle(now) > MIN_TIMEOUT && expired(entry, tables, now)? {
+        if slot.tag().idle(now) > MIN_TIMEOUT && expired(slot.tag(), tables, now)? {
             return Err(Undecided);
         }
-        Ok(Some(entry))
+        Ok(Some(slot))
     }
 
     #[inline(always)]
@@ -211,10 +217,12 @@ impl Path for FastPath {
         key: &Key,
         segment: Segment,
         bytes: u64,
+        _: bool,
+        _: impl FnOnce() -> Result<bool, Missing>,
     ) -> Result<bool, Undecided> {
         let now = flows.now();
         match Self::flow(flows, tables, key, now)? {
-            Some(entry) if follow::send(flows, entry, key.protocol(), segment, bytes, now) => {
+            Some(slot) if follow::send(flows, slot, key.protocol(), segment, bytes, now) => {
                 Ok(true)
             }
             _ => Err(Undecided),

@@ -42,8 +42,8 @@ impl Network for Ipv4 {
     }
 
     #[inline(always)]
-    fn holds(header: &Self::Header, len: usize) -> bool {
-        usize::from(u16::from_be_bytes(field::<2>(header))) >= HEADER_LEN + len
+    fn payload_len(header: &Self::Header) -> Option<u32> {
+        u32::from(u16::from_be_bytes(field::<2>(header))).checked_sub(HEADER_LEN as u32)
     }
 
     #[inline(always)]

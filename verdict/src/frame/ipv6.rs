@@ -54,8 +54,8 @@ impl Network for Ipv6 {
     }
 
     #[inline(always)]
-    fn holds(header: &Self::Header, len: usize) -> bool {
-        usize::from(u16::from_be_bytes([header[4], header[5]])) >= len
+    fn payload_len(header: &Self::Header) -> Option<u32> {
+        Some(u16::from_be_bytes([header[4], header[5]]).into())
     }
 
     #[inline(always)]

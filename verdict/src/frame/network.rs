@@ -116,8 +116,9 @@ pub trait Network: Family {
     /// The protocol of a whole packet that has neither options nor extensions; `None` for all others.
     fn plain(header: &Self::Header) -> Option<IpProtocol>;
 
-    /// Whether such a packet has `len` bytes behind this header, as that says itself.
-    fn holds(header: &Self::Header, len: usize) -> bool;
+    /// Bytes behind this header of such a packet, as that says itself; `None` if it is not even its own
+    /// length.
+    fn payload_len(header: &Self::Header) -> Option<u32>;
 
     /// Reads the header at offset `at`.
     fn header<P: Packet>(packet: &P, at: usize) -> Option<&Self::Header>;

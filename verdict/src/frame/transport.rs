@@ -1,5 +1,7 @@
 //! Transport headers: what the decision needs of TCP, UDP and SCTP.
 
+use core::hint::black_box;
+
 use super::packet::Packet;
 use crate::reason::Reason;
 
@@ -63,24 +65,33 @@ pub const PORTS_LEN: usize = 4;
 
 /// Length of the part of a TCP header that is read, from its start to the flags.
 const TCP_READ: usize = 14;
-/// Length of the part of an SCTP packet that is read: the header and the type of the first chunk.
+/// Length of the part of an SCTP packet that is read: the header, and type and flags of the first chunk.
 const SCTP_READ: usize = 14;
+/// The same of one that opens an association: to the end of the initiate tag.
+const SCTP_INIT_READ: usize = 20;
 
-/// SCTP chunk type that opens an association: INIT (RFC 9260).
-const SCTP_OPENS: u8 = 1;
+/// SCTP chunk types INIT and INIT ACK, which carry an initiate tag (RFC 9260).
+const SCTP_INITS: [u8; 2] = [1, 2];
 /// SCTP chunk types that end an association: ABORT, SHUTDOWN COMPLETE (RFC 9260).
 const SCTP_ENDS: [u8; 2] = [6, 14];
+/// Bit T of these (RFC 9260, 3.3.7): the sender has no tag of its own, and reflects the one that was sent to it.
+const SCTP_REFLECTED: u8 = 1;
+
+/// Of SCTP: the packet that ends an association carries the tag of packets to its sender. PSH of TCP.
+pub const TAG_REFLECTED: u8 = 0x08;
 
 /// What a packet says about its connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Segment {
-    /// TCP flags. Of SCTP, SYN where the packet opens the association, RST where it ends it. 0 of all
-    /// others.
+    /// TCP flags. Of SCTP, SYN where the packet opens the association (with ACK: answers that), RST where
+    /// it ends it (with [`TAG_REFLECTED`]). 0 of all others.
     pub flags: u8,
-    /// TCP sequence number, host byte order.
+    /// TCP sequence number, host byte order. Of SCTP, the verification tag.
     pub sequence: u32,
-    /// TCP acknowledgement number, host byte order.
+    /// TCP acknowledgement number, host byte order. Of SCTP, the initiate tag.
     pub acknowledgement: u32,
+    /// TCP sequence number of what follows on this segment.
+    pub next: u32,
 }
 
 impl Segment {
@@ -104,33 +115,90 @@ impl Segment {
     pub const fn continues(self) -> bool {
         self.flags & (SYN | ACK | RST) == ACK
     }
+
+    /// This segment, with its flags' origin hidden from the kernel's verifier: otherwise it would follow
+    /// what comes next once for every kind of packet.
+    #[inline(always)]
+    #[must_use]
+    pub fn opaque(self) -> Self {
+        Self {
+            flags: black_box(self.flags),
+            ..self
+        }
+    }
+
+    /// SCTP: the verification tag.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tag(self) -> u32 {
+        self.sequence
+    }
+
+    /// SCTP: the tag that packets to the sender of an INIT or INIT ACK carry; 0 of all others.
+    #[inline(always)]
+    #[must_use]
+    pub const fn initiate_tag(self) -> u32 {
+        self.acknowledgement
+    }
 }
 
-/// What the transport header at `at` says about the connection.
+/// The number in four bytes of `header`.
+#[inline(always)]
+fn number<const AT: usize>(header: &[u8]) -> u32 {
+    match header.split_at_checked(AT) {
+        Some((_, rest)) => rest
+            .first_chunk()
+            .map_or(0, |bytes| u32::from_be_bytes(*bytes)),
+        None => 0,
+    }
+}
+
+/// What the transport header at `at`, with `len` bytes from there on, says about the connection.
 ///
 /// # Errors
 ///
 /// [`Reason::TransportTruncated`] if the frame ends too early to tell.
 #[inline(always)]
-pub fn segment<P: Packet>(packet: &P, protocol: IpProtocol, at: usize) -> Result<Segment, Reason> {
+pub fn segment<P: Packet>(
+    packet: &P,
+    protocol: IpProtocol,
+    at: usize,
+    len: u32,
+) -> Result<Segment, Reason> {
     let mut segment = Segment::default();
     match protocol {
         IpProtocol::TCP => {
             let Some(header) = packet.view::<TCP_READ>(at) else {
                 return Err(Reason::TransportTruncated);
             };
-            segment.sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-            segment.acknowledgement =
-                u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+            segment.sequence = number::<4>(header);
+            segment.acknowledgement = number::<8>(header);
             segment.flags = header[13];
+            let data = len.wrapping_sub(u32::from(header[12] >> 4) * 4);
+            // SYN and FIN count as one byte each.
+            let counted = (segment.flags & FIN) + (segment.flags >> 1 & 1);
+            segment.next = segment
+                .sequence
+                .wrapping_add(data)
+                .wrapping_add(u32::from(counted));
         }
         IpProtocol::SCTP => {
             if let Some(header) = packet.view::<SCTP_READ>(at) {
-                segment.flags = match header[12] {
-                    SCTP_OPENS => SYN,
-                    chunk if SCTP_ENDS.contains(&chunk) => RST,
-                    _ => 0,
-                };
+                let chunk = header[12];
+                segment.sequence = number::<4>(header);
+                if SCTP_ENDS.contains(&chunk) {
+                    let reflected = header[13] & SCTP_REFLECTED != 0;
+                    segment.flags = if reflected { RST | TAG_REFLECTED } else { RST };
+                } else if SCTP_INITS.contains(&chunk)
+                    && let Some(init) = packet.view::<SCTP_INIT_READ>(at)
+                {
+                    segment.flags = if chunk == SCTP_INITS[0] {
+                        SYN
+                    } else {
+                        SYN | ACK
+                    };
+                    segment.acknowledgement = number::<16>(init);
+                }
             }
         }
         _ => {}
@@ -151,12 +219,14 @@ mod tests {
         }
         let read = |protocol, len: usize| {
             let bytes = [&[0; 3], &header[..len]].concat();
-            segment(&sample::bytes(&bytes), protocol, 3)
+            segment(&sample::bytes(&bytes), protocol, 3, 100)
         };
         let tcp = Segment {
             flags: 0x8d,
             sequence: 0x8485_8687,
             acknowledgement: 0x8889_8a8b,
+            // 100 bytes, of which the header takes eight words, and FIN.
+            next: 0x8485_8687 + 100 - 32 + 1,
         };
         assert_eq!(read(IpProtocol::TCP, 14), Ok(tcp));
         let truncated = Err(Reason::TransportTruncated);
@@ -167,20 +237,44 @@ mod tests {
     #[test]
     fn an_association_opens_and_ends_with_its_first_chunk() {
         let flags = |chunk, len: usize| {
-            let mut header = [0; 16];
+            let mut header = [0; 20];
             header[12] = chunk;
-            let read = segment(&sample::bytes(&header[..len]), IpProtocol::SCTP, 0);
+            let read = segment(&sample::bytes(&header[..len]), IpProtocol::SCTP, 0, 16);
             read.expect("what is short says nothing").flags
         };
         for chunk in 0..=u8::MAX {
             let expected = match chunk {
                 1 => SYN,
+                2 => SYN | ACK,
                 6 | 14 => RST,
                 _ => 0,
             };
-            assert_eq!(flags(chunk, 16), expected, "{chunk}");
+            assert_eq!(flags(chunk, 20), expected, "{chunk}");
         }
-        assert_eq!((flags(6, 14), flags(6, 13)), (RST, 0));
+        assert_eq!((flags(6, 14), flags(6, 13), flags(1, 19)), (RST, 0, 0));
+    }
+
+    #[test]
+    fn an_association_has_tags() {
+        let read = |chunk: u8, flags: u8| {
+            let mut header = [0; 20];
+            header[4..8].copy_from_slice(&[1, 2, 3, 4]);
+            header[12..14].copy_from_slice(&[chunk, flags]);
+            header[16..].copy_from_slice(&[5, 6, 7, 8]);
+            segment(&sample::bytes(&header), IpProtocol::SCTP, 0, 20).expect("a whole packet")
+        };
+        for (chunk, initiate) in [(1, 0x0506_0708), (2, 0x0506_0708), (0, 0), (6, 0)] {
+            let segment = read(chunk, 0);
+            assert_eq!(
+                (segment.tag(), segment.initiate_tag()),
+                (0x0102_0304, initiate)
+            );
+        }
+        assert_eq!(
+            (read(6, 1).flags, read(6, 2).flags),
+            (RST | TAG_REFLECTED, RST)
+        );
+        assert_eq!(read(14, 1).flags, RST | TAG_REFLECTED);
     }
 
     #[test]

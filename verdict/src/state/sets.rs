@@ -1,6 +1,6 @@
 //! Sets of eight entries, two sets for each key: how flows and leases lie in their tables.
 
-/// Entries in a set: 512 bytes.
+/// Entries in a set.
 pub const WAYS: u32 = 8;
 
 /// No entry.

@@ -17,7 +17,6 @@ use crate::{
     },
     image::fixed::{HEADER, LENGTHS},
     reason::{Outcome, Reason, Verdict},
-    state::flow::Entry,
 };
 
 /// Values that steer the decision, one byte or two.
@@ -274,7 +273,7 @@ proptest! {
                 (short.unwrap_or_else(|_| long(&quick)), long(&slow))
             };
             prop_assert_eq!(short, long);
-            let flows = |table: &Table| table.storage.entries.iter().map(Entry::read).collect::<Vec<_>>();
+            let flows = |table: &Table| table.flows().collect::<Vec<_>>();
             prop_assert_eq!(flows(&quick), flows(&slow));
         }
     }

@@ -27,7 +27,7 @@ use crate::{
     layout::LAYOUT_VERSION,
     reason::Outcome,
     state::{
-        flow::{Entry, State},
+        flow::{Flow, Set, State},
         lease::{self, Lease},
         limit::Limit,
         sets::WAYS,
@@ -116,18 +116,18 @@ pub const LASTS: u32 = 100;
 
 /// Flows, leases and limits in memory.
 pub struct Memory {
-    pub entries: Vec<Entry>,
+    pub sets: Vec<Set>,
     pub leases: Vec<Lease>,
     pub limits: Vec<Limit>,
 }
 
 impl Storage for Memory {
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        self.entries.get(index as usize)
+    fn set(&self, index: u32) -> Option<&Set> {
+        self.sets.get(index as usize)
     }
 
-    fn entries(&self) -> u32 {
-        self.entries.len() as u32
+    fn sets(&self) -> u32 {
+        self.sets.len() as u32
     }
 
     fn lease(&self, index: u32) -> Option<&Lease> {
@@ -143,6 +143,12 @@ impl Storage for Memory {
 pub type Table = Remembered<Memory, Image>;
 
 impl Table {
+    /// All flows, in the order of their places.
+    pub fn flows(&self) -> impl Iterator<Item = Flow> + '_ {
+        let sets = self.storage.sets.iter();
+        sets.flat_map(|set| (0..WAYS).filter_map(|way| set.slot(way).read()))
+    }
+
     /// The same with room for leases and for proofs.
     #[must_use]
     pub fn enrolling(mut self) -> Self {
@@ -201,9 +207,7 @@ impl Table {
     pub fn new(sets: usize, image: Image) -> Self {
         Self {
             storage: Memory {
-                entries: (0..sets * WAYS as usize)
-                    .map(|_| Entry::default())
-                    .collect(),
+                sets: (0..sets).map(|_| Set::default()).collect(),
                 leases: Vec::new(),
                 limits: Vec::new(),
             },

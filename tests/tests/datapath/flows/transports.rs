@@ -46,11 +46,15 @@ fn datagrams_and_echoes_are_followed_too() -> Result<()> {
         ..Icmpv6::echo()
     });
     follows(&mut judges, &asks, &reply, "ping")?;
-    let asks = v4(HOST, VIM).with(Sctp {
-        source: LOCAL,
-        destination: 36_422,
-        ..Sctp::to(0)
-    });
+    // INIT (RFC 9260, 3.3.2).
+    let init = [&[1, 0, 0, 20][..], &[7; 16]].concat();
+    let asks = v4(HOST, VIM)
+        .with(Sctp {
+            source: LOCAL,
+            destination: 36_422,
+            ..Sctp::to(0)
+        })
+        .with(init);
     let answers = v4(VIM, HOST).with(Sctp {
         source: 36_422,
         destination: LOCAL,

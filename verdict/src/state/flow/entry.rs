@@ -1,4 +1,4 @@
-//! A flow as the table holds it: one cache line.
+//! A flow as the table holds it: one cache line, and a [`Tag`] beside it.
 
 use core::{
     cell::Cell,
@@ -7,267 +7,250 @@ use core::{
 
 use super::{
     State,
-    key::{CONNECTION, ENROLMENT, Key, TAG_SHIFT},
+    half::Half,
+    key::{CONNECTION, Key, TAG_SHIFT},
+    tag::Tag,
 };
-use crate::{
-    frame::{origin::Origin, transport::IpProtocol},
-    state::limit::admit_one,
-};
-
-/// Ticks from `last` to `now`; none if another CPU, whose clock was read later, has written `last`.
-#[inline(always)]
-const fn idle(now: u32, last: u32) -> u32 {
-    let idle = now.wrapping_sub(last);
-    if idle > i32::MAX as u32 { 0 } else { idle }
-}
-
-/// What one side has sent.
-///
-/// Bits 0 to 43: bytes of whole frames. Bits 44 to 47: what was seen. Bits 48 to 63, the mark: of a
-/// local side that speaks TCP, the upper half of the sequence number it expects next; of fragments,
-/// what the first was counted under.
-///
-/// Only packets of this side change it, so two CPUs seldom do at once; what they then lose is the
-/// count of a packet.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Half(pub u64);
-
-impl Half {
-    const BYTES: u64 = (1 << 44) - 1;
-    const MARK_SHIFT: u32 = 48;
-
-    /// The side has sent something that belongs to an open connection; of the local side of TCP: an
-    /// acknowledgement, so that the mark is what it expects next.
-    pub const SEEN: u64 = 1 << 44;
-    /// TCP: the side has sent FIN.
-    pub const FIN: u64 = 1 << 45;
-    /// TCP and SCTP: the side has ended the connection. Fragments: the first was dropped.
-    pub const ENDED: u64 = 1 << 46;
-
-    /// Nothing sent, but with these flags and this mark.
-    #[inline(always)]
-    #[must_use]
-    pub const fn new(flags: u64, mark: u16) -> Self {
-        Self(flags | (mark as u64) << Self::MARK_SHIFT)
-    }
-
-    /// After one more packet of `bytes` bytes, with more `flags`.
-    #[inline(always)]
-    #[must_use]
-    pub const fn after(self, bytes: u64, flags: u64) -> Self {
-        let total = (self.0 & Self::BYTES).wrapping_add(bytes) & Self::BYTES;
-        Self(self.0 & !Self::BYTES | total | flags)
-    }
-
-    /// With another mark.
-    #[inline(always)]
-    #[must_use]
-    pub const fn marked(self, mark: u16) -> Self {
-        Self(self.0 & ((1 << Self::MARK_SHIFT) - 1) | (mark as u64) << Self::MARK_SHIFT)
-    }
-
-    /// Whether any of `flags` is set.
-    #[inline(always)]
-    #[must_use]
-    pub const fn has(self, flags: u64) -> bool {
-        self.0 & flags != 0
-    }
-
-    /// The mark.
-    #[inline(always)]
-    #[must_use]
-    pub const fn mark(self) -> u16 {
-        (self.0 >> Self::MARK_SHIFT) as u16
-    }
-
-    /// Bytes of whole frames, modulo 16 TiB.
-    #[must_use]
-    pub const fn bytes(self) -> u64 {
-        self.0 & Self::BYTES
-    }
-}
-
-const TAIL: usize = 4;
-const TIMES: usize = 5;
-const SENT: usize = 6;
-const RECEIVED: usize = 7;
+use crate::{frame::origin::Origin, state::sets::WAYS};
 
 /// One element of the table.
 ///
-/// Words 0 to 4 hold the [`Key`], with 16 bits of its hash in the top of word 4; all zeros is an
-/// empty entry. Word 5: tick of the last packet (lower half) and of the first. Words 6 and 7: what
-/// was sent and received, each a [`Half`].
+/// `key` holds the [`Key`], with 16 bits of its hash in the top of the last word; all zeros is an empty
+/// entry. `sent` and `received` are what the local and the remote side have sent, each a [`Half`].
 ///
-/// Of enrolments, the upper half of word 5 counts the packets of the last tick, and words 6 and 7
-/// are the two words of an [`Origin`].
+/// `numbers` are of the local and of the remote side. TCP: what the local side expects next (before it has
+/// acknowledged anything: what an acknowledgement of its SYN carries), and what the remote side sends
+/// next, as far as it is received in order. SCTP: the verification tags that packets of that side carry.
+///
+/// Of enrolments, `sent` and `received` are the two words of an [`Origin`], and the first number counts the
+/// packets of the last tick.
 ///
 /// Programs on several CPUs write at the same time, word by word. A flow is found only if all five
-/// words and the hash agree, so one that two CPUs have written at once is found by neither; the
-/// host's next packet writes it again.
+/// words and the hash agree, so one that two CPUs have written at once is found by neither.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
-pub struct Entry([Cell<u64>; 8]);
+pub struct Entry {
+    key: [Cell<u64>; 5],
+    numbers: [Cell<u32>; 2],
+    sent: Cell<u64>,
+    received: Cell<u64>,
+}
 
-const _: () = assert!(size_of::<Entry>() == 64);
+const TAIL: usize = 4;
 
-impl Entry {
-    /// The entry with these words.
+/// A set of the table: the entries, then their tags.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Set {
+    entries: [Entry; WAYS as usize],
+    tags: [Cell<u64>; WAYS as usize],
+}
+
+const _: () = assert!(size_of::<Entry>() == 64 && size_of::<Set>() == 64 * (WAYS as usize + 1));
+
+/// Words of a set.
+pub const SET_WORDS: usize = size_of::<Set>() / 8;
+
+impl Set {
+    /// The set with these words.
     #[must_use]
-    pub fn from_words(words: [u64; 8]) -> Self {
-        Self(words.map(Cell::new))
+    pub fn from_words(words: &[u64; SET_WORDS]) -> Self {
+        let (entries, tags) = words.split_at(8 * WAYS as usize);
+        Self {
+            entries: core::array::from_fn(|way| {
+                let words = &entries[8 * way..];
+                Entry {
+                    key: core::array::from_fn(|word| Cell::new(words[word])),
+                    numbers: [
+                        Cell::new(words[5] as u32),
+                        Cell::new((words[5] >> 32) as u32),
+                    ],
+                    sent: Cell::new(words[6]),
+                    received: Cell::new(words[7]),
+                }
+            }),
+            tags: core::array::from_fn(|way| Cell::new(tags[way])),
+        }
     }
 
+    /// The place `way`, modulo [`WAYS`].
     #[inline(always)]
-    fn get(&self, word: usize) -> u64 {
-        self.0[word].get()
+    pub const fn slot(&self, way: u32) -> Slot<'_> {
+        let way = way as usize % WAYS as usize;
+        Slot {
+            entry: &self.entries[way],
+            tag: &self.tags[way],
+        }
     }
 
+    /// The tag at `way`, modulo [`WAYS`].
     #[inline(always)]
-    fn set(&self, word: usize, value: u64) {
-        self.0[word].set(value);
+    pub const fn tag(&self, way: u32) -> Tag {
+        Tag(self.tags[way as usize % WAYS as usize].get())
     }
+}
 
+/// An entry and its tag.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<'a> {
+    entry: &'a Entry,
+    tag: &'a Cell<u64>,
+}
+
+impl Slot<'_> {
     /// Whether this is the flow with `key`, whose hash is `hash`.
     #[inline(always)]
-    pub(super) fn is(&self, key: &Key, hash: u64) -> bool {
-        self.get(TAIL) == tagged(key, hash)
-            && (self.get(0) ^ key.local[0])
-                | (self.get(1) ^ key.local[1])
-                | (self.get(2) ^ key.remote[0])
-                | (self.get(3) ^ key.remote[1])
+    pub(super) fn is(self, key: &Key, hash: u64) -> bool {
+        let words = &self.entry.key;
+        words[TAIL].get() == tagged(key, hash)
+            && (words[0].get() ^ key.local[0])
+                | (words[1].get() ^ key.local[1])
+                | (words[2].get() ^ key.remote[0])
+                | (words[3].get() ^ key.remote[1])
                 == 0
     }
 
     /// Puts a flow here, in place of what was.
     #[inline(always)]
-    pub(super) fn put(&self, key: &Key, hash: u64, now: u32, sent: Half, received: Half) {
-        self.set(TAIL, 0);
+    pub(super) fn put(self, key: &Key, hash: u64, now: u32, new: &New) {
+        let Entry {
+            key: words,
+            numbers,
+            sent,
+            received,
+        } = self.entry;
+        words[TAIL].set(0);
         compiler_fence(Ordering::SeqCst);
-        self.set(0, key.local[0]);
-        self.set(1, key.local[1]);
-        self.set(2, key.remote[0]);
-        self.set(3, key.remote[1]);
-        let upper = if key.kind() == ENROLMENT { 1 } else { now };
-        self.set(TIMES, u64::from(upper) << 32 | u64::from(now));
-        self.set(SENT, sent.0);
-        self.set(RECEIVED, received.0);
+        words[0].set(key.local[0]);
+        words[1].set(key.local[1]);
+        words[2].set(key.remote[0]);
+        words[3].set(key.remote[1]);
+        numbers[0].set(new.numbers[0]);
+        numbers[1].set(new.numbers[1]);
+        let (mut sends, mut receives) = (new.sent, new.received);
+        if key.kind() == CONNECTION {
+            sends = sends.marked(now as u16);
+            receives = receives.marked((now >> 16) as u16);
+        }
+        sent.set(sends.0);
+        received.set(receives.0);
+        let tag = Tag::new(key, hash, new.ruled).at(now, sends, receives);
+        self.tag.set(tag.0);
         compiler_fence(Ordering::SeqCst);
-        self.set(TAIL, tagged(key, hash));
+        words[TAIL].set(tagged(key, hash));
     }
 
-    /// Notes the tick of a packet.
+    /// What is told of the flow.
     #[inline(always)]
-    pub(super) fn touch(&self, now: u32) {
-        let times = self.get(TIMES);
-        if times as u32 != now {
-            self.set(TIMES, times >> 32 << 32 | u64::from(now));
-        }
+    #[must_use]
+    pub const fn tag(self) -> Tag {
+        Tag(self.tag.get())
     }
 
     /// What the local side has sent.
     #[inline(always)]
-    pub fn sent(&self) -> Half {
-        Half(self.get(SENT))
-    }
-
-    #[inline(always)]
-    pub(super) fn set_sent(&self, half: Half) {
-        self.set(SENT, half.0);
+    #[must_use]
+    pub const fn sent(self) -> Half {
+        Half(self.entry.sent.get())
     }
 
     /// What the remote side has sent.
     #[inline(always)]
-    pub fn received(&self) -> Half {
-        Half(self.get(RECEIVED))
+    #[must_use]
+    pub const fn received(self) -> Half {
+        Half(self.entry.received.get())
+    }
+
+    /// The number of the local side.
+    #[inline(always)]
+    #[must_use]
+    pub const fn local_number(self) -> u32 {
+        self.entry.numbers[0].get()
+    }
+
+    /// The number of the remote side.
+    #[inline(always)]
+    #[must_use]
+    pub const fn remote_number(self) -> u32 {
+        self.entry.numbers[1].get()
     }
 
     #[inline(always)]
-    pub(super) fn set_received(&self, half: Half) {
-        self.set(RECEIVED, half.0);
+    pub(super) fn set_local_number(self, number: u32) {
+        self.entry.numbers[0].set(number);
     }
 
-    /// Ticks since the last packet.
     #[inline(always)]
-    pub(crate) fn idle(&self, now: u32) -> u32 {
-        idle(now, self.get(TIMES) as u32)
+    pub(super) fn set_remote_number(self, number: u32) {
+        self.entry.numbers[1].set(number);
     }
 
-    /// Whether nothing is here.
+    /// Notes at `now` what both sides have sent.
     #[inline(always)]
-    pub fn is_empty(&self) -> bool {
-        self.get(TAIL) == 0
+    pub(super) fn note(self, now: u32, sent: Half, received: Half) {
+        let (before, tag) = (self.tag(), self.tag().at(now, sent, received));
+        // Most packets find it as it is; the cache line then stays with all CPUs.
+        if tag != before {
+            self.tag.set(tag.0);
+        }
     }
 
-    /// Kind of the key.
     #[inline(always)]
-    pub(super) fn kind(&self) -> u8 {
-        (self.get(TAIL) >> 40) as u8 & 0x7f
+    pub(super) fn set_sent(self, half: Half) {
+        self.entry.sent.set(half.0);
     }
 
-    /// Whether a connection is here, no fragments.
     #[inline(always)]
-    pub(super) fn is_connection(&self) -> bool {
-        self.kind() == CONNECTION
+    pub(super) fn set_received(self, half: Half) {
+        self.entry.received.set(half.0);
     }
 
     /// Where an enrolment comes from.
     #[inline(always)]
-    pub fn origin(&self) -> Origin {
+    #[must_use]
+    pub const fn origin(self) -> Origin {
         Origin {
-            mac: self.get(SENT),
-            link: self.get(RECEIVED),
+            mac: self.entry.sent.get(),
+            link: self.entry.received.get(),
         }
     }
 
     /// Notes one more packet of an enrolment, of `most` in a tick; `false` if it is one too many.
     #[inline(always)]
-    pub(crate) fn admit(&self, now: u32, most: u32, writable: bool) -> bool {
-        admit_one(&self.0[TIMES], now, most, writable)
-    }
-
-    /// The flow's state.
-    #[inline(always)]
-    pub(super) fn state(&self) -> u8 {
-        let tail = self.get(TAIL);
-        let (sent, received) = (self.sent(), self.received());
-        match self.kind() {
-            CONNECTION => {}
-            ENROLMENT => return State::Enrolment.code(),
-            _ => return State::Fragments.code(),
+    pub(crate) fn admit(self, now: u32, most: u32, writable: bool) -> bool {
+        let tag = self.tag();
+        let count = if tag.last() == now {
+            self.local_number()
+        } else {
+            0
+        };
+        if count >= most {
+            return false;
         }
-        let established = received.has(Half::SEEN);
-        let ended = sent.has(Half::ENDED) | received.has(Half::ENDED);
-        match IpProtocol((tail >> 32) as u8) {
-            IpProtocol::TCP if ended => State::TcpClosed.code(),
-            IpProtocol::TCP if sent.has(Half::FIN) | received.has(Half::FIN) => {
-                State::TcpClosing.code()
-            }
-            IpProtocol::TCP => State::TcpOpening.code() + u8::from(established),
-            IpProtocol::UDP => State::UdpOpening.code() + u8::from(established),
-            IpProtocol::SCTP if ended => State::SctpClosed.code(),
-            IpProtocol::SCTP => State::SctpOpening.code() + u8::from(established),
-            IpProtocol::ICMP | IpProtocol::ICMPV6 => State::Echo.code(),
-            _ => State::OtherOpening.code() + u8::from(established),
+        if writable {
+            self.set_local_number(count + 1);
+            self.note(now, self.sent(), self.received());
         }
+        true
     }
 
     /// The flow in words that agree with each other; `None` for an empty entry.
     #[must_use]
-    pub fn read(&self) -> Option<Flow> {
-        let tail = self.get(TAIL);
-        let key = Key {
-            local: [self.get(0), self.get(1)],
-            remote: [self.get(2), self.get(3)],
-            tail: tail & ((1 << TAG_SHIFT) - 1),
-        };
-        let times = self.get(TIMES);
+    pub fn read(self) -> Option<Flow> {
+        let [a, b, c, d, tail] = [0, 1, 2, 3, 4].map(|word: usize| self.entry.key[word].get());
+        let tag = self.tag();
+        let (sent, received) = (self.sent(), self.received());
         (tail != 0).then_some(Flow {
-            key,
-            state: State::from_code(self.state())?,
-            last: times as u32,
-            opened: (times >> 32) as u32,
-            sent: self.sent(),
-            received: self.received(),
+            key: Key {
+                local: [a, b],
+                remote: [c, d],
+                tail: tail & ((1 << TAG_SHIFT) - 1),
+            },
+            state: State::from_code(tag.state())?,
+            last: tag.last(),
+            opened: u32::from(received.mark()) << 16 | u32::from(sent.mark()),
+            sent,
+            received,
         })
     }
 }
@@ -275,6 +258,19 @@ impl Entry {
 #[inline(always)]
 const fn tagged(key: &Key, hash: u64) -> u64 {
     key.tail | (hash >> 20) << TAG_SHIFT
+}
+
+/// What is known of a flow when it is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct New {
+    /// What the local side has sent.
+    pub sent: Half,
+    /// What the remote side has sent.
+    pub received: Half,
+    /// The numbers of both sides, local first; see [`Entry`].
+    pub numbers: [u32; 2],
+    /// Whether a rule permits it.
+    pub ruled: bool,
 }
 
 /// A flow, read out of the table.
@@ -286,7 +282,7 @@ pub struct Flow {
     pub state: State,
     /// Tick of its last packet.
     pub last: u32,
-    /// Tick of its first packet.
+    /// Tick of its first packet, of a connection.
     pub opened: u32,
     /// What the local side has sent.
     pub sent: Half,
@@ -304,6 +300,6 @@ impl Flow {
     /// Ticks since its last packet.
     #[must_use]
     pub const fn idle(&self, now: u32) -> u32 {
-        idle(now, self.last)
+        Tag(self.last as u64).idle(now)
     }
 }

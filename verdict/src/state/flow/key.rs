@@ -104,6 +104,12 @@ impl Key {
         finish(product)
     }
 
+    /// Hash of whom a place in the table counts for, the local address; seven bits are told apart.
+    #[inline(always)]
+    pub(super) const fn owner(&self) -> u64 {
+        (self.local[0] ^ self.local[1]).wrapping_mul(MIX[0]) >> 57
+    }
+
     /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`], [`FRAGMENTS_OUT`] or [`ENROLMENT`].
     #[inline(always)]
     #[must_use]

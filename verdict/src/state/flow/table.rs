@@ -2,15 +2,14 @@
 //!
 //! The hash names two sets, and an entry in the first of them, where most flows lie. Only packets
 //! that the host sends open connections, so nobody outside can fill the table with them. Where all
-//! entries of both sets are taken, a new flow replaces one that has ended, else fragments, else the
-//! connection that has waited longest for its answer. A connection that was answered is never
-//! replaced.
-
-use core::hint::black_box;
+//! entries of both sets are taken, a new flow replaces one that has ended, else it may
+//! [displace](super::displace) one.
 
 use super::{
-    entry::{Entry, Half},
-    key::{CONNECTION, ENROLMENT, Key},
+    displace,
+    entry::{New, Set, Slot},
+    key::Key,
+    tag::Tag,
 };
 use crate::{
     image::{
@@ -26,8 +25,8 @@ use crate::{
 
 /// The table, in a kernel map or in memory.
 pub trait Flows: Leases {
-    /// The entry `index`; `None` past the end of the table.
-    fn entry(&self, index: u32) -> Option<&Entry>;
+    /// The set `index`; `None` past the end of the table.
+    fn set(&self, index: u32) -> Option<&Set>;
 
     /// Number of sets, less one; a power of two of sets, at most
     /// [`MAX_FLOW_SETS`](crate::layout::MAX_FLOW_SETS).
@@ -56,8 +55,30 @@ pub trait Flows: Leases {
         search(self, key)
     }
 
-    /// [`choose`], by the image in force; the kernel verifies it once, as a function of its own.
-    fn choose(&self, hash: u64, kind: u8) -> u32;
+    /// [`free`], by the image in force; the kernel verifies it once, as a function of its own.
+    fn free(&self, hash: u64) -> u32;
+
+    /// [`displace::crowd`]; the kernel verifies it once, as a function of its own.
+    fn crowd(&self, hash: u64) -> u64
+    where
+        Self: Sized,
+    {
+        displace::crowd(self, hash)
+    }
+
+    /// [`displace::displace`]; the kernel verifies it once, as a function of its own.
+    fn displace(&self, hash: u64, new: Tag, crowd: u64) -> u32
+    where
+        Self: Sized,
+    {
+        displace::displace(self, hash, new, crowd)
+    }
+
+    /// The place `index`; `None` past the end of the table.
+    #[inline(always)]
+    fn slot(&self, index: u32) -> Option<Slot<'_>> {
+        Some(self.set(index / WAYS)?.slot(index))
+    }
 }
 
 /// How long the state with this code lasts, ticks.
@@ -67,19 +88,19 @@ pub fn timeout<T: Tables>(tables: &T, state: u8) -> Result<u32, Missing> {
     Ok((line[((state / 2) & 7) as usize] >> (32 * u32::from(state % 2))) as u32)
 }
 
-/// Whether the flow in `entry` has outlived its state.
+/// Whether the flow of this `tag` has outlived its state.
 #[inline(always)]
-pub fn expired<T: Tables>(entry: &Entry, tables: &T, now: u32) -> Result<bool, Missing> {
-    Ok(entry.idle(now) > timeout(tables, entry.state())?)
+pub fn expired<T: Tables>(tag: Tag, tables: &T, now: u32) -> Result<bool, Missing> {
+    Ok(tag.idle(now) > timeout(tables, tag.state())?)
 }
 
 /// The flow with `key`, alive or not; `None` if there is none. Most lie right where the hash names.
 #[inline(always)]
-pub fn at_home<'a, F: Flows>(flows: &'a F, key: &Key) -> Option<&'a Entry> {
+pub fn at_home<'a, F: Flows>(flows: &'a F, key: &Key) -> Option<Slot<'a>> {
     let hash = key.hash(flows.seed());
-    match flows.entry(sets::index(hash, flows.mask(), 0)) {
+    match flows.slot(sets::index(hash, flows.mask(), 0)) {
         Some(home) if home.is(key, hash) => Some(home),
-        _ => flows.entry(flows.search(key)),
+        _ => flows.slot(flows.search(key)),
     }
 }
 
@@ -87,69 +108,42 @@ pub fn at_home<'a, F: Flows>(flows: &'a F, key: &Key) -> Option<&'a Entry> {
 #[inline(always)]
 pub fn search<F: Flows>(flows: &F, key: &Key) -> u32 {
     let hash = key.hash(flows.seed());
-    let mask = flows.mask();
     let mut step = 0;
     while step < 2 * WAYS {
-        let index = sets::index(hash, mask, step);
-        if flows.entry(index).is_some_and(|entry| entry.is(key, hash)) {
+        let first = sets::index(hash, flows.mask(), step);
+        let Some(set) = flows.set(first / WAYS) else {
+            return NOWHERE;
+        };
+        let mut way = 0;
+        while way < WAYS {
+            if set.tag(way).may_be(hash) && set.slot(way).is(key, hash) {
+                return first / WAYS * WAYS + way;
+            }
+            way += 1;
+        }
+        step += WAYS;
+    }
+    NOWHERE
+}
+
+/// The index of an entry for a flow whose key has this `hash`, where there is none or one that has ended;
+/// [`NOWHERE`] if all are taken.
+#[inline(always)]
+pub fn free<F: Flows, T: Tables>(flows: &F, tables: &T, hash: u64) -> u32 {
+    let now = flows.now();
+    let mut step = 0;
+    while step < 2 * WAYS {
+        let index = sets::index(hash, flows.mask(), step);
+        let Some(set) = flows.set(index / WAYS) else {
+            return NOWHERE;
+        };
+        let tag = set.tag(index);
+        if tag.is_empty() || expired(tag, tables, now).unwrap_or(false) {
             return index;
         }
         step += 1;
     }
     NOWHERE
-}
-
-/// The index of the entry for a new flow of this `kind` whose key has this `hash`; [`NOWHERE`] if all
-/// are taken by flows that are not replaced.
-#[inline(always)]
-pub fn choose<F: Flows, T: Tables>(flows: &F, tables: &T, hash: u64, kind: u8) -> u32 {
-    let mask = flows.mask();
-    let now = flows.now();
-    let mut chosen = NOWHERE;
-    let mut least = HELD;
-    let mut step = 0;
-    while step < 2 * WAYS {
-        let index = sets::index(hash, mask, step);
-        let Some(entry) = flows.entry(index) else {
-            return NOWHERE;
-        };
-        let cost = cost(entry, tables, kind, now);
-        if cost < least {
-            least = cost;
-            chosen = index;
-            if cost == 0 {
-                break;
-            }
-        }
-        step += 1;
-    }
-    chosen
-}
-
-/// Cost of a flow that is never replaced.
-const HELD: u64 = u64::MAX;
-
-/// What it costs to replace the flow in `entry` by one of this `kind`; the least is replaced.
-#[inline(always)]
-fn cost<T: Tables>(entry: &Entry, tables: &T, kind: u8, now: u32) -> u64 {
-    // Its origin is hidden from the kernel's verifier, which then follows what comes next only once.
-    let state = black_box(entry.state());
-    if entry.is_empty() || timeout(tables, state).is_ok_and(|lasts| entry.idle(now) > lasts) {
-        return 0;
-    }
-    // Never 0, as no wait is longer than half of the ticks there are.
-    let fresh = u64::from(u32::MAX - entry.idle(now));
-    if entry.kind() == ENROLMENT {
-        return HELD;
-    }
-    if !entry.is_connection() {
-        return fresh;
-    }
-    // Fragments never displace a connection.
-    if kind == CONNECTION && !entry.received().has(Half::SEEN) {
-        return fresh + (1 << 32);
-    }
-    HELD
 }
 
 /// The flow with `key`; `None` if there is none, or it has outlived its state.
@@ -159,9 +153,9 @@ pub fn find<'a, F: Flows, T: Tables>(
     tables: &T,
     key: &Key,
     now: u32,
-) -> Result<Option<&'a Entry>, Missing> {
-    match flows.entry(flows.search(key)) {
-        Some(entry) if !expired(entry, tables, now)? => Ok(Some(entry)),
+) -> Result<Option<Slot<'a>>, Missing> {
+    match flows.slot(flows.search(key)) {
+        Some(slot) if !expired(slot.tag(), tables, now)? => Ok(Some(slot)),
         _ => Ok(None),
     }
 }
@@ -169,18 +163,28 @@ pub fn find<'a, F: Flows, T: Tables>(
 /// Opens the flow with `key`, which is not in the table or has outlived its state. `false` if there is
 /// no room for it.
 #[inline(always)]
-pub fn open<F: Flows>(flows: &F, key: &Key, now: u32, sent: Half, received: Half) -> bool {
-    if !flows.writable() {
-        return true;
-    }
+pub fn open<F: Flows>(flows: &F, key: &Key, now: u32, new: &New) -> bool {
+    open_at(flows, flows.search(key), key, now, new)
+}
+
+/// Opens the flow with `key` at `index`, where it was found; [`NOWHERE`] if it was not.
+#[inline(always)]
+pub fn open_at<F: Flows>(flows: &F, index: u32, key: &Key, now: u32, new: &New) -> bool {
     let hash = key.hash(flows.seed());
-    let mut index = flows.search(key);
+    let mut index = index;
     if index == NOWHERE {
-        index = flows.choose(hash, key.kind());
+        index = flows.free(hash);
     }
-    let Some(entry) = flows.entry(index) else {
+    if index == NOWHERE {
+        let tag = Tag::new(key, hash, new.ruled);
+        let tag = tag.at(now, new.sent, new.received);
+        index = flows.displace(hash, tag, flows.crowd(hash));
+    }
+    let Some(slot) = flows.slot(index) else {
         return false;
     };
-    entry.put(key, hash, now, sent, received);
+    if flows.writable() {
+        slot.put(key, hash, now, new);
+    }
     true
 }

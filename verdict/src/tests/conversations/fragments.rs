@@ -66,13 +66,7 @@ fn a_whole_packet_is_no_first_fragment() {
     assert_eq!(whole.reason(), Reason::Permitted);
     let sent = host.sends(&v4(HOST, VIM, TCP, &segment(SSH, OWN, ACK)));
     assert_eq!(sent.reason(), Reason::Reply);
-    assert!(
-        host.0
-            .storage
-            .entries
-            .iter()
-            .all(|entry| entry.read().is_none())
-    );
+    assert!(host.0.flows().next().is_none());
     let later = host.takes(&fragment(OTHER, HOST, 0, 4, &[0; 32]));
     assert_eq!(later.reason(), Reason::Fragment);
 }

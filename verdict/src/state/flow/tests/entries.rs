@@ -1,8 +1,8 @@
 use std::{format, vec::Vec};
 
 use super::super::{
-    State,
-    entry::{Entry, Half},
+    Half, New, Set, Slot, State,
+    entry::SET_WORDS,
     key::{CONNECTION, ENROLMENT, FRAGMENTS_IN, FRAGMENTS_OUT, Key},
     table::timeout,
 };
@@ -58,11 +58,12 @@ fn times_are_quarters_of_a_second() {
 
 #[test]
 fn a_half_keeps_its_parts() {
-    let half = Half::new(Half::SEEN, 0xfedc).after(1 << 43, Half::FIN);
+    let half = Half::new(Half::SEEN, 0xfedc).after(1 << 43, 0, Half::FIN);
     assert_eq!((half.bytes(), half.mark()), (1 << 43, 0xfedc));
     assert!(half.has(Half::SEEN) && half.has(Half::FIN) && !half.has(Half::ENDED));
-    let wrapped = half.after(1 << 43, 0);
+    let wrapped = half.after(1 << 43, Half::FIN, 0);
     assert_eq!((wrapped.bytes(), wrapped.mark()), (0, 0xfedc));
+    assert!(wrapped.has(Half::SEEN) && !wrapped.has(Half::FIN));
     assert_eq!(half.marked(1).mark(), 1);
     assert_eq!(half.marked(1).bytes(), half.bytes());
 }
@@ -87,20 +88,31 @@ fn ticks_are_told_by_any_clock() {
     assert_eq!(ticks(last as u32 + 1), i32::MAX.cast_unsigned());
 }
 
+/// A flow of which the sides have sent this, put into the first place.
+fn put(set: &Set, key: &Key, now: u32, local: u64, remote: u64) {
+    let new = New {
+        sent: Half(local),
+        received: Half(remote),
+        ..New::default()
+    };
+    set.slot(0).put(key, key.hash(1), now, &new);
+}
+
 #[test]
 fn a_packet_that_another_cpu_noted_later_is_no_wait() {
-    let entry = Entry::default();
-    let key = key(1);
+    let set = Set::default();
+    let slot = set.slot(0);
     let now = u32::MAX - 5;
-    entry.put(&key, key.hash(1), now, Half(0), Half(0));
-    assert_eq!((entry.idle(now), entry.idle(now - 1)), (0, 0));
-    assert_eq!(entry.idle(now.wrapping_add(10)), 10);
+    put(&set, &key(1), now, 0, 0);
+    let idle = |now| slot.tag().idle(now);
+    assert_eq!((idle(now), idle(now - 1)), (0, 0));
+    assert_eq!(idle(now.wrapping_add(10)), 10);
     let half = i32::MAX.cast_unsigned();
-    assert_eq!(entry.idle(now.wrapping_add(half)), half);
-    assert_eq!(entry.idle(now.wrapping_add(half + 1)), 0);
-    entry.touch(now.wrapping_add(10));
-    assert_eq!(entry.idle(now.wrapping_add(11)), 1);
-    let flow = entry.read().expect("a flow");
+    assert_eq!(idle(now.wrapping_add(half)), half);
+    assert_eq!(idle(now.wrapping_add(half + 1)), 0);
+    slot.note(now.wrapping_add(10), slot.sent(), slot.received());
+    assert_eq!(idle(now.wrapping_add(11)), 1);
+    let flow = slot.read().expect("a flow");
     assert_eq!((flow.opened, flow.last), (now, 4));
 }
 
@@ -108,33 +120,32 @@ fn a_packet_that_another_cpu_noted_later_is_no_wait() {
 fn a_state_is_told_by_protocol_and_by_what_was_sent() {
     let state = |protocol, sent, received| {
         let key = Key::new(CONNECTION, HOST, VIM, protocol, 1);
-        let entry = Entry::default();
-        entry.put(&key, key.hash(1), 1, Half(sent), Half(received));
-        assert!(entry.is_connection() && !entry.is_empty());
-        let flow = entry.read().expect("a flow");
+        let set = Set::default();
+        put(&set, &key, 1, sent, received);
+        let flow = set.slot(0).read().expect("a flow");
         assert!(flow.is_connection());
         flow.state.name()
     };
-    let (seen, fin, ended) = (Half::SEEN, Half::FIN, Half::ENDED);
+    let (known, seen, fin, ended) = (Half::KNOWN, Half::SEEN, Half::FIN, Half::ENDED);
     for (protocol, sent, received, expected) in [
-        (TCP, seen, 0, "tcp-opening"),
-        (TCP, seen, seen, "tcp-established"),
-        (TCP, seen | fin, seen, "tcp-closing"),
-        (TCP, seen, seen | fin, "tcp-closing"),
-        (TCP, seen | fin, seen | ended, "tcp-closed"),
-        (TCP, seen | ended, fin, "tcp-closed"),
-        (TCP, seen | fin, seen | fin, "tcp-closing"),
-        (TCP, seen | ended, seen | ended, "tcp-closed"),
+        (TCP, known, 0, "tcp-opening"),
+        (TCP, known, seen, "tcp-established"),
+        (TCP, known | fin, seen, "tcp-closing"),
+        (TCP, known, seen | fin, "tcp-closing"),
+        (TCP, known | fin, seen | ended, "tcp-closed"),
+        (TCP, known | ended, fin, "tcp-closed"),
+        (TCP, known | fin, seen | fin, "tcp-closing"),
+        (TCP, known | ended, seen | ended, "tcp-closed"),
         (132, ended, ended, "sctp-closed"),
-        (UDP, seen, 0, "udp-opening"),
+        (UDP, 0, 0, "udp-opening"),
         (UDP, fin | ended, seen, "udp-established"),
-        (132, seen, 0, "sctp-opening"),
-        (132, seen | fin, seen, "sctp-established"),
+        (132, known, known, "sctp-opening"),
+        (132, known | fin, seen, "sctp-established"),
         (132, ended, seen, "sctp-closed"),
-        (132, seen, ended, "sctp-closed"),
-        (1, seen, 0, "echo"),
-        (58, seen, seen, "echo"),
-        (47, seen, 0, "other-opening"),
+        (132, known, ended, "sctp-closed"),
+        (1, 0, 0, "echo"),
+        (58, 0, seen, "echo"),
+        (47, 0, 0, "other-opening"),
         (47, ended, seen, "other-established"),
     ] {
         assert_eq!(state(protocol, sent, received), expected, "{protocol}");
@@ -145,33 +156,35 @@ fn a_state_is_told_by_protocol_and_by_what_was_sent() {
         (ENROLMENT, "enrolment"),
     ] {
         let key = Key::new(kind, HOST, VIM, TCP, 1);
-        let entry = Entry::default();
-        assert!(entry.is_empty() && entry.read().is_none());
-        entry.put(&key, key.hash(1), 1, Half(0), Half(0));
-        let flow = entry.read().expect("a flow");
+        let set = Set::default();
+        assert!(set.slot(0).tag().is_empty() && set.slot(0).read().is_none());
+        put(&set, &key, 1, 0, 0);
+        let flow = set.slot(0).read().expect("a flow");
         assert_eq!((flow.state.name(), flow.key), (expected, key));
-        assert!(!flow.is_connection() && !entry.is_connection());
+        assert!(!flow.is_connection());
     }
 }
 
 #[test]
 fn an_entry_is_that_of_its_key_alone() {
     let (mine, hash) = (key(1), 0x1234_5678_9abc_def0);
-    let entry = Entry::default();
-    entry.put(&mine, hash, 1, Half(0), Half(0));
-    assert!(entry.is(&mine, hash) && !entry.is(&mine, !hash));
+    let set = Set::default();
+    let slot = set.slot(0);
+    slot.put(&mine, hash, 1, &New::default());
+    assert!(slot.is(&mine, hash) && !slot.is(&mine, !hash));
+    assert!(slot.tag().may_be(hash) && !slot.tag().may_be(!hash));
     let words = mine.to_words();
     for word in 0..5 {
         // Above the key's own bits lie some of the hash.
         for bit in 0..if word == 4 { 48 } else { 64 } {
             let mut other = words;
             other[word] ^= 1 << bit;
-            assert!(!entry.is(&Key::from_words(other), hash), "{word}: {bit}");
+            assert!(!slot.is(&Key::from_words(other), hash), "{word}: {bit}");
             // Equal differences do not make up for each other.
             for second in word + 1..4 {
                 let mut both = other;
                 both[second] ^= 1 << bit;
-                assert!(!entry.is(&Key::from_words(both), hash), "{word}: {bit}");
+                assert!(!slot.is(&Key::from_words(both), hash), "{word}: {bit}");
             }
         }
     }
@@ -203,15 +216,25 @@ fn the_hash_of_a_key_depends_on_all_of_it() {
 #[test]
 fn a_flow_tells_its_ends_and_how_long_it_is_idle() {
     let table = opening();
-    let flow = found(&table, &key(1))
-        .and_then(Entry::read)
-        .expect("a flow");
+    let flow = found(&table, &key(1)).and_then(Slot::read).expect("a flow");
     assert_eq!(flow.key.local(), [0, u64::from(HOST.0)]);
     assert_eq!(flow.key.remote(), [0, u64::from(VIM.0)]);
     assert_eq!((flow.key.local_port(), flow.key.remote_port()), (1, 5671));
     assert_eq!((flow.idle(table.now), flow.idle(table.now + 7)), (0, 7));
-    let again = Entry::from_words(core::array::from_fn(|at| at as u64 + 1));
-    assert_eq!((again.sent(), again.received()), (Half(7), Half(8)));
+    let words: [u64; SET_WORDS] = core::array::from_fn(|at| ((at as u64) << 32) | (at as u64 + 1));
+    let again = Set::from_words(&words);
+    for way in 0..8 {
+        let (slot, first) = (again.slot(way), u64::from(way) * 8);
+        let word = |at| (first + at) << 32 | (first + at + 1);
+        assert_eq!(
+            (slot.sent(), slot.received()),
+            (Half(word(6)), Half(word(7)))
+        );
+        assert_eq!(slot.local_number(), first as u32 + 6);
+        assert_eq!(slot.remote_number(), first as u32 + 5);
+        let tag = words[64 + way as usize];
+        assert_eq!(slot.tag().0, tag);
+    }
 }
 
 #[test]

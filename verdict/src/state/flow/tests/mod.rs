@@ -1,11 +1,11 @@
 use super::{
-    entry::Entry,
+    Slot,
     follow::{receive, send_or_open},
     key::{CONNECTION, Key},
     table::find,
 };
 use crate::{
-    frame::transport::Segment,
+    frame::transport::{FIN, SYN, Segment},
     reason::Reason,
     tests::sample::{HOST, Table, VIM, image},
 };
@@ -25,19 +25,25 @@ fn key(port: u16) -> Key {
     Key::new(CONNECTION, HOST, VIM, TCP, u32::from(port) << 16 | 5671)
 }
 
+/// A segment without data.
 fn segment(flags: u8, sequence: u32, acknowledgement: u32) -> Segment {
+    let counted = flags & FIN != 0 || flags & SYN != 0;
     Segment {
         flags,
         sequence,
         acknowledgement,
+        next: sequence.wrapping_add(counted.into()),
     }
 }
 
 fn sent(table: &Table, key: &Key, segment: Segment) -> bool {
-    send_or_open(table, &table.tables, key, segment, 100).expect("all lines")
+    send_or_open(table, &table.tables, key, segment, 100, true, || {
+        Ok(table.adopting)
+    })
+    .expect("all lines")
 }
 
-fn found<'a>(table: &'a Table, key: &Key) -> Option<&'a Entry> {
+fn found<'a>(table: &'a Table, key: &Key) -> Option<Slot<'a>> {
     find(table, &table.tables, key, table.now).expect("all lines")
 }
 
