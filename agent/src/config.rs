@@ -41,7 +41,8 @@ pub enum ConfigError {
     /// The file is not YAML, or has an unknown key or a value out of its range.
     #[error(
         "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace,
-         enrolment, group, door, without_policy and rescue"
+         enrolment, group, door, inside,
+         without_policy and rescue"
     )]
     Invalid {
         /// The file.
@@ -162,6 +163,9 @@ pub struct Config {
     pub enrolment: Option<Enrolment>,
     /// What the inner door does; if absent, it enforces on a new host, and audits on one that is upgraded.
     pub door: Option<DoorMode>,
+    /// Names of interfaces that lead to the host's own guests and containers: the inner door lets everything
+    /// pass there.
+    pub inside: Vec<String>,
     /// What holds while there is no valid policy to enforce.
     pub without_policy: WithoutPolicy,
     /// Who gets in while there is none, with `without_policy: closed`.
@@ -183,6 +187,7 @@ impl Default for Config {
             adoption_grace: 60,
             enrolment: None,
             door: None,
+            inside: Vec::new(),
             without_policy: WithoutPolicy::default(),
             rescue: None,
             group: None,

@@ -79,6 +79,8 @@ pub struct Coverage {
     pub ingress: Option<HookMode>,
     /// How packets out are judged; `None` if they are not.
     pub egress: Option<HookMode>,
+    /// Whether this leads to the host's own guests and containers, and is left alone (`inside` in agent.yaml).
+    pub inside: bool,
     /// Whether only the inner door judges here, at the host's sockets.
     pub at_door: bool,
     /// Why packets pass unjudged here; `None` if they do not.

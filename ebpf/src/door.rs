@@ -6,7 +6,7 @@ use verdict::{
     counters::Direction,
     decision::door::{self, Scope},
     frame::packet::Packet,
-    layout::DoorControl,
+    layout::{DoorControl, INSIDE},
     reason::{Outcome, Verdict},
 };
 
@@ -30,10 +30,11 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
     let skb = context.skb.skb;
     let packet = SocketPacket::new(skb);
     let ifindex = packet.ifindex();
-    if ifindex == LOOPBACK {
+    let known = maps::interface_at_door(ifindex);
+    if ifindex == LOOPBACK || known == ifindex | INSIDE {
         return PASS;
     }
-    if maps::is_covered(ifindex)
+    if known == ifindex
         && let Some(image) = Image::enforced()
         && door::was_judged(&packet, &image, packet.ether_type())
     {
@@ -53,7 +54,8 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
     let skb = context.skb.skb;
     let packet = SocketPacket::new(skb);
     let ifindex = packet.ifindex();
-    if ifindex == LOOPBACK || maps::is_covered(ifindex) {
+    let known = maps::interface_at_door(ifindex);
+    if ifindex == LOOPBACK || known & !INSIDE == ifindex {
         return PASS;
     }
     let control = maps::door();

@@ -135,7 +135,7 @@ static ENDPOINTS: PerCpuArray<EndpointCount, { counters::ENDPOINTS as usize }> =
 static DOOR: Array<DoorControl, 1> = Array::new();
 
 /// Key: index of an interface, modulo [`COVERED`]. Value: the index of an interface over which unicast to
-/// a protected address reaches a socket only judged, or 0.
+/// a protected address reaches a socket only judged, or 0; with [`INSIDE`] if the door lets all pass.
 ///
 /// Written by the agent; read by every packet at the inner door. Capacity: of two interfaces with the
 /// same key one is listed, and packets of the other are judged again.
@@ -481,10 +481,11 @@ pub fn door() -> DoorControl {
     DOOR.get(0).copied().unwrap_or_default()
 }
 
-/// Whether what comes over this interface has been judged, as far as it can be.
+/// What the door knows of an interface: its index if unicast over it has been judged, with [`INSIDE`] if
+/// everything passes there; anything else if it knows nothing.
 #[inline(always)]
-pub fn is_covered(ifindex: u32) -> bool {
-    COVERED_INTERFACES.get(ifindex % COVERED) == Some(&ifindex)
+pub fn interface_at_door(ifindex: u32) -> u32 {
+    COVERED_INTERFACES.get(ifindex % COVERED).copied().unwrap_or(0)
 }
 
 /// Counts one packet of `bytes` bytes that was judged at the door.

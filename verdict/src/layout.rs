@@ -32,6 +32,10 @@ pub struct FlowControl {
 /// Entries of the table of covered interfaces.
 pub const COVERED: u32 = 1 << 10;
 
+/// Mark of an interface that leads to the host's own guests and containers: the door lets everything pass
+/// there.
+pub const INSIDE: u32 = 1 << 31;
+
 /// What the agent tells the inner door.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]

@@ -297,6 +297,7 @@ fn coverage(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     for row in &status.coverage {
         let (tone, covered) = match &row.exposed {
             Some(why) => (Tone::Bad, format!("EXPOSED: {why}")),
+            None if row.inside => (Tone::Quiet, "left alone: leads to guests".to_owned()),
             None if row.at_door => (Tone::Good, "sockets, by the inner door".to_owned()),
             None => (Tone::Good, "covered".to_owned()),
         };
@@ -364,7 +365,7 @@ mod tests {
             "protected": ["192.0.2.1", "2001:db8::1"],
             "coverage": [{
                 "interface": "eth0", "ifindex": 2, "addresses": ["192.0.2.1", "2001:db8::1"],
-                "ingress": "xdp-native", "egress": "tcx-egress", "at_door": false,
+                "ingress": "xdp-native", "egress": "tcx-egress", "inside": false, "at_door": false,
                 "exposed": null,
             }],
             "elsewhere": [], "door": "enforce", "verified": "2026-01-02T03:04:06Z", "is_verified": true,

@@ -11,7 +11,7 @@ use aya::programs::{CgroupAttachMode, CgroupSkbAttachType, links::FdLink};
 use procfs::process::Process;
 use thiserror::Error;
 use tracing::info;
-use verdict::layout::{COVERED, DoorControl};
+use verdict::layout::{COVERED, DoorControl, INSIDE};
 
 use super::{
     Datapath, LoadError, PinError, Program,
@@ -123,7 +123,7 @@ impl Datapath {
         self.pins.remove_door()
     }
 
-    /// Tells the door what to do, and over which interfaces packets reach it only judged.
+    /// Tells the door what to do, and over which interfaces packets reach it only judged, or pass ([`INSIDE`]).
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl Datapath {
     pub fn set_door(&mut self, flags: u64, covered: &[u32]) -> Result<(), DoorError> {
         let mut entries = vec![0_u32; COVERED as usize];
         for &ifindex in covered {
-            entries[(ifindex % COVERED) as usize] = ifindex;
+            entries[((ifindex & !INSIDE) % COVERED) as usize] = ifindex;
         }
         let mut interfaces = array::<u32>(&self.pins, name::COVERED_INTERFACES)?;
         let failed = map_failed(name::COVERED_INTERFACES);

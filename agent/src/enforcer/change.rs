@@ -9,8 +9,8 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{
-    Current, Enforcer, Session, adopt::Adoption, compile::Compiler, host_facts, now,
-    problem::Kind, session,
+    Current, Enforcer, Session, adopt::Adoption, compile::Compiler, host_facts, now, problem::Kind,
+    session,
 };
 use crate::{
     datapath::{

@@ -26,6 +26,8 @@ pub struct Coverage {
     pub ingress: Option<HookMode>,
     /// How packets out are judged.
     pub egress: Option<HookMode>,
+    /// Whether this leads to the host's own guests, and is left alone.
+    pub inside: bool,
     /// Whether only the inner door judges here.
     pub at_door: bool,
     /// Why packets pass unjudged here; `None` if they do not.
@@ -53,7 +55,8 @@ impl View {
             let addresses = self.interfaces.addresses_of(interface.index);
             let ingress = self.first(&carriers, |mode| !mode.is_egress());
             let egress = self.first(&carriers, HookMode::is_egress);
-            let exposed = self.exposure(&carriers);
+            let inside = self.inside.contains(&interface.name);
+            let exposed = self.exposure(&carriers).filter(|_| !inside);
             let at_door = self.door_open
                 && self.door == DoorMode::Enforce
                 && exposed.is_some()
@@ -64,6 +67,7 @@ impl View {
                 addresses: addresses.filter(|it| protected.contains(it)).collect(),
                 ingress,
                 egress,
+                inside,
                 at_door,
                 exposed: exposed.filter(|_| !at_door),
             }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use tracing::{info, warn};
-use verdict::layout::DoorControl;
+use verdict::layout::{DoorControl, INSIDE};
 
 use super::{Enforcer, problem::Kind};
 use crate::{
@@ -63,7 +63,8 @@ impl Enforcer {
         let Some(current) = self.current.clone() else {
             return;
         };
-        let covered = self.covered_interfaces();
+        let mut covered = self.covered_interfaces();
+        covered.extend(self.interfaces_inside());
         let flags = flags(self.door, current.policy());
         let there = self.datapath.has_door().unwrap_or(false);
         let opened = self.datapath.set_door(flags, &covered).and_then(|()| {
@@ -86,6 +87,13 @@ impl Enforcer {
         }
     }
 
+    /// Indexes of the interfaces that agent.yaml says lead to the host's own guests, marked.
+    fn interfaces_inside(&self) -> Vec<u32> {
+        let names = self.config.inside.iter();
+        let inside = names.filter_map(|name| self.interfaces.named(name));
+        inside.map(|interface| interface.index | INSIDE).collect()
+    }
+
     /// Indexes of the interfaces over which unicast to a protected address reaches a socket only
     /// judged.
     fn covered_interfaces(&self) -> Vec<u32> {
@@ -106,5 +114,26 @@ impl Enforcer {
         };
         let covered = entrances.filter(|(_, carriers)| judged(carriers));
         covered.map(|(interface, _)| interface.index).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_host_enforces_and_one_that_is_upgraded_audits_until_it_is_told() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(mode(None, state.path(), false), DoorMode::Enforce);
+        assert_eq!(
+            mode(None, state.path(), true),
+            DoorMode::Enforce,
+            "as chosen"
+        );
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(mode(None, state.path(), true), DoorMode::Audit);
+        assert_eq!(mode(None, state.path(), true), DoorMode::Audit);
+        let told = mode(Some(DoorMode::Off), state.path(), true);
+        assert_eq!(told, DoorMode::Off);
     }
 }

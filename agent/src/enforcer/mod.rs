@@ -135,6 +135,7 @@ impl Enforcer {
             registry: self.registry.clone(),
             found,
             verified: self.watch.verified,
+            inside: self.config.inside.clone(),
             door: self.door,
             door_open: self.door_open,
         });

@@ -126,6 +126,7 @@ impl Enforcer {
             registry: None,
             found: Vec::new(),
             verified: None,
+            inside: config.inside.clone(),
             door,
             door_open: false,
         });

@@ -85,6 +85,8 @@ pub struct View {
     pub registry: Option<Arc<Registry>>,
     /// When the kernel confirmed last that all programs are attached; `None` before the first time.
     pub verified: Option<Timestamp>,
+    /// Names of interfaces that lead to the host's own guests.
+    pub inside: Vec<String>,
     /// What the inner door does.
     pub door: DoorMode,
     /// Whether it is attached.

@@ -318,6 +318,26 @@ fn containers_keep_their_traffic() -> Result<()> {
 }
 
 #[test]
+fn what_leads_to_the_hosts_own_guests_is_left_alone() -> Result<()> {
+    let scene = Topology::new()?;
+    let _ssh = scene.host.tcp_listener((HOST_GUESTS.v4, openssh::PORT))?;
+    let _web = scene.guest.tcp_listener((GUEST.v4, 8080))?;
+    let agent = start(&scene, "door: enforce\ninside: [vnet0]\n")?;
+    let to = (HOST_GUESTS.v4, openssh::PORT);
+    assert_eq!(scene.guest.tcp_connect(to, PATIENCE)?, Outcome::Connected);
+    let probe = scene.host.tcp_connect((GUEST.v4, 8080), PATIENCE)?;
+    assert_eq!(probe, Outcome::Connected);
+    let status = agent.status()?;
+    assert!(
+        status
+            .coverage
+            .iter()
+            .any(|row| row.inside && row.interface == "vnet0")
+    );
+    Ok(())
+}
+
+#[test]
 fn the_door_outlives_the_agent_and_the_next_takes_it_over() -> Result<()> {
     let scene = Topology::new()?;
     let _ssh = scene.host.tcp_listener((HOST_GUESTS.v4, openssh::PORT))?;

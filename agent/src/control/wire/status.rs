@@ -68,6 +68,7 @@ impl From<enforcer::Coverage> for Coverage {
             addresses: coverage.addresses,
             ingress: coverage.ingress.map(Into::into),
             egress: coverage.egress.map(Into::into),
+            inside: coverage.inside,
             at_door: coverage.at_door,
             exposed: coverage.exposed,
         }
