@@ -202,7 +202,7 @@ fn announce(view: &View) {
         |current| {
             let policy = current.policy();
             let indexes = view.attachments.iter().map(|at| at.ifindex);
-            let interfaces = match BTreeSet::from_iter(indexes).len() {
+            let interfaces = match indexes.collect::<BTreeSet<_>>().len() {
                 1 => "1 interface".to_owned(),
                 many => format!("{many} interfaces"),
             };

@@ -163,15 +163,15 @@ fn headline(status: &api::Status) -> (Tone, String) {
         return (Tone::Good, format!("healthy: {what}"));
     }
     let exposed = status.coverage.iter().filter(|row| row.exposed.is_some());
-    let mut headline = format!("degraded: {what}");
-    match exposed.count() {
-        0 => {}
-        exposed => headline.push_str(&format!(", {} EXPOSED", counted(exposed, "interface"))),
-    }
-    match status.problems.len() {
-        0 => {}
-        problems => headline.push_str(&format!(", {}", counted(problems, "problem"))),
-    }
+    let exposed = match exposed.count() {
+        0 => String::new(),
+        exposed => format!(", {} EXPOSED", counted(exposed, "interface")),
+    };
+    let problems = match status.problems.len() {
+        0 => String::new(),
+        problems => format!(", {}", counted(problems, "problem")),
+    };
+    let headline = format!("degraded: {what}{exposed}{problems}");
     (Tone::Warning, headline)
 }
 

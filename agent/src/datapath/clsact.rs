@@ -28,19 +28,17 @@ pub(super) fn attach(
     }
     let there = on(interface, direction).map_err(TcError::IoError)?;
     let ours = there.iter().find(|filter| of(filter, before));
-    let id = match ours {
-        Some(ours) => {
-            program.attach_to_link(link(interface, direction, ours).map_err(TcError::IoError)?)?
-        }
-        None => {
-            let (priority, handle) = free_place(&there);
-            let options = NlOptions {
-                priority,
-                handle: handle.into(),
-                classid: None,
-            };
-            program.attach_with_options(interface, direction, TcAttachOptions::Netlink(options))?
-        }
+    let id = if let Some(ours) = ours {
+        let ours = link(interface, direction, ours).map_err(TcError::IoError)?;
+        program.attach_to_link(ours)?
+    } else {
+        let (priority, handle) = free_place(&there);
+        let options = NlOptions {
+            priority,
+            handle: handle.into(),
+            classid: None,
+        };
+        program.attach_with_options(interface, direction, TcAttachOptions::Netlink(options))?
     };
     // Dropping the link would remove the filter.
     std::mem::forget(program.take_link(id)?);

@@ -182,8 +182,8 @@ impl Interfaces {
     }
 
     /// The interfaces over which packets reach the host from outside of it, each with those on which
-    /// programs see them: index, name, and indexes of a bond's ports.
-    pub fn entrances(&self) -> impl Iterator<Item = (&Interface, Vec<(u32, String, Vec<u32>)>)> {
+    /// programs see them.
+    pub fn entrances(&self) -> impl Iterator<Item = (&Interface, Vec<Carrier>)> {
         let upper = |interface: &&Interface| {
             let is_port = interface.master.is_some_and(|master| {
                 let master = self.get(master);
@@ -194,11 +194,8 @@ impl Interfaces {
         self.by_index.values().filter(upper).map(|interface| {
             let mut indexes = BTreeSet::new();
             self.descend(interface, &mut indexes);
-            let carriers = indexes.into_iter().filter_map(|index| {
-                let carrier = self.carrier(index, &interface.name)?;
-                let ports = carrier.members.iter().map(|member| member.0).collect();
-                Some((index, carrier.name, ports))
-            });
+            let carriers = indexes.into_iter();
+            let carriers = carriers.filter_map(|index| self.carrier(index, &interface.name));
             (interface, carriers.collect())
         })
     }
@@ -247,7 +244,7 @@ impl Interfaces {
         let in_bond = master.is_some_and(|master| master.kind == Kind::Bond);
         match interface.kind {
             Kind::Bond | Kind::Overlay => true,
-            Kind::Carrier => !in_bond && !(in_bridge && interface.to_guests),
+            Kind::Carrier => !(in_bond || in_bridge && interface.to_guests),
             Kind::Upon(_) | Kind::Bridge | Kind::Inner => false,
         }
     }

@@ -60,6 +60,10 @@ pub enum KernelError {
 /// Features of the running kernel. They are probed rather than derived from the version, as
 /// distributions backport and remove features.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "a kernel has any combination of them"
+)]
 pub struct Features {
     /// Jiffies per second, if known: jiffies are the cheapest clock to read.
     pub jiffies_per_second: Option<u32>,

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::View;
 use crate::{
     config::DoorMode,
-    datapath::{Attachment, HookMode},
+    datapath::{Attachment, HookMode, interface::Carrier},
 };
 
 /// What was confirmed longer ago is no longer known: three looks of the agent.
@@ -86,43 +86,46 @@ impl View {
         protected.filter(|it| !here.contains(it)).collect()
     }
 
-    fn first(
-        &self,
-        carriers: &[(u32, String, Vec<u32>)],
-        of: impl Fn(HookMode) -> bool,
-    ) -> Option<HookMode> {
+    fn first(&self, carriers: &[Carrier], of: impl Fn(HookMode) -> bool) -> Option<HookMode> {
         let on = |at: &&Attachment| {
-            let mut carriers = carriers.iter();
-            of(at.mode)
-                && carriers
-                    .any(|(index, _, ports)| *index == at.ifindex || ports.contains(&at.ifindex))
+            let is_on = |carrier: &Carrier| {
+                let mut members = carrier.members.iter();
+                carrier.index == at.ifindex || members.any(|member| member.0 == at.ifindex)
+            };
+            of(at.mode) && carriers.iter().any(is_on)
         };
         self.attachments.iter().find(on).map(|at| at.mode)
     }
 
-    /// Why packets pass unjudged over one of `carriers`: an index, a name, and the indexes of a bond's
-    /// ports.
-    fn exposure(&self, carriers: &[(u32, String, Vec<u32>)]) -> Option<String> {
-        for (index, name, ports) in carriers {
-            let covered = |egress: bool| {
-                let has = |index: u32| {
-                    let mut attachments = self.attachments.iter();
-                    attachments.any(|at| at.ifindex == index && at.mode.is_egress() == egress)
-                };
-                has(*index) || (!ports.is_empty() && ports.iter().all(|&port| has(port)))
-            };
-            let why = match (covered(false), covered(true)) {
-                (true, true) => continue,
-                (false, false) => "no program is attached to",
-                (false, true) => "no ingress program is attached to",
-                (true, false) => "no egress program is attached to",
-            };
-            return Some(format!("{why} `{name}`"));
-        }
-        if carriers.is_empty() {
-            return None;
+    /// Why packets pass unjudged over one of `carriers`.
+    fn exposure(&self, carriers: &[Carrier]) -> Option<String> {
+        if let Some(why) = lacking(&self.attachments, carriers) {
+            return Some(why);
         }
         let unverified = || "the kernel has not confirmed it for some seconds".to_owned();
-        (!self.is_verified()).then(unverified)
+        (!carriers.is_empty() && !self.is_verified()).then(unverified)
     }
+}
+
+/// What one of `carriers` lacks of the two programs, of which a bond has one at all of its ports, or at
+/// itself.
+pub(super) fn lacking(attachments: &[Attachment], carriers: &[Carrier]) -> Option<String> {
+    let has = |index: u32, egress: bool| {
+        let mut attachments = attachments.iter();
+        attachments.any(|at| at.ifindex == index && at.mode.is_egress() == egress)
+    };
+    carriers.iter().find_map(|carrier| {
+        let covered = |egress: bool| {
+            let ports = &carrier.members;
+            has(carrier.index, egress)
+                || (!ports.is_empty() && ports.iter().all(|port| has(port.0, egress)))
+        };
+        let what = match (covered(false), covered(true)) {
+            (true, true) => return None,
+            (false, false) => "no program is attached to",
+            (false, true) => "no ingress program is attached to",
+            (true, false) => "no egress program is attached to",
+        };
+        Some(format!("{what} `{}`", carrier.name))
+    })
 }

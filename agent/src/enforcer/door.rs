@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use tracing::{info, warn};
 use verdict::layout::{DoorControl, INSIDE};
 
-use super::{Enforcer, problem::Kind};
+use super::{Enforcer, coverage::lacking, problem::Kind};
 use crate::{
     config::DoorMode,
     policy::{Policy, Protect},
@@ -98,21 +98,9 @@ impl Enforcer {
     /// judged.
     fn covered_interfaces(&self) -> Vec<u32> {
         let entrances = self.interfaces.entrances();
-        let judged = |carriers: &Vec<(u32, String, Vec<u32>)>| {
-            let has = |index: u32, egress: bool| {
-                let mut attachments = self.attachments.iter();
-                attachments.any(|at| at.ifindex == index && at.mode.is_egress() == egress)
-            };
-            !carriers.is_empty()
-                && carriers.iter().all(|(index, _, ports)| {
-                    [false, true].into_iter().all(|egress| {
-                        let all =
-                            || !ports.is_empty() && ports.iter().all(|&port| has(port, egress));
-                        has(*index, egress) || all()
-                    })
-                })
-        };
-        let covered = entrances.filter(|(_, carriers)| judged(carriers));
+        let covered = entrances.filter(|(_, carriers)| {
+            !carriers.is_empty() && lacking(&self.attachments, carriers).is_none()
+        });
         covered.map(|(interface, _)| interface.index).collect()
     }
 }

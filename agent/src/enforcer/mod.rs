@@ -208,7 +208,8 @@ impl Enforcer {
             let names = attachments
                 .into_iter()
                 .map(|attachment| attachment.interface);
-            Ok(BTreeSet::from_iter(names).into_iter().collect())
+            let names: BTreeSet<_> = names.collect();
+            Ok(names.into_iter().collect())
         })
     }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::datapath::{Attachment, HookMode, interface::name_of};
 
 /// For so long it is told that something was put back.
-const TOLD: Duration = Duration::from_secs(600);
+const TOLD: Duration = Duration::from_mins(10);
 
 /// What has been seen of the attachments.
 #[derive(Debug, Default)]

@@ -184,7 +184,7 @@ fn a_start_without_an_interface_enforces_on_the_others_and_on_it_when_it_comes()
     };
     assert!(problem.contains("no interface `late`"), "{problem}");
     change(&scene.host, "link add late type veth peer name wire")?;
-    wait::until(&Vec::<String>::new(), PATIENCE, || Ok(agent.problems()?))?;
+    wait::until(&Vec::<String>::new(), PATIENCE, || agent.problems())?;
     assert_eq!(agent.ingress()?.len(), 2);
     Ok(())
 }

@@ -72,7 +72,7 @@ fn interfaces_that_come_and_go_leave_nothing_behind() -> Result<()> {
     }
     let attached = || Ok(agent.ingress()?.len());
     wait::until(&2, PATIENCE, attached)?;
-    wait::until(&Vec::<String>::new(), PATIENCE, || Ok(agent.problems()?))?;
+    wait::until(&Vec::<String>::new(), PATIENCE, || agent.problems())?;
     // One link for each direction of each interface, and none of those that are gone.
     let pins = scene
         .host
