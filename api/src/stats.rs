@@ -17,6 +17,7 @@ pub struct Stats {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct VerdictCount {
     /// Where they were judged.
+    #[serde(default)]
     pub place: Place,
     /// Which way the packets went.
     pub direction: Way,

@@ -142,6 +142,18 @@ impl Datapath {
                 pinned += 1;
             }
         }
+        let door: Vec<_> = self.door.keys().copied().collect();
+        for program in door {
+            let path = self.pins.door(program);
+            if !path.exists()
+                && let Some(link) = self.door.remove(&program)
+            {
+                let link = link.pin(&path);
+                let link = link.map_err(|source| LoadError::Pin { path, source })?;
+                self.door.insert(program, link.into());
+                pinned += 1;
+            }
+        }
         Ok(pinned)
     }
 

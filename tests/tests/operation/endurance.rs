@@ -33,7 +33,7 @@ fn not_one_packet_goes_unjudged_when_the_agent_is_killed_and_restarted() -> Resu
         await_traffic(&flood, &stream)?;
         let counted = agent.counters()?;
         agent.kill9();
-        assert_eq!(agent.cli(&["status"])?.status.code(), Some(4), "it is gone");
+        assert_eq!(agent.cli(&["stats"])?.status.code(), Some(4), "it is gone");
         await_traffic(&flood, &stream)?;
         agent.restart()?;
         await_traffic(&flood, &stream)?;

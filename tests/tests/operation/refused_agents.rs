@@ -101,12 +101,12 @@ fn a_socket_that_was_left_over_is_replaced() -> Result<()> {
     let mut agent = Agent::start(&host, &Policy::default().to_string())?;
     agent.kill9();
     assert!(agent.socket().exists());
-    let output = agent.cli(&["status"])?;
+    let output = agent.cli(&["stats"])?;
     refused(&output, 4, &["nobody listens", "systemctl start manoward"]);
     agent.restart()?;
     assert_eq!(agent.serial()?, Some(1));
     agent.stop()?;
-    let output = agent.cli(&["status"])?;
+    let output = agent.cli(&["stats"])?;
     refused(
         &output,
         4,
