@@ -339,7 +339,7 @@ mod tests {
                 (family.source(true), family.fragment()),
                 (family.solicitor(), family.neighbour()),
                 (family.prefix(), family.frame_of_prefix(22)),
-                (family.local_port(22), family.opening(22)),
+                (family.local_port(22), family.opening(22, 0)),
                 (family.local_port(22), family.question(22, 0)),
                 (family.destination(), family.reply(22)),
             ] {
