@@ -135,6 +135,10 @@ fn error(policy: &Policy, delivery: &Delivery) -> Permission {
         let (protocol, source, destination, transport) = match quoted.first()? >> 4 {
             4 => {
                 let at = usize::from(quoted[0] & 0x0f) * 4;
+                // A later fragment has no ports.
+                if *quoted.get(6)? & 0x1f != 0 || *quoted.get(7)? != 0 {
+                    return None;
+                }
                 let source: [u8; 4] = quoted.get(12..16)?.try_into().ok()?;
                 let destination: [u8; 4] = quoted.get(16..20)?.try_into().ok()?;
                 let transport = quoted.get(at..)?;
