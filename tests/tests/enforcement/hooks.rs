@@ -202,7 +202,12 @@ fn what_a_policy_no_longer_names_is_not_enforced_any_more() -> Result<()> {
             interfaces,
             ..Policy::default()
         };
-        let agent = Agent::start_with(&host, &policy(1, "[port0]").to_string(), hook, "")?;
+        let agent = Agent::start_with(
+            &host,
+            &policy(1, "[port0]").to_string(),
+            hook,
+            "door: off\n",
+        )?;
         // The second policy takes over what the first one attached, and the third one lets it go.
         for (serial, interfaces, enforced) in [(2, "[port0]", true), (3, "[lo]", false)] {
             let output = agent.apply(policy(serial, interfaces))?;
