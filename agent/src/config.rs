@@ -2,14 +2,16 @@
 
 use std::{
     fs, io,
+    net::IpAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{datapath::Hook, enrolment::wire};
+use crate::{datapath::Hook, enforcer::rescue, enrolment::wire, policy};
 
 /// Path of the configuration, unless `--config` names another.
 pub const DEFAULT_PATH: &str = "/etc/manoward/agent.yaml";
@@ -38,7 +40,7 @@ pub enum ConfigError {
     },
     /// The file is not YAML, or has an unknown key or a value out of its range.
     #[error(
-        "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace, enrolment, trusted_keys and group"
+        "{path}: {reason}. The keys are policy, state, socket, pins, hook, classifiers, flows, adoption_grace, enrolment, trusted_keys, group, door, inside, without_policy and rescue"
     )]
     Invalid {
         /// The file.
@@ -57,6 +59,50 @@ pub enum Classifiers {
     Auto,
     /// As filters of the clsact qdisc.
     Clsact,
+}
+
+/// What the inner door does.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum DoorMode {
+    /// It drops what the policy does not permit.
+    Enforce,
+    /// It counts that, and lets it pass.
+    Audit,
+    /// There is none.
+    Off,
+}
+
+/// What holds while there is no valid policy to enforce.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutPolicy {
+    /// Nothing is enforced.
+    #[default]
+    Open,
+    /// Only what `rescue` names gets in, over any interface.
+    Closed,
+}
+
+/// Who gets in while there is no valid policy.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Rescue {
+    /// Address or prefix of the source.
+    #[serde(deserialize_with = "source")]
+    pub from: IpNet,
+    /// Source MAC address, if it is in the host's own network.
+    pub mac: Option<String>,
+    /// A service of the catalogue.
+    pub service: String,
+}
+
+/// Reads an address or a prefix.
+fn source<'de, D: serde::Deserializer<'de>>(value: D) -> Result<IpNet, D::Error> {
+    let text = String::deserialize(value)?;
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    let read = text.parse().or_else(|_| address());
+    read.map_err(|_| serde::de::Error::custom(format!("`{text}` is no address and no prefix")))
 }
 
 /// How endpoints prove their identity.
@@ -116,6 +162,15 @@ pub struct Config {
     /// Public keys (PEM), one of which has to have signed a policy; any policy is taken if there are
     /// none.
     pub trusted_keys: Vec<PathBuf>,
+    /// What the inner door does; if absent, it enforces on a new host, and audits on one that is upgraded.
+    pub door: Option<DoorMode>,
+    /// Names of interfaces that lead to the host's own guests and containers: the inner door lets everything
+    /// pass there.
+    pub inside: Vec<String>,
+    /// What holds while there is no valid policy to enforce.
+    pub without_policy: WithoutPolicy,
+    /// Who gets in while there is none, with `without_policy: closed`.
+    pub rescue: Option<Rescue>,
     /// Group whose members may read over the socket; only root may if this is absent.
     pub group: Option<String>,
 }
@@ -133,6 +188,10 @@ impl Default for Config {
             adoption_grace: 60,
             enrolment: None,
             trusted_keys: Vec::new(),
+            door: None,
+            inside: Vec::new(),
+            without_policy: WithoutPolicy::default(),
+            rescue: None,
             group: None,
         }
     }
@@ -198,7 +257,26 @@ impl Config {
                 enrolment.lease
             ));
         }
-        Ok(())
+        self.check_rescue()
+    }
+
+    /// Checks that a host without a policy lets somebody in.
+    fn check_rescue(&self) -> Result<(), String> {
+        match (&self.rescue, self.without_policy) {
+            (None, WithoutPolicy::Closed) => Err(
+                "`without_policy: closed` would let nobody in: name a source and a service under \
+                 `rescue`, such as `rescue: { from: 198.51.100.2, service: ssh }`"
+                    .to_owned(),
+            ),
+            (Some(rescue), _) => {
+                let read = policy::read(&rescue::policy_text(rescue), "rescue");
+                let error = read
+                    .err()
+                    .map(|error| error.lines().next().unwrap_or_default());
+                error.map_or(Ok(()), |error| Err(format!("`rescue`: {error}")))
+            }
+            (None, WithoutPolicy::Open) => Ok(()),
+        }
     }
 }
 
@@ -229,6 +307,26 @@ mod tests {
             error.contains("sokcet") && error.contains("line 2"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_host_without_a_policy_is_closed_only_if_somebody_is_let_in() {
+        let error = parse("without_policy: closed\n").expect_err("nobody gets in");
+        assert!(error.contains("rescue: { from:"), "{error}");
+        let rescue = "without_policy: closed\nrescue: { from: 198.51.100.2, service: ssh }\n";
+        let config = parse(rescue).expect("valid");
+        assert_eq!(config.without_policy, WithoutPolicy::Closed);
+        for (wrong, said) in [
+            ("rescue: { from: 198.51.100.2, service: shh }\n", "shh"),
+            ("rescue: { from: nowhere, service: ssh }\n", "nowhere"),
+            (
+                "rescue: { from: 198.51.100.2, mac: xy, service: ssh }\n",
+                "xy",
+            ),
+        ] {
+            let error = parse(wrong).expect_err(wrong);
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     #[test]

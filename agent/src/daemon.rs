@@ -3,6 +3,7 @@
 //! Ending changes nothing in the kernel: what is enforced stays enforced.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, TryLockError},
     future::poll_fn,
     io,
@@ -43,7 +44,7 @@ const ENROLMENT_RETRY: Duration = Duration::from_secs(5);
 /// Time between two looks at what is pinned, and at what could not be read before.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Changes of the host that come together are followed together.
+/// A change is followed at once; those that come within this time after it, together.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// How the daemon is started.
@@ -194,15 +195,19 @@ fn lock(state: &Path) -> anyhow::Result<File> {
 /// Tells the log and the service manager what is enforced.
 fn announce(view: &View) {
     for problem in view.problems() {
-        warn!("{problem}");
+        warn!("{}", problem.message);
     }
     let summary = view.current.as_ref().map_or_else(
         || "no policy yet, nothing is enforced".to_owned(),
         |current| {
             let policy = current.policy();
-            let interfaces = view.attachments.len();
+            let indexes = view.attachments.iter().map(|at| at.ifindex);
+            let interfaces = match indexes.collect::<BTreeSet<_>>().len() {
+                1 => "1 interface".to_owned(),
+                many => format!("{many} interfaces"),
+            };
             format!(
-                "policy {} serial {} on {interfaces} interface(s)",
+                "policy {} serial {} on {interfaces}",
                 policy.name, policy.serial
             )
         },
@@ -251,7 +256,7 @@ async fn trial_over(enforcer: &Handle) {
     }
 }
 
-/// News of interfaces and addresses: that there are some, however many. What they say is asked for
+/// News of interfaces, their filters and addresses: that there are some, however many. What they say is asked for
 /// anew, so none of them is kept, and those that the kernel has no room for are not missed.
 struct Changes(TokioSocket);
 
@@ -263,6 +268,7 @@ impl Changes {
             socket.socket_mut().bind_auto()?;
             for group in [
                 MulticastGroup::Link,
+                MulticastGroup::Tc,
                 MulticastGroup::Ipv4Ifaddr,
                 MulticastGroup::Ipv6Ifaddr,
             ] {
@@ -300,7 +306,6 @@ impl Changes {
                 () = trial_over(&enforcer) => false,
             };
             if changed {
-                tokio::time::sleep(SETTLE).await;
                 // What was told of until now is read now.
                 self.skip();
             }
@@ -322,6 +327,9 @@ impl Changes {
             };
             if let Err(error) = enforcer.change(work).await {
                 warn!(%error, "the host's changes were not followed");
+            }
+            if changed {
+                tokio::time::sleep(SETTLE).await;
             }
         }
     }

@@ -40,5 +40,8 @@ pub use policy::{
     Access, Applied, Cancelled, Candidate, Change, ChangeKind, Claim, Confirmed, Difference, Lint,
     Mistake, Mode, Object, Outbound, PolicyQuery, PolicyText, Report, RollBack, Session,
 };
-pub use stats::{Count, EndpointCount, Fate, Fates, Stats, VerdictCount, Way};
-pub use status::{Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status, TrialStatus};
+pub use stats::{Count, EndpointCount, Fate, Fates, Place, Stats, VerdictCount, Way};
+pub use status::{
+    Attachment, Coverage, Door, EnrolmentStatus, Health, Hook, HookMode, PolicyInForce, Problem,
+    Status, TrialStatus,
+};

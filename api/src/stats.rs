@@ -16,6 +16,9 @@ pub struct Stats {
 /// A verdict counter.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct VerdictCount {
+    /// Where they were judged.
+    #[serde(default)]
+    pub place: Place,
     /// Which way the packets went.
     pub direction: Way,
     /// Reference point that governs the packets; `None` if none does.
@@ -70,6 +73,17 @@ pub enum Fate {
     Dropped,
     /// They violated the policy, and passed because the mode is audit.
     Audited,
+}
+
+/// Where packets are judged.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// At an interface.
+    #[default]
+    Wire,
+    /// At the host's sockets.
+    Door,
 }
 
 /// Which way packets go.

@@ -28,8 +28,89 @@ pub struct Status {
     pub protected: Vec<IpAddr>,
     /// Proofs of identity; `None` if this agent asks for none.
     pub enrolment: Option<EnrolmentStatus>,
-    /// What is wrong or weaker than it should be, in sentences; empty if all is well.
-    pub problems: Vec<String>,
+    /// How each interface over which packets reach the host is covered.
+    pub coverage: Vec<Coverage>,
+    /// Protected addresses that no interface has: a guest's, or missing.
+    pub elsewhere: Vec<IpAddr>,
+    /// What the inner door does.
+    pub door: Door,
+    /// When the kernel confirmed last that all programs are attached (RFC 3339).
+    pub verified: Option<String>,
+    /// Whether that was within the last seconds.
+    pub is_verified: bool,
+    /// What is wrong or weaker than it should be; empty if nothing is.
+    pub problems: Vec<Problem>,
+}
+
+/// How well the host is protected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Health {
+    /// As the policy says, everywhere.
+    Healthy,
+    /// Not everywhere, or weaker or slower than it should be.
+    Degraded,
+    /// Not at all.
+    NotEnforcing,
+}
+
+impl Status {
+    /// How well the host is protected.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        if self.policy.is_none() || self.attachments.is_empty() {
+            return Health::NotEnforcing;
+        }
+        let degraded = self.attachments.iter().any(|at| at.degraded.is_some());
+        let exposed = self.coverage.iter().any(|row| row.exposed.is_some());
+        if degraded || exposed || !self.is_verified || !self.problems.is_empty() {
+            return Health::Degraded;
+        }
+        Health::Healthy
+    }
+}
+
+/// How an interface over which packets reach the host is covered.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Name of the interface.
+    pub interface: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// The protected addresses that it has.
+    pub addresses: Vec<IpAddr>,
+    /// How packets in are judged; `None` if they are not.
+    pub ingress: Option<HookMode>,
+    /// How packets out are judged; `None` if they are not.
+    pub egress: Option<HookMode>,
+    /// Whether this leads to the host's own guests and containers, and is left alone (`inside` in agent.yaml).
+    pub inside: bool,
+    /// Whether only the inner door judges here, at the host's sockets.
+    pub at_door: bool,
+    /// Why packets pass unjudged here; `None` if they do not.
+    pub exposed: Option<String>,
+}
+
+/// What the inner door does with packets that reach a socket unjudged.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Door {
+    /// It drops what the policy does not permit.
+    Enforce,
+    /// It counts that, and lets it pass.
+    Audit,
+    /// There is none, as agent.yaml says.
+    Off,
+    /// There should be one; a problem says why there is none.
+    Missing,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Problem {
+    /// What kind of problem; does not change between versions.
+    pub code: String,
+    /// What it is, in a sentence, with a remedy.
+    pub message: String,
 }
 
 /// A policy that waits to be confirmed.

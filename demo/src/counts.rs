@@ -17,9 +17,19 @@ use crate::stage::Stage;
 /// Exit code of `manoward explain` for a packet that is dropped.
 const EXIT_DROPPED: i32 = 10;
 
+/// Exit code of `manoward status` where not every interface is covered.
+const EXIT_DEGRADED: i32 = 20;
+
 /// Runs these steps.
 pub fn play(stage: &mut Stage, scene: &Scene, agent: &Agent<'_>) {
-    show(stage, agent, &["status"], 0, "enforcing compute-17");
+    // The interface towards its guest is not covered.
+    show(
+        stage,
+        agent,
+        &["status"],
+        EXIT_DEGRADED,
+        "enforcing compute-17",
+    );
     show(stage, agent, &["stats"], 0, "Nf-Vi");
     show(
         stage,

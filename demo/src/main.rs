@@ -69,7 +69,7 @@ fn start<'a>(stage: &mut Stage, scene: &'a Scene, policy: &str) -> Result<Agent<
     let agent = Agent::start_with(host, policy, Hook::Xdp, &settings);
     let agent = agent.context("starting the agent")?;
     stage.step("the agent on the host", || {
-        let status = agent.ask(&["status"])?;
+        let status = agent.cli(&["status"])?.stdout;
         let headline = status.lines().next().unwrap_or_default();
         anyhow::ensure!(
             headline.contains("enforcing compute-17"),

@@ -2,11 +2,13 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
-    helpers::generated::bpf_xdp_get_buff_len,
+    helpers::generated::{bpf_get_netns_cookie, bpf_skb_load_bytes_relative, bpf_xdp_get_buff_len},
     programs::{TcContext, XdpContext},
 };
 use verdict::frame::{
-    dhcp, ipv4, ipv6,
+    dhcp,
+    ethernet::EtherType,
+    ipv4, ipv6,
     packet::{self, Packet},
 };
 
@@ -219,4 +221,74 @@ extern "C" fn word_tcx(context: *mut __sk_buff, offset: u32) -> u32 {
 extern "C" fn client_tcx(context: *mut __sk_buff, at: u32) -> u64 {
     let context = TcContext::new(context);
     dhcp::client(&SkbFrame { context: &context }, at)
+}
+
+/// `BPF_HDR_START_MAC`: offsets are those in the frame (`linux/bpf.h`).
+const FROM_MAC: u32 = 0;
+
+/// A packet at a socket, from its network header on. What lies in further pages is not read: the stack
+/// has put all headers into the first part.
+pub struct SocketPacket {
+    skb: *mut __sk_buff,
+}
+
+impl SocketPacket {
+    /// The packet of `skb`, the context of a program at a control group.
+    #[inline(always)]
+    pub const fn new(skb: *mut __sk_buff) -> Self {
+        Self { skb }
+    }
+
+    /// Type of its network header.
+    #[inline(always)]
+    pub fn ether_type(&self) -> EtherType {
+        // SAFETY: the context is the one this program was called with.
+        EtherType(u16::from_be(unsafe { (*self.skb).protocol } as u16))
+    }
+
+    /// The network namespace of its socket, as `SO_NETNS_COOKIE` tells it.
+    #[inline(always)]
+    pub fn namespace(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { bpf_get_netns_cookie(self.skb.cast()) }
+    }
+}
+
+impl Packet for SocketPacket {
+    const SEES_LINK: bool = false;
+
+    #[inline(always)]
+    fn view<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        // SAFETY: as above.
+        let (data, data_end) = unsafe { ((*self.skb).data, (*self.skb).data_end) };
+        view(data as usize, data_end as usize, offset)
+    }
+
+    #[inline(always)]
+    fn source_mac(&self) -> Option<u64> {
+        let mut mac = [0_u8; 8];
+        // SAFETY: six bytes are written behind the first two of eight.
+        let failed = unsafe {
+            let to = mac.as_mut_ptr().add(2).cast();
+            bpf_skb_load_bytes_relative(self.skb.cast(), 6, to, 6, FROM_MAC)
+        };
+        (failed == 0).then(|| u64::from_be_bytes(mac))
+    }
+
+    #[inline(always)]
+    fn offloaded_vlan(&self) -> Option<u16> {
+        None
+    }
+
+    #[inline(always)]
+    fn frame_len(&self) -> u64 {
+        // SAFETY: as above.
+        u64::from(unsafe { (*self.skb).len })
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.skb).ifindex }
+    }
 }

@@ -5,6 +5,7 @@
 #![feature(asm_experimental_arch)]
 
 mod control;
+mod door;
 mod frame;
 mod index;
 mod maps;

@@ -21,7 +21,7 @@ use verdict::{
         lookup::Lookup,
         protected,
     },
-    layout::{CHUNK_LINES, CHUNKS, FlowControl, SLOTS, chunk_index},
+    layout::{CHUNK_LINES, CHUNKS, COVERED, DoorControl, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
     state::{
         flow::{Flows, Key, Set, Tag, displace, table},
@@ -120,6 +120,25 @@ static VERDICTS: PerCpuArray<Count, { counters::VERDICT_CELLS as usize }> = PerC
 /// give, so there is no miss.
 #[btf_map]
 static ENDPOINTS: PerCpuArray<EndpointCount, { counters::ENDPOINTS as usize }> = PerCpuArray::new();
+
+/// Key 0: the agent's settings of the inner door.
+///
+/// Written by the agent; read by every packet that is judged there. A miss, which cannot happen, lets
+/// packets of every namespace pass.
+#[btf_map]
+static DOOR: Array<DoorControl, 1> = Array::new();
+
+/// Key: index of an interface, modulo [`COVERED`]. Value: the index of an interface over which unicast to
+/// a protected address reaches a socket only judged, or 0; with [`INSIDE`] if the door lets all pass.
+///
+/// Written by the agent; read by every packet at the inner door. Capacity: of two interfaces with the
+/// same key one is listed, and packets of the other are judged again.
+#[btf_map]
+static COVERED_INTERFACES: Array<u32, { COVERED as usize }> = Array::new();
+
+/// As `VERDICTS`, of what the inner door has judged.
+#[btf_map]
+static DOOR_VERDICTS: PerCpuArray<Count, { counters::VERDICT_CELLS as usize }> = PerCpuArray::new();
 
 /// Key 0: the last outcome, as [`Outcome`] packs it.
 ///
@@ -441,6 +460,32 @@ extern "C" fn free_entry(hash: u64, slot: u32) -> u32 {
     }
 }
 
+/// The agent's settings of the inner door.
+#[inline(always)]
+pub fn door() -> DoorControl {
+    DOOR.get(0).copied().unwrap_or_default()
+}
+
+/// What the door knows of an interface: its index if unicast over it has been judged, with [`INSIDE`] if
+/// everything passes there; anything else if it knows nothing.
+#[inline(always)]
+pub fn interface_at_door(ifindex: u32) -> u32 {
+    COVERED_INTERFACES
+        .get(ifindex % COVERED)
+        .copied()
+        .unwrap_or(0)
+}
+
+/// Counts one packet of `bytes` bytes that was judged at the door.
+#[inline(always)]
+pub fn count_at_door(direction: Direction, outcome: Outcome, bytes: u64) {
+    if let Some(count) = DOOR_VERDICTS.get_ptr_mut(direction.cell(outcome)) {
+        // SAFETY: the pointer is this CPU's own value, and nothing preempts the program on it.
+        add(unsafe { &mut *count }, bytes);
+    }
+    count_endpoint(direction, outcome, bytes);
+}
+
 /// [`displace::crowd`] for a flow whose key has this `hash`.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -462,6 +507,11 @@ pub fn count(direction: Direction, outcome: Outcome, bytes: u64) {
         // SAFETY: the pointer is this CPU's own value, and nothing preempts the program on it.
         add(unsafe { &mut *count }, bytes);
     }
+    count_endpoint(direction, outcome, bytes);
+}
+
+#[inline(always)]
+fn count_endpoint(direction: Direction, outcome: Outcome, bytes: u64) {
     if outcome.endpoint() == 0 {
         return;
     }

@@ -63,8 +63,13 @@ fn packets_lead_to_every_reason() {
             seen.insert(outcome.code());
         });
     }
-    // A policy is always loaded, and few frames neither fill a table nor exceed a rate.
-    let never = [Reason::NoPolicy, Reason::FlowTableFull, Reason::RateLimited];
+    // A policy is always loaded, few frames neither fill a table nor exceed a rate, and frames have a link.
+    let never = [
+        Reason::NoPolicy,
+        Reason::FlowTableFull,
+        Reason::RateLimited,
+        Reason::BindingUnseen,
+    ];
     let missing: Vec<_> = Reason::ALL
         .iter()
         .filter(|reason| !never.contains(reason) && !seen.contains(&reason.code()))

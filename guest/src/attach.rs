@@ -239,7 +239,7 @@ impl<'a> HostAgent<'a> {
 
     /// The agent must report that it cannot enforce in a setup, with the remedy.
     fn problem(&mut self, setup: &Setup<'_>, remedy: &str) -> Result<Found> {
-        let problems = self.attach(setup)?.status()?.problems.join("; ");
+        let problems = self.attach(setup)?.problems()?.join("; ");
         ensure!(problems.contains(remedy), "not reported: {problems}");
         Ok(Found::no(problems))
     }

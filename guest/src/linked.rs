@@ -80,11 +80,18 @@ mod tests {
         coarse_clock: true,
         multi_buffer: true,
         tcx: true,
+        namespaces: true,
     };
 
     #[test]
     fn functions_follow_each_other_and_have_names() {
-        for program in [Program::Xdp, Program::In, Program::Out] {
+        for program in [
+            Program::Xdp,
+            Program::In,
+            Program::Out,
+            Program::DoorIn,
+            Program::DoorOut,
+        ] {
             let linked = Linked::read(&object(FEATURES), program.name()).unwrap();
             let Linked { functions, names } = linked;
             assert_eq!(names[0], program.name());

@@ -26,6 +26,17 @@ pub fn look(report: &mut Report) -> Result<()> {
     ] {
         report.row(capability, || accepted(program))?;
     }
+    for (capability, program) in [
+        ("inner door for packets in is accepted", Program::DoorIn),
+        ("inner door for packets out is accepted", Program::DoorOut),
+    ] {
+        report.row(capability, || {
+            if check_kernel()?.namespaces {
+                return accepted(program);
+            }
+            Ok(Found::no("the kernel cannot tell namespaces there"))
+        })?;
+    }
     Ok(())
 }
 
@@ -41,6 +52,7 @@ fn features() -> Result<Found> {
         (features.coarse_clock, "coarse clock"),
         (features.multi_buffer, "frames of several buffers"),
         (features.tcx, "TCX"),
+        (features.namespaces, "namespaces of sockets"),
     ] {
         told.push(format!("{}{name}", if there { "" } else { "no " }));
     }

@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that pinned maps hold. A datapath of another version is
 /// never opened, only replaced.
-pub const LAYOUT_VERSION: u16 = 10;
+pub const LAYOUT_VERSION: u16 = 11;
 
 /// Places for images: of the policy in force, of the one that was confirmed last, of the next, and
 /// [`NOTHING`].
@@ -28,6 +28,31 @@ pub struct FlowControl {
     pub adopting_until: u32,
     /// Jiffies in a second by the clock of leases; 0 where they end by ticks.
     pub jiffies_per_second: u32,
+}
+
+/// Entries of the table of covered interfaces.
+pub const COVERED: u32 = 1 << 10;
+
+/// Mark of an interface that leads to the host's own guests and containers: the door lets everything pass
+/// there.
+pub const INSIDE: u32 = 1 << 31;
+
+/// What the agent tells the inner door.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct DoorControl {
+    /// The network namespace whose sockets are protected, as `SO_NETNS_COOKIE` tells it.
+    pub namespace: u64,
+    /// [`DoorControl::AUDIT`], [`DoorControl::EVERYTHING`].
+    pub flags: u64,
+}
+
+impl DoorControl {
+    /// Drops are counted, and pass.
+    pub const AUDIT: u64 = 1;
+    /// The policy protects all addresses of the host: groups and addresses that are not listed are
+    /// judged, too.
+    pub const EVERYTHING: u64 = 2;
 }
 
 /// Most chunks of an image: 256 MiB.

@@ -134,6 +134,8 @@ reasons! {
     DiscoveryFragmented = 50, "discovery-fragmented";
     /// To an address of the loopback interface, which never comes from a wire (RFC 1122, RFC 4291).
     LoopbackAddress = 51, "loopback-address";
+    /// At a socket: the endpoint is bound to VLAN tags or an interface, which cannot be seen there.
+    BindingUnseen = 52, "binding-unseen";
 }
 
 impl Reason {
@@ -277,6 +279,15 @@ impl Outcome {
     #[inline(always)]
     pub const fn because(self, reason: Reason) -> Self {
         Self(self.0 & !(Reason::SPACE as u64 - 1) | reason.code() as u64)
+    }
+
+    /// This outcome if its drop is only counted: what is to be dropped passes, and is marked.
+    #[inline(always)]
+    pub const fn in_audit(self) -> Self {
+        match self.verdict() {
+            Verdict::Drop => Self(self.0 | Self::AUDITED as u64),
+            Verdict::Pass => self,
+        }
     }
 
     /// The verdict in force.

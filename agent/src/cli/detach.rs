@@ -2,27 +2,26 @@
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
+use anyhow::bail;
 use clap::Args;
-use manoward::{
-    config::DEFAULT_PINS,
-    datapath::{Pins, interface::Interfaces},
-};
+use manoward::{config::DEFAULT_PATH, datapath::Pins};
 use manoward_api::Detached;
 
 use super::{
     Context, Exit,
     output::{self, Format},
+    pinned,
     tone::Tone,
 };
 
 /// End enforcement on this host: every packet passes.
 ///
 /// Detaches the programs from all interfaces and removes their maps. A running agent does this, and
-/// then stops. If none runs, this command does it itself: the programs outlive the agent. To
-/// enforce again, start the agent.
+/// then stops. If none runs, this command does it itself: the programs outlive the agent. The next
+/// start of the agent, also by a restart of the host, enforces again.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -33,9 +32,13 @@ pub struct Detach {
     #[arg(long)]
     yes: bool,
 
-    /// Where the maps and links are pinned; used only if no agent runs
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_PINS)]
-    pins: PathBuf,
+    /// Where the maps and links are pinned, if no agent runs; otherwise agent.yaml says so
+    #[arg(long, value_name = "PATH")]
+    pins: Option<PathBuf>,
+
+    /// The agent's configuration
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH)]
+    config: PathBuf,
 }
 
 pub async fn run(args: Detach, context: &Context) -> anyhow::Result<Exit> {
@@ -55,7 +58,7 @@ pub async fn run(args: Detach, context: &Context) -> anyhow::Result<Exit> {
     }
     let detached = match context.client.detach().await {
         Ok(detached) => detached,
-        Err(error) if error.is_absent() => directly(&Pins::new(&args.pins)).await?,
+        Err(error) if error.is_absent() => directly(args.pins, &args.config)?,
         Err(error) => return Err(error.into()),
     };
     let mut out = output::stdout();
@@ -68,7 +71,8 @@ pub async fn run(args: Detach, context: &Context) -> anyhow::Result<Exit> {
             let interfaces = detached.interfaces.join(", ");
             writeln!(
                 out,
-                "Detached from {interfaces}: every packet passes there."
+                "Detached from {interfaces}: every packet passes there, until the agent is started \
+                 again.\nTo keep it from starting with the host: systemctl disable manoward"
             )?;
         }
     }
@@ -93,19 +97,23 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// Removes the pinned links and maps, without an agent.
-async fn directly(pins: &Pins) -> anyhow::Result<Detached> {
-    let links = pins.pinned_links()?;
-    let host = Interfaces::read().await.ok();
-    let name = |index| {
-        let known = host.as_ref().and_then(|host| host.get(index));
-        known.map_or_else(
-            || format!("interface {index} (gone)"),
-            |interface| interface.name.clone(),
-        )
-    };
-    let interfaces = links.iter().map(|link| name(link.ifindex)).collect();
-    pins.remove()?;
+/// Removes the pinned links and maps, without an agent: those under `pins`, or under what the
+/// configuration names.
+fn directly(pins: Option<PathBuf>, config: &Path) -> anyhow::Result<Detached> {
+    let is_named = pins.is_some();
+    let pins = pins.unwrap_or_else(|| pinned::configured(config));
+    let found = pinned::enforcing(&pins);
+    let elsewhere = pinned::elsewhere(&pins);
+    if found.is_none() && !is_named && !elsewhere.is_empty() {
+        bail!(
+            "nothing is pinned under {}, but the kernel enforces what is pinned under {}. Name it with \
+             --pins",
+            pins.display(),
+            pinned::named(&elsewhere)
+        );
+    }
+    Pins::new(&pins).remove()?;
+    let interfaces = found.map_or_else(Vec::new, |found| found.interfaces);
     Ok(Detached { interfaces })
 }
 
@@ -129,11 +137,7 @@ mod tests {
         fs::create_dir_all(&links).unwrap();
         fs::write(links.join("xdp-native-1"), "").unwrap();
         fs::write(links.join("tcx-999999"), "").unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let detached = runtime.block_on(directly(&Pins::new(&root))).unwrap();
+        let detached = directly(Some(root.clone()), Path::new("agent.yaml")).unwrap();
         assert_eq!(detached.interfaces.len(), 2);
         assert!(
             detached

@@ -33,6 +33,12 @@ pub enum Exit {
     Dropped = 10,
     /// `explain`: kernel and agent come to different verdicts.
     Disagreement = 11,
+    /// `status`: protected, but not everywhere, or weaker or slower than it should be.
+    Degraded = 20,
+    /// `status`: nothing is enforced.
+    NotEnforcing = 21,
+    /// `status`: the kernel enforces, and no agent watches over it.
+    Unattended = 22,
 }
 
 /// The exit codes as `--help` shows them.
@@ -50,9 +56,34 @@ Exit codes:
 Exit codes of explain:
   0   the packet passes
   10  it is dropped
-  11  kernel and agent disagree about it";
+  11  kernel and agent disagree about it
+
+Exit codes of status:
+  0   healthy: enforced everywhere, and confirmed by the kernel within seconds
+  20  degraded: not everywhere, or weaker or slower than it should be
+  21  not enforcing
+  22  the kernel enforces, but the agent does not answer
+  4   neither";
 
 impl Exit {
+    /// Its name, where a failure is told as JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::InvalidPolicy => "invalid-policy",
+            Self::NoAgent => "no-agent",
+            Self::Refused => "refused",
+            Self::NotPermitted => "not-permitted",
+            Self::Dropped => "dropped",
+            Self::Disagreement => "disagreement",
+            Self::Degraded => "degraded",
+            Self::NotEnforcing => "not-enforcing",
+            Self::Unattended => "unattended",
+        }
+    }
+
     /// The code that an error leads to.
     pub fn of(error: &anyhow::Error) -> Self {
         error
@@ -104,9 +135,9 @@ const fn refuses_policy(error: &StartError) -> bool {
 
 fn of_client(error: &ClientError) -> Exit {
     match error {
+        ClientError::Denied { .. } => Exit::NotPermitted,
         ClientError::Missing { .. }
         | ClientError::Refused { .. }
-        | ClientError::Denied { .. }
         | ClientError::Connect { .. }
         | ClientError::Silent { .. }
         | ClientError::Broken { .. } => Exit::NoAgent,
@@ -203,7 +234,7 @@ mod tests {
 
     #[test]
     fn help_names_every_code() {
-        for code in [0, 1, 2, 3, 4, 5, 6, 10, 11] {
+        for code in [0, 1, 2, 3, 4, 5, 6, 10, 11, 20, 21, 22] {
             let line = format!("  {code:<3} ");
             assert!(HELP.contains(&line), "{code}");
         }

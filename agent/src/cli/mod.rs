@@ -12,6 +12,7 @@ pub mod join;
 pub mod lease;
 pub mod man;
 mod output;
+mod pinned;
 pub mod pki;
 pub mod policy;
 mod port;
@@ -33,6 +34,8 @@ use manoward::{
     config::DEFAULT_SOCKET,
     control::client::{Client, ClientError},
 };
+
+use manoward_api::Failure;
 
 pub use exit::Exit;
 use output::{Color, Format};
@@ -141,14 +144,20 @@ pub fn end(ended: anyhow::Result<Exit>, context: &Context) -> Exit {
     let failure = error
         .downcast_ref::<ClientError>()
         .and_then(ClientError::failure);
-    if let (Format::Json, Some(failure)) = (context.format, failure) {
-        // If this fails, the message below is still written.
-        let _ = output::json(&mut output::stdout(), failure);
-    }
     let exit = Exit::of(&error);
     let mut message = message(&error);
-    if exit == Exit::NotPermitted && failure.is_none() {
+    if exit == Exit::NotPermitted && !error.is::<ClientError>() {
         message.push_str(". This needs root: use sudo");
+    }
+    if context.format == Format::Json {
+        let own = || Failure {
+            message: message.clone(),
+            code: exit.name().to_owned(),
+            report: None,
+        };
+        let failure = failure.cloned().unwrap_or_else(own);
+        // If this fails, the message below is still written.
+        let _ = output::json(&mut output::stdout(), &failure);
     }
     // Standard error is closed: there is nowhere to report it.
     let _ = output::remark(Tone::Bad, "error", &message);

@@ -1,15 +1,21 @@
 //! `manoward status`
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
-use manoward_api::{self as api, Attachment, Hook, HookMode, Mode, Outbound};
+use manoward::config::DEFAULT_PATH;
+use manoward_api::{
+    self as api, Attachment, Door, Failure, Health, Hook, HookMode, Mode, Outbound,
+};
 
 use super::{
     Context, Exit,
     lease::refusals,
     output::{self, Format},
-    prose,
+    pinned, prose,
     quantity::{bytes, counted, grouped},
     table::{Column, Table},
     tone::Tone,
@@ -17,24 +23,79 @@ use super::{
 
 /// Show whether this host is protected, by which policy, and where.
 ///
-/// The first line is the summary: `healthy`, `degraded` (it works, but weaker or slower than it
-/// should) or `not enforcing`. The problems follow, each with its remedy.
+/// The first line is the summary: `healthy`, `degraded` (not everywhere, or weaker or slower than it
+/// should be) or `not enforcing`. The problems follow, each with its remedy, then what is enforced, and
+/// how each interface is covered. If no agent answers, it says what the kernel still enforces.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   manoward status
-  manoward status --output json | jq -e '.problems == []'
+  manoward status --output json | jq -r '.problems[].code'
   manoward status | head -1")]
-pub struct Status {}
+pub struct Status {
+    /// The agent's configuration, which says where to look if it does not answer
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+}
 
-pub async fn run(_: Status, context: &Context) -> anyhow::Result<Exit> {
-    let status = context.client.status().await?;
+pub async fn run(args: Status, context: &Context) -> anyhow::Result<Exit> {
+    let status = match context.client.status().await {
+        Ok(status) => status,
+        Err(error) if error.is_absent() => {
+            return unattended(&args.config, context)?.map_or_else(|| Err(error.into()), Ok);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &status)?,
         Format::Table => show(&mut out, &status)?,
     }
-    Ok(Exit::Success)
+    Ok(match status.health() {
+        Health::Healthy => Exit::Success,
+        Health::Degraded => Exit::Degraded,
+        Health::NotEnforcing => Exit::NotEnforcing,
+    })
+}
+
+/// Says what the kernel enforces without an agent; `None` if that is nothing.
+fn unattended(config: &Path, context: &Context) -> io::Result<Option<Exit>> {
+    let configured = pinned::configured(config);
+    let own = pinned::enforcing(&configured);
+    let places: Vec<_> = own
+        .into_iter()
+        .chain(pinned::elsewhere(&configured))
+        .collect();
+    let [first, ..] = &places[..] else {
+        return Ok(None);
+    };
+    let message = format!(
+        "the agent does not answer, and the kernel still enforces on {} (pinned under {}). Nothing \
+         follows the host's changes or puts back what is detached: start the agent with `systemctl \
+         start manoward`, or end enforcement with `manoward detach --pins {}`",
+        first.interfaces.join(", "),
+        pinned::named(&places),
+        first.pins.display(),
+    );
+    let exit = Exit::Unattended;
+    let mut out = output::stdout();
+    match context.format {
+        Format::Json => output::json(
+            &mut out,
+            &Failure {
+                message,
+                code: exit.name().to_owned(),
+                report: None,
+            },
+        )?,
+        Format::Table => {
+            let headline = "unattended: the kernel enforces, and no agent answers";
+            writeln!(out, "{}", Tone::Warning.paint(headline))?;
+            let text = prose::indented(&prose::sentence(&message), "  ", output::text_width());
+            writeln!(out, "{text}")?;
+        }
+    }
+    Ok(Some(exit))
 }
 
 fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
@@ -46,7 +107,11 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
         Tone::Warning
     };
     for problem in &status.problems {
-        let text = prose::indented(&prose::sentence(problem), "  ", output::text_width());
+        let text = prose::indented(
+            &prose::sentence(&problem.message),
+            "  ",
+            output::text_width(),
+        );
         writeln!(out, "{}", severity.paint(text))?;
     }
     writeln!(out)?;
@@ -63,6 +128,7 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     let protected: Vec<String> = status.protected.iter().map(ToString::to_string).collect();
     fact(out, "protects", &listed(&protected, "no address"))?;
     fact(out, "hook", hook(status.hook))?;
+    fact(out, "inner door", door(status.door))?;
     if let Some(enrolment) = &status.enrolment {
         fact(out, "enrolment", &proofs(enrolment))?;
     }
@@ -74,7 +140,8 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     );
     fact(out, "agent", &agent)?;
     writeln!(out)?;
-    attachments(out, &status.attachments)
+    attachments(out, &status.attachments)?;
+    coverage(out, status)
 }
 
 /// The summary in the first line.
@@ -97,15 +164,20 @@ fn headline(status: &api::Status) -> (Tone, String) {
         "{what} {} serial {} on {interfaces}",
         policy.name, policy.serial
     );
-    let degraded = status.attachments.iter().any(|at| at.degraded.is_some());
-    match status.problems.len() {
-        0 if !degraded => (Tone::Good, format!("healthy: {what}")),
-        0 => (Tone::Warning, format!("degraded: {what}")),
-        problems => {
-            let problems = counted(problems, "problem");
-            (Tone::Warning, format!("degraded: {what}, {problems}"))
-        }
+    if status.health() == Health::Healthy {
+        return (Tone::Good, format!("healthy: {what}"));
     }
+    let exposed = status.coverage.iter().filter(|row| row.exposed.is_some());
+    let exposed = match exposed.count() {
+        0 => String::new(),
+        exposed => format!(", {} EXPOSED", counted(exposed, "interface")),
+    };
+    let problems = match status.problems.len() {
+        0 => String::new(),
+        problems => format!(", {}", counted(problems, "problem")),
+    };
+    let headline = format!("degraded: {what}{exposed}{problems}");
+    (Tone::Warning, headline)
 }
 
 /// A time (RFC 3339) without the fraction of its second.
@@ -163,6 +235,15 @@ fn proofs(enrolment: &api::EnrolmentStatus) -> String {
     )
 }
 
+const fn door(door: Door) -> &'static str {
+    match door {
+        Door::Enforce => "enforce: what reaches a socket another way is judged there",
+        Door::Audit => "audit: drops at sockets are counted, and pass (manoward stats --by place)",
+        Door::Off => "off",
+        Door::Missing => "missing",
+    }
+}
+
 const fn hook(hook: Hook) -> &'static str {
     match hook {
         Hook::Xdp => "xdp",
@@ -179,7 +260,7 @@ fn listed(items: &[String], none: &str) -> String {
 
 /// Writes a name and its value; a long value is wrapped in its own column.
 fn fact(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
-    const NAMES: usize = 11;
+    const NAMES: usize = 12;
     let indent = " ".repeat(NAMES);
     let value = prose::indented(value, &indent, output::text_width());
     writeln!(
@@ -213,6 +294,49 @@ fn attachments(out: &mut impl Write, attachments: &[Attachment]) -> io::Result<(
         ]);
     }
     out.write_all(table.render(output::width()).as_bytes())
+}
+
+/// How the interfaces are covered, over which packets reach the host.
+fn coverage(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
+    if status.coverage.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let mut table = Table::new([
+        Column::Short("ENTRANCE"),
+        Column::Short("IN"),
+        Column::Short("OUT"),
+        Column::Long("COVERAGE"),
+        Column::Long("ADDRESSES"),
+    ]);
+    let hook = |mode: Option<HookMode>| mode.map_or("-", HookMode::name);
+    for row in &status.coverage {
+        let (tone, covered) = match &row.exposed {
+            Some(why) => (Tone::Bad, format!("EXPOSED: {why}")),
+            None if row.inside => (Tone::Quiet, "left alone: leads to guests".to_owned()),
+            None if row.at_door => (Tone::Good, "sockets, by the inner door".to_owned()),
+            None => (Tone::Good, "covered".to_owned()),
+        };
+        let addresses: Vec<String> = row.addresses.iter().map(ToString::to_string).collect();
+        table.row([
+            Tone::Strong.cell(&row.interface),
+            Tone::Plain.cell(hook(row.ingress)),
+            Tone::Plain.cell(hook(row.egress)),
+            tone.cell(covered),
+            Tone::Quiet.cell(listed(&addresses, "-")),
+        ]);
+    }
+    out.write_all(table.render(output::width()).as_bytes())?;
+    if !status.elsewhere.is_empty() {
+        let elsewhere: Vec<String> = status.elsewhere.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "No interface has {}: a guest's, or missing.",
+            elsewhere.join(", ")
+        );
+        let text = prose::indented(&text, "", output::text_width());
+        writeln!(out, "{}", Tone::Quiet.paint(text))?;
+    }
+    Ok(())
 }
 
 /// The attachments, grouped by interface; the first of a group stands for the interface.
@@ -254,7 +378,16 @@ mod tests {
                 "interface": "eth0", "ifindex": 2, "mode": "tcx-egress",
                 "via": null, "degraded": null,
             }],
-            "protected": ["192.0.2.1", "2001:db8::1"], "problems": problems,
+            "protected": ["192.0.2.1", "2001:db8::1"],
+            "coverage": [{
+                "interface": "eth0", "ifindex": 2, "addresses": ["192.0.2.1", "2001:db8::1"],
+                "ingress": "xdp-native", "egress": "tcx-egress", "inside": false, "at_door": false,
+                "exposed": null,
+            }],
+            "elsewhere": [], "door": "enforce", "verified": "2026-01-02T03:04:06Z", "is_verified": true,
+            "problems": problems.iter().map(|message| serde_json::json!({
+                "code": "generic-mode", "message": message,
+            })).collect::<Vec<_>>(),
             "enrolment": {
                 "port": 7443, "leases": 3, "refused": [{ "reason": "unknown-ca", "count": 1200 }],
             },
@@ -289,6 +422,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_exposed_or_unverified_is_not_healthy() {
+        let first = |status: &api::Status| shown(status).lines().next().unwrap().to_owned();
+        let mut exposed = status(true, &[]);
+        let row = api::Coverage {
+            interface: "eth1".into(),
+            exposed: Some("no program is attached to `eth1`".into()),
+            ingress: None,
+            ..exposed.coverage[0].clone()
+        };
+        exposed.coverage.push(row);
+        assert_eq!(
+            first(&exposed),
+            "degraded: enforcing compute-17 serial 42 on 1 interface, 1 interface EXPOSED"
+        );
+        let text = shown(&exposed);
+        assert!(text.contains("EXPOSED: no program"), "{text}");
+        let mut old = status(true, &[]);
+        old.is_verified = false;
+        assert_eq!(old.health(), Health::Degraded);
+    }
+
+    #[test]
     fn times_are_told_in_seconds() {
         assert_eq!(
             in_seconds("2026-01-02T03:04:05.678Z"),
@@ -307,7 +462,7 @@ mod tests {
         assert!(text.contains("\n  Eth0 is slow.\n"), "{text}");
         assert!(text.contains("mode enforce, outbound enforce\n"), "{text}");
         assert!(
-            text.contains("protects   192.0.2.1, 2001:db8::1\n"),
+            text.contains("protects    192.0.2.1, 2001:db8::1\n"),
             "{text}"
         );
         assert!(

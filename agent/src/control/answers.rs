@@ -56,6 +56,7 @@ codes! {
     CutsSession = "cuts-session", CONFLICT;
     NothingOnTrial = "nothing-on-trial", CONFLICT;
     Unproven = "unproven", CONFLICT;
+    Uncovered = "uncovered", CONFLICT;
     CannotAttach = "cannot-attach", CONFLICT;
     Disagreement = "disagreement", INTERNAL_SERVER_ERROR;
     Internal = "internal", INTERNAL_SERVER_ERROR;
@@ -195,6 +196,7 @@ impl From<AnswerError> for Failed {
         let code = match &error {
             AnswerError::NoPolicy => Code::NoPolicy,
             AnswerError::Packet(_) | AnswerError::Interface(_) => Code::BadRequest,
+            AnswerError::Uncovered(_) => Code::Uncovered,
             AnswerError::Disagreement { .. } => Code::Disagreement,
             AnswerError::Load(_) | AnswerError::Explain(_) | AnswerError::Flows(_) => {
                 Code::Internal

@@ -37,6 +37,7 @@
 //! | 409 | `nothing-on-trial` | no policy waits to be confirmed |
 //! | 409 | `unproven` | the confirmation has not come through the policy that it is about |
 //! | 409 | `cannot-attach` | an interface does not take the programs |
+//! | 409 | `uncovered` | no program looks at packets on the interface that is asked about |
 //! | 500 | `disagreement` | host and kernel judge a packet differently: a defect |
 //! | 500 | `internal` | the kernel or the disk failed, or there is a defect |
 //!

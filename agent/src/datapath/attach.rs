@@ -2,6 +2,8 @@
 //!
 //! A link that exists is updated in place, so that no packet passes between two programs.
 
+use std::collections::BTreeSet;
+
 use aya::programs::XdpMode;
 use tracing::{info, warn};
 
@@ -26,7 +28,21 @@ pub struct Attachment {
     pub degraded: Option<String>,
 }
 
+/// What is pinned before something is attached.
+struct Pinned {
+    pins: Vec<LinkPin>,
+    /// Those that need no change: the kernel has them as they should be.
+    live: BTreeSet<LinkPin>,
+}
+
 impl Datapath {
+    fn pinned(&mut self) -> Result<Pinned, AttachError> {
+        let pins = self.pins.pinned_links()?;
+        // Where the kernel cannot be asked, everything is renewed.
+        let live = self.live(&pins).unwrap_or_default();
+        Ok(Pinned { pins, live })
+    }
+
     /// Attaches to each of `carriers`; attachments to other interfaces stay.
     ///
     /// # Errors
@@ -37,14 +53,14 @@ impl Datapath {
         carriers: &[Carrier],
         interfaces: &Interfaces,
     ) -> Result<Vec<Attachment>, AttachError> {
-        let before = self.pins.pinned_links()?;
+        let before = self.pinned()?;
         let mut attachments = Vec::new();
         for carrier in carriers {
             match self.attach_carrier(carrier, interfaces, &before) {
                 Ok(attached) => attachments.extend(attached),
                 Err(error) => {
                     for pin in self.pins.pinned_links()? {
-                        if !before.contains(&pin) {
+                        if !before.pins.contains(&pin) {
                             self.release(pin, interfaces);
                         }
                     }
@@ -53,6 +69,38 @@ impl Datapath {
             }
         }
         Ok(attachments)
+    }
+
+    /// Attaches to each of `carriers`, whatever becomes of the others.
+    ///
+    /// Where it fails, what is among `before` and has not been detached by others stays.
+    pub fn attach_each(
+        &mut self,
+        carriers: &[Carrier],
+        interfaces: &Interfaces,
+        before: &[Attachment],
+    ) -> Result<(Vec<Attachment>, Vec<AttachError>), AttachError> {
+        let pinned = self.pinned()?;
+        let mut attachments = Vec::new();
+        let mut errors = Vec::new();
+        for carrier in carriers {
+            match self.attach_carrier(carrier, interfaces, &pinned) {
+                Ok(attached) => attachments.extend(attached),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() {
+            return Ok((attachments, errors));
+        }
+        for pin in self.pins.pinned_links()? {
+            let is_it = |at: &&Attachment| at.ifindex == pin.ifindex && at.mode == pin.mode;
+            if interfaces.get(pin.ifindex).is_none() {
+                self.release(pin, interfaces);
+            } else if !attachments.iter().any(|at| is_it(&at)) {
+                attachments.extend(before.iter().find(is_it).cloned());
+            }
+        }
+        Ok((attachments, errors))
     }
 
     /// Detaches from every interface that is not among `attachments`.
@@ -77,7 +125,7 @@ impl Datapath {
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
-        pinned: &[LinkPin],
+        pinned: &Pinned,
     ) -> Result<Vec<Attachment>, AttachError> {
         if carrier.members.is_empty() || self.hook == Hook::Tcx {
             return Ok(self.attach_one(carrier, interfaces, pinned)?.to_vec());
@@ -93,7 +141,7 @@ impl Datapath {
         match self.attach_members(carrier, interfaces, pinned) {
             // From Linux 5.15 on, no member may have a program while the bond has one. This bond
             // got its program before it had members.
-            Err(AttachError::Taken { .. }) if pinned.contains(&generic) => {
+            Err(AttachError::Taken { .. }) if pinned.pins.contains(&generic) => {
                 Ok(self.attach_one(carrier, interfaces, pinned)?.to_vec())
             }
             members => members,
@@ -105,7 +153,7 @@ impl Datapath {
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
-        pinned: &[LinkPin],
+        pinned: &Pinned,
     ) -> Result<Vec<Attachment>, AttachError> {
         let mut attachments = Vec::new();
         for (index, name) in &carrier.members {
@@ -125,7 +173,7 @@ impl Datapath {
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
-        pinned: &[LinkPin],
+        pinned: &Pinned,
     ) -> Result<[Attachment; 2], AttachError> {
         // Egress first: if it misses the opening of a connection, ingress drops the replies.
         let out = self.attach_egress(carrier, interfaces, pinned)?;
@@ -143,7 +191,7 @@ impl Datapath {
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
-        pinned: &[LinkPin],
+        pinned: &Pinned,
     ) -> Result<Attachment, AttachError> {
         self.attach_mode(carrier, self.classifier_mode(true), interfaces, pinned)
     }
@@ -165,10 +213,14 @@ impl Datapath {
         carrier: &Carrier,
         modes: &[HookMode],
         interfaces: &Interfaces,
-        pinned: &[LinkPin],
+        pinned: &Pinned,
     ) -> Option<Attachment> {
         let there = |pin: &&LinkPin| pin.ifindex == carrier.index && modes.contains(&pin.mode);
-        let pin = *pinned.iter().find(there)?;
+        let pin = *pinned.pins.iter().find(there)?;
+        if pinned.live.contains(&pin) {
+            let why = self.generic.get(&carrier.index).cloned();
+            return Some(attachment(carrier, pin.mode, why));
+        }
         match self.renew(pin, carrier) {
             Ok(()) => {
                 let why = self.generic.get(&carrier.index).cloned();
@@ -190,7 +242,7 @@ impl Datapath {
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
-        pinned: &[LinkPin],
+        pinned: &Pinned,
     ) -> Result<Attachment, AttachError> {
         let modes = [HookMode::XdpNative, HookMode::XdpGeneric];
         if let Some(attachment) = self.renewed(carrier, &modes, interfaces, pinned) {
@@ -214,7 +266,7 @@ impl Datapath {
         &mut self,
         carrier: &Carrier,
         interfaces: &Interfaces,
-        pinned: &[LinkPin],
+        pinned: &Pinned,
     ) -> Result<Option<Attachment>, AttachError> {
         let native = HookMode::XdpNative;
         if let Some(attachment) = self.renewed(carrier, &[native], interfaces, pinned) {
@@ -237,7 +289,7 @@ impl Datapath {
         carrier: &Carrier,
         mode: HookMode,
         interfaces: &Interfaces,
-        pinned: &[LinkPin],
+        pinned: &Pinned,
     ) -> Result<Attachment, AttachError> {
         if let Some(attachment) = self.renewed(carrier, &[mode], interfaces, pinned) {
             return Ok(attachment);

@@ -29,9 +29,20 @@ pub enum CounterError {
     },
 }
 
+/// Where packets were judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// At an interface.
+    Wire,
+    /// At the sockets.
+    Door,
+}
+
 /// A verdict counter, summed over all CPUs.
 #[derive(Clone, Copy, Debug)]
 pub struct VerdictCounter {
+    /// Where they were judged.
+    pub place: Place,
     /// Direction of the packets.
     pub direction: Direction,
     /// The rule, reason and mode that are counted; the endpoint in it is 0.
@@ -52,6 +63,7 @@ pub struct EndpointCounter {
 /// The counters, opened from their pins.
 pub struct Counters {
     verdicts: PerCpuArray<MapData, VerdictValue>,
+    door: PerCpuArray<MapData, VerdictValue>,
     endpoints: PerCpuArray<MapData, EndpointValue>,
 }
 
@@ -61,6 +73,9 @@ impl Counters {
         let open = |name| pinned_map(pins, name).map(aya::maps::Map::PerCpuArray);
         Ok(Self {
             verdicts: open(name::VERDICTS)?.try_into().map_err(failed("open"))?,
+            door: open(name::DOOR_VERDICTS)?
+                .try_into()
+                .map_err(failed("open"))?,
             endpoints: open(name::ENDPOINTS)?.try_into().map_err(failed("open"))?,
         })
     }
@@ -75,17 +90,20 @@ impl Counters {
             let Some((direction, rule, audited, reason)) = of_cell(cell) else {
                 continue;
             };
-            let values = self.verdicts.get(&cell, 0).map_err(failed("read"))?;
-            let count = values
-                .iter()
-                .fold(Count::default(), |sum, value| add(sum, value.0));
-            if count.packets != 0 {
-                let outcome = Outcome::new(reason, audited, rule, 0);
-                counters.push(VerdictCounter {
-                    direction,
-                    outcome,
-                    count,
-                });
+            for (place, map) in [(Place::Wire, &self.verdicts), (Place::Door, &self.door)] {
+                let values = map.get(&cell, 0).map_err(failed("read"))?;
+                let count = values
+                    .iter()
+                    .fold(Count::default(), |sum, value| add(sum, value.0));
+                if count.packets != 0 {
+                    let outcome = Outcome::new(reason, audited, rule, 0);
+                    counters.push(VerdictCounter {
+                        place,
+                        direction,
+                        outcome,
+                        count,
+                    });
+                }
             }
         }
         Ok(counters)
@@ -117,9 +135,9 @@ impl Counters {
             .flat_map(cells)
             .filter(|&cell| of_cell(cell).is_some())
         {
-            self.verdicts
-                .set(cell, zeros()?, 0)
-                .map_err(failed("clear"))?;
+            for map in [&mut self.verdicts, &mut self.door] {
+                map.set(cell, zeros()?, 0).map_err(failed("clear"))?;
+            }
         }
         Ok(())
     }

@@ -43,6 +43,10 @@ pub enum Program {
     In,
     /// TC classifier, egress.
     Out,
+    /// The inner door, ingress.
+    DoorIn,
+    /// The inner door, egress.
+    DoorOut,
 }
 
 impl Program {
@@ -53,6 +57,8 @@ impl Program {
             Self::Xdp => "manoward_xdp",
             Self::In => "manoward_tcx",
             Self::Out => "manoward_out",
+            Self::DoorIn => "manoward_door_in",
+            Self::DoorOut => "manoward_door_out",
         }
     }
 
@@ -60,8 +66,12 @@ impl Program {
     #[must_use]
     pub const fn verdict(self, code: u32) -> Option<Verdict> {
         match (self, code) {
-            (Self::Xdp, XDP_DROP) | (Self::In | Self::Out, TC_ACT_SHOT) => Some(Verdict::Drop),
-            (Self::Xdp, XDP_PASS) | (Self::In | Self::Out, TC_ACT_UNSPEC) => Some(Verdict::Pass),
+            (Self::Xdp, XDP_DROP)
+            | (Self::In | Self::Out, TC_ACT_SHOT)
+            | (Self::DoorIn | Self::DoorOut, 0) => Some(Verdict::Drop),
+            (Self::Xdp, XDP_PASS)
+            | (Self::In | Self::Out, TC_ACT_UNSPEC)
+            | (Self::DoorIn | Self::DoorOut, 1) => Some(Verdict::Pass),
             _ => None,
         }
     }

@@ -16,11 +16,14 @@ use futures_util::TryStreamExt as _;
 use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
 use thiserror::Error;
 
-pub use link::Interface;
+pub use link::{Interface, name_of};
 
 use self::{address::Address, link::Kind};
 use super::offload::vlan_strippers;
 use crate::{image::Facts, policy::Policy};
+
+/// In place of a name: every interface that can carry traffic from outside, also those that come later.
+pub const ALL: &str = "all";
 
 /// Why interfaces cannot be used.
 #[derive(Debug, Error)]
@@ -85,6 +88,8 @@ pub struct Interfaces {
     by_index: BTreeMap<u32, Interface>,
     addresses: Vec<Address>,
     vlan_strippers: BTreeSet<String>,
+    /// Interfaces that names of the policy stand for, whatever they are called now.
+    held: BTreeMap<String, BTreeSet<u32>>,
 }
 
 /// An interface that a name resolved to.
@@ -138,15 +143,38 @@ impl Interfaces {
                 .collect(),
             addresses: addresses.iter().filter_map(Address::of).collect(),
             vlan_strippers: vlan_strippers().await,
+            held: BTreeMap::new(),
         })
     }
 
-    /// The interface called `name`.
+    /// The interface called `name`, also if that is an alternative name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Interface> {
-        self.by_index
-            .values()
-            .find(|interface| interface.name == name)
+        let mut interfaces = self.by_index.values();
+        interfaces.find(|interface| interface.is_called(name))
+    }
+
+    /// Has names stand for these interfaces, too, whatever they are called now.
+    pub fn hold(&mut self, held: &BTreeMap<String, BTreeSet<u32>>) {
+        self.held.clone_from(held);
+    }
+
+    /// The interfaces that are held under a name which they no longer have: that name, and the
+    /// interface.
+    pub fn renamed(&self) -> impl Iterator<Item = (&str, &Interface)> {
+        self.held.iter().flat_map(|(name, indexes)| {
+            let held = indexes.iter().filter_map(|&index| self.get(index));
+            let renamed = held.filter(|interface| !interface.is_called(name));
+            renamed.map(|interface| (name.as_str(), interface))
+        })
+    }
+
+    /// The interfaces that `name` stands for.
+    fn meant_by(&self, name: &str) -> BTreeSet<u32> {
+        let held = self.held.get(name).into_iter().flatten().copied();
+        let named = self.named(name).map(|interface| interface.index);
+        let exist = held.filter(|&index| self.get(index).is_some());
+        exist.chain(named).collect()
     }
 
     /// The interface with `index`.
@@ -173,17 +201,48 @@ impl Interfaces {
         self.addresses.iter().map(|address| address.ip)
     }
 
+    /// The addresses of the interface with this index.
+    pub fn addresses_of(&self, index: u32) -> impl Iterator<Item = IpAddr> {
+        let of = self.addresses.iter().filter(move |it| it.ifindex == index);
+        of.map(|address| address.ip)
+    }
+
+    /// The interfaces over which packets reach the host from outside of it, each with those on which
+    /// programs see them.
+    pub fn entrances(&self) -> impl Iterator<Item = (&Interface, Vec<Carrier>)> {
+        let upper = |interface: &&Interface| {
+            let is_port = interface.master.is_some_and(|master| {
+                let master = self.get(master);
+                master.is_some_and(|it| matches!(it.kind, Kind::Bond | Kind::Bridge))
+            });
+            interface.up && interface.kind != Kind::Inner && !is_port
+        };
+        self.by_index.values().filter(upper).map(|interface| {
+            let mut indexes = BTreeSet::new();
+            self.descend(interface, &mut indexes);
+            let carriers = indexes.into_iter();
+            let carriers = carriers.filter_map(|index| self.carrier(index, &interface.name));
+            (interface, carriers.collect())
+        })
+    }
+
     /// The interfaces on which programs see the packets to `name`.
     pub fn resolve(&self, name: &str) -> Result<Vec<Carrier>, InterfaceError> {
-        let Some(interface) = self.named(name) else {
+        if name == ALL {
+            return Ok(self.all());
+        }
+        let meant = self.meant_by(name);
+        if meant.is_empty() {
             let known = self.names().collect::<Vec<_>>().join(", ");
             return Err(InterfaceError::Unknown {
                 name: name.to_owned(),
                 known,
             });
-        };
+        }
         let mut indexes = BTreeSet::new();
-        self.descend(interface, &mut indexes);
+        for interface in meant.into_iter().filter_map(|index| self.get(index)) {
+            self.descend(interface, &mut indexes);
+        }
         if indexes.is_empty() {
             return Err(InterfaceError::NoPorts {
                 name: name.to_owned(),
@@ -195,9 +254,30 @@ impl Interfaces {
             .collect())
     }
 
+    /// All interfaces that can carry traffic from outside.
+    fn all(&self) -> Vec<Carrier> {
+        let outside = self.by_index.values().filter(|it| self.is_outside(it));
+        outside
+            .filter_map(|interface| self.carrier(interface.index, &interface.name))
+            .collect()
+    }
+
+    /// Whether traffic from outside can arrive on this interface itself: not on one that lies upon
+    /// others, not on a bond's port, which the bond stands for, and not on what leads to guests.
+    fn is_outside(&self, interface: &Interface) -> bool {
+        let master = interface.master.and_then(|master| self.get(master));
+        let in_bridge = master.is_some_and(|master| master.kind == Kind::Bridge);
+        let in_bond = master.is_some_and(|master| master.kind == Kind::Bond);
+        match interface.kind {
+            Kind::Bond | Kind::Overlay => true,
+            Kind::Carrier => !(in_bond || in_bridge && interface.to_guests),
+            Kind::Upon(_) | Kind::Bridge | Kind::Inner => false,
+        }
+    }
+
     fn descend(&self, interface: &Interface, found: &mut BTreeSet<u32>) {
         match interface.kind {
-            Kind::Carrier | Kind::Bond | Kind::Overlay => {
+            Kind::Carrier | Kind::Bond | Kind::Overlay | Kind::Inner => {
                 found.insert(interface.index);
             }
             Kind::Upon(lower) => {
@@ -217,6 +297,14 @@ impl Interfaces {
         self.by_index
             .values()
             .filter(move |port| port.master == Some(master))
+    }
+
+    /// Indexes of the ports of a bond; none of other interfaces.
+    #[must_use]
+    pub fn bond_ports(&self, index: u32) -> Vec<u32> {
+        let is_bond = self.get(index).is_some_and(|it| it.kind == Kind::Bond);
+        let ports = self.ports(index).filter(|_| is_bond);
+        ports.map(|port| port.index).collect()
     }
 
     fn carrier(&self, index: u32, asked: &str) -> Option<Carrier> {
@@ -375,10 +463,13 @@ mod tests {
         let interface = Interface {
             index,
             name: format!("eth{index}"),
+            alternatives: Vec::new(),
             xdp_program: None,
             mac: 0,
             kind,
             master,
+            to_guests: false,
+            up: true,
         };
         (index, interface)
     }

@@ -60,6 +60,10 @@ pub enum KernelError {
 /// Features of the running kernel. They are probed rather than derived from the version, as
 /// distributions backport and remove features.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "a kernel has any combination of them"
+)]
 pub struct Features {
     /// Jiffies per second, if known: jiffies are the cheapest clock to read.
     pub jiffies_per_second: Option<u32>,
@@ -69,6 +73,8 @@ pub struct Features {
     pub multi_buffer: bool,
     /// TCX: classifiers with links of their own (Linux 6.6).
     pub tcx: bool,
+    /// Programs at a control group can tell the network namespace of a socket.
+    pub namespaces: bool,
 }
 
 /// Checks that the kernel and this process can run the datapath.
@@ -96,6 +102,11 @@ pub fn check_kernel() -> Result<Features, KernelError> {
         multi_buffer: has(BpfHelper::BPF_FUNC_xdp_get_buff_len, "buffer lengths")?,
         // A kernel without TCX does not know the query.
         tcx: SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok(),
+        namespaces: is_helper_supported(
+            ProgramType::CgroupSkb,
+            BpfHelper::BPF_FUNC_get_netns_cookie,
+        )
+        .unwrap_or(false),
     })
 }
 

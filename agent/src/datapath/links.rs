@@ -14,7 +14,7 @@ use super::{
     Datapath, HookMode, Program, clsact,
     interface::{Carrier, Interfaces},
     load,
-    pins::LinkPin,
+    pins::{LinkPin, pinned_program},
     refusal::Refusal,
 };
 
@@ -81,8 +81,9 @@ impl Datapath {
             mode,
             ifindex: carrier.index,
         });
+        let before = pinned_program(&path);
         let program = load::classifier(&mut self.ebpf, mode.program())?;
-        clsact::attach(program, &carrier.name, mode.direction())?;
+        clsact::attach(program, &carrier.name, mode.direction(), before)?;
         if path.exists() {
             fs::remove_file(&path)?;
         }

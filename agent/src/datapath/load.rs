@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aya::{
     Ebpf,
     maps::Map,
-    programs::{ProgramFd, SchedClassifier, Xdp, links::FdLink},
+    programs::{CgroupSkb, ProgramFd, SchedClassifier, Xdp, links::FdLink},
 };
 use verdict::{layout::MAX_FLOW_SETS, state::sets::WAYS};
 
@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 9] = [
+pub(super) const PINNED: [&str; 12] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -30,6 +30,9 @@ pub(super) const PINNED: [&str; 9] = [
     name::LIMITS,
     name::VERDICTS,
     name::ENDPOINTS,
+    name::DOOR,
+    name::COVERED_INTERFACES,
+    name::DOOR_VERDICTS,
 ];
 
 /// The loaded programs and their maps.
@@ -41,6 +44,8 @@ pub struct Datapath {
     pub(super) features: Features,
     /// The links, kept open in addition to the pins: removing a pin does not detach a program.
     pub(super) links: BTreeMap<LinkPin, FdLink>,
+    /// The links of the inner door.
+    pub(super) door: BTreeMap<Program, FdLink>,
     /// Why XDP is in generic mode, by interface index; only for interfaces that this process
     /// attached.
     pub(super) generic: BTreeMap<u32, String>,
@@ -73,6 +78,7 @@ impl Datapath {
             hook,
             features,
             links: BTreeMap::new(),
+            door: BTreeMap::new(),
             generic: BTreeMap::new(),
         })
     }
@@ -109,6 +115,7 @@ impl Datapath {
     pub fn remove_pins(&mut self) -> Result<(), PinError> {
         self.pins.remove()?;
         self.links.clear();
+        self.door.clear();
         Ok(())
     }
 
@@ -133,6 +140,18 @@ impl Datapath {
                 let link = link.pin(&path);
                 let link = link.map_err(|source| LoadError::Pin { path, source })?;
                 self.links.insert(pin, link.into());
+                pinned += 1;
+            }
+        }
+        let door: Vec<_> = self.door.keys().copied().collect();
+        for program in door {
+            let path = self.pins.door(program);
+            if !path.exists()
+                && let Some(link) = self.door.remove(&program)
+            {
+                let link = link.pin(&path);
+                let link = link.map_err(|source| LoadError::Pin { path, source })?;
+                self.door.insert(program, link.into());
                 pinned += 1;
             }
         }
@@ -183,6 +202,7 @@ pub(super) fn load_program(ebpf: &mut Ebpf, program: Program) -> Result<(), Load
     match program {
         Program::Xdp => xdp(ebpf)?.load(),
         Program::In | Program::Out => classifier(ebpf, program)?.load(),
+        Program::DoorIn | Program::DoorOut => door(ebpf, program)?.load(),
     }
     .map_err(program_failed(program))
 }
@@ -192,6 +212,13 @@ pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
     let name = Program::Xdp.name();
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(program_failed(Program::Xdp))
+}
+
+/// A program of the inner door.
+pub(super) fn door(ebpf: &mut Ebpf, program: Program) -> Result<&mut CgroupSkb, LoadError> {
+    let name = program.name();
+    let found = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
+    found.try_into().map_err(program_failed(program))
 }
 
 /// A TC program.

@@ -5,16 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{
-    net::if_::if_indextoname,
-    sys::statfs::{BPF_FS_MAGIC, statfs},
-};
+use aya::programs::SchedClassifier;
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use thiserror::Error;
 use verdict::layout::LAYOUT_VERSION;
 
-use super::{HookMode, clsact};
+use super::{HookMode, Program, clsact, interface::name_of};
 
 const LAYOUT_PREFIX: &str = "layout-";
+/// Directory of the links of the inner door.
+const DOOR: &str = "door";
 
 /// Why pins cannot be used.
 #[derive(Debug, Error)]
@@ -94,7 +94,7 @@ impl Pins {
             });
         }
         self.check_layout()?;
-        for directory in [self.maps(), self.links()] {
+        for directory in [self.maps(), self.links(), self.root.join(DOOR)] {
             fs::create_dir_all(&directory)
                 .map_err(|source| failed("create", &directory, source))?;
         }
@@ -144,6 +144,22 @@ impl Pins {
             .join(format!("{}-{}", pin.mode.name(), pin.ifindex))
     }
 
+    /// Path of the link of a program of the inner door.
+    #[must_use]
+    pub fn door(&self, program: Program) -> PathBuf {
+        self.root.join(DOOR).join(program.name())
+    }
+
+    /// Detaches the inner door.
+    pub fn remove_door(&self) -> Result<(), PinError> {
+        let directory = self.root.join(DOOR);
+        for name in entries(&directory)? {
+            let path = directory.join(name);
+            fs::remove_file(&path).map_err(|source| failed("remove", &path, source))?;
+        }
+        Ok(())
+    }
+
     /// The links that are pinned.
     pub fn pinned_links(&self) -> Result<Vec<LinkPin>, PinError> {
         let mut pins: Vec<LinkPin> = entries(&self.links())?
@@ -163,9 +179,10 @@ impl Pins {
     /// Detaches the program of this link and removes its pin.
     pub fn release(&self, pin: LinkPin) -> io::Result<()> {
         if let Some(direction) = pin.mode.clsact_direction()
-            && let Ok(name) = if_indextoname(pin.ifindex)
+            && let Some(name) = name_of(pin.ifindex)
+            && let Some(program) = pinned_program(&self.link(pin))
         {
-            clsact::detach(&name.to_string_lossy(), direction)?;
+            clsact::detach(&name, direction, program)?;
         }
         fs::remove_file(self.link(pin))
     }
@@ -177,6 +194,7 @@ impl Pins {
                 .map_err(|source| failed("remove", &self.link(pin), source))?;
         }
         remove_directory(&self.links())?;
+        remove_directory(&self.root.join(DOOR))?;
         for name in entries(&self.root)? {
             if name.starts_with(LAYOUT_PREFIX) {
                 remove_directory(&self.root.join(name))?;
@@ -189,6 +207,12 @@ impl Pins {
             _ => Ok(()),
         }
     }
+}
+
+/// Id of the classifier that is pinned at `path`.
+pub(super) fn pinned_program(path: &Path) -> Option<u32> {
+    let program = SchedClassifier::from_pin(path).ok()?;
+    Some(program.info().ok()?.id())
 }
 
 fn failed(operation: &'static str, path: &Path, source: io::Error) -> PinError {

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tracing::{info, warn};
 use verdict::layout::BEYOND;
 
-use super::{ApplyError, Current, Enforcer, Trial, adopt::Adoption};
+use super::{ApplyError, Current, Enforcer, Trial, adopt::Adoption, problem::Kind};
 use crate::{
     datapath::{
-        Attachment, PublishError,
-        interface::{Carrier, Interfaces},
+        AttachError, Attachment, PublishError,
+        interface::{Carrier, InterfaceError, Interfaces},
     },
     image::{self, Facts, Image},
     policy::Validated,
@@ -45,12 +45,14 @@ impl Enforcer {
     ///
     /// Connections are taken over before the first packet is judged by it, where that is possible.
     pub(super) fn enforce(&mut self, put: &Put<'_>) -> Result<(), ApplyError> {
+        // A policy that is applied is enforced everywhere, or nowhere.
+        let each = matches!(put.how, How::AsBefore);
         if self.datapath.enforced()?.is_none() {
             self.publish(put, &[])?;
             self.adopt_connections(put.adoption);
-            self.attachments = self.attach(put.carriers, put.confirmed)?.0;
+            self.attachments = self.attach(put.carriers, put.confirmed, each)?.0;
         } else {
-            let (attachments, beyond) = self.attach(put.carriers, put.confirmed)?;
+            let (attachments, beyond) = self.attach(put.carriers, put.confirmed, each)?;
             self.publish(put, &beyond)?;
             self.attachments = attachments;
             self.adopt_connections(put.adoption);
@@ -69,13 +71,19 @@ impl Enforcer {
     }
 
     /// Attaches to `carriers`, and to those of the policy `confirmed`. All attachments, and the indexes
-    /// of those interfaces that only `carriers` need.
+    /// of those interfaces that only `carriers` need. With `each`, what cannot be attached somewhere is
+    /// reported, and does not keep it from the others.
     fn attach(
         &mut self,
         carriers: &[Carrier],
         confirmed: Option<&Current>,
+        each: bool,
     ) -> Result<(Vec<Attachment>, Vec<u32>), ApplyError> {
-        let mut attachments = self.datapath.attach(carriers, &self.interfaces)?;
+        let mut attachments = if each {
+            self.attach_possible(carriers)?
+        } else {
+            self.datapath.attach(carriers, &self.interfaces)?
+        };
         let Some(confirmed) = confirmed else {
             return Ok((attachments, Vec::new()));
         };
@@ -97,6 +105,32 @@ impl Enforcer {
         Ok((attachments, beyond))
     }
 
+    fn attach_possible(&mut self, carriers: &[Carrier]) -> Result<Vec<Attachment>, AttachError> {
+        let before = self.attachments.clone();
+        let (attachments, errors) =
+            self.datapath
+                .attach_each(carriers, &self.interfaces, &before)?;
+        for error in errors {
+            self.problem(Kind::CannotAttach, error.to_string());
+        }
+        Ok(attachments)
+    }
+
+    /// Attaches wherever the policies in force are enforced and that is possible, and reports where it is
+    /// not.
+    pub(super) fn attach_each(&mut self, carriers: &[Carrier]) -> Result<(), ApplyError> {
+        let trial = self.trial.clone();
+        let confirmed = trial.as_deref().and_then(Trial::confirmed);
+        let (attachments, beyond) = self.attach(carriers, confirmed, true)?;
+        self.attachments = attachments;
+        if trial.is_some() {
+            self.datapath.set_beyond(&beyond)?;
+        }
+        self.datapath
+            .release_others(&self.attachments, &self.interfaces)?;
+        Ok(())
+    }
+
     /// Goes on with a policy that was in force before this agent started.
     pub(super) fn take_up(&mut self, stored: Stored, validated: Validated) {
         self.current = Some(Arc::new(Current {
@@ -115,25 +149,29 @@ impl Enforcer {
         self.changing(|enforcer| enforcer.adapt_to(Arc::new(interfaces)));
     }
 
-    fn adapt_to(&mut self, interfaces: Arc<Interfaces>) {
+    fn adapt_to(&mut self, mut interfaces: Arc<Interfaces>) {
+        if let Some(current) = &self.current {
+            self.held.hold(current.policy(), &interfaces);
+            Arc::make_mut(&mut interfaces).hold(self.held.by_name());
+        }
         self.interfaces = interfaces;
         let Some(current) = self.current.clone() else {
             return;
         };
         self.problems.host.clear();
         let (carriers, missing) = self.interfaces.carriers_present(current.policy());
-        for error in missing {
-            self.problem(format!("{error}; everything else stays enforced"));
-        }
+        self.report_missing(missing);
+        self.report_renamed();
         let adapted = self
             .adapt_confirmed()
             .and_then(|()| self.adapt(&current, &carriers));
         match adapted {
             Ok(Some(adapted)) => self.current = Some(Arc::new(adapted)),
             Ok(None) => {}
-            Err(error) => self.problem(format!(
-                "the host changed, and what was enforced before stays: {error}"
-            )),
+            Err(error) => self.problem(
+                Kind::CannotFollow,
+                format!("the host changed, and what was enforced before stays: {error}"),
+            ),
         }
         self.follow_policy();
     }
@@ -186,13 +224,7 @@ impl Enforcer {
         let trial = self.trial.clone();
         let confirmed = trial.as_deref().and_then(Trial::confirmed);
         let Some(adapted) = self.recompiled(current)? else {
-            let (attachments, beyond) = self.attach(carriers, confirmed)?;
-            self.attachments = attachments;
-            if trial.is_some() {
-                self.datapath.set_beyond(&beyond)?;
-            }
-            self.datapath
-                .release_others(&self.attachments, &self.interfaces)?;
+            self.attach_each(carriers)?;
             return Ok(None);
         };
         let adoption = if current.image.is_empty() {
@@ -212,8 +244,29 @@ impl Enforcer {
         Ok(Some(adapted))
     }
 
-    pub(super) fn problem(&mut self, problem: String) {
-        warn!("{problem}");
-        self.problems.host.push(problem);
+    pub(super) fn report_missing(&mut self, missing: Vec<InterfaceError>) {
+        for error in missing {
+            let problem = format!("{error}; everything else is enforced");
+            self.problem(Kind::InterfaceMissing, problem);
+        }
+    }
+
+    fn report_renamed(&mut self) {
+        let interfaces = Arc::clone(&self.interfaces);
+        for (name, interface) in interfaces.renamed() {
+            self.problem(Kind::InterfaceRenamed, format!(
+                "`{name}` is now called `{}`, and stays enforced. Correct `interfaces` in the policy, \
+                 or rename it back",
+                interface.name
+            ));
+        }
+    }
+
+    pub(super) fn problem(&mut self, kind: Kind, message: String) {
+        let problem = kind.problem(message);
+        if !self.problems.host.contains(&problem) {
+            warn!("{}", problem.message);
+            self.problems.host.push(problem);
+        }
     }
 }

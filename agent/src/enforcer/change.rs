@@ -24,7 +24,7 @@ use crate::{
         interface::{Carrier, InterfaceError, Interfaces},
     },
     image::{CompileError, Numbers},
-    policy::{self, Change, Lint, PolicyError, Validated},
+    policy::{self, Change, Lint, Policy, PolicyError, Validated},
     signature::{self, SignatureError},
     store::{
         Identity, StoreError, Stored, TrialRecord, digest,
@@ -153,6 +153,8 @@ struct Ready {
     validated: Validated,
     identity: Identity,
     carriers: Vec<Carrier>,
+    /// Why some are not there.
+    absent: Vec<InterfaceError>,
     /// Time within which it is to be confirmed.
     within: Option<Duration>,
     /// The policy to go back to.
@@ -167,6 +169,15 @@ struct Written {
     added: Added,
     /// The trial that went on.
     trial: Option<TrialRecord>,
+}
+
+/// What becomes of a policy that names an interface which is not there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Missing {
+    /// It is refused: the name may be mistyped.
+    Refuse,
+    /// It is enforced on the others, and on this one when it comes.
+    Report,
 }
 
 /// Measures the parts of a change.
@@ -191,7 +202,7 @@ impl Enforcer {
     ///
     /// [`ApplyError`]: the policy before is still in force.
     pub fn apply(&mut self, order: Order, interfaces: Interfaces) -> Result<Applied, ApplyError> {
-        self.changing(|enforcer| enforcer.replace(order, interfaces))
+        self.changing(|enforcer| enforcer.replace(order, interfaces, Missing::Refuse))
     }
 
     /// Applies a policy as part of a change.
@@ -199,21 +210,22 @@ impl Enforcer {
         &mut self,
         order: Order,
         interfaces: Interfaces,
+        missing: Missing,
     ) -> Result<Applied, ApplyError> {
         let mut order = order;
-        let signed = !self.config.trusted_keys.is_empty();
-        if order.next_serial && signed {
+        if order.next_serial && !self.config.trusted_keys.is_empty() {
             return Err(SignatureError::Renumbered.into());
         }
         if order.next_serial {
             order.text = policy::renumbered(&order.text, &order.file, self.next_serial()?)?;
         }
-        let ready = self.ready(&order, &interfaces)?;
+        let ready = self.ready(&order, &interfaces, missing)?;
         let mut clock = Stopwatch::start();
         let Ready {
             validated,
             identity,
             carriers,
+            absent,
             within,
             confirmed,
             compiled,
@@ -280,6 +292,7 @@ impl Enforcer {
             confirm_within = within.map(|within| within.as_secs()),
             "policy applied"
         );
+        self.hold(current.policy(), within.is_none());
         self.current = Some(Arc::new(current));
         self.trial = within.map(|within| {
             Arc::new(Trial {
@@ -292,6 +305,7 @@ impl Enforcer {
         self.follow_policy();
         self.problems.policy.clear();
         self.problems.host.clear();
+        self.report_missing(absent);
         if let Some(error) = forgotten {
             let serial = identity.serial;
             self.policy_problem(format!(
@@ -299,6 +313,15 @@ impl Enforcer {
             ));
         }
         Ok(applied)
+    }
+
+    /// Holds the interfaces that `policy` names; beside those of the policy before, unless it is in force
+    /// `for_good`.
+    fn hold(&mut self, policy: &Policy, for_good: bool) {
+        if for_good {
+            self.held.forget();
+        }
+        self.held.hold(policy, &self.interfaces);
     }
 
     /// A serial that is higher than all that were ever in force.
@@ -310,7 +333,12 @@ impl Enforcer {
     }
 
     /// Looks at a policy as far as that can be done before anything changes.
-    fn ready(&self, order: &Order, interfaces: &Interfaces) -> Result<Ready, ApplyError> {
+    fn ready(
+        &self,
+        order: &Order,
+        interfaces: &Interfaces,
+        missing: Missing,
+    ) -> Result<Ready, ApplyError> {
         if let Some(within) = order.confirm_within
             && !TERMS.contains(&within.as_secs())
         {
@@ -327,7 +355,10 @@ impl Enforcer {
         };
         self.check_serial(identity)?;
         let read = clock.lap();
-        let carriers = interfaces.carriers(&validated.policy)?;
+        let (carriers, absent) = match missing {
+            Missing::Refuse => (interfaces.carriers(&validated.policy)?, Vec::new()),
+            Missing::Report => interfaces.carriers_present(&validated.policy),
+        };
         let inherited = self.trial.as_ref().map(|trial| trial.within);
         let within = order.confirm_within.or(inherited);
         let confirmed = within.and_then(|_| self.confirmed());
@@ -348,6 +379,7 @@ impl Enforcer {
             validated,
             identity,
             carriers,
+            absent,
             within,
             confirmed,
             compiled,

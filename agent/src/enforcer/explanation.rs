@@ -45,6 +45,11 @@ pub enum AnswerError {
     /// No such interface.
     #[error("this host has no interface `{0}`")]
     Interface(String),
+    /// No program looks at packets there.
+    #[error(
+        "no program is attached to `{0}`, so what passes there is judged only by the inner door, if there is one. Name it under `interfaces` in the policy; `manoward status` shows what is covered"
+    )]
+    Uncovered(String),
     /// The kernel's program cannot be asked.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -136,12 +141,18 @@ impl Explainers {
         question: &Question,
     ) -> Result<Explanation, AnswerError> {
         let current = view.judging().ok_or(AnswerError::NoPolicy)?;
+        let asked = question.interface.clone();
         let flows = Snapshot::open(&self.pins)?;
         let flows = flows.by(&current.image);
         let question = &of_open_connection(as_proven(question, view), &flows, &current.image);
         let (bytes, interface) = question.frame(current.policy())?;
         let ifindex = ifindex(interface.as_deref(), view)?;
         let direction = question.direction;
+        if let Some(name) = &asked
+            && !is_judged(view, ifindex, direction)
+        {
+            return Err(AnswerError::Uncovered(name.clone()));
+        }
         let judge = |ifindex| {
             let frame = Frame {
                 bytes: &bytes,
@@ -257,6 +268,17 @@ fn of_open_connection<F: Flows, T: Tables>(
         }
     }
     question
+}
+
+/// Whether a program looks at packets of this direction on the interface, or on all of a bond's ports.
+fn is_judged(view: &View, ifindex: u32, direction: Direction) -> bool {
+    let has = |index: u32| {
+        let is_out = direction == Direction::Out;
+        let mut attachments = view.attachments.iter();
+        attachments.any(|at| at.ifindex == index && at.mode.is_egress() == is_out)
+    };
+    let ports = view.interfaces.bond_ports(ifindex);
+    has(ifindex) || (!ports.is_empty() && ports.iter().all(|&port| has(port)))
 }
 
 fn name_of(interfaces: &Interfaces, ifindex: u32) -> Option<String> {

@@ -16,36 +16,44 @@ mod adopt;
 mod change;
 mod check;
 mod compile;
+mod coverage;
+mod door;
 mod explanation;
 mod flows;
 mod handle;
+mod held;
 mod history;
 mod host;
 mod observer;
+mod problem;
+pub mod rescue;
 mod session;
 mod start;
 mod trial;
 mod view;
+mod watch;
 
 pub use change::{Applied, ApplyError, Order};
 pub use check::{Difference, Review};
+pub use coverage::Coverage;
 pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
 pub use flows::{FlowList, FlowQuery, NamedFlow};
 pub use handle::Handle;
 pub use history::{RollBackError, Verification};
 pub use host::host_facts;
 pub use observer::Observer;
+pub use problem::Problem;
 pub use start::StartError;
 pub use trial::{ConfirmError, Place, Trial};
 pub use view::{Board, Current, View};
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use tracing::warn;
 
 use crate::{
-    config::Config,
+    config::{Config, DoorMode},
     datapath::{
         Attachment, CounterError, Counters, Datapath, Features, PinError, interface::Interfaces,
     },
@@ -55,7 +63,10 @@ use crate::{
         history::{Event, Reason},
     },
 };
+use held::Held;
+use problem::Kind;
 use view::Poster;
+use watch::Watch;
 
 /// What the enforcer has found wrong, in sentences.
 #[derive(Default)]
@@ -63,7 +74,7 @@ struct Problems {
     /// With the policy, until one is applied.
     policy: Vec<String>,
     /// With the host, as it is now.
-    host: Vec<String>,
+    host: Vec<Problem>,
     /// With connections that were to be taken over.
     flows: Vec<String>,
     /// Whether connections of sockets were to be taken over, and have not been.
@@ -82,7 +93,14 @@ pub struct Enforcer {
     trial: Option<Arc<Trial>>,
     attachments: Vec<Attachment>,
     interfaces: Arc<Interfaces>,
+    held: Held,
+    /// What the inner door does.
+    door: DoorMode,
+    /// Whether it is attached.
+    door_open: bool,
+    door_problem: Option<Problem>,
     problems: Problems,
+    watch: Watch,
     /// Who has proven who it is, where that is asked for.
     registry: Option<Arc<Registry>>,
     started: Timestamp,
@@ -94,6 +112,10 @@ impl Enforcer {
     fn changing<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
         let _under_way = self.poster.change();
         let done = change(self);
+        if self.current.is_some() {
+            self.verify();
+        }
+        self.follow_door();
         self.post();
         done
     }
@@ -105,6 +127,13 @@ impl Enforcer {
             flows,
             sockets_missed: _,
         } = &self.problems;
+        let found = Kind::Policy
+            .problems(policy)
+            .chain(host.iter().cloned())
+            .chain(Kind::Connections.problems(flows))
+            .chain(self.watch.problems())
+            .chain(self.door_problem.clone());
+        let found = found.collect();
         self.poster.post(View {
             hook: self.config.hook,
             started: self.started,
@@ -114,7 +143,11 @@ impl Enforcer {
             attachments: self.attachments.clone(),
             interfaces: Arc::clone(&self.interfaces),
             registry: self.registry.clone(),
-            found: [&**policy, host, flows].concat(),
+            found,
+            verified: self.watch.verified,
+            inside: self.config.inside.clone(),
+            door: self.door,
+            door_open: self.door_open,
         });
     }
 
@@ -159,7 +192,7 @@ impl Enforcer {
         }
     }
 
-    /// Makes up for what has failed, and pins again what was unpinned by somebody, so that it
+    /// Makes up for what has failed, verifies what is attached, and pins again what was unpinned by somebody, so that it
     /// outlives the agent.
     pub fn keep(&mut self) {
         self.end_overdue();
@@ -172,6 +205,9 @@ impl Enforcer {
             Ok(pins) => warn!(pins, "somebody has removed pins: pinned again"),
             Err(error) => warn!(%error, "somebody has removed pins, and they cannot be replaced"),
         }
+        self.verify();
+        self.follow_door();
+        self.post();
     }
 
     /// Detaches from every interface and removes all pins; nothing is enforced any more. The
@@ -189,10 +225,11 @@ impl Enforcer {
                 enforcer.close(Event::Cancelled, &tried.stored, trial.within, &reason);
             }
             let attachments = std::mem::take(&mut enforcer.attachments);
-            Ok(attachments
+            let names = attachments
                 .into_iter()
-                .map(|attachment| attachment.interface)
-                .collect())
+                .map(|attachment| attachment.interface);
+            let names: BTreeSet<_> = names.collect();
+            Ok(names.into_iter().collect())
         })
     }
 }

@@ -8,9 +8,12 @@ use std::{
 
 use jiff::Timestamp;
 use thiserror::Error;
-use tracing::{info, warn};
+use tracing::info;
 
-use super::{Current, Enforcer, Order, Problems, Trial, View, view::Poster};
+use super::{
+    Current, Enforcer, Order, Problems, Trial, View, change::Missing, door, held::Held, rescue,
+    view::Poster, watch::Watch,
+};
 use crate::{
     config::{Classifiers, Config},
     datapath::{
@@ -78,6 +81,24 @@ pub enum StartError {
     Panicked(#[from] Panicked),
 }
 
+impl StartError {
+    /// Whether another policy would do.
+    const fn is_about_the_policy(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadPolicy { .. }
+                | Self::Policy(_)
+                | Self::Apply(
+                    ApplyError::Policy(_)
+                        | ApplyError::Interface(_)
+                        | ApplyError::Compile(_)
+                        | ApplyError::NoEnrolment(_)
+                        | ApplyError::EnrolmentPort(_)
+                )
+        )
+    }
+}
+
 /// A policy to begin with.
 struct Candidate {
     text: String,
@@ -98,6 +119,10 @@ impl Enforcer {
             ..found
         };
         let store = Store::open(&config.state)?;
+        let in_kernel = Pins::new(&config.pins).exist();
+        let held = Held::open(&config.state);
+        let has_policy = in_kernel || store.current().is_ok_and(|it| it.is_some());
+        let door = door::mode(config.door, &config.state, has_policy);
         let pins = Pins::new(&config.pins);
         let mut datapath = Datapath::load(pins.clone(), config.hook, features, config.flows)?;
         info!(
@@ -118,6 +143,10 @@ impl Enforcer {
             interfaces: Arc::clone(&interfaces),
             registry: None,
             found: Vec::new(),
+            verified: None,
+            inside: config.inside.clone(),
+            door,
+            door_open: false,
         });
         let mut enforcer = Self {
             config,
@@ -129,13 +158,49 @@ impl Enforcer {
             trial: None,
             attachments: Vec::new(),
             interfaces,
+            held,
+            door,
+            door_open: false,
+            door_problem: None,
             problems: Problems::default(),
+            watch: Watch::default(),
             registry: None,
             started,
             poster,
         };
-        enforcer.changing(|enforcer| enforcer.resume(in_kernel))?;
+        enforcer.changing(|enforcer| enforcer.begin(in_kernel))?;
         Ok(enforcer)
+    }
+
+    /// Begins with a policy; without a valid one, with what agent.yaml says.
+    fn begin(&mut self, enforced: Option<Enforced>) -> Result<(), StartError> {
+        let rescue = |it: &Enforced| {
+            let confirmed = it.confirmed.filter(|_| it.trial.is_none());
+            confirmed.is_some_and(|digest| rescue::is_in_force(&self.config, digest))
+        };
+        let enforced = enforced.filter(|it| !rescue(it));
+        match self.resume(enforced) {
+            Err(error) if self.current.is_none() && error.is_about_the_policy() => {
+                let reason = error.to_string();
+                self.problems.policy.push(reason.clone());
+                if enforced.is_none() {
+                    self.begin_without(&reason);
+                }
+                Ok(())
+            }
+            Ok(()) if self.current.is_none() && enforced.is_none() => {
+                let policy = self.config.policy.display();
+                let reason = format!("there is no policy in {policy}");
+                self.begin_without(&reason);
+                if self.current.is_some() {
+                    self.problems
+                        .policy
+                        .push(format!("{reason}. Apply one with `manoward policy apply`"));
+                }
+                Ok(())
+            }
+            resumed => resumed,
+        }
     }
 
     /// Goes on with what was in force, settles what is left of a trial, and enforces the configured
@@ -161,11 +226,7 @@ impl Enforcer {
             None if !self.problems.policy.is_empty() && !self.config.trusted_keys.is_empty() => {
                 Err(StartError::Untrusted(self.problems.policy.join("; ")))
             }
-            None => {
-                let policy = self.config.policy.display();
-                warn!(%policy, "no policy yet: nothing is enforced. Apply one with `manoward policy apply`");
-                Ok(())
-            }
+            None => Ok(()),
         }
     }
 
@@ -339,7 +400,13 @@ impl Enforcer {
             file: candidate.file,
             ..Order::default()
         };
-        match self.replace(order, Interfaces::clone(&self.interfaces)) {
+        // A host may start before its interfaces are there.
+        let missing = if self.current.is_none() {
+            Missing::Report
+        } else {
+            Missing::Refuse
+        };
+        match self.replace(order, Interfaces::clone(&self.interfaces), missing) {
             Ok(_) => Ok(()),
             Err(error) if self.current.is_some() => {
                 let serial = candidate.serial;

@@ -13,7 +13,7 @@ use std::{
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{Current, Enforcer, adopt::Adoption, now, session};
+use super::{Current, Enforcer, adopt::Adoption, now, problem::Kind, session};
 use crate::{
     caller::{Connection, Terminal, connections},
     datapath::PublishError,
@@ -248,7 +248,10 @@ impl Enforcer {
                 .release_others(&self.attachments, &self.interfaces)
         });
         if let Err(error) = released {
-            self.problem(format!("programs stay attached as they were: {error}"));
+            self.problem(
+                Kind::CannotAttach,
+                format!("programs stay attached as they were: {error}"),
+            );
         }
     }
 

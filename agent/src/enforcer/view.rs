@@ -8,8 +8,13 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Trial, adopt::protected};
+use super::{
+    Trial,
+    adopt::protected,
+    problem::{Kind, Problem},
+};
 use crate::{
+    config::DoorMode,
     datapath::{Attachment, Hook, HookMode, interface::Interfaces},
     image::{Facts, Image, Numbers},
     leases::Registry,
@@ -81,8 +86,16 @@ pub struct View {
     pub interfaces: Arc<Interfaces>,
     /// Who has proven who it is, once proofs are looked at.
     pub registry: Option<Arc<Registry>>,
+    /// When the kernel confirmed last that all programs are attached; `None` before the first time.
+    pub verified: Option<Timestamp>,
+    /// Names of interfaces that lead to the host's own guests.
+    pub inside: Vec<String>,
+    /// What the inner door does.
+    pub door: DoorMode,
+    /// Whether it is attached.
+    pub door_open: bool,
     /// What the enforcer has found wrong.
-    pub(super) found: Vec<String>,
+    pub(super) found: Vec<Problem>,
 }
 
 impl View {
@@ -99,12 +112,13 @@ impl View {
         current.filter(|current| !current.image.is_empty())
     }
 
-    /// What is wrong or weaker than it should be, in sentences.
+    /// What is wrong or weaker than it should be.
     #[must_use]
-    pub fn problems(&self) -> Vec<String> {
+    pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.found.clone();
         let registry = self.registry.iter();
-        problems.extend(registry.flat_map(|registry| registry.problems()));
+        let enrolment = registry.flat_map(|registry| registry.problems());
+        problems.extend(enrolment.map(|problem| Kind::Enrolment.problem(problem)));
         let binds_vlans = self
             .current
             .as_ref()
@@ -112,20 +126,23 @@ impl View {
         for attachment in &self.attachments {
             let interface = &attachment.interface;
             if let (HookMode::XdpGeneric, Some(why)) = (attachment.mode, &attachment.degraded) {
-                problems.push(format!("{interface} is enforced in generic mode: {why}"));
+                let problem = format!("`{interface}` is enforced in generic mode: {why}");
+                problems.push(Kind::GenericMode.problem(problem));
             }
             // At the other hooks the kernel tells the tag.
             let hidden = self.interfaces.strips_vlan_tags(interface);
             let in_xdp = matches!(attachment.mode, HookMode::XdpNative | HookMode::XdpGeneric);
             if binds_vlans && hidden && in_xdp {
-                problems.push(format!(
-                    "{interface} removes VLAN tags before XDP sees them, so endpoints bound to a \
+                let problem = format!(
+                    "`{interface}` removes VLAN tags before XDP sees them, so endpoints bound to a \
                      VLAN cannot be told apart: run `ethtool -K {interface} rxvlan off`"
-                ));
+                );
+                problems.push(Kind::VlanHidden.problem(problem));
             }
         }
         if self.current.is_none() {
-            problems.push("there is no policy, so nothing is enforced".to_owned());
+            let problem = "there is no policy, so nothing is enforced";
+            problems.push(Kind::Policy.problem(problem));
         }
         problems
     }

@@ -23,8 +23,8 @@ pub const INTERFACES: usize = 64;
 pub const SERVICES: usize = 4_096;
 /// Bytes of a name.
 pub const NAME_BYTES: usize = 63;
-/// Bytes of an interface's name (`IFNAMSIZ` less its terminator).
-pub const INTERFACE_NAME_BYTES: usize = 15;
+/// Bytes of an interface's alternative name (`ALTIFNAMSIZ` less its terminator).
+pub const INTERFACE_NAME_BYTES: usize = 127;
 /// Seconds that a flow may last without a packet, 1 second to 30 days.
 pub const TIMEOUT_SECONDS: RangeInclusive<u32> = 1..=30 * 24 * 60 * 60;
 /// Mistakes that a [`PolicyError`](super::PolicyError) shows; further ones are counted.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use manoward_api::{Attachment, Fate, Fates, Stats, Status, VerdictCount, Way};
+use manoward_api::{Attachment, Fate, Fates, Place, Stats, Status, VerdictCount, Way};
 
 use crate::agent::Agent;
 use crate::machine::wait;
@@ -56,7 +56,9 @@ impl Counters {
     #[must_use]
     pub fn with_fate(&self, fate: Fate) -> BTreeMap<(String, String), u64> {
         let mut packets = BTreeMap::new();
-        let wanted = |count: &&VerdictCount| count.direction == Way::In && count.fate == fate;
+        let wanted = |count: &&VerdictCount| {
+            count.place == Place::Wire && count.direction == Way::In && count.fate == fate
+        };
         for count in self.0.verdicts.iter().filter(wanted) {
             let point = count.reference_point.as_deref().unwrap_or("-").to_owned();
             *packets.entry((point, count.reason.clone())).or_default() += count.count.packets;
@@ -84,8 +86,21 @@ impl Counters {
         u64::checked_div(bytes, packets).unwrap_or_default()
     }
 
+    /// Packets that the inner door has judged and counted under a reason, in both directions.
+    #[must_use]
+    pub fn at_door(&self, reason: &str) -> u64 {
+        let mut sum = 0;
+        for count in &self.0.verdicts {
+            if count.place == Place::Door && count.reason == reason {
+                sum += count.count.packets;
+            }
+        }
+        sum
+    }
+
     fn sum(&self, wanted: impl Fn(&VerdictCount) -> bool) -> u64 {
-        let counts = self.0.verdicts.iter().filter(|count| wanted(count));
+        let wanted = |count: &&VerdictCount| count.place == Place::Wire && wanted(count);
+        let counts = self.0.verdicts.iter().filter(wanted);
         counts.map(|count| count.count.packets).sum()
     }
 }
@@ -112,7 +127,15 @@ impl Agent<'_> {
 
     /// The agent's status.
     pub fn status(&self) -> Result<Status> {
-        serde_json::from_value(self.ask_json(&["status"])?).context("reading the status")
+        // It ends with a code of its own where the host is not protected everywhere.
+        let output = self.cli(&["status", "--output", "json"])?;
+        serde_json::from_str(&output.stdout).context("reading the status")
+    }
+
+    /// What the status says is wrong, in sentences.
+    pub fn problems(&self) -> Result<Vec<String>> {
+        let problems = self.status()?.problems.into_iter();
+        Ok(problems.map(|problem| problem.message).collect())
     }
 
     /// The ingress attachments.

@@ -116,6 +116,15 @@ fn isolate() -> Result<(File, File)> {
         )
         .with_context(|| format!("mounting {kind} on {place}"))?;
     }
+    // The control groups of the machine: their root is that of all namespaces.
+    mount(
+        Some("cgroup2"),
+        "/sys/fs/cgroup",
+        Some("cgroup2"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .context("mounting cgroup2")?;
     // sshd refuses to start without it.
     fs::create_dir("/run/sshd").context("making /run/sshd")?;
     Ok((

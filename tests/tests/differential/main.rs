@@ -72,6 +72,8 @@ fn under_a_policy_of_bindings_every_reason_is_given() -> Result<()> {
         Reason::NoLease,
         Reason::LeaseExpired,
         Reason::RateLimited,
+        // Only at a socket.
+        Reason::BindingUnseen,
     ];
     let missing: Vec<_> = Reason::ALL
         .iter()

@@ -42,7 +42,7 @@ fn an_address_that_is_added_later_is_protected_within_a_second() -> Result<()> {
     change(&scene.host, &format!("address del {LATE}/24 dev {NIC}"))?;
     wait::until(&false, SOON, protects)?;
     assert_eq!(connect(&scene.vim, HOST.v4, SHORT)?, Outcome::Refused);
-    assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     Ok(())
 }
 
@@ -52,7 +52,7 @@ fn an_interface_that_comes_back_is_enforced_again() -> Result<()> {
     let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
     let first = agent.ingress()?;
     change(&scene.host, &format!("link delete {NIC}"))?;
-    let problems = || Ok(agent.status()?.problems);
+    let problems = || agent.problems();
     let missing = |problems: &[String]| {
         problems
             .iter()
@@ -60,7 +60,7 @@ fn an_interface_that_comes_back_is_enforced_again() -> Result<()> {
     };
     wait::until(&true, PATIENCE, || Ok(missing(&problems()?)))?;
     assert!(agent.status()?.attachments.is_empty());
-    let headline = agent.ask(&["status"])?;
+    let headline = agent.cli(&["status"])?.stdout;
     assert!(
         headline.starts_with("not enforcing: attached to no interface"),
         "{headline}"

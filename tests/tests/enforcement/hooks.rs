@@ -70,7 +70,7 @@ fn a_taken_slot_is_explained_and_tcx_enforces_behind_it() -> Result<()> {
     assert!(counters.packets("-", "no-service") >= 2);
     let status = agent.status()?;
     assert_eq!(status.attachments[0].mode, HookMode::Tcx);
-    assert_eq!(status.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     Ok(())
 }
 
@@ -147,14 +147,14 @@ fn without_native_xdp_it_is_generic_and_reported_as_degraded() -> Result<()> {
     assert_eq!(attachment.mode, HookMode::XdpGeneric);
     let why = attachment.degraded.as_deref().unwrap_or_default();
     assert!(why.contains("native XDP"), "{why}");
-    let [problem] = &status.problems[..] else {
-        panic!("{:?}", status.problems);
+    let [problem] = &agent.problems()?[..] else {
+        panic!("{:?}", agent.problems()?);
     };
     assert!(
-        problem.starts_with("lo is enforced in generic mode"),
+        problem.starts_with("`lo` is enforced in generic mode"),
         "{problem}"
     );
-    let headline = agent.ask(&["status"])?;
+    let headline = agent.cli(&["status"])?.stdout;
     assert!(
         headline.starts_with("degraded: enforcing host serial 1"),
         "{headline}"
@@ -202,7 +202,12 @@ fn what_a_policy_no_longer_names_is_not_enforced_any_more() -> Result<()> {
             interfaces,
             ..Policy::default()
         };
-        let agent = Agent::start_with(&host, &policy(1, "[port0]").to_string(), hook, "")?;
+        let agent = Agent::start_with(
+            &host,
+            &policy(1, "[port0]").to_string(),
+            hook,
+            "door: off\n",
+        )?;
         // The second policy takes over what the first one attached, and the third one lets it go.
         for (serial, interfaces, enforced) in [(2, "[port0]", true), (3, "[lo]", false)] {
             let output = agent.apply(policy(serial, interfaces))?;

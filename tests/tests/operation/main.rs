@@ -5,3 +5,5 @@ mod endurance;
 mod faults;
 mod permissions;
 mod refused_agents;
+mod truth;
+mod without_policy;

@@ -54,7 +54,7 @@ fn violations_pass_and_are_counted() -> Result<()> {
     assert_eq!(reasons, expected);
     assert_eq!(counters.fate(Fate::Dropped), 0);
     assert!(counters.packets("Nf-Vi", "permitted") > 0);
-    let headline = agent.ask(&["status"])?;
+    let headline = agent.cli(&["status"])?.stdout;
     assert!(headline.contains("auditing host serial 1"), "{headline}");
     Ok(())
 }

@@ -18,7 +18,7 @@ const DROPPED: Option<i32> = Some(10);
 
 const BOUND: Policy<'_> = Policy {
     serial: 1,
-    interfaces: "[eth0]",
+    interfaces: "[eth0, eth1]",
     protect: "[192.0.2.17, \"2001:db8:0:17::17\"]",
     mode: "enforce",
     endpoints: "{ vim-1: { role: vim, addresses: [192.0.2.10, \"2001:db8:0:17::10\"],
@@ -32,6 +32,7 @@ const BOUND: Policy<'_> = Policy {
 fn host() -> Result<Namespace> {
     let host = Namespace::new("host")?;
     host.run(&["ip", "link", "add", "eth0", "type", "veth"])?;
+    host.run(&["ip", "link", "add", "eth1", "type", "veth"])?;
     Ok(host)
 }
 
@@ -67,7 +68,7 @@ fn a_packet_that_is_described_gets_a_verdict_with_its_reason() -> Result<()> {
         (vim, "--port 22 --vlan 200", Fate::Dropped, "wrong-vlan"),
         (
             vim,
-            "--port 22 --interface lo",
+            "--port 22 --interface eth1",
             Fate::Dropped,
             "wrong-interface",
         ),
@@ -226,6 +227,6 @@ fn explaining_counts_nothing_and_lets_nothing_through() -> Result<()> {
     assert_eq!(agent.counters()?.packets("Nf-Vi", "unknown-source"), 1);
     intruder.send(&syn)?;
     agent.await_packets("Nf-Vi", "unknown-source", 2)?;
-    assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     Ok(())
 }

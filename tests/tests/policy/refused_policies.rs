@@ -105,7 +105,7 @@ fn every_mistake_is_told_and_the_policy_in_force_stays() -> Result<()> {
         }
         let status = agent.status()?;
         assert_eq!(status.attachments, attached);
-        assert_eq!(status.problems, Vec::<String>::new());
+        assert_eq!(agent.problems()?, Vec::<String>::new());
     }
     assert_eq!(agent.ask_json(&["policy", "show"])?, before);
     let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;

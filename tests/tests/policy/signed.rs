@@ -48,7 +48,7 @@ fn only_signed_policies_are_taken_and_at_start_too() -> Result<()> {
     trust(&mut agent, Path::new(&format!("{key}.pub")))?;
     // What the kernel enforces stays, and is told.
     enforced(&scene)?;
-    let problems = agent.status()?.problems.join("\n");
+    let problems = agent.problems()?.join("\n");
     assert!(
         problems.contains("takes only policies that are signed"),
         "{problems}"
@@ -76,7 +76,7 @@ fn only_signed_policies_are_taken_and_at_start_too() -> Result<()> {
     );
     agent.ask(&["policy", "sign", "--key", &key, &name])?;
     apply(&agent, &path)?.succeeded()?;
-    assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
 
     // An older one, and one that nobody signed: not over the API, and not from the file either.
     fs::write(&path, with_serial(2))?;
@@ -87,7 +87,7 @@ fn only_signed_policies_are_taken_and_at_start_too() -> Result<()> {
     agent.write_policy(&with_serial(9))?;
     agent.restart()?;
     assert_eq!(agent.serial()?, Some(3));
-    let problems = agent.status()?.problems.join("\n");
+    let problems = agent.problems()?.join("\n");
     assert!(problems.contains("serial 9 was not applied"), "{problems}");
     let file = agent.folder().join("policy.yaml");
     agent.ask(&["policy", "sign", "--key", &key, &file.to_string_lossy()])?;

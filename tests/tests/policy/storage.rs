@@ -97,7 +97,7 @@ fn a_damaged_store_is_told_and_enforcement_goes_on() -> Result<()> {
         };
         let output = agent.apply(&next)?;
         assert!(output.status.success(), "{}", output.stderr);
-        assert_eq!(agent.status()?.problems, Vec::<String>::new());
+        assert_eq!(agent.problems()?, Vec::<String>::new());
         enforced(&scene)?;
     }
     Ok(())
@@ -121,7 +121,7 @@ fn a_host_that_restarts_with_a_damaged_store_is_protected_by_the_policy_file() -
         enforced(&scene)?;
         // The policy was stored anew.
         agent.restart()?;
-        assert_eq!(agent.status()?.problems, Vec::<String>::new());
+        assert_eq!(agent.problems()?, Vec::<String>::new());
     }
     Ok(())
 }

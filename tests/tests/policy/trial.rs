@@ -87,7 +87,7 @@ fn without_an_agent_the_kernel_goes_back_in_time() -> Result<()> {
         assert_eq!(agent.serial()?, Some(1));
         enforced(&scene)?;
         assert!(trial(&agent)?.is_null());
-        let problems = agent.status()?.problems.join("\n");
+        let problems = agent.problems()?.join("\n");
         assert!(problems.contains("not confirmed"), "{problems}");
         let log = agent.log();
         assert!(log.contains("not confirmed"), "{log}");
@@ -98,7 +98,7 @@ fn without_an_agent_the_kernel_goes_back_in_time() -> Result<()> {
     mistaken(&scene)?;
     agent.restart()?;
     assert_eq!(agent.serial()?, Some(2));
-    assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     Ok(())
 }
 
@@ -122,7 +122,7 @@ fn the_agent_goes_back_with_the_kernel() -> Result<()> {
     mistaken(&scene)?;
     await_return(&scene)?;
     wait::until(&Some(1), PATIENCE, || agent.serial())?;
-    let problems = agent.status()?.problems.join("\n");
+    let problems = agent.problems()?.join("\n");
     assert!(
         problems.contains("serial 2 was not confirmed within 3 s: serial 1 is in force again"),
         "{problems}"
@@ -226,7 +226,7 @@ fn a_policy_that_follows_takes_the_trial_over_and_cancel_ends_it() -> Result<()>
     let output = agent.ask(&["policy", "cancel"])?;
     assert!(output.contains("serial 1 is in force again"), "{output}");
     enforced(&scene)?;
-    assert_eq!(agent.status()?.problems, Vec::<String>::new());
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     let output = agent.cli(&["policy", "cancel"])?;
     assert!(
         output.stderr.contains("no policy waits"),
@@ -248,7 +248,7 @@ fn a_host_that_restarts_before_the_confirmation_goes_back() -> Result<()> {
     agent.restart()?;
     assert_eq!(agent.serial()?, Some(1));
     enforced(&scene)?;
-    let problems = agent.status()?.problems.join("\n");
+    let problems = agent.problems()?.join("\n");
     assert!(problems.contains("not confirmed"), "{problems}");
     Ok(())
 }

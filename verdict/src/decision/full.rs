@@ -105,14 +105,15 @@ impl Judge for Ingress {
             frame,
             path: PhantomData,
         };
-        inbound.judge::<A>(header, local, destination)
+        inbound.judge::<A, false>(header, local, destination)
     }
 }
 
 impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
-    /// Decides about a packet with this network header, which is not for an unprotected address.
+    /// Decides about a packet with this network header, which is not for an unprotected address. One that
+    /// is said to be `WHOLE` is no fragment.
     #[inline(always)]
-    fn judge<A: Ip>(
+    pub(super) fn judge<A: Ip, const WHOLE: bool>(
         &self,
         header: &A::Header,
         local: A,
@@ -123,6 +124,9 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         A::check_options(packet, self.frame.payload, datagram.transport)?;
         let protocol = IpProtocol(datagram.protocol);
         if datagram.position.offset() != 0 {
+            if WHOLE {
+                return Err(Reason::FragmentUnpermitted);
+            }
             // Without its first fragment, which is judged, no datagram to a group is delivered.
             if destination == Destination::Group {
                 return Ok(pass(Reason::Unprotected, 0));
@@ -136,7 +140,7 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
             Ok(outcome) => outcome.opaque(),
             Err(reason) => self.ungoverned(reason, 0).opaque(),
         };
-        if datagram.position.is_first() && destination != Destination::Group {
+        if !WHOLE && datagram.position.is_first() && destination != Destination::Group {
             self.note_first_fragment(local, &datagram, outcome);
         }
         Ok(outcome)
@@ -209,7 +213,7 @@ impl Judge for Egress {
         };
         // What cannot be parsed does not pass, whoever has sent it.
         let datagram = A::datagram(packet, frame.opaque().payload, header)?;
-        let outcome = outbound.judge(A::destination(header), &datagram);
+        let outcome = outbound.judge::<A, false>(A::destination(header), &datagram);
         if unnamed {
             return Ok(pass(Reason::Unprotected, 0));
         }
@@ -219,9 +223,17 @@ impl Judge for Egress {
 
 impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
     /// Decides about a packet to `remote` with this network header, which comes from a protected address.
+    /// One that is said to be `WHOLE` is no fragment.
     #[inline(always)]
-    fn judge<A: Ip>(&self, remote: A, datagram: &Datagram<A>) -> Outcome {
+    pub(super) fn judge<A: Ip, const WHOLE: bool>(
+        &self,
+        remote: A,
+        datagram: &Datagram<A>,
+    ) -> Outcome {
         if datagram.position.offset() != 0 {
+            if WHOLE {
+                return self.ungoverned(Reason::FragmentUnpermitted, 0);
+            }
             return match self.later_fragment(remote, datagram) {
                 Ok(outcome) => outcome.opaque(),
                 Err(reason) => self.ungoverned(reason, 0).opaque(),
@@ -231,7 +243,7 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
             Ok(outcome) => outcome.opaque(),
             Err(reason) => self.ungoverned(reason, 0).opaque(),
         };
-        if datagram.position.is_first() {
+        if !WHOLE && datagram.position.is_first() {
             self.note_first_fragment(remote, datagram, outcome);
         }
         outcome

@@ -1,7 +1,7 @@
 //! Where a packet comes from: MAC address, VLAN tags and interface.
 
 use super::{
-    ethernet::{self, Frame, VlanTags},
+    ethernet::{Frame, VlanTags},
     packet::Packet,
 };
 use crate::reason::Reason;
@@ -29,7 +29,7 @@ impl Origin {
     #[inline(always)]
     pub fn of<P: Packet>(packet: &P, frame: &Frame) -> Self {
         Self {
-            mac: ethernet::source_mac(packet).unwrap_or(0),
+            mac: packet.source_mac().unwrap_or(0),
             link: u64::from(packet.ifindex()) << 32 | u64::from(frame.tags.0),
         }
     }

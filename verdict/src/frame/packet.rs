@@ -2,10 +2,23 @@
 
 use core::hint::black_box;
 
-use super::{dhcp, ipv4, ipv6};
+use super::{dhcp, ethernet, ipv4, ipv6};
 
-/// A frame, starting at its destination MAC address.
+/// A frame, starting at its destination MAC address; at a socket, a packet that starts at its network
+/// header.
 pub trait Packet {
+    /// Whether VLAN tags and the interface are those of the wire. At a socket both are gone.
+    const SEES_LINK: bool = true;
+
+    /// Source MAC address, in the order of the wire, in the lower 48 bits; `None` if there is none.
+    #[inline(always)]
+    fn source_mac(&self) -> Option<u64>
+    where
+        Self: Sized,
+    {
+        ethernet::source_mac(self)
+    }
+
     /// The `N` bytes at `offset` bytes from the start; `None` past the end of what can be read.
     ///
     /// The end is that of the first buffer: headers that a driver split across buffers count as

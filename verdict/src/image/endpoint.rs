@@ -8,11 +8,7 @@ use super::{
     region,
 };
 use crate::{
-    frame::{
-        address::family,
-        ethernet::{self, Frame},
-        packet::Packet,
-    },
+    frame::{address::family, ethernet::Frame, packet::Packet},
     reason::Reason,
 };
 
@@ -121,7 +117,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`Reason::WrongMac`], [`Reason::WrongVlan`], [`Reason::WrongInterface`].
+    /// [`Reason::WrongMac`], [`Reason::WrongVlan`], [`Reason::WrongInterface`], and at a socket
+    /// [`Reason::BindingUnseen`].
     #[inline(always)]
     pub fn check<P: Packet, T: Tables>(
         self,
@@ -135,9 +132,12 @@ impl Record {
         }
         if bound & BOUND_MAC != 0 {
             let mac = self.identity & ((1 << MAC_BITS) - 1);
-            if ethernet::source_mac(packet) != Some(mac) {
+            if packet.source_mac() != Some(mac) {
                 return Err(Reason::WrongMac);
             }
+        }
+        if !P::SEES_LINK && bound & (BOUND_VLAN | BOUND_INTERFACE) != 0 {
+            return Err(Reason::BindingUnseen);
         }
         if bound & BOUND_VLAN != 0 && self.link as u32 != frame.tags.0 {
             return Err(Reason::WrongVlan);

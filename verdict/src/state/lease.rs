@@ -311,7 +311,8 @@ pub fn holds<A: Leased, P: Packet, L: Leases>(
 ///
 /// # Errors
 ///
-/// [`Reason::NoLease`], [`Reason::LeaseExpired`], and those of [`Origin::check`].
+/// [`Reason::NoLease`], [`Reason::LeaseExpired`], those of [`Origin::check`], and at a socket
+/// [`Reason::BindingUnseen`].
 #[inline(always)]
 pub fn check<A: Leased, P: Packet, L: Leases>(
     leases: &L,
@@ -329,6 +330,9 @@ pub fn check<A: Leased, P: Packet, L: Leases>(
     };
     if lease.is_over(leases.clock()) {
         return Err(Reason::LeaseExpired);
+    }
+    if !P::SEES_LINK {
+        return Err(Reason::BindingUnseen);
     }
     lease.check(Origin::of(packet, frame))
 }

@@ -65,6 +65,8 @@ pub enum By {
     Service,
     /// Directions
     Direction,
+    /// Where packets were judged: at an interface, or at the inner door
+    Place,
 }
 
 /// Which way packets go.

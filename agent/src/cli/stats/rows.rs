@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manoward_api::{self as api, Count, Fate, Way};
+use manoward_api::{self as api, Count, Fate, Place, Way};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::By;
@@ -109,6 +109,7 @@ const fn fields(by: Option<By>) -> &'static [&'static str] {
         Some(By::Endpoint) => &["endpoint", "direction"],
         Some(By::Service) => &["service", "direction"],
         Some(By::Direction) => &["direction"],
+        Some(By::Place) => &["place", "direction"],
     }
 }
 
@@ -125,12 +126,19 @@ fn key(verdict: &api::VerdictCount, by: Option<By>) -> Option<Vec<Option<String>
     let way = || Some(name(verdict.direction).to_owned());
     let point = || verdict.reference_point.clone();
     let reason = || Some(verdict.reason.clone());
+    let place = || {
+        Some(match verdict.place {
+            Place::Wire => "interface".to_owned(),
+            Place::Door => "inner door".to_owned(),
+        })
+    };
     match by {
         None => Some(vec![way(), point(), reason()]),
         Some(By::ReferencePoint) => Some(vec![point(), way()]),
         Some(By::Reason) => Some(vec![reason(), way()]),
         Some(By::Service) => Some(vec![verdict.service.clone(), way()]),
         Some(By::Direction) => Some(vec![way()]),
+        Some(By::Place) => Some(vec![place(), way()]),
         Some(By::Endpoint) => None,
     }
 }

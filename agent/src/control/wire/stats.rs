@@ -1,14 +1,14 @@
 //! Counters.
 
 use jiff::Timestamp;
-use manoward_api::{Count, EndpointCount, Fate, Fates, Stats, VerdictCount, Way};
+use manoward_api::{Count, EndpointCount, Fate, Fates, Place, Stats, VerdictCount, Way};
 use verdict::{
     counters::{self, Direction},
     reason::{Outcome, Verdict},
 };
 
 use crate::{
-    datapath::{CounterError, VerdictCounter},
+    datapath::{self, CounterError, VerdictCounter},
     enforcer::{Current, Observer, View},
     explain::rule,
     image::Numbers,
@@ -37,6 +37,10 @@ pub fn stats(observer: &Observer, view: &View) -> Result<Stats, CounterError> {
 fn verdict(counter: VerdictCounter, numbers: Option<&Numbers>) -> VerdictCount {
     let rule = numbers.and_then(|numbers| rule(numbers, counter.outcome.rule()));
     VerdictCount {
+        place: match counter.place {
+            datapath::Place::Wire => Place::Wire,
+            datapath::Place::Door => Place::Door,
+        },
         direction: way(counter.direction),
         reference_point: rule.map(|rule| rule.reference_point.clone()),
         service: rule.map(|rule| rule.service.clone()),

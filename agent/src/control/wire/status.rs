@@ -1,13 +1,15 @@
 //! What the agent does.
 
 use manoward_api::{
-    Attachment, EnrolmentStatus, Hook, HookMode, PolicyInForce, Status, TrialStatus,
+    Attachment, Coverage, Door, EnrolmentStatus, Hook, HookMode, PolicyInForce, Problem, Status,
+    TrialStatus,
 };
 
 use super::leases::refused;
 use crate::{
+    config::DoorMode,
     datapath,
-    enforcer::{Current, View},
+    enforcer::{self, Current, View},
     leases::Registry,
 };
 
@@ -27,7 +29,17 @@ pub fn status(view: &View) -> Status {
         attachments: view.attachments.iter().cloned().map(Into::into).collect(),
         protected: current.map_or_else(Vec::new, |current| Vec::from_iter(current.protected())),
         enrolment: view.registry.as_deref().map(enrolment),
-        problems: view.problems(),
+        coverage: view.coverage().into_iter().map(Into::into).collect(),
+        elsewhere: view.elsewhere(),
+        door: match (view.door, view.door_open) {
+            (DoorMode::Enforce, true) => Door::Enforce,
+            (DoorMode::Audit, true) => Door::Audit,
+            (DoorMode::Off, _) => Door::Off,
+            (_, false) => Door::Missing,
+        },
+        verified: view.verified.map(|when| when.to_string()),
+        is_verified: view.is_verified(),
+        problems: view.problems().into_iter().map(Into::into).collect(),
     }
 }
 
@@ -50,6 +62,30 @@ fn enrolment(registry: &Registry) -> EnrolmentStatus {
         port: registry.port(),
         leases: registry.leases().len(),
         refused: refused(registry),
+    }
+}
+
+impl From<enforcer::Coverage> for Coverage {
+    fn from(coverage: enforcer::Coverage) -> Self {
+        Self {
+            interface: coverage.interface,
+            ifindex: coverage.ifindex,
+            addresses: coverage.addresses,
+            ingress: coverage.ingress.map(Into::into),
+            egress: coverage.egress.map(Into::into),
+            inside: coverage.inside,
+            at_door: coverage.at_door,
+            exposed: coverage.exposed,
+        }
+    }
+}
+
+impl From<enforcer::Problem> for Problem {
+    fn from(problem: enforcer::Problem) -> Self {
+        Self {
+            code: problem.kind.code().to_owned(),
+            message: problem.message,
+        }
     }
 }
 

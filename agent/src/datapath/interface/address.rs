@@ -73,8 +73,8 @@ mod tests {
 
     fn held(ip: &str, prefix_len: u8) -> Address {
         Address {
-            ifindex: 2,
             ip: ip.parse().unwrap(),
+            ifindex: 2,
             prefix_len,
             broadcast: None,
         }

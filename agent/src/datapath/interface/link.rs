@@ -1,6 +1,9 @@
 //! One interface, as the kernel describes it.
 
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, Prop,
+};
+use nix::net::if_::if_indextoname;
 use verdict::frame::ethernet::mac_word;
 
 /// Kinds of interfaces that attach differently.
@@ -12,8 +15,19 @@ pub(super) enum Kind {
     Upon(u32),
     Bridge,
     Bond,
+    /// The loopback interface, or one that leads nowhere.
+    Inner,
     /// A tunnel (VXLAN, Geneve, GRE): its packets arrive inside others.
     Overlay,
+}
+
+/// The name of the interface with this index; `None` if there is none.
+#[must_use]
+pub fn name_of(index: u32) -> Option<String> {
+    let name = if_indextoname(index).ok()?;
+    // nix takes a null pointer for success.
+    let name = name.to_string_lossy().into_owned();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// An interface.
@@ -23,6 +37,8 @@ pub struct Interface {
     pub index: u32,
     /// Name.
     pub name: String,
+    /// Alternative names.
+    pub alternatives: Vec<String>,
     /// Id of the XDP program that is attached, if any.
     pub xdp_program: Option<u32>,
     /// MAC address, first byte highest; 0 if it has none.
@@ -30,18 +46,31 @@ pub struct Interface {
     pub(super) kind: Kind,
     /// Index of the bond or bridge that it is part of.
     pub(super) master: Option<u32>,
+    /// Whether it is of a kind that guests and containers are joined by.
+    pub(super) to_guests: bool,
+    /// Whether it is up.
+    pub(super) up: bool,
 }
 
 impl Interface {
+    /// Whether this is one of its names.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.alternatives.iter().any(|other| other == name)
+    }
+
     /// From the kernel's message.
     pub(super) fn of(message: &LinkMessage) -> Self {
         let mut interface = Self {
             index: message.header.index,
             name: String::new(),
+            alternatives: Vec::new(),
             xdp_program: None,
             mac: 0,
             kind: Kind::Carrier,
             master: None,
+            to_guests: false,
+            up: message.header.flags.contains(LinkFlags::Up),
         };
         let mut lower = None;
         let mut kind = None;
@@ -52,6 +81,13 @@ impl Interface {
                     if let &[a, b, c, d, e, f] = &address[..] {
                         interface.mac = mac_word([a, b, c, d, e, f]);
                     }
+                }
+                LinkAttribute::PropList(properties) => {
+                    let names = properties.iter().filter_map(|property| match property {
+                        Prop::AltIfName(name) => Some(name.clone()),
+                        _ => None,
+                    });
+                    interface.alternatives.extend(names);
                 }
                 LinkAttribute::Controller(index) => interface.master = Some(*index),
                 LinkAttribute::Link(index) => lower = Some(*index),
@@ -72,7 +108,11 @@ impl Interface {
                 _ => {}
             }
         }
+        let loopback = message.header.flags.contains(LinkFlags::Loopback);
+        interface.to_guests = matches!(kind, Some(InfoKind::Veth | InfoKind::Tun));
         interface.kind = match (kind, lower) {
+            (Some(InfoKind::Dummy), _) => Kind::Inner,
+            _ if loopback => Kind::Inner,
             (Some(InfoKind::Vlan | InfoKind::MacVlan | InfoKind::IpVlan), Some(lower)) => {
                 Kind::Upon(lower)
             }

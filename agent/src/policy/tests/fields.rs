@@ -134,10 +134,10 @@ fn values_are_in_range() {
     );
     assert_mistake(
         "[bond0]",
-        "[interface-of-20-byt]",
-        (4, "interface-of-20-byt"),
+        "[eth/0]",
+        (4, "eth/0"),
         "name of an interface",
-        "15 bytes",
+        "127 bytes",
     );
     assert_mistake("untagged", "4095", (8, "4095"), "not a VLAN", "1 to 4094");
     assert_mistake(

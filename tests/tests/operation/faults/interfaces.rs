@@ -41,7 +41,7 @@ fn ten_thousand_flaps_leave_nothing_behind() -> Result<()> {
     println!("{FLAPS} flaps in {flapping:?}: {grown} kB more, {busy:?} of a CPU");
     ensure!(grown < GROWTH, "the agent has grown by {grown} kB");
     ensure!(agent.ingress()? == before.0);
-    ensure!(agent.status()?.problems.is_empty(), "{:?}", agent.status()?);
+    ensure!(agent.problems()?.is_empty(), "{:?}", agent.status()?);
     // It still follows.
     let late = "192.0.2.18".parse()?;
     let add = ["ip", "address", "add", "192.0.2.18/24", "dev", NIC];
@@ -72,9 +72,7 @@ fn interfaces_that_come_and_go_leave_nothing_behind() -> Result<()> {
     }
     let attached = || Ok(agent.ingress()?.len());
     wait::until(&2, PATIENCE, attached)?;
-    wait::until(&Vec::<String>::new(), PATIENCE, || {
-        Ok(agent.status()?.problems)
-    })?;
+    wait::until(&Vec::<String>::new(), PATIENCE, || agent.problems())?;
     // One link for each direction of each interface, and none of those that are gone.
     let pins = scene
         .host

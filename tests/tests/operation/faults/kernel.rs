@@ -70,7 +70,7 @@ fn a_program_that_is_to_take_the_place_is_refused() -> Result<()> {
     let error = other.expect_err("the slot is taken").to_string();
     ensure!(error.contains("`eth0` is taken"), "{error}");
     watch.check()?;
-    ensure!(agent.status()?.problems.is_empty(), "{:?}", agent.status()?);
+    ensure!(agent.problems()?.is_empty(), "{:?}", agent.status()?);
     watch.end()
 }
 

@@ -54,7 +54,7 @@ fn ended_while_applying(signal: Signal) -> Result<()> {
             "serial {serial} was applied, and {after} is in force: {}",
             told.stdout
         );
-        ensure!(agent.status()?.problems.is_empty(), "{:?}", agent.status()?);
+        ensure!(agent.problems()?.is_empty(), "{:?}", agent.status()?);
         ended[usize::from(after == serial)] += 1;
         watch.check()?;
     }

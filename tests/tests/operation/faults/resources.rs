@@ -44,7 +44,7 @@ fn an_agent_that_runs_out_of_memory_ends_and_the_next_goes_on() -> Result<()> {
     watch.check()?;
     let output = agent.apply(&policy)?;
     ensure!(output.status.success(), "{}", output.stderr);
-    ensure!(agent.status()?.problems.is_empty(), "{:?}", agent.status()?);
+    ensure!(agent.problems()?.is_empty(), "{:?}", agent.status()?);
     watch.end()
 }
 
@@ -73,8 +73,6 @@ fn an_agent_without_descriptors_catches_up_once_it_has_some() -> Result<()> {
     wait::until(&true, PATIENCE, || {
         Ok(agent.status()?.protected.contains(&IpAddr::from(LATE)))
     })?;
-    wait::until(&Vec::<String>::new(), PATIENCE, || {
-        Ok(agent.status()?.problems)
-    })?;
+    wait::until(&Vec::<String>::new(), PATIENCE, || agent.problems())?;
     watch.end()
 }

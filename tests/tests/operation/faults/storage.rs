@@ -79,7 +79,7 @@ fn however_little_room_is_left_what_is_told_is_what_is_enforced() -> Result<()> 
             );
             ensure!(agent.serial()? == before, "with {free} pages");
         }
-        ensure!(agent.status()?.problems.is_empty(), "{:?}", agent.status()?);
+        ensure!(agent.problems()?.is_empty(), "{:?}", agent.status()?);
         scene
             .host
             .enter(|| fs::remove_file(state.join("filler")))??;

@@ -112,7 +112,7 @@ fn checked(bound: u8, mac: [u8; 6], tags: VlanTags, set: &[u32]) -> Result<(), R
         vlan: None,
         ifindex: 7,
     };
-    let frame = ethernet::parse(&packet)?;
+    let frame = crate::frame::ethernet::parse(&packet)?;
     Record::new(bound, mac_word(mac), tags.0, 0).check(&packet, &tables, &frame)
 }
 
@@ -179,7 +179,7 @@ fn a_missing_set_is_no_policy() {
     let image = Image(Vec::new());
     let bytes = ethernet(MAC, 0x0800, &[]);
     let packet = sample::bytes(&bytes);
-    let frame = ethernet::parse(&packet).expect("a whole header");
+    let frame = crate::frame::ethernet::parse(&packet).expect("a whole header");
     let record = Record::new(BOUND_INTERFACE, 0, 0, 3);
     assert_eq!(record.check(&packet, &image, &frame), Err(Reason::NoPolicy));
 }

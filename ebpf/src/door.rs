@@ -1,0 +1,138 @@
+//! The inner door: programs at the root of the control groups, before packets reach a socket and after
+//! one has sent them.
+
+use aya_ebpf::{bindings::__sk_buff, macros::cgroup_skb, programs::SkBuffContext};
+use verdict::{
+    counters::Direction,
+    decision::door::{self, Scope},
+    frame::packet::Packet,
+    layout::{DoorControl, INSIDE},
+    reason::{Outcome, Verdict},
+};
+
+use crate::{
+    frame::SocketPacket,
+    maps::{self, Image, OpenFlows},
+    settings,
+};
+
+/// Codes of programs at a control group.
+const DROP: i32 = 0;
+const PASS: i32 = 1;
+
+/// Index of the loopback interface in every network namespace.
+const LOOPBACK: u32 = 1;
+
+/// Before a packet reaches a socket.
+#[cgroup_skb(ingress)]
+#[inline(always)]
+pub fn manoward_door_in(context: SkBuffContext) -> i32 {
+    let skb = context.skb.skb;
+    let packet = SocketPacket::new(skb);
+    let ifindex = packet.ifindex();
+    let known = maps::interface_at_door(ifindex);
+    if ifindex == LOOPBACK || known == ifindex | INSIDE {
+        return PASS;
+    }
+    if known == ifindex
+        && let Some(image) = Image::enforced(|| packet.ifindex())
+        && door::was_judged(&packet, &image, packet.ether_type())
+    {
+        return PASS;
+    }
+    let control = maps::door();
+    if control.namespace != packet.namespace() {
+        return PASS;
+    }
+    finish(Direction::In, Outcome(judge_door_in(skb)), &packet, control)
+}
+
+/// After a socket has sent a packet.
+#[cgroup_skb(egress)]
+#[inline(always)]
+pub fn manoward_door_out(context: SkBuffContext) -> i32 {
+    let skb = context.skb.skb;
+    let packet = SocketPacket::new(skb);
+    let ifindex = packet.ifindex();
+    let known = maps::interface_at_door(ifindex);
+    if ifindex == LOOPBACK || known & !INSIDE == ifindex {
+        return PASS;
+    }
+    let control = maps::door();
+    if control.namespace != packet.namespace() {
+        return PASS;
+    }
+    finish(
+        Direction::Out,
+        Outcome(judge_door_out(skb)),
+        &packet,
+        control,
+    )
+}
+
+/// [`door::inbound`]; an [`Outcome`] as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
+    let packet = SocketPacket::new(context);
+    let outcome = match Image::enforced(|| packet.ifindex()) {
+        Some(image) => door::inbound(
+            &packet,
+            &image,
+            &OpenFlows::beside(&image),
+            packet.ether_type(),
+            scope(),
+        ),
+        None => Outcome::NO_POLICY,
+    };
+    outcome.0
+}
+
+/// [`door::outbound`]; an [`Outcome`] as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
+    let packet = SocketPacket::new(context);
+    let outcome = match Image::enforced(|| packet.ifindex()) {
+        Some(image) => door::outbound(
+            &packet,
+            &image,
+            &OpenFlows::beside(&image),
+            packet.ether_type(),
+            scope(),
+        ),
+        None => Outcome::NO_POLICY,
+    };
+    outcome.0
+}
+
+#[inline(always)]
+fn scope() -> Scope {
+    if maps::door().flags & DoorControl::EVERYTHING == 0 {
+        Scope::Protected
+    } else {
+        Scope::Everything
+    }
+}
+
+/// The door's one exit: counts, and says whether the packet goes on.
+#[inline(always)]
+fn finish(
+    direction: Direction,
+    outcome: Outcome,
+    packet: &SocketPacket,
+    control: DoorControl,
+) -> i32 {
+    let mut outcome = outcome;
+    if control.flags & DoorControl::AUDIT != 0 {
+        outcome = outcome.in_audit();
+    }
+    maps::count_at_door(direction, outcome, packet.frame_len());
+    if settings::explain() {
+        maps::trace(outcome);
+    }
+    match outcome.verdict() {
+        Verdict::Pass => PASS,
+        Verdict::Drop => DROP,
+    }
+}

@@ -1,0 +1,162 @@
+//! The inner door: packets at the host's sockets.
+//!
+//! XDP judges what arrives over covered interfaces. What reaches a socket another way, over an
+//! interface that nobody named, out of a tunnel, by a group or at an address that was not known yet, is
+//! judged here. Packets begin at their network header, and are whole: the stack has put fragments
+//! together.
+
+use core::marker::PhantomData;
+
+use super::{Ip, inbound::Inbound, outbound::Outbound, pass, path::FullPath, ungoverned};
+use crate::{
+    frame::{
+        address::{Ipv4, Ipv6},
+        ethernet::{EtherType, Frame, VlanTags},
+        packet::Packet,
+    },
+    image::{
+        header::{Header, Modes},
+        lookup::{Destination, Lookup, destination},
+    },
+    reason::{Outcome, Reason},
+    state::flow::Flows,
+};
+
+/// What is judged at the door.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// What any of the host's addresses receives, and groups, as the policy protects them all.
+    Everything,
+    /// What protected addresses receive; groups are left to the programs at interfaces.
+    Protected,
+}
+
+/// Whether the program at a covered interface has judged a packet that came in there: it is unicast to a
+/// protected address.
+#[inline(always)]
+pub fn was_judged<P: Packet, T: Lookup>(packet: &P, tables: &T, ether_type: EtherType) -> bool {
+    match ether_type {
+        EtherType::IPV4 => is_protected::<Ipv4, P, T>(packet, tables),
+        EtherType::IPV6 => is_protected::<Ipv6, P, T>(packet, tables),
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn is_protected<A: Ip, P: Packet, T: Lookup>(packet: &P, tables: &T) -> bool {
+    let Some(header) = A::header(packet, 0) else {
+        return false;
+    };
+    destination(tables, A::destination(header)) == Ok(Destination::Protected)
+}
+
+/// Decides about `packet`, which has arrived at a socket.
+#[inline(always)]
+pub fn inbound<P: Packet, T: Lookup, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    ether_type: EtherType,
+    scope: Scope,
+) -> Outcome {
+    let decided = match ether_type {
+        EtherType::IPV4 => receive::<Ipv4, P, T, F>(packet, tables, flows, scope),
+        EtherType::IPV6 => receive::<Ipv6, P, T, F>(packet, tables, flows, scope),
+        _ => Ok(pass(Reason::NotIp, 0)),
+    };
+    match decided {
+        Ok(outcome) => outcome,
+        Err(reason) => ungoverned(tables, Modes::AUDIT, reason, 0),
+    }
+}
+
+#[inline(always)]
+fn receive<A: Ip, P: Packet, T: Lookup, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    scope: Scope,
+) -> Result<Outcome, Reason> {
+    let Some(header) = A::header(packet, 0) else {
+        return Err(A::TRUNCATED);
+    };
+    let policy = Header::of(tables)?;
+    let local = A::destination(header);
+    if scope == Scope::Protected && destination(tables, local)? != Destination::Protected {
+        return Ok(pass(Reason::Unprotected, 0));
+    }
+    let frame = &BARE.opaque();
+    let inbound = Inbound::<_, _, _, FullPath> {
+        packet,
+        tables,
+        flows,
+        policy,
+        frame,
+        path: PhantomData,
+    };
+    // What a socket receives is for this host. To a group, a packet is a request, or the answer to a query
+    // that was sent before the host had an address.
+    inbound.judge::<A, true>(header, local, Destination::Protected)
+}
+
+/// Decides about `packet`, which a socket sends over an interface that is not covered.
+#[inline(always)]
+pub fn outbound<P: Packet, T: Lookup, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    ether_type: EtherType,
+    scope: Scope,
+) -> Outcome {
+    let decided = match ether_type {
+        EtherType::IPV4 => send::<Ipv4, P, T, F>(packet, tables, flows, scope),
+        EtherType::IPV6 => send::<Ipv6, P, T, F>(packet, tables, flows, scope),
+        _ => Ok(pass(Reason::NotIp, 0)),
+    };
+    match decided {
+        Ok(outcome) => outcome,
+        Err(reason) => ungoverned(tables, Modes::AUDIT_OUTBOUND, reason, 0),
+    }
+}
+
+#[inline(always)]
+fn send<A: Ip, P: Packet, T: Lookup, F: Flows>(
+    packet: &P,
+    tables: &T,
+    flows: &F,
+    scope: Scope,
+) -> Result<Outcome, Reason> {
+    let Some(header) = A::header(packet, 0) else {
+        return Err(A::TRUNCATED);
+    };
+    let policy = Header::of(tables)?;
+    let local = A::source(header);
+    let unnamed = local.is_unspecified();
+    if !unnamed
+        && scope == Scope::Protected
+        && destination(tables, local)? != Destination::Protected
+    {
+        return Ok(pass(Reason::Unprotected, 0));
+    }
+    let outbound = Outbound::<_, _, _, FullPath> {
+        packet,
+        tables,
+        flows,
+        policy,
+        path: PhantomData,
+    };
+    let datagram = A::datagram(packet, BARE.opaque().payload, header)?;
+    let outcome = outbound.judge::<A, true>(A::destination(header), &datagram);
+    Ok(if unnamed {
+        pass(Reason::Unprotected, 0)
+    } else {
+        outcome
+    })
+}
+
+/// What stands for the Ethernet header, which a packet at a socket does not have any more.
+const BARE: Frame = Frame {
+    ether_type: EtherType(0),
+    payload: 0,
+    tags: VlanTags::NONE,
+};
