@@ -34,6 +34,17 @@ pub fn slot_in_force(ifindex: impl FnOnce() -> u32) -> *const u32 {
     }
 }
 
+/// Whether a trial is over that alone named the interface `ifindex`: programs at it judge nothing.
+#[inline(always)]
+pub fn is_released(ifindex: u32) -> bool {
+    let record = &raw const CONTROL;
+    // SAFETY: as above.
+    let on_trial = unsafe {
+        read_volatile(&raw const (*record).slot) != read_volatile(&raw const (*record).confirmed)
+    };
+    on_trial && trial(ifindex) == OVER_HERE
+}
+
 /// The image on trial is in force.
 const GOES_ON: u32 = 0;
 /// Its time is over.

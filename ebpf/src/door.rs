@@ -4,13 +4,14 @@
 use aya_ebpf::{bindings::__sk_buff, macros::cgroup_skb, programs::SkBuffContext};
 use verdict::{
     counters::Direction,
-    decision::door::{self, Scope},
+    decision::door,
     frame::packet::Packet,
     layout::{DoorControl, INSIDE},
     reason::{Outcome, Verdict},
 };
 
 use crate::{
+    control::is_released,
     frame::SocketPacket,
     maps::{self, Image, OpenFlows},
     settings,
@@ -22,6 +23,9 @@ const PASS: i32 = 1;
 
 /// Index of the loopback interface in every network namespace.
 const LOOPBACK: u32 = 1;
+
+/// Index of no interface. The policy in force judges at sockets, whichever interfaces it names.
+const NO_INTERFACE: u32 = u32::MAX;
 
 /// Before a packet reaches a socket.
 #[cgroup_skb(ingress)]
@@ -35,7 +39,8 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
         return PASS;
     }
     if known == ifindex
-        && let Some(image) = Image::enforced(|| packet.ifindex())
+        && !is_released(ifindex)
+        && let Some(image) = Image::enforced(|| NO_INTERFACE)
         && door::was_judged(&packet, &image, packet.ether_type())
     {
         return PASS;
@@ -55,7 +60,8 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
     let packet = SocketPacket::new(skb);
     let ifindex = packet.ifindex();
     let known = maps::interface_at_door(ifindex);
-    if ifindex == LOOPBACK || known & !INSIDE == ifindex {
+    let is_judged = known == ifindex && !is_released(ifindex);
+    if ifindex == LOOPBACK || known == ifindex | INSIDE || is_judged {
         return PASS;
     }
     let control = maps::door();
@@ -75,13 +81,12 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
 #[inline(never)]
 extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
     let packet = SocketPacket::new(context);
-    let outcome = match Image::enforced(|| packet.ifindex()) {
+    let outcome = match Image::enforced(|| NO_INTERFACE) {
         Some(image) => door::inbound(
             &packet,
             &image,
             &OpenFlows::beside(&image),
             packet.ether_type(),
-            scope(),
         ),
         None => Outcome::NO_POLICY,
     };
@@ -93,26 +98,16 @@ extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
 #[inline(never)]
 extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
     let packet = SocketPacket::new(context);
-    let outcome = match Image::enforced(|| packet.ifindex()) {
+    let outcome = match Image::enforced(|| NO_INTERFACE) {
         Some(image) => door::outbound(
             &packet,
             &image,
             &OpenFlows::beside(&image),
             packet.ether_type(),
-            scope(),
         ),
         None => Outcome::NO_POLICY,
     };
     outcome.0
-}
-
-#[inline(always)]
-fn scope() -> Scope {
-    if maps::door().flags & DoorControl::EVERYTHING == 0 {
-        Scope::Protected
-    } else {
-        Scope::Everything
-    }
 }
 
 /// The door's one exit: counts, and says whether the packet goes on.

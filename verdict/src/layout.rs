@@ -43,16 +43,13 @@ pub const INSIDE: u32 = 1 << 31;
 pub struct DoorControl {
     /// The network namespace whose sockets are protected, as `SO_NETNS_COOKIE` tells it.
     pub namespace: u64,
-    /// [`DoorControl::AUDIT`], [`DoorControl::EVERYTHING`].
+    /// [`DoorControl::AUDIT`].
     pub flags: u64,
 }
 
 impl DoorControl {
     /// Drops are counted, and pass.
     pub const AUDIT: u64 = 1;
-    /// The policy protects all addresses of the host: groups and addresses that are not listed are
-    /// judged, too.
-    pub const EVERYTHING: u64 = 2;
 }
 
 /// Most chunks of an image: 256 MiB.

@@ -6,10 +6,7 @@ use tracing::{info, warn};
 use verdict::layout::{DoorControl, INSIDE};
 
 use super::{Enforcer, coverage::lacking, problem::Kind};
-use crate::{
-    config::DoorMode,
-    policy::{Policy, Protect},
-};
+use crate::config::DoorMode;
 
 /// What the door does: what agent.yaml says, else what was chosen when the agent first ran here. A host
 /// that had an agent without a door begins with an audit, so that nothing is cut by surprise.
@@ -36,18 +33,6 @@ pub(super) fn mode(configured: Option<DoorMode>, state: &Path, has_policy: bool)
     }
 }
 
-/// What the door is told about `policy`.
-fn flags(mode: DoorMode, policy: &Policy) -> u64 {
-    let mut flags = 0;
-    if mode == DoorMode::Audit {
-        flags |= DoorControl::AUDIT;
-    }
-    if policy.protect.contains(&Protect::InterfaceAddresses) {
-        flags |= DoorControl::EVERYTHING;
-    }
-    flags
-}
-
 impl Enforcer {
     /// Has the door do what it should, by the policy in force and the host as it is; attaches it again if
     /// somebody has detached it.
@@ -60,12 +45,15 @@ impl Enforcer {
             }
             return;
         }
-        let Some(current) = self.current.clone() else {
+        if self.current.is_none() {
             return;
-        };
+        }
         let mut covered = self.covered_interfaces();
         covered.extend(self.interfaces_inside());
-        let flags = flags(self.door, current.policy());
+        let flags = match self.door {
+            DoorMode::Audit => DoorControl::AUDIT,
+            DoorMode::Enforce | DoorMode::Off => 0,
+        };
         let there = self.datapath.has_door().unwrap_or(false);
         let opened = self.datapath.set_door(flags, &covered).and_then(|()| {
             if there {

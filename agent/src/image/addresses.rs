@@ -68,6 +68,9 @@ fn modes(policy: &Policy) -> Modes {
     if policy.mode == Mode::Audit {
         modes = modes.with(Modes::AUDIT);
     }
+    if policy.protect.contains(&Protect::InterfaceAddresses) {
+        modes = modes.with(Modes::EVERY_ADDRESS);
+    }
     match policy.outbound {
         Outbound::Enforce => {}
         Outbound::Audit => modes = modes.with(Modes::AUDIT_OUTBOUND),

@@ -22,15 +22,6 @@ use crate::{
     state::flow::Flows,
 };
 
-/// What is judged at the door.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Scope {
-    /// What any of the host's addresses receives, and groups, as the policy protects them all.
-    Everything,
-    /// What protected addresses receive; groups are left to the programs at interfaces.
-    Protected,
-}
-
 /// Whether the program at a covered interface has judged a packet that came in there: it is unicast to a
 /// protected address.
 #[inline(always)]
@@ -57,11 +48,10 @@ pub fn inbound<P: Packet, T: Lookup, F: Flows>(
     tables: &T,
     flows: &F,
     ether_type: EtherType,
-    scope: Scope,
 ) -> Outcome {
     let decided = match ether_type {
-        EtherType::IPV4 => receive::<Ipv4, P, T, F>(packet, tables, flows, scope),
-        EtherType::IPV6 => receive::<Ipv6, P, T, F>(packet, tables, flows, scope),
+        EtherType::IPV4 => receive::<Ipv4, P, T, F>(packet, tables, flows),
+        EtherType::IPV6 => receive::<Ipv6, P, T, F>(packet, tables, flows),
         _ => Ok(pass(Reason::NotIp, 0)),
     };
     match decided {
@@ -75,14 +65,13 @@ fn receive<A: Ip, P: Packet, T: Lookup, F: Flows>(
     packet: &P,
     tables: &T,
     flows: &F,
-    scope: Scope,
 ) -> Result<Outcome, Reason> {
     let Some(header) = A::header(packet, 0) else {
         return Err(A::TRUNCATED);
     };
     let policy = Header::of(tables)?;
     let local = A::destination(header);
-    if scope == Scope::Protected && destination(tables, local)? != Destination::Protected {
+    if !concerns(tables, policy, local)? {
         return Ok(pass(Reason::Unprotected, 0));
     }
     let frame = &BARE.opaque();
@@ -106,11 +95,10 @@ pub fn outbound<P: Packet, T: Lookup, F: Flows>(
     tables: &T,
     flows: &F,
     ether_type: EtherType,
-    scope: Scope,
 ) -> Outcome {
     let decided = match ether_type {
-        EtherType::IPV4 => send::<Ipv4, P, T, F>(packet, tables, flows, scope),
-        EtherType::IPV6 => send::<Ipv6, P, T, F>(packet, tables, flows, scope),
+        EtherType::IPV4 => send::<Ipv4, P, T, F>(packet, tables, flows),
+        EtherType::IPV6 => send::<Ipv6, P, T, F>(packet, tables, flows),
         _ => Ok(pass(Reason::NotIp, 0)),
     };
     match decided {
@@ -124,7 +112,6 @@ fn send<A: Ip, P: Packet, T: Lookup, F: Flows>(
     packet: &P,
     tables: &T,
     flows: &F,
-    scope: Scope,
 ) -> Result<Outcome, Reason> {
     let Some(header) = A::header(packet, 0) else {
         return Err(A::TRUNCATED);
@@ -132,10 +119,7 @@ fn send<A: Ip, P: Packet, T: Lookup, F: Flows>(
     let policy = Header::of(tables)?;
     let local = A::source(header);
     let unnamed = local.is_unspecified();
-    if !unnamed
-        && scope == Scope::Protected
-        && destination(tables, local)? != Destination::Protected
-    {
+    if !unnamed && !concerns(tables, policy, local)? {
         return Ok(pass(Reason::Unprotected, 0));
     }
     let outbound = Outbound::<_, _, _, FullPath> {
@@ -152,6 +136,14 @@ fn send<A: Ip, P: Packet, T: Lookup, F: Flows>(
     } else {
         outcome
     })
+}
+
+/// Whether the policy says who may talk with `local`, an address of the host or a group: groups it leaves
+/// to the programs at interfaces unless it protects every address.
+#[inline(always)]
+fn concerns<A: Ip, T: Lookup>(tables: &T, policy: Header<'_>, local: A) -> Result<bool, Reason> {
+    Ok(policy.flags().modes().has(Modes::EVERY_ADDRESS)
+        || destination(tables, local)? == Destination::Protected)
 }
 
 /// What stands for the Ethernet header, which a packet at a socket does not have any more.

@@ -90,6 +90,9 @@ impl Modes {
     pub const ANY_OUTBOUND: Self = Self(4);
     /// Flows may exist that no rule permits, as the mode let them be opened.
     pub const UNRULED_FLOWS: Self = Self(8);
+    /// The policy protects every address of the host: at sockets, groups and addresses that are not
+    /// listed are judged, too.
+    pub const EVERY_ADDRESS: Self = Self(16);
 
     /// Both sets.
     #[must_use]
