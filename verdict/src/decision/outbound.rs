@@ -55,6 +55,7 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         if answers && id != 0 {
             let rule = asked.inbound(tables, policy, peer.role())?;
             if rule.id() != 0 {
+                S::remember(self.flows, about, segment)?;
                 return Ok(rule.permit(Reason::Reply, id));
             }
         }
