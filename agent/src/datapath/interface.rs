@@ -5,6 +5,7 @@
 //! members.
 
 mod address;
+mod arrival;
 mod link;
 
 use std::{
@@ -16,6 +17,7 @@ use futures_util::TryStreamExt as _;
 use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
 use thiserror::Error;
 
+pub use arrival::Arrival;
 pub use link::{Interface, name_of};
 
 use self::{address::Address, link::Kind};
@@ -467,6 +469,7 @@ mod tests {
             xdp_program: None,
             mac: 0,
             kind,
+            vlan: None,
             master,
             to_guests: false,
             up: true,
