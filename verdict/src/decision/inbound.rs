@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use super::{Ip, conversation::Conversation, enrolment, pass, path::Path, ungoverned};
+use super::{Ip, conversation::Conversation, enrolment, pass, path::Path, unasked, ungoverned};
 use crate::{
     frame::{ethernet::Frame, origin::Origin, packet::Packet, transport::IpProtocol},
     image::{
@@ -62,6 +62,9 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
             }
         } else {
             if about.is_to_group() {
+                if self.any_flow() {
+                    unasked::note(self.flows, about);
+                }
                 return Ok(pass(Reason::Unprotected, 0));
             }
             if !self.may_answer(about)? {
