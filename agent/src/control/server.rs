@@ -207,7 +207,7 @@ impl Shared {
                 return Err(Failed::no_such_endpoint(name));
             }
             let barred = Duration::from_secs(revocation.barred_seconds);
-            let leases = registry.revoke(name, barred);
+            let leases = registry.revoke(name, barred)?;
             info!(endpoint = name, leases, "leases revoked by request");
             Ok(Revoked { leases })
         };
