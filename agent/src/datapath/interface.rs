@@ -5,6 +5,7 @@
 //! members.
 
 mod address;
+mod home;
 mod link;
 
 use std::{
@@ -386,11 +387,8 @@ impl Interfaces {
     /// accepts a packet to any of them on any interface.
     #[must_use]
     pub fn facts(&self, policy: &Policy) -> Facts {
-        let bound = policy
-            .endpoints
-            .values()
-            .filter_map(|endpoint| endpoint.binding.interface.as_ref());
-        let arrivals = bound
+        let arrivals = policy
+            .places()
             .filter_map(|name| Some((name.clone(), self.arrivals(name)?)))
             .collect();
         let anycasts = self.addresses.iter().filter_map(Address::router_anycast);
@@ -403,6 +401,7 @@ impl Interfaces {
                 .collect(),
             macs: self.macs(policy),
             arrivals,
+            homes: self.homes(),
         }
     }
 

@@ -79,6 +79,7 @@ impl Judged<'_> {
         let bytes = packet.frame(binding).ok()?;
         let bound = binding.and_then(|binding| binding.interface.as_ref());
         let arrivals = bound.and_then(|interface| self.facts.arrivals.get(interface));
+        let arrivals = arrivals.or_else(|| self.facts.homes.get(&packet.to));
         let ifindex = arrivals.and_then(|indexes| indexes.first()).copied();
         let frame = Frame {
             bytes: &bytes,
