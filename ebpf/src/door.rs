@@ -46,7 +46,7 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
         return PASS;
     }
     let control = maps::door();
-    if control.namespace != packet.namespace() {
+    if is_foreign(&packet, control) {
         return PASS;
     }
     finish(Direction::In, Outcome(judge_door_in(skb)), &packet, control)
@@ -65,7 +65,7 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
         return PASS;
     }
     let control = maps::door();
-    if control.namespace != packet.namespace() {
+    if is_foreign(&packet, control) {
         return PASS;
     }
     finish(
@@ -74,6 +74,14 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
         &packet,
         control,
     )
+}
+
+/// Whether the packet's socket lies in a network namespace that the host does not protect.
+#[inline(always)]
+fn is_foreign(packet: &SocketPacket, control: DoorControl) -> bool {
+    packet
+        .namespace()
+        .is_some_and(|inode| u64::from(inode) != control.namespace)
 }
 
 /// [`door::inbound`]; an [`Outcome`] as a word.
