@@ -6,6 +6,7 @@
 
 mod address;
 mod arrival;
+mod home;
 mod link;
 
 use std::{
@@ -388,11 +389,8 @@ impl Interfaces {
     /// accepts a packet to any of them on any interface.
     #[must_use]
     pub fn facts(&self, policy: &Policy) -> Facts {
-        let bound = policy
-            .endpoints
-            .values()
-            .filter_map(|endpoint| endpoint.binding.interface.as_ref());
-        let arrivals = bound
+        let arrivals = policy
+            .places()
             .filter_map(|name| Some((name.clone(), self.arrivals(name)?)))
             .collect();
         let anycasts = self.addresses.iter().filter_map(Address::router_anycast);
@@ -405,6 +403,7 @@ impl Interfaces {
                 .collect(),
             macs: self.macs(policy),
             arrivals,
+            homes: self.homes(),
         }
     }
 

@@ -9,7 +9,9 @@ use super::{
 use crate::{
     datapath::interface::{InterfaceError, Interfaces},
     image::CompileError,
-    policy::{self, Access, At, Change, Lint, Mistake, Object, Policy, PolicyError, Validated},
+    policy::{
+        self, Access, At, Change, Lint, Mistake, Object, Place, Policy, PolicyError, Validated,
+    },
     store::{Identity, digest},
 };
 
@@ -198,6 +200,16 @@ fn mistake(refusal: &ApplyError, validated: &Validated, text: &str) -> Mistake {
         }
         _ => None,
     };
+    let by_place = match refusal {
+        ApplyError::Compile(CompileError::NoSuchPlace { interface }) => {
+            let place = Place::Interface(interface.clone());
+            let mut points = validated.policy.reference_points.iter();
+            let point = points.find(|point| point.at.contains(&place));
+            point.map(|point| (Object::ReferencePoint, &point.name))
+        }
+        _ => None,
+    };
+    let about = about.or(by_place);
     let at = about.and_then(|(object, name)| validated.positions.of(object, name));
     let sentence = refusal.to_string();
     let (message, remedy) = sentence.split_once(". ").unwrap_or((&sentence, ""));

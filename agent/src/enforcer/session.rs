@@ -158,6 +158,7 @@ impl Judged<'_> {
         let binding = found.as_ref().map(|found| &found.endpoint.binding);
         let bound = binding.and_then(|binding| binding.interface.as_ref());
         let mut ifindexes = bound.and_then(|interface| self.facts.arrivals.get(interface));
+        ifindexes = ifindexes.or_else(|| self.facts.homes.get(&packet.to));
         if let Some(arrival) = arrival {
             packet.mac = arrival.mac;
             packet.vlan = Some(arrival.vlan);
