@@ -2,7 +2,10 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
-    helpers::generated::{bpf_get_netns_cookie, bpf_skb_load_bytes_relative, bpf_xdp_get_buff_len},
+    helpers::{
+        bpf_probe_read_kernel,
+        generated::{bpf_skb_load_bytes_relative, bpf_xdp_get_buff_len},
+    },
     programs::{TcContext, XdpContext},
 };
 use verdict::frame::{
@@ -246,11 +249,16 @@ impl SocketPacket {
         EtherType(u16::from_be(unsafe { (*self.skb).protocol } as u16))
     }
 
-    /// The network namespace of its socket, as `SO_NETNS_COOKIE` tells it.
+    /// Inode of the network namespace of its socket; `None` if it cannot be read.
     #[inline(always)]
-    pub fn namespace(&self) -> u64 {
-        // SAFETY: as above.
-        unsafe { bpf_get_netns_cookie(self.skb.cast()) }
+    pub fn namespace(&self) -> Option<u32> {
+        let [socket_at, namespace_at, inode_at] = settings::namespace_path();
+        // SAFETY: the helper reads any address, and fails where there is nothing.
+        unsafe {
+            let socket = bpf_probe_read_kernel(self.skb.byte_add(socket_at).cast::<*const u8>()).ok()?;
+            let namespace = bpf_probe_read_kernel(socket.byte_add(namespace_at).cast::<*const u8>()).ok()?;
+            bpf_probe_read_kernel(namespace.byte_add(inode_at).cast::<u32>()).ok()
+        }
     }
 }
 

@@ -19,7 +19,8 @@ use verdict::{
         header::{Flags, word},
         line::{Line, Missing, PER_LINE_16, PER_LINE_64, Tables},
         lookup::Lookup,
-        protected,
+        place, protected,
+        service::Rule,
     },
     layout::{CHUNK_LINES, CHUNKS, COVERED, DoorControl, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
@@ -270,6 +271,18 @@ impl Lookup for Image {
     }
 
     #[inline(always)]
+    fn is_at(&self, place: u32, local: [u64; 2], ifindex: u32) -> Result<bool, Missing> {
+        let [high, low] = local;
+        found(is_at_place(self.slot(), place, high, low, ifindex)).map(|found| found != 0)
+    }
+
+    #[inline(always)]
+    fn choose(&self, index: u32, local: [u64; 2], ifindex: u32) -> Result<Rule, Missing> {
+        let [high, low] = local;
+        found(choose_rule(self.slot(), index, high, low, ifindex)).map(|rule| Rule(rule as u16))
+    }
+
+    #[inline(always)]
     fn endpoint_ipv6(&self, address: Ipv6) -> Result<Peer, Missing> {
         found(endpoint_ipv6(self.slot(), address.high, address.low)).map(Peer)
     }
@@ -315,6 +328,29 @@ extern "C" fn protected_ipv6(slot: u32, high: u64, low: u64) -> u32 {
 extern "C" fn endpoint_ipv4(slot: u32, address: u32) -> u32 {
     match Image::in_slot(slot) {
         Some(image) => endpoint::find(&image, Ipv4(address)).map_or(MISSING, |peer| peer.0),
+        None => MISSING,
+    }
+}
+
+/// [`place::holds`] in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn is_at_place(slot: u32, place: u32, high: u64, low: u64, ifindex: u32) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => {
+            place::holds(&image, place, [high, low], ifindex).map_or(MISSING, u32::from)
+        }
+        None => MISSING,
+    }
+}
+
+/// [`place::choose`] in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn choose_rule(slot: u32, index: u32, high: u64, low: u64, ifindex: u32) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => place::choose(&image, index, [high, low], ifindex)
+            .map_or(MISSING, |rule| u32::from(rule.0)),
         None => MISSING,
     }
 }

@@ -44,6 +44,18 @@ static TICKS_PER_JIFFY: u64 = 0;
 #[unsafe(no_mangle)]
 static COARSE_CLOCK: u8 = 0;
 
+/// Offset in bytes of the pointer to its socket in a packet (`sk_buff`).
+#[unsafe(no_mangle)]
+static SOCKET_OF_PACKET: u32 = 0;
+
+/// Offset in bytes of the pointer to its network namespace in a socket (`sock`).
+#[unsafe(no_mangle)]
+static NAMESPACE_OF_SOCKET: u32 = 0;
+
+/// Offset in bytes of the inode of a network namespace (`net`).
+#[unsafe(no_mangle)]
+static INODE_OF_NAMESPACE: u32 = 0;
+
 /// Whether every outcome is written to `TRACE`.
 #[inline(always)]
 pub fn explain() -> bool {
@@ -84,6 +96,19 @@ pub fn observe() -> bool {
 pub fn adopt() -> bool {
     // SAFETY: as above.
     unsafe { read_volatile(&raw const ADOPT) != 0 }
+}
+
+/// Offsets in bytes on the way from a packet to the inode of its socket's network namespace.
+#[inline(always)]
+pub fn namespace_path() -> [usize; 3] {
+    // SAFETY: as above.
+    unsafe {
+        [
+            read_volatile(&raw const SOCKET_OF_PACKET) as usize,
+            read_volatile(&raw const NAMESPACE_OF_SOCKET) as usize,
+            read_volatile(&raw const INODE_OF_NAMESPACE) as usize,
+        ]
+    }
 }
 
 /// The time by the clock of leases.

@@ -111,6 +111,7 @@ pub fn look(report: &mut Report, quick: bool) -> Result<()> {
     };
     row("virtio_net", VIRTIO, false)?;
     row("bond, active-backup", ACTIVE_BACKUP, false)?;
+    report.row("inner door", || host_agent.at_door())?;
     if quick {
         return Ok(());
     }
@@ -220,6 +221,26 @@ impl<'a> HostAgent<'a> {
             Some(why) => Found::limited(format!("{told}: {why}")),
             None => Found::yes(told),
         })
+    }
+
+    /// What comes and goes over an interface that the policy does not name must be judged at sockets.
+    fn at_door(&mut self) -> Result<Found> {
+        const NAMED: Setup<'_> = Setup {
+            device: "nic2",
+            ..Setup::NONE
+        };
+        let scene = self.scene;
+        scene.clear()?;
+        scene.build(VIRTIO.lines, VIRTIO.device)?;
+        self.apply(&NAMED, "audit")?;
+        scene.await_link()?;
+        let agent = self.apply(&NAMED, "enforce")?;
+        scene.expect_enforced()?;
+        let coverage = agent.status()?.coverage;
+        let way = coverage.iter().find(|it| it.interface == VIRTIO.device);
+        let way = way.context("the NIC is no entrance")?;
+        ensure!(way.at_door && way.ingress.is_none(), "{way:?}");
+        Ok(Found::yes("at control groups"))
     }
 
     /// `manoward explain` must report the kernel's verdict.

@@ -80,7 +80,7 @@ mod tests {
         coarse_clock: true,
         multi_buffer: true,
         tcx: true,
-        namespaces: true,
+        sockets: None,
     };
 
     #[test]

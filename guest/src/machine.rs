@@ -10,11 +10,12 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
 /// Type and place of the file systems that everything relies on.
-const FILE_SYSTEMS: [(&str, &str); 5] = [
+const FILE_SYSTEMS: [(&str, &str); 6] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
     ("bpf", "/sys/fs/bpf"),
+    ("cgroup2", "/sys/fs/cgroup"),
     ("tmpfs", "/tmp"),
 ];
 

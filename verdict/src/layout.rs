@@ -41,7 +41,7 @@ pub const INSIDE: u32 = 1 << 31;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]
 pub struct DoorControl {
-    /// The network namespace whose sockets are protected, as `SO_NETNS_COOKIE` tells it.
+    /// Inode of the network namespace whose sockets are protected.
     pub namespace: u64,
     /// [`DoorControl::AUDIT`].
     pub flags: u64,

@@ -138,6 +138,8 @@ reasons! {
     LoopbackAddress = 51, "loopback-address";
     /// At a socket: the endpoint is bound to VLAN tags or an interface, which cannot be seen there.
     BindingUnseen = 52, "binding-unseen";
+    /// The role may use the service, and not at this address or over this interface.
+    WrongPlace = 53, "wrong-place";
 }
 
 impl Reason {

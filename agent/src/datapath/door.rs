@@ -17,10 +17,13 @@ use super::{
     Datapath, LoadError, PinError, Program,
     error::map_failed,
     load,
-    maps::{DoorValue, name, namespace_cookie},
+    maps::{DoorValue, name},
     pinned::array,
     refusal::Refusal,
 };
+
+/// The network namespace of this process.
+const NAMESPACE: &str = "/proc/self/ns/net";
 
 /// Inode of the root of the control groups.
 const ROOT_INODE: u64 = 1;
@@ -34,11 +37,11 @@ const PROGRAMS: [(Program, CgroupSkbAttachType); 2] = [
 /// Why there is no inner door.
 #[derive(Debug, Error)]
 pub enum DoorError {
-    /// The kernel is too old.
+    /// The kernel does not describe its sockets.
     #[error(
-        "this kernel's programs at control groups cannot tell network namespaces (bpf_get_netns_cookie)"
+        "this kernel's type information (/sys/kernel/btf/vmlinux) does not tell where sockets have their network namespace"
     )]
-    Kernel,
+    NoSockets,
     /// There are no control groups.
     #[error(
         "the root of cgroup v2 is mounted nowhere. Mount it (`mount -t cgroup2 cgroup2 /sys/fs/cgroup`)"
@@ -47,7 +50,7 @@ pub enum DoorError {
     /// The mounts cannot be read.
     #[error("cannot look for cgroup v2: {0}")]
     Mounts(#[from] procfs::ProcError),
-    /// The kernel does not name the network namespace.
+    /// The network namespace has no name.
     #[error("cannot tell the network namespace: {0}")]
     Namespace(io::Error),
     /// A program or a map.
@@ -74,8 +77,8 @@ impl Datapath {
     ///
     /// [`DoorError`]; what was attached before still is.
     pub fn open_door(&mut self) -> Result<(), DoorError> {
-        if !self.features.namespaces {
-            return Err(DoorError::Kernel);
+        if self.features.sockets.is_none() {
+            return Err(DoorError::NoSockets);
         }
         let root = root()?;
         for (program, direction) in PROGRAMS {
@@ -140,7 +143,7 @@ impl Datapath {
                 interfaces.set(key, ifindex, 0).map_err(&failed)?;
             }
         }
-        let namespace = namespace_cookie().map_err(DoorError::Namespace)?;
+        let namespace = fs::metadata(NAMESPACE).map_err(DoorError::Namespace)?.ino();
         let control = DoorValue(DoorControl { namespace, flags });
         let mut door = array::<DoorValue>(&self.pins, name::DOOR)?;
         door.set(0, control, 0).map_err(map_failed(name::DOOR))?;

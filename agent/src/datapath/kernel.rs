@@ -8,7 +8,10 @@ use aya::{
 };
 use thiserror::Error;
 
-use super::clock;
+use super::{
+    btf::{self, SocketFields},
+    clock,
+};
 
 /// Oldest kernel that has everything that the programs require, major and minor.
 const OLDEST: (u32, u32) = (5, 10);
@@ -73,8 +76,8 @@ pub struct Features {
     pub multi_buffer: bool,
     /// TCX: classifiers with links of their own (Linux 6.6).
     pub tcx: bool,
-    /// Programs at a control group can tell the network namespace of a socket.
-    pub namespaces: bool,
+    /// How programs at a control group find the network namespace of a socket, if the kernel tells.
+    pub sockets: Option<SocketFields>,
 }
 
 /// Checks that the kernel and this process can run the datapath.
@@ -92,7 +95,7 @@ pub fn check_kernel() -> Result<Features, KernelError> {
             found: release.trim().to_owned(),
         });
     }
-    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+    if !Path::new(btf::PATH).exists() {
         return Err(KernelError::NoBtf);
     }
     Ok(Features {
@@ -102,11 +105,10 @@ pub fn check_kernel() -> Result<Features, KernelError> {
         multi_buffer: has(BpfHelper::BPF_FUNC_xdp_get_buff_len, "buffer lengths")?,
         // A kernel without TCX does not know the query.
         tcx: SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok(),
-        namespaces: is_helper_supported(
-            ProgramType::CgroupSkb,
-            BpfHelper::BPF_FUNC_get_netns_cookie,
-        )
-        .unwrap_or(false),
+        sockets: SocketFields::of_kernel().map_err(|source| KernelError::Read {
+            path: btf::PATH,
+            source,
+        })?,
     })
 }
 

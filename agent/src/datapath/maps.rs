@@ -1,15 +1,8 @@
 //! Map values as aya reads and writes them.
 //!
-//! The only file of the agent with `unsafe`: it states that these types are plain bytes, and has an option
-//! of sockets that the libraries do not know.
-
-use std::{
-    io,
-    os::{fd::AsRawFd as _, unix::net::UnixDatagram},
-};
+//! The only file of the agent with `unsafe`: it states that these types are plain bytes.
 
 use aya::Pod;
-use nix::libc;
 use verdict::{
     counters::{Count, EndpointCount},
     image::line::Line,
@@ -113,35 +106,6 @@ pub struct DoorValue(pub DoorControl);
 
 // SAFETY: two integers of 64 bits: no padding.
 unsafe impl Pod for DoorValue {}
-
-/// `asm-generic/socket.h`.
-const SO_NETNS_COOKIE: libc::c_int = 71;
-
-/// What the kernel names this process's network namespace by (Linux 5.14).
-///
-/// # Errors
-///
-/// A kernel that does not.
-pub fn namespace_cookie() -> io::Result<u64> {
-    let socket = UnixDatagram::unbound()?;
-    let mut cookie = 0_u64;
-    let mut length = size_of_val(&cookie) as libc::socklen_t;
-    // SAFETY: the kernel writes at most as many bytes as the integer has.
-    let failed = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut length,
-        )
-    };
-    if failed == 0 {
-        Ok(cookie)
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
 
 /// A verdict counter.
 #[derive(Clone, Copy, Default)]

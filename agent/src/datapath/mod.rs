@@ -6,6 +6,7 @@
 
 mod adopt;
 mod attach;
+mod btf;
 mod clock;
 mod clsact;
 mod counters;

@@ -9,7 +9,9 @@ use verdict::{
 };
 
 use super::{
-    Features, LoadError, Pins, clock,
+    Features, LoadError, Pins,
+    btf::SocketFields,
+    clock,
     error::map_failed,
     flow_control,
     maps::{ControlValue, name},
@@ -44,6 +46,7 @@ pub(super) struct Settings {
     explain: u8,
     observe: u8,
     adopt: u8,
+    sockets: SocketFields,
     flow_sets: u32,
     flow_sets_mask: u32,
     /// The control record of the flow table.
@@ -93,6 +96,7 @@ impl Settings {
             explain: (purpose != Purpose::Enforce).into(),
             observe: (purpose == Purpose::Explain).into(),
             adopt: (purpose == Purpose::Adopt).into(),
+            sockets: features.sockets.unwrap_or_default(),
             flow_sets,
             flow_sets_mask: flow_sets.saturating_sub(1),
             flow_control,
@@ -111,6 +115,9 @@ impl Settings {
         loader.override_global("EXPLAIN", &self.explain, true);
         loader.override_global("OBSERVE", &self.observe, true);
         loader.override_global("ADOPT", &self.adopt, true);
+        loader.override_global("SOCKET_OF_PACKET", &self.sockets.socket, true);
+        loader.override_global("NAMESPACE_OF_SOCKET", &self.sockets.namespace, true);
+        loader.override_global("INODE_OF_NAMESPACE", &self.sockets.inode, true);
         loader.override_global("FLOW_SETS_MASK", &self.flow_sets_mask, true);
         loader.override_global("FLOW_SEED", &self.flow_control.seed, true);
         loader.override_global("INITIAL_JIFFIES", &self.initial_jiffies, true);

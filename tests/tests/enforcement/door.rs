@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use harness::agent::Hook;
 use harness::machine::namespace::argv;
-use harness::net::station::{GUEST, HOST, HOST_GUESTS, NIC, VIM};
+use harness::net::station::{GUEST, HOST, HOST_GUESTS, INTRUDER, NIC, VIM};
 use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Policy, Topology};
 use manoward_api::Door;
@@ -240,7 +240,11 @@ fn addresses_that_nobody_listed_are_judged() -> Result<()> {
 fn an_address_is_judged_from_its_first_moment_also_without_an_agent() -> Result<()> {
     let scene = Topology::new()?;
     let fresh = Ipv4Addr::new(192, 0, 2, 99);
-    let mut agent = start(&scene, ENFORCE)?;
+    let policy = Policy {
+        more: "outbound: enforce",
+        ..Policy::default()
+    };
+    let mut agent = start_with(&scene, &policy, ENFORCE)?;
     agent.kill9();
     scene
         .host
@@ -251,6 +255,12 @@ fn an_address_is_judged_from_its_first_moment_also_without_an_agent() -> Result<
     assert_eq!(scene.intruder.tcp_connect(ssh, SHORT)?, Outcome::TimedOut);
     assert!(!arrives(&socket, &scene.intruder, (fresh, SNMP).into())?);
     assert_eq!(scene.vim.tcp_connect(ssh, PATIENCE)?, Outcome::Connected);
+    // Nor does the host connect to a stranger from there.
+    let _fake = scene.intruder.tcp_listener((INTRUDER.v4, openssh::PORT))?;
+    let out = scene
+        .host
+        .tcp_begin((fresh, 0), (INTRUDER.v4, openssh::PORT), SHORT);
+    assert!(out.is_err(), "{out:?}");
     Ok(())
 }
 

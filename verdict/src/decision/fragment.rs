@@ -122,7 +122,7 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         if let Some(cell) = self.noted(&key)? {
             return Ok(as_first_fragment(cell, id));
         }
-        if id != 0 && self.policy.knows(peer.role()) {
+        if self.policy.knows(peer.role()) {
             return Ok(pass(Reason::Fragment, id));
         }
         Ok(self.ungoverned(Reason::FragmentUnpermitted, id))

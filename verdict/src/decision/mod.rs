@@ -16,6 +16,7 @@ pub mod full;
 pub mod inbound;
 pub mod outbound;
 pub mod path;
+mod permission;
 pub mod quotation;
 pub mod unasked;
 

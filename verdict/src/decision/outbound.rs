@@ -2,7 +2,9 @@
 
 use core::marker::PhantomData;
 
-use super::{Ip, conversation::Conversation, pass, path::Path, unasked, ungoverned};
+use super::{
+    Ip, conversation::Conversation, pass, path::Path, permission::offered, unasked, ungoverned,
+};
 use crate::{
     frame::{
         packet::Packet,
@@ -11,7 +13,9 @@ use crate::{
     image::{
         endpoint::Peer,
         header::{Header, Modes},
+        line::Missing,
         lookup::Lookup,
+        place::NO_INTERFACE,
         protected::PROTECTED_GUEST,
         service::{GOVERNING, Rule, Service},
     },
@@ -52,27 +56,34 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         let opens = about.protocol == IpProtocol::TCP.0 && segment.opens();
         let asked = Service::at(tables, about.local_key)?;
         let answers = asked.is_inbound() && !opens;
-        if answers && id != 0 {
-            let rule = asked.inbound(tables, policy, peer.role())?;
+        if answers && (id != 0 || asked.is_from_anyone()) {
+            let rule = offered(tables, policy, asked, peer.role(), about.local)?;
             if rule.id() != 0 {
-                S::remember(self.flows, about, segment)?;
+                if id != 0 {
+                    S::remember(self.flows, about, segment)?;
+                }
                 return Ok(rule.permit(Reason::Reply, id));
             }
         }
-        let offered = Service::at_kept(tables, about.remote_key)?;
+        let wanted = Service::at_kept(tables, about.remote_key)?;
         let mut rule = Rule::NONE;
         // Whoever of the right role listens may answer what is sent to a group.
-        if offered.is_outbound() && (id != 0 || to_group) {
-            rule = offered.outbound(tables, policy, peer.role())?;
+        if wanted.is_outbound() && (wanted.concerns(id) || to_group) {
+            rule = wanted.outbound(tables, policy, peer.role())?;
+            if rule.is_placed() {
+                rule = self.choose(about, wanted, peer.role())?;
+            }
         }
-        let outcome = if rule.id() != 0 {
+        let outcome = if rule.id() != 0 && !rule.is_elsewhere() {
             rule.permit(Reason::Outbound, id)
         } else if policy.flags().modes().has(Modes::ANY_OUTBOUND) {
             pass(Reason::Outbound, id)
         } else {
             S::go_on()?;
-            let governing = if offered.is_outbound() {
-                offered.outbound(tables, policy, GOVERNING)?
+            let governing = if rule.is_elsewhere() {
+                rule
+            } else if wanted.is_outbound() {
+                wanted.outbound(tables, policy, GOVERNING)?.anywhere()
             } else if answers {
                 asked.governing()
             } else {
@@ -90,6 +101,24 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         self.track(about, segment, outcome.opaque())
     }
 
+    /// The rule under which the host may use a service of `role` at the place where the packet is.
+    #[inline(always)]
+    fn choose<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        wanted: Service,
+        role: u8,
+    ) -> Result<Rule, Missing> {
+        let ifindex = if P::SEES_LINK {
+            self.packet.ifindex()
+        } else {
+            NO_INTERFACE
+        };
+        let local = about.local.to_words();
+        self.tables
+            .choose(wanted.outbound_index(role), local, ifindex)
+    }
+
     /// A drop under the rule that governs a packet, or under none.
     #[inline(always)]
     fn refused(&self, governing: Rule, id: u32) -> Outcome {
@@ -97,7 +126,9 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             return self.ungoverned(Reason::NoService, id);
         }
         governing.violated(
-            if id == 0 {
+            if governing.is_elsewhere() {
+                Reason::WrongPlace
+            } else if id == 0 {
                 Reason::UnknownDestination
             } else {
                 Reason::WrongRole

@@ -9,6 +9,7 @@ use super::{
     inbound::Inbound,
     outbound::Outbound,
     path::{FullPath, Path},
+    permission::{offered, used},
 };
 use crate::{
     frame::{
@@ -112,14 +113,14 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         let id = peer.id();
         let mut serving = Rule::NONE;
         if asked.is_offered() {
-            serving = asked.inbound(self.tables, self.policy, peer.role())?;
-            if serving.id() != 0 && self.is_served(about)? {
+            serving = offered(self.tables, self.policy, asked, peer.role(), about.local)?;
+            if serving.id() != 0 && (asked.is_from_anyone() || self.is_served(about)?) {
                 return Ok(serving.permit(Reason::IcmpError, id));
             }
         }
         let mut rule = Rule::NONE;
-        if answered.is_outbound() && id != 0 {
-            rule = answered.outbound(self.tables, self.policy, peer.role())?;
+        if answered.is_outbound() && answered.concerns(id) {
+            rule = used(self.tables, self.policy, answered, peer.role(), about.local)?;
         }
         let may_be_open = rule.id() != 0 || self.any_flow();
         if may_be_open && self.flow(about, self.flows.now())?.is_some() {
@@ -137,7 +138,8 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
     /// Whether the host may have sent a packet in answer to a peer that may use its service.
     ///
     /// Of TCP and SCTP the stack itself checks the sequence number, or tag, that is quoted. Of others only
-    /// what was remembered counts: else anybody could lower the path MTU of every permitted peer.
+    /// what was remembered counts: else anybody could lower the path MTU of every permitted peer. Who uses
+    /// what anyone may is not remembered, so that strangers cannot fill the memory.
     #[inline(always)]
     fn is_served<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, Reason> {
         let state = match IpProtocol(about.protocol) {
@@ -169,16 +171,16 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         let peer = FullPath::endpoint(self.tables, about.remote)?;
         let id = peer.id();
         let asked = Service::at(self.tables, about.local_key)?;
-        if asked.is_inbound() && id != 0 {
-            let rule = asked.inbound(self.tables, self.policy, peer.role())?;
+        if asked.is_inbound() && (id != 0 || asked.is_from_anyone()) {
+            let rule = offered(self.tables, self.policy, asked, peer.role(), about.local)?;
             if rule.id() != 0 {
                 return Ok(rule.permit(Reason::IcmpError, id));
             }
         }
         let answered = Service::at(self.tables, about.remote_key)?;
         let mut rule = Rule::NONE;
-        if answered.is_outbound() && id != 0 {
-            rule = answered.outbound(self.tables, self.policy, peer.role())?;
+        if answered.is_outbound() && answered.concerns(id) {
+            rule = used(self.tables, self.policy, answered, peer.role(), about.local)?;
         }
         let any = self.policy.flags().modes().has(Modes::ANY_OUTBOUND);
         if rule.id() != 0 || any {

@@ -359,7 +359,7 @@ impl Image {
         self
     }
 
-    fn append(&mut self, count: u32) -> u32 {
+    pub fn append(&mut self, count: u32) -> u32 {
         let first = self.0.len();
         self.0.resize(first + count as usize, Line::default());
         first as u32
@@ -374,7 +374,7 @@ impl Image {
         *word = *word & !(0xffff_ffff << shift) | u64::from(service.0) << shift;
     }
 
-    fn set16(&mut self, base: u32, index: u32, value: u16) {
+    pub fn set16(&mut self, base: u32, index: u32, value: u16) {
         self.0[(base + index / PER_LINE_16) as usize][(index / 4 % 8) as usize] |=
             u64::from(value) << (16 * (index % 4));
     }
