@@ -37,7 +37,7 @@ pub use change::{Applied, ApplyError, Order};
 pub use check::{Difference, Review};
 pub use coverage::Coverage;
 pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
-pub use flows::{FlowList, FlowQuery, NamedFlow};
+pub use flows::{FlowList, FlowQuery, FlowsCut, ListError, NamedFlow};
 pub use handle::Handle;
 pub use history::{RollBackError, Verification};
 pub use host::host_facts;
