@@ -325,6 +325,33 @@ fn read_served(pins: &Pins) -> Result<Vec<served::Set>, LoadError> {
     sets.collect()
 }
 
+/// Sets that tell enough of how full a table is.
+const SAMPLE: u32 = 1 << 11;
+
+/// How many flows the table pinned under `pins` has, estimated by a sample of it, and how many it is sized
+/// for.
+///
+/// # Errors
+///
+/// A table that cannot be read.
+pub fn load<T: Tables>(pins: &Pins, tables: &T) -> Result<[u32; 2], FlowError> {
+    let map = flow_map(pins)?;
+    let (sets, now) = (map.len(), now()?);
+    // Where a flow lies is random.
+    let every = (sets / SAMPLE).max(1) as usize;
+    let mut open = 0;
+    for index in (0..sets).step_by(every) {
+        let value: SetValue = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
+        let set = Set::from_words(&value.0);
+        let is_open = |&way: &u32| {
+            let tag = set.tag(way);
+            !tag.is_empty() && !table::expired(tag, tables, now).unwrap_or(true)
+        };
+        open += (0..WAYS).filter(is_open).count() as u32;
+    }
+    Ok([open * every as u32, sets * WAYS / 4])
+}
+
 /// Removes the flows with these keys from the table pinned under `pins`.
 ///
 /// A set is written as a whole: what a packet changes in it at the same moment may be lost, as if that
