@@ -3,6 +3,7 @@
 mod apply;
 mod audit;
 mod explain;
+mod files;
 mod history;
 mod refused_policies;
 mod scale;

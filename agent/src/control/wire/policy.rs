@@ -98,6 +98,7 @@ impl From<Session> for Connection {
 impl From<policy::Mistake> for Mistake {
     fn from(mistake: policy::Mistake) -> Self {
         Self {
+            file: None,
             line: mistake.line,
             column: mistake.column,
             span: mistake.span,
@@ -122,6 +123,7 @@ impl From<Mistake> for policy::Mistake {
 impl From<policy::Lint> for Lint {
     fn from(lint: policy::Lint) -> Self {
         Self {
+            file: None,
             code: lint.code.as_str().to_owned(),
             object: lint.object.into(),
             subject: lint.subject,
