@@ -25,6 +25,7 @@ pub mod join;
 mod leases;
 pub mod logging;
 pub mod policy;
+pub mod replay;
 pub mod signature;
 pub mod store;
 pub mod worker;

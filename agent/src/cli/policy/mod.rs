@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod diff;
 mod file;
 pub mod history;
+pub mod replay;
 mod report;
 pub mod rollback;
 pub mod show;
@@ -44,6 +45,7 @@ pub enum Command {
     Rollback(rollback::Rollback),
     History(history::List),
     Show(show::Show),
+    Replay(replay::Replay),
     Keygen(sign::Keygen),
     Sign(sign::Sign),
 }
