@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{BufWriter, Write},
     net::IpAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -100,7 +100,7 @@ pub async fn run(args: Replay, context: &Context) -> anyhow::Result<Exit> {
         Err(_) => Facts::default(),
     };
     let mut judge = Judge::new(policy, facts, &args.local)?;
-    let mut drops = args.drops.map(Drops::create).transpose()?;
+    let mut drops = args.drops.as_deref().map(Drops::create).transpose()?;
     let started = Instant::now();
     let mut outcome = Outcome {
         packets: 0,
@@ -144,8 +144,8 @@ pub async fn run(args: Replay, context: &Context) -> anyhow::Result<Exit> {
 struct Drops(PcapNgWriter<BufWriter<File>>);
 
 impl Drops {
-    fn create(path: PathBuf) -> anyhow::Result<Self> {
-        let file = File::create(&path);
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path);
         let file = file.with_context(|| format!("cannot create {}", path.display()))?;
         let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
         let mut interface = InterfaceDescriptionBlock::new(DataLink::ETHERNET, 0);
