@@ -22,6 +22,7 @@ pub mod explain;
 pub mod frame;
 pub mod image;
 pub mod join;
+pub mod learn;
 mod leases;
 pub mod logging;
 pub mod policy;

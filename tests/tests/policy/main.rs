@@ -5,6 +5,7 @@ mod audit;
 mod explain;
 mod files;
 mod history;
+mod learn;
 mod refused_policies;
 mod scale;
 mod signed;

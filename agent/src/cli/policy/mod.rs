@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod diff;
 mod file;
 pub mod history;
+pub mod learn;
 pub mod replay;
 mod report;
 pub mod rollback;
@@ -46,6 +47,7 @@ pub enum Command {
     History(history::List),
     Show(show::Show),
     Replay(replay::Replay),
+    Learn(learn::Learn),
     Keygen(sign::Keygen),
     Sign(sign::Sign),
 }

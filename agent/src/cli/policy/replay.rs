@@ -204,19 +204,19 @@ fn show(out: &mut impl Write, outcome: &Outcome, took: Duration) -> std::io::Res
         ]);
     }
     out.write_all(table.render(output::text_width()).as_bytes())?;
-    let rate = outcome.packets as f64 / took.as_secs_f64().max(1e-9);
+    let rate = u128::from(outcome.packets) * 1_000_000 / took.as_micros().max(1);
     let mut totals = format!(
         "{} packets, {} would have been dropped; {} packets/s",
         grouped(outcome.packets),
         grouped(outcome.dropped),
-        grouped(rate as u64)
+        grouped(u64::try_from(rate).unwrap_or(u64::MAX))
     );
     for (count, what) in [
         (outcome.cut_off, "cut off"),
         (outcome.other_links, "of other links, not judged"),
     ] {
         if count > 0 {
-            totals.push_str(&format!("; {} {what}", grouped(count)));
+            totals = format!("{totals}; {} {what}", grouped(count));
         }
     }
     writeln!(out, "{}", Tone::Quiet.paint(totals))
