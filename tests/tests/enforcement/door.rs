@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -256,11 +257,13 @@ fn an_address_is_judged_from_its_first_moment_also_without_an_agent() -> Result<
     assert!(!arrives(&socket, &scene.intruder, (fresh, SNMP).into())?);
     assert_eq!(scene.vim.tcp_connect(ssh, PATIENCE)?, Outcome::Connected);
     // Nor does the host connect to a stranger from there.
-    let _fake = scene.intruder.tcp_listener((INTRUDER.v4, openssh::PORT))?;
-    let out = scene
-        .host
-        .tcp_begin((fresh, 0), (INTRUDER.v4, openssh::PORT), SHORT);
-    assert!(out.is_err(), "{out:?}");
+    let fake = scene.intruder.tcp_listener((INTRUDER.v4, openssh::PORT))?;
+    let to = (INTRUDER.v4, openssh::PORT);
+    let _begun = scene.host.tcp_begin((fresh, 0), to, SHORT)?;
+    thread::sleep(SHORT);
+    fake.set_nonblocking(true)?;
+    let accepted = fake.accept();
+    assert!(accepted.is_err(), "{accepted:?}");
     Ok(())
 }
 
