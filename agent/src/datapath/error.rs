@@ -40,6 +40,14 @@ pub enum LoadError {
         /// Why.
         source: aya::pin::PinError,
     },
+    /// A pin cannot be removed.
+    #[error("cannot remove {path}: {source}")]
+    Unpin {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The kernel gives no random numbers; the flow table needs a random seed.
     #[error("cannot get random numbers: {0}")]
     Seed(getrandom::Error),

@@ -16,6 +16,7 @@ use super::{
     maps::name,
     object::{for_kernel, object},
     pins::{LinkPin, PinError, Pins},
+    resize,
     settings::{Purpose, Settings},
 };
 
@@ -47,6 +48,8 @@ pub struct Datapath {
     pub(super) links: BTreeMap<LinkPin, FdLink>,
     /// The links of the inner door.
     pub(super) door: BTreeMap<Program, FdLink>,
+    /// The table of flows before, which had another size, until no program uses it any more.
+    pub(super) flows_before: Option<resize::Before>,
     /// Why XDP is in generic mode, by interface index; only for interfaces that this process
     /// attached.
     pub(super) generic: BTreeMap<u32, String>,
@@ -65,15 +68,20 @@ impl Datapath {
         Ok(datapath)
     }
 
-    /// Opens the maps pinned under `pins`, or creates them, and loads no program yet. A new flow
-    /// table is sized for `flows` flows.
+    /// Opens the maps pinned under `pins`, or creates them, and loads no program yet. The flow
+    /// table is sized for `flows` flows; the flows of one with another size are moved.
     pub fn open(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
         pins.prepare()?;
+        let before = resize::take(&pins, flow_sets(flows))?;
         let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
         let ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
         flow_control::write_if_new(&pins, settings.flow_control)?;
         drop(settings);
+        if let Some(before) = &before {
+            before.move_to(&pins)?;
+        }
         Ok(Self {
+            flows_before: before,
             ebpf,
             pins,
             hook,
@@ -82,6 +90,19 @@ impl Datapath {
             door: BTreeMap::new(),
             generic: BTreeMap::new(),
         })
+    }
+
+    /// Once the programs are attached: moves the flows that those before have opened meanwhile, where the
+    /// table has another size now.
+    ///
+    /// # Errors
+    ///
+    /// Tables that cannot be read or written.
+    pub fn settle_flows(&mut self) -> Result<(), LoadError> {
+        if let Some(before) = self.flows_before.take() {
+            before.move_to(&self.pins)?;
+        }
+        Ok(())
     }
 
     /// Loads `program` into the kernel.

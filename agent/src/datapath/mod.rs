@@ -30,6 +30,7 @@ mod pinned;
 mod pins;
 mod publish;
 mod refusal;
+mod resize;
 mod settings;
 pub mod sockets;
 mod statistics;

@@ -36,7 +36,7 @@ fn pressure(open: u32, sized: u32) -> Option<String> {
         format!(
             "the table of flows is sized for {sized}, and about {open} are open ({percent} %): what a \
              rule permits may soon be refused as flow-table-full. `manoward flows --by endpoint` shows \
-             whose they are; raise `flows` in agent.yaml, run `manoward detach`, and start the agent again"
+             whose they are; raise `flows` in agent.yaml and restart the agent, which cuts no connection"
         )
     })
 }

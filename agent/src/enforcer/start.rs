@@ -178,6 +178,7 @@ impl Enforcer {
             poster,
         };
         enforcer.changing(|enforcer| enforcer.begin(in_kernel, open))?;
+        enforcer.datapath.settle_flows()?;
         Ok(enforcer)
     }
 

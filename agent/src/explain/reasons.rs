@@ -147,7 +147,7 @@ const fn general(reason: Reason) -> &'static str {
         Reason::TcpFlags => "no segment of TCP, or of an open connection, has such flags",
         Reason::OutOfWindow => "its TCP sequence number is far from what the connection expects",
         Reason::FlowTableFull => {
-            "the table of flows is full: raise `flows` in agent.yaml, detach and start again"
+            "the table of flows is full: raise `flows` in agent.yaml and restart the agent"
         }
         Reason::IcmpUnrelated => {
             "it is an ICMP error about no packet of a flow or between the host and a permitted peer"

@@ -61,6 +61,30 @@ fn a_restart_of_the_agent_interrupts_nothing() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn another_size_of_the_table_interrupts_nothing() -> Result<()> {
+    let scene = Topology::new()?;
+    let mut agent = Agent::start(&scene.host, &policy())?;
+    let mut open = connections(&scene, &scene.vim, VIM)?;
+    let settings = agent.folder().join("agent.yaml");
+    let before = std::fs::read_to_string(&settings)?;
+    for flows in [1024, 131_072] {
+        std::fs::write(&settings, format!("{before}flows: {flows}\n"))?;
+        agent.kill9();
+        agent.restart()?;
+        let list = agent.ask_json(&["flows"])?;
+        assert_eq!(list["capacity"], flows);
+        for connection in &mut open {
+            // The flow was moved: its sequence numbers are known.
+            assert!(receives(connection)?, "{flows}: {:?}", connection[0]);
+            let port = connection[0].local_addr()?.port().to_string();
+            let flow = agent.ask_json(&["flows", "--port", &port])?["flows"][0].clone();
+            assert!(flow["sent_bytes"].as_u64() > Some(100), "{flow}");
+        }
+    }
+    Ok(())
+}
+
 /// A filter on some fields leaves the others open.
 #[test]
 fn flows_are_listed_by_filter() -> Result<()> {

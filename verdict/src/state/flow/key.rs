@@ -124,6 +124,13 @@ impl Key {
         finish(product)
     }
 
+    /// The hash by which a table with this `seed` is searched.
+    #[cfg(feature = "host")]
+    #[must_use]
+    pub fn hash_under(&self, seed: u64) -> u64 {
+        self.hash(seed)
+    }
+
     /// Hash of whom a place in the table counts for, the local address; seven bits are told apart.
     #[inline(always)]
     pub(super) const fn owner(&self) -> u64 {
