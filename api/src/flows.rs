@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Way;
+
 /// Which flows are asked for; what is not given does not matter.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct FlowQuery {
@@ -23,11 +25,14 @@ pub struct FlowQuery {
     pub port: Option<u16>,
     /// Name of the state.
     pub state: Option<String>,
+    /// Who has begun it.
+    #[serde(default)]
+    pub direction: Option<Way>,
     /// Most flows that are listed; those of which the last packet is most recent.
     pub limit: Option<usize>,
 }
 
-/// Flows: connections that the host, or a protected guest, opened.
+/// Connections: those that the host, or a protected guest, opened, and those that peers have.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct FlowList {
     /// Flows of the query, the most recent first.
@@ -43,6 +48,8 @@ pub struct FlowList {
 /// A flow.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct FlowEntry {
+    /// Who has begun it: `out` is the host.
+    pub direction: Way,
     /// Name of the protocol, or its number.
     pub protocol: String,
     /// Address of the host, or of the guest; the unspecified one if it had none yet.
@@ -63,14 +70,24 @@ pub struct FlowEntry {
     pub reference_point: Option<String>,
     /// Service.
     pub service: Option<String>,
-    /// Seconds since the first packet.
-    pub age_s: f64,
-    /// Seconds since the last packet.
-    pub idle_s: f64,
-    /// Seconds until the flow ends without another packet.
-    pub expires_s: f64,
-    /// Bytes of whole frames to the peer.
-    pub sent_bytes: u64,
-    /// Bytes of whole frames from the peer.
-    pub received_bytes: u64,
+    /// Seconds since the first packet; `None` if that was not seen.
+    pub age_s: Option<f64>,
+    /// Seconds since the last packet; of inbound TCP, since data last went either way. `None` if that is not
+    /// known.
+    pub idle_s: Option<f64>,
+    /// Seconds until the flow ends without another packet; `None` of inbound ones.
+    pub expires_s: Option<f64>,
+    /// Bytes of whole frames to the peer; of inbound TCP, of data. `None` if that is not known.
+    pub sent_bytes: Option<u64>,
+    /// Bytes from the peer, likewise.
+    pub received_bytes: Option<u64>,
+}
+
+/// What was cut.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct FlowsCut {
+    /// Those that were ended.
+    pub cut: Vec<FlowEntry>,
+    /// Those that could not be: the host has no TCP socket of them, and they are no flow.
+    pub left: Vec<FlowEntry>,
 }

@@ -33,7 +33,7 @@ pub use detach::Detached;
 pub use endpoints::{EndpointEntry, EndpointList};
 pub use explain::{Explanation, Kernel, Question};
 pub use failure::Failure;
-pub use flows::{FlowEntry, FlowList, FlowQuery};
+pub use flows::{FlowEntry, FlowList, FlowQuery, FlowsCut};
 pub use history::{Event, History, HistoryEntry, HistoryQuery, Verification, Who};
 pub use leases::{BarEntry, LeaseEntry, LeaseList, RefusedCount, Revocation, Revoked};
 pub use policy::{

@@ -10,8 +10,8 @@ use tracing::warn;
 
 use super::wire::QueryError;
 use crate::{
-    datapath::{CounterError, PinError, flows::FlowError, interface::InterfaceError},
-    enforcer::{AnswerError, ApplyError, ConfirmError, Review, RollBackError},
+    datapath::{CounterError, PinError, interface::InterfaceError},
+    enforcer::{AnswerError, ApplyError, ConfirmError, ListError, Review, RollBackError},
     explain::PacketError,
     store::StoreError,
     worker::Panicked,
@@ -218,8 +218,8 @@ impl From<QueryError> for Failed {
     }
 }
 
-impl From<FlowError> for Failed {
-    fn from(error: FlowError) -> Self {
+impl From<ListError> for Failed {
+    fn from(error: ListError) -> Self {
         Self::new(Code::Internal, error.to_string())
     }
 }

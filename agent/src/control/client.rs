@@ -14,8 +14,8 @@ use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use manoward_api::{
     Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
-    Explanation, Failure, FlowList, FlowQuery, History, HistoryQuery, LeaseList, PolicyQuery,
-    PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats, Status,
+    Explanation, Failure, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
+    PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats, Status,
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
@@ -182,6 +182,11 @@ impl Client {
     /// The flows that `query` asks for.
     pub async fn flows(&self, query: &FlowQuery) -> Result<FlowList, ClientError> {
         self.query("/v1/flows", query).await
+    }
+
+    /// Ends the connections that `query` asks for.
+    pub async fn cut(&self, query: &FlowQuery) -> Result<FlowsCut, ClientError> {
+        self.post("/v1/flows/cut", query).await
     }
 
     /// Applies a policy.

@@ -6,6 +6,7 @@
 //! | `GET /v1/stats` | | [`Stats`] | |
 //! | `GET /v1/endpoints` | | [`EndpointList`] | |
 //! | `GET /v1/flows` | [`FlowQuery`] as its query | [`FlowList`] | |
+//! | `POST /v1/flows/cut` | [`FlowQuery`] | [`FlowsCut`] | root |
 //! | `GET /v1/leases` | | [`LeaseList`] | |
 //! | `POST /v1/leases/revoke` | [`Revocation`] | [`Revoked`] | root |
 //! | `GET /v1/policy` | [`PolicyQuery`] as its query | [`PolicyText`] | |
@@ -48,6 +49,7 @@
 //! [`Stats`]: manoward_api::Stats
 //! [`EndpointList`]: manoward_api::EndpointList
 //! [`FlowList`]: manoward_api::FlowList
+//! [`FlowsCut`]: manoward_api::FlowsCut
 //! [`LeaseList`]: manoward_api::LeaseList
 //! [`Revoked`]: manoward_api::Revoked
 //! [`PolicyText`]: manoward_api::PolicyText
@@ -92,6 +94,8 @@ pub enum Request {
     Endpoints,
     /// `GET /v1/flows`
     Flows(FlowQuery),
+    /// `POST /v1/flows/cut`
+    Cut(FlowQuery),
     /// `GET /v1/leases`
     Leases,
     /// `POST /v1/leases/revoke`
@@ -174,12 +178,13 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 16] {
+fn paths<A: Agent>() -> [Path<A>; 17] {
     [
         gets("/v1/status", || Request::Status),
         gets("/v1/stats", || Request::Stats),
         gets("/v1/endpoints", || Request::Endpoints),
         queries("/v1/flows", Request::Flows),
+        posts("/v1/flows/cut", Request::Cut),
         gets("/v1/leases", || Request::Leases),
         posts("/v1/leases/revoke", Request::Revoke),
         queries("/v1/policy", Request::Policy),

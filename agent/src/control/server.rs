@@ -14,8 +14,8 @@ use axum::{
 };
 use manoward_api::{
     Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
-    Explanation, FlowList, FlowQuery, History, HistoryQuery, LeaseList, PolicyQuery, PolicyText,
-    Question, Report, Revocation, Revoked, RollBack, Stats,
+    Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList, PolicyQuery,
+    PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats,
 };
 use nix::unistd::{Group, chown};
 use serde::Serialize;
@@ -137,6 +137,7 @@ impl Agent for Shared {
             Request::Stats => sent(self.stats().await),
             Request::Endpoints => sent(self.endpoints().await),
             Request::Flows(query) => sent(self.flows(query).await),
+            Request::Cut(query) => sent(self.cut(query).await),
             Request::Leases => sent(self.leases()),
             Request::Revoke(revocation) => sent(self.revoke(revocation).await),
             Request::Policy(query) => sent(self.policy(query).await),
@@ -166,6 +167,7 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
         return None;
     }
     match request {
+        Request::Cut(_) => Some("cut connections"),
         Request::Revoke(_) => Some("revoke leases"),
         Request::Apply(_) | Request::RollBack(_) => Some("apply a policy"),
         Request::Confirm(_) => Some("confirm a policy"),
@@ -191,6 +193,17 @@ impl Shared {
             Ok(wire::flows(&observer.flows(current, &query)?))
         };
         self.enforcer.observe(list).await?
+    }
+
+    async fn cut(&self, query: FlowQuery) -> Answer<FlowsCut> {
+        let cut = move |observer: &Observer, view: &View| -> Answer<FlowsCut> {
+            let current = view.current.as_deref().ok_or_else(Failed::no_policy)?;
+            let query = wire::query(query)?;
+            let cut = wire::cut(&observer.cut(current, &query)?);
+            info!(connections = cut.cut.len(), "connections cut by request");
+            Ok(cut)
+        };
+        self.enforcer.observe(cut).await?
     }
 
     fn leases(&self) -> Answer<LeaseList> {

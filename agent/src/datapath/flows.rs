@@ -1,6 +1,7 @@
 //! The flow table, read from user space.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -24,7 +25,7 @@ use verdict::{
         flow::{Flow, Key, Set, entry::SET_WORDS, table},
         lease::Lease,
         limit::Limit,
-        served,
+        served::{self, Served},
         sets::WAYS,
     },
 };
@@ -206,7 +207,7 @@ impl Snapshot {
         }
     }
 
-    /// Reads all flows pinned under `pins`, but no leases or limits.
+    /// Reads all flows pinned under `pins`, and what is served, but no leases or limits.
     pub fn read(pins: &Pins) -> Result<Self, FlowError> {
         let map = flow_map(pins)?;
         let mut flows = Vec::with_capacity(map.len() as usize);
@@ -217,6 +218,7 @@ impl Snapshot {
         Ok(Self {
             state: InMemory {
                 flows,
+                served: read_served(pins)?,
                 ..InMemory::default()
             },
             control: flow_control::read(pins)?,
@@ -255,10 +257,15 @@ impl Snapshot {
         })
     }
 
-    /// Ticks since the first packet of `flow`.
+    /// Ticks since `tick`.
     #[must_use]
-    pub const fn age(&self, flow: &Flow) -> u32 {
-        self.now.wrapping_sub(flow.opened)
+    pub const fn since(&self, tick: u32) -> u32 {
+        self.now.wrapping_sub(tick)
+    }
+
+    /// What the host serves, as far as it is remembered.
+    pub fn served(&self) -> impl Iterator<Item = Served> + '_ {
+        self.state.served.iter().flat_map(served::Set::read)
     }
 }
 
@@ -306,6 +313,74 @@ impl<S: Storage> Snapshot<S> {
             writable: self.writable,
         }
     }
+}
+
+/// What is served, as it is pinned under `pins`.
+fn read_served(pins: &Pins) -> Result<Vec<served::Set>, LoadError> {
+    let map: Array<MapData, ServedValue> = array(pins, name::SERVED)?;
+    let sets = map.iter().map(|value| {
+        let value = value.map_err(map_failed(name::SERVED))?;
+        Ok(served::Set::from_words(&value.0))
+    });
+    sets.collect()
+}
+
+/// Sets that tell enough of how full a table is.
+const SAMPLE: u32 = 1 << 11;
+
+/// How many flows the table pinned under `pins` has, estimated by a sample of it, and how many it is sized
+/// for.
+///
+/// # Errors
+///
+/// A table that cannot be read.
+pub fn load<T: Tables>(pins: &Pins, tables: &T) -> Result<[u32; 2], FlowError> {
+    let map = flow_map(pins)?;
+    let (sets, now) = (map.len(), now()?);
+    // Where a flow lies is random.
+    let every = (sets / SAMPLE).max(1) as usize;
+    let mut open = 0;
+    for index in (0..sets).step_by(every) {
+        let value: SetValue = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
+        let set = Set::from_words(&value.0);
+        let is_open = |&way: &u32| {
+            let tag = set.tag(way);
+            !tag.is_empty() && !table::expired(tag, tables, now).unwrap_or(true)
+        };
+        open += (0..WAYS).filter(is_open).count() as u32;
+    }
+    Ok([open * every as u32, sets * WAYS / 4])
+}
+
+/// Removes the flows with these keys from the table pinned under `pins`.
+///
+/// A set is written as a whole: what a packet changes in it at the same moment may be lost, as if that
+/// packet had not been noted.
+///
+/// # Errors
+///
+/// A table that cannot be read or written.
+pub fn remove(pins: &Pins, keys: &BTreeSet<[u64; 5]>) -> Result<usize, FlowError> {
+    let mut map = flow_map(pins)?;
+    let mut removed = 0;
+    for index in 0..map.len() {
+        let mut value: SetValue = map.get(&index, 0).map_err(map_failed(name::FLOWS))?;
+        let set = Set::from_words(&value.0);
+        let before = removed;
+        for way in 0..WAYS {
+            let flow = set.slot(way).read();
+            if flow.is_some_and(|flow| keys.contains(&flow.key.to_words())) {
+                let at = 8 * way as usize;
+                value.0[at..at + 8].fill(0);
+                value.0[8 * WAYS as usize + way as usize] = 0;
+                removed += 1;
+            }
+        }
+        if removed > before {
+            map.set(index, value, 0).map_err(map_failed(name::FLOWS))?;
+        }
+    }
+    Ok(removed)
 }
 
 /// The flow table pinned under `pins`.

@@ -31,6 +31,7 @@ mod pins;
 mod publish;
 mod refusal;
 mod settings;
+pub mod sockets;
 mod statistics;
 mod verify;
 

@@ -25,6 +25,7 @@ mod held;
 mod history;
 mod host;
 mod observer;
+mod pressure;
 mod problem;
 pub mod rescue;
 mod session;
@@ -37,7 +38,7 @@ pub use change::{Applied, ApplyError, Order};
 pub use check::{Difference, Review};
 pub use coverage::Coverage;
 pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
-pub use flows::{FlowList, FlowQuery, NamedFlow};
+pub use flows::{FlowList, FlowQuery, FlowsCut, ListError, NamedFlow};
 pub use handle::Handle;
 pub use history::{RollBackError, Verification};
 pub use host::host_facts;
@@ -80,6 +81,8 @@ struct Problems {
     flows: Vec<String>,
     /// Whether connections of sockets were to be taken over, and have not been.
     sockets_missed: bool,
+    /// With how full the table of flows is.
+    pressure: Option<String>,
 }
 
 /// The agent's hold on the kernel: all that changes with the policy and with the host.
@@ -127,11 +130,13 @@ impl Enforcer {
             host,
             flows,
             sockets_missed: _,
+            pressure,
         } = &self.problems;
         let found = Kind::Policy
             .problems(policy)
             .chain(host.iter().cloned())
             .chain(Kind::Connections.problems(flows))
+            .chain(Kind::FlowTable.problems(pressure.as_slice()))
             .chain(self.watch.problems())
             .chain(self.door_problem.clone());
         let found = found.collect();
@@ -208,6 +213,7 @@ impl Enforcer {
         }
         self.verify();
         self.follow_door();
+        self.watch_flows();
         self.post();
     }
 

@@ -38,6 +38,8 @@ kinds! {
     Unverified = "unverified";
     /// Connections were not taken over.
     Connections = "connections-not-adopted";
+    /// The table of flows will soon be full.
+    FlowTable = "flow-table-pressure";
     /// There is no inner door.
     Door = "door";
     /// Endpoints cannot prove who they are, or not all.

@@ -10,6 +10,7 @@ mod forged;
 mod fragments;
 mod idle;
 mod iperf;
+mod listed;
 mod ntp;
 mod path_mtu;
 mod reuse;

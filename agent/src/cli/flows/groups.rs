@@ -46,8 +46,10 @@ impl Groups {
             let name = key(flow, by);
             let sum = sums.entry((name.is_none(), name)).or_default();
             sum.flows += 1;
-            sum.sent_bytes = sum.sent_bytes.saturating_add(flow.sent_bytes);
-            sum.received_bytes = sum.received_bytes.saturating_add(flow.received_bytes);
+            sum.sent_bytes = sum.sent_bytes.saturating_add(flow.sent_bytes.unwrap_or(0));
+            sum.received_bytes = sum
+                .received_bytes
+                .saturating_add(flow.received_bytes.unwrap_or(0));
         }
         let field = field(by);
         let group = |((_, name), sum): ((bool, Option<&str>), Sum)| Group {

@@ -1,12 +1,13 @@
-//! `manoward flows`
+//! `manoward flows`, `manoward flows cut`
 
+mod cut;
 mod groups;
 mod show;
 
 use std::io::Write as _;
 
-use clap::{Args, ValueEnum};
-use manoward_api::{FlowList, FlowQuery};
+use clap::{Args, Subcommand, ValueEnum};
+use manoward_api::{FlowList, FlowQuery, Way};
 use serde::Serialize;
 
 use super::{
@@ -20,26 +21,58 @@ use groups::Groups;
 /// Most flows in the table if --limit is not given.
 const SHOWN: usize = 100;
 
-/// List the connections that the host opened.
+/// List connections: those that the host opened, and those that peers did, or cut them.
 ///
-/// Shows both ends of each, its state, the peer's endpoint, the rule that permits it, its age, how
-/// long it has been idle, and its bytes. The most recent ones come first. A flow is listed if it
-/// matches all options given.
+/// Shows who has begun each, both ends, its state, the peer's endpoint, the rule that permits it, its age,
+/// how long it has been idle, and its bytes, as far as they are known. The most recent ones come first. A
+/// flow is listed if it matches all options given.
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   manoward flows
+  manoward flows --direction in --port 22
   manoward flows --endpoint vim-1 --state tcp-established
   manoward flows --address 2001:db8::/64 --port 443
   manoward flows --by endpoint
   manoward flows --service dns --count
-  manoward flows --output json | jq '.flows[] | select(.endpoint == null).remote'")]
+  manoward flows --output json | jq '.flows[] | select(.endpoint == null).remote'
+  manoward flows cut --endpoint vim-1 --port 22 --yes"
+)]
 pub struct Flows {
-    /// Only those to this endpoint
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    #[command(flatten)]
+    selectors: Selectors,
+
+    /// List at most this many; 0 lists all [default: 100, or all with --output json]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["count", "by"])]
+    limit: Option<usize>,
+
+    /// Only print how many there are
+    #[arg(long, conflicts_with = "by")]
+    count: bool,
+
+    /// Group by this, with the number of flows and their bytes
+    #[arg(long, value_enum, value_name = "WHAT")]
+    by: Option<By>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    Cut(cut::Cut),
+}
+
+/// Which connections are meant.
+#[derive(Args, Clone, Debug, Default, Eq, PartialEq)]
+struct Selectors {
+    /// Only those with this endpoint
     #[arg(long, value_name = "NAME")]
     endpoint: Option<String>,
 
-    /// Only those to endpoints of this role
+    /// Only those with endpoints of this role
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
 
@@ -56,7 +89,7 @@ pub struct Flows {
     protocol: Option<String>,
 
     /// Only those with this address, or with one in this prefix, at either end
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, visible_alias = "from", value_name = "ADDRESS")]
     address: Option<String>,
 
     /// Only those with this port at either end
@@ -67,17 +100,39 @@ pub struct Flows {
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
 
-    /// List at most this many; 0 lists all [default: 100, or all with --output json]
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["count", "by"])]
-    limit: Option<usize>,
+    /// Only those that a peer has begun (in), or the host (out)
+    #[arg(long, value_enum, value_name = "WAY")]
+    direction: Option<Direction>,
+}
 
-    /// Only print how many there are
-    #[arg(long, conflicts_with = "by")]
-    count: bool,
+/// Who has begun a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Direction {
+    /// A peer
+    In,
+    /// The host
+    Out,
+}
 
-    /// Group by this, with the number of flows and their bytes
-    #[arg(long, value_enum, value_name = "WHAT")]
-    by: Option<By>,
+impl Selectors {
+    /// The query that is sent to the agent.
+    fn query(self, limit: Option<usize>) -> FlowQuery {
+        FlowQuery {
+            endpoint: self.endpoint,
+            role: self.role,
+            reference_point: self.reference_point,
+            service: self.service,
+            protocol: self.protocol,
+            address: self.address,
+            port: self.port,
+            state: self.state,
+            direction: self.direction.map(|direction| match direction {
+                Direction::In => Way::In,
+                Direction::Out => Way::Out,
+            }),
+            limit,
+        }
+    }
 }
 
 /// What flows are grouped by.
@@ -121,17 +176,7 @@ impl Flows {
     /// The query that is sent to the agent.
     fn query(self, format: Format) -> FlowQuery {
         let limit = limit(&self, format);
-        FlowQuery {
-            endpoint: self.endpoint,
-            role: self.role,
-            reference_point: self.reference_point,
-            service: self.service,
-            protocol: self.protocol,
-            address: self.address,
-            port: self.port,
-            state: self.state,
-            limit,
-        }
+        self.selectors.query(limit)
     }
 }
 
@@ -147,6 +192,9 @@ fn limit(args: &Flows, format: Format) -> Option<usize> {
 }
 
 pub async fn run(args: Flows, context: &Context) -> anyhow::Result<Exit> {
+    if let Some(Action::Cut(args)) = args.action {
+        return cut::run(args, context).await;
+    }
     let (by, count) = (args.by, args.count);
     let list = context.client.flows(&args.query(context.format)).await?;
     let mut out = output::stdout();

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use manoward_api::{FlowEntry, FlowList};
+use manoward_api::{FlowEntry, FlowList, Way};
 
 use super::{Counted, groups::Groups};
 use crate::cli::{
@@ -18,6 +18,7 @@ use crate::cli::{
 pub fn flows(out: &mut impl Write, list: &FlowList, width: Option<u16>) -> io::Result<()> {
     if !list.flows.is_empty() {
         let mut table = Table::new([
+            Column::Short("WAY"),
             Column::Short("PROTO"),
             Column::Long("LOCAL"),
             Column::Long("REMOTE"),
@@ -31,16 +32,17 @@ pub fn flows(out: &mut impl Write, list: &FlowList, width: Option<u16>) -> io::R
         ]);
         for flow in &list.flows {
             table.row([
+                Tone::Plain.cell(way(flow.direction)),
                 Tone::Plain.cell(&flow.protocol),
                 Tone::Plain.cell(end(flow.local, flow.local_port)),
                 Tone::Strong.cell(end(flow.remote, flow.remote_port)),
                 Tone::Plain.cell(&flow.state),
                 named(flow.endpoint.as_deref()),
                 named(rule(flow).as_deref()),
-                Tone::Plain.cell(span(flow.age_s)),
-                Tone::Quiet.cell(span(flow.idle_s)),
-                Tone::Plain.cell(bytes(flow.sent_bytes)),
-                Tone::Plain.cell(bytes(flow.received_bytes)),
+                known(flow.age_s.map(span), Tone::Plain),
+                known(flow.idle_s.map(span), Tone::Quiet),
+                known(flow.sent_bytes.map(bytes), Tone::Plain),
+                known(flow.received_bytes.map(bytes), Tone::Plain),
             ]);
         }
         out.write_all(table.render(width).as_bytes())?;
@@ -85,6 +87,21 @@ fn heading(field: &str) -> Column {
     }
 }
 
+const fn way(direction: Way) -> &'static str {
+    match direction {
+        Way::In => "in",
+        Way::Out => "out",
+    }
+}
+
+/// What may not be known.
+fn known(value: Option<String>, tone: Tone) -> comfy_table::Cell {
+    match value {
+        Some(value) => tone.cell(value),
+        None => Tone::Quiet.cell("-"),
+    }
+}
+
 fn named(name: Option<&str>) -> comfy_table::Cell {
     match name {
         Some(name) => Tone::Plain.cell(name),
@@ -125,12 +142,12 @@ pub mod tests {
     pub fn list() -> FlowList {
         serde_json::from_value(serde_json::json!({
             "flows": [
-                { "protocol": "tcp", "local": "2001:db8::1", "local_port": 40000,
+                { "direction": "out", "protocol": "tcp", "local": "2001:db8::1", "local_port": 40000,
                   "remote": "2001:db8::10", "remote_port": 443, "state": "tcp-established",
                   "endpoint": "vim-1", "role": "vim", "reference_point": "Nf-Vi-out",
                   "service": "https", "age_s": 3725.5, "idle_s": 0.2, "expires_s": 431_999.8,
                   "sent_bytes": 1_234_567, "received_bytes": 999 },
-                { "protocol": "udp", "local": "192.0.2.1", "local_port": 40001,
+                { "direction": "out", "protocol": "udp", "local": "192.0.2.1", "local_port": 40001,
                   "remote": "203.0.113.9", "remote_port": 53, "state": "udp-opening",
                   "endpoint": null, "role": null, "reference_point": null, "service": null,
                   "age_s": 12.0, "idle_s": 12.0, "expires_s": 18.0,
@@ -151,7 +168,9 @@ pub mod tests {
     fn ends_owner_and_rule() {
         let text = shown(|out| flows(out, &list(), None));
         assert!(
-            text.contains("tcp    [2001:db8::1]:40000  [2001:db8::10]:443  tcp-established  vim-1"),
+            text.contains(
+                "out  tcp    [2001:db8::1]:40000  [2001:db8::10]:443  tcp-established  vim-1"
+            ),
             "{text}"
         );
         assert!(text.contains("Nf-Vi-out/https"), "{text}");

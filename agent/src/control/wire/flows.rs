@@ -3,13 +3,13 @@
 use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
-use manoward_api::{FlowEntry, FlowList, FlowQuery};
+use manoward_api::{FlowEntry, FlowList, FlowQuery, FlowsCut, Way};
 use thiserror::Error;
 use verdict::state::flow::State;
 
 use crate::{
     enforcer::{self, NamedFlow},
-    policy::protocol,
+    policy::{Direction, protocol},
 };
 
 /// Why a query cannot be read.
@@ -61,6 +61,10 @@ pub fn query(query: FlowQuery) -> Result<enforcer::FlowQuery, QueryError> {
         state: state.transpose()?,
         address: address.transpose()?,
         port: query.port,
+        direction: query.direction.map(|way| match way {
+            Way::In => Direction::Inbound,
+            Way::Out => Direction::Outbound,
+        }),
         limit: query.limit,
     })
 }
@@ -79,6 +83,10 @@ fn entry(named: &NamedFlow<'_>) -> FlowEntry {
     let NamedFlow { flow, .. } = named;
     let owned = |name: Option<&str>| name.map(str::to_owned);
     FlowEntry {
+        direction: match flow.direction {
+            Direction::Inbound => Way::In,
+            Direction::Outbound => Way::Out,
+        },
         protocol: protocol::name(flow.key.protocol()),
         local: named.local,
         local_port: flow.key.local_port(),
@@ -89,11 +97,19 @@ fn entry(named: &NamedFlow<'_>) -> FlowEntry {
         role: named.roles.map(ToString::to_string),
         reference_point: owned(named.reference_point),
         service: owned(named.service),
-        age_s: seconds(named.age),
-        idle_s: seconds(named.idle),
-        expires_s: seconds(named.expires),
-        sent_bytes: flow.sent.bytes(),
-        received_bytes: flow.received.bytes(),
+        age_s: flow.age.map(seconds),
+        idle_s: flow.idle.map(seconds),
+        expires_s: flow.expires.map(seconds),
+        sent_bytes: flow.bytes.map(|[sent, _]| sent),
+        received_bytes: flow.bytes.map(|[_, received]| received),
+    }
+}
+
+/// What was cut.
+pub fn cut(cut: &enforcer::FlowsCut<'_>) -> FlowsCut {
+    FlowsCut {
+        cut: cut.cut.iter().map(entry).collect(),
+        left: cut.left.iter().map(entry).collect(),
     }
 }
 

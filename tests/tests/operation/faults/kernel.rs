@@ -100,6 +100,10 @@ fn a_full_table_of_flows_gives_up_no_connection_that_is_open() -> Result<()> {
         Ok(())
     })??;
     drop(silent);
+    wait::until(&true, PATIENCE, || {
+        let problems = agent.status()?.problems;
+        Ok(problems.iter().any(|it| it.code == "flow-table-pressure"))
+    })?;
     watch.check()?;
     wait::until(&true, PATIENCE, || Ok(bus.rounds() > rounds + 10))?;
     // A new connection finds room: unanswered requests are evicted.
