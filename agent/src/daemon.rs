@@ -36,6 +36,7 @@ use crate::{
     enrolment,
     leases::{Closing, Registry},
     logging,
+    store::leases::LeaseStore,
 };
 
 /// Time between two attempts to use certificate files, and between two looks at how they are.
@@ -65,11 +66,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let changes = Changes::watch()?;
     let interfaces = Interfaces::read().await?;
     let proofs = config.enrolment.clone();
+    let state = config.state.clone();
     let enforcer = Handle::start(config, interfaces).await?;
     announce(&enforcer.view());
     let end = Arc::new(Notify::new());
     let follower = tokio::spawn(changes.follow(enforcer.clone()));
-    let enrolling = enrol(proofs, &enforcer, Arc::clone(&end)).await?;
+    let enrolling = enrol(proofs, &state, &enforcer, Arc::clone(&end)).await?;
     let ended = tokio::spawn(server::serve(listener, enforcer, Arc::clone(&end)));
     tokio::select! {
         () = end.notified() => {}
@@ -93,6 +95,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 /// Lets endpoints prove who they are, if the agent is to; until `end` is notified.
 async fn enrol(
     config: Option<Enrolment>,
+    state: &Path,
     enforcer: &Handle,
     end: Arc<Notify>,
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
@@ -102,7 +105,13 @@ async fn enrol(
     let table = LeaseTable::open(enforcer.pins()).context("cannot open the table of leases")?;
     let (closings, closed) = mpsc::unbounded_channel();
     let term = Duration::from_secs(config.lease.into());
-    let registry = Arc::new(Registry::new(table, term, config.port, closings));
+    let registry = Arc::new(Registry::new(
+        table,
+        LeaseStore::new(state),
+        term,
+        config.port,
+        closings,
+    ));
     let followed = Arc::clone(&registry);
     enforcer
         .change(|enforcer| enforcer.set_registry(followed))

@@ -19,6 +19,7 @@ pub mod datapath;
 pub mod enforcer;
 pub mod enrolment;
 pub mod explain;
+mod files;
 pub mod frame;
 pub mod image;
 pub mod join;

@@ -11,6 +11,20 @@ pub struct LeaseList {
     pub leases: Vec<LeaseEntry>,
     /// Refused proofs since the agent started, by reason.
     pub refused: Vec<RefusedCount>,
+    /// Whose leases were revoked, and who get no other yet, by identity.
+    #[serde(default)]
+    pub barred: Vec<BarEntry>,
+}
+
+/// One who gets no lease for some time.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct BarEntry {
+    /// The identity.
+    pub identity: String,
+    /// Name of the endpoint that has it, if the policy has one.
+    pub endpoint: Option<String>,
+    /// Until when (RFC 3339); `None` is for good.
+    pub until: Option<String>,
 }
 
 /// A lease.
@@ -35,10 +49,12 @@ pub struct LeaseEntry {
     pub since: Option<String>,
     /// When the lease ends if it is not renewed, seconds from now.
     pub expires_in_seconds: u64,
-    /// Serial number of the session's certificate, hexadecimal.
-    pub serial: Option<String>,
+    /// Serial number of the certificate that it rests on, hexadecimal.
+    pub serial: String,
+    /// SHA-256 of that certificate, hexadecimal.
+    pub fingerprint: String,
     /// When that certificate ends (RFC 3339).
-    pub not_after: Option<String>,
+    pub not_after: String,
 }
 
 /// How many proofs were refused for one reason.
@@ -55,7 +71,7 @@ pub struct RefusedCount {
 pub struct Revocation {
     /// Name of the endpoint.
     pub endpoint: String,
-    /// Seconds in which it gets no other lease.
+    /// Seconds in which its identity gets no other lease; 0 takes back what was said before.
     pub barred_seconds: u64,
 }
 

@@ -35,7 +35,7 @@ pub use explain::{Explanation, Kernel, Question};
 pub use failure::Failure;
 pub use flows::{FlowEntry, FlowList, FlowQuery};
 pub use history::{Event, History, HistoryEntry, HistoryQuery, Verification, Who};
-pub use leases::{LeaseEntry, LeaseList, RefusedCount, Revocation, Revoked};
+pub use leases::{BarEntry, LeaseEntry, LeaseList, RefusedCount, Revocation, Revoked};
 pub use policy::{
     Access, Applied, Cancelled, Candidate, Change, ChangeKind, Claim, Confirmed, Difference, Lint,
     Mistake, Mode, Object, Outbound, PolicyQuery, PolicyText, Report, RollBack, Session,

@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use manoward::{
     enrolment::{
         Claim, Config, End, Files, Grant, Refusal, Registrar, Server, SessionId, StaleCrl,
+        Timestamp,
     },
     join::{self, Host, Join, Options, Source},
 };
@@ -56,7 +57,7 @@ impl Registrar for All {
         })
     }
 
-    fn renew(&self, _: SessionId) {}
+    fn renew(&self, _: SessionId, _: Timestamp) {}
 
     fn end(&self, _: SessionId, _: &End) {}
 

@@ -28,6 +28,7 @@ use verdict::{
         flow::{Flows, Key, Set, Tag, displace, table},
         lease::{self, Lease, Leases},
         limit::Limit,
+        note,
         sets::NOWHERE,
     },
 };
@@ -90,9 +91,9 @@ static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
 #[btf_map]
 static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
-/// Key: index of a limit of enrolments, or of a note about a first fragment
-/// ([`fragment`](verdict::decision::fragment)). Value: how much was admitted in the last tick, or the
-/// note.
+/// Key: index of a limit of enrolments, of a note about a first fragment
+/// ([`fragment`](verdict::decision::fragment)), or of one about a peer that nobody has asked
+/// ([`unasked`](verdict::decision::unasked)). Value: how much was admitted in the last tick, or the note.
 ///
 /// Written and read by the programs, also about packets of strangers. Capacity: [`WORDS`], all
 /// allocated; sources with the same hash share a limit, and fragments a note, which the last one has. A
@@ -477,6 +478,18 @@ impl Flows for OpenFlows<'_> {
     fn displace(&self, hash: u64, new: Tag, crowd: u64) -> u32 {
         displaced_flow(hash, new.0, crowd)
     }
+
+    #[inline(always)]
+    fn is_noted(&self, index: u32, hash: u64, lasts: u32) -> bool {
+        is_noted(index, hash, lasts) != 0
+    }
+}
+
+/// [`note::is_noted`]; not 0 if it is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn is_noted(index: u32, hash: u64, lasts: u32) -> u32 {
+    note::is_noted(&OpenFlows::LOOKED_UP, index, hash, lasts).into()
 }
 
 /// [`table::search`] for the key of these words.

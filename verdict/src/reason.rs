@@ -60,6 +60,8 @@ reasons! {
     IcmpError = 8, "icmp-error";
     /// Multicast listener discovery (RFC 3810), IGMP on its way out.
     GroupMembership = 9, "group-membership";
+    /// On its way out: answers a peer that an audit has let in, or that has asked a group.
+    Answer = 10, "answer";
 
     /// No endpoint has the source address.
     UnknownSource = 16, "unknown-source";
@@ -281,6 +283,12 @@ impl Outcome {
     #[inline(always)]
     pub const fn because(self, reason: Reason) -> Self {
         Self(self.0 & !(Reason::SPACE as u64 - 1) | reason.code() as u64)
+    }
+
+    /// This outcome without the mark of an audit.
+    #[inline(always)]
+    pub const fn unaudited(self) -> Self {
+        Self(self.0 & !(Self::AUDITED as u64))
     }
 
     /// This outcome if its drop is only counted: what is to be dropped passes, and is marked.

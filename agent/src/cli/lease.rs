@@ -38,8 +38,8 @@ pub enum Command {
 /// List the leases in force, and how often a proof was refused.
 ///
 /// Shows the identity that was proven, from which address, MAC address and interface, when the
-/// lease expires unless it is renewed, and until when the certificate is valid. A lease without a
-/// certificate was granted before the agent was restarted, and its endpoint has not come back yet.
+/// lease expires unless it is renewed, and until when the certificate is valid. After a restart of the
+/// agent, leases are listed whose certificates were verified again; their endpoints come back.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -49,8 +49,9 @@ pub struct List {}
 
 /// End the leases of an endpoint; its connections end with them.
 ///
-/// The endpoint gets no new lease for some time (--for); without this, its `manoward join` would
-/// get one at once. To keep it out for good, revoke its certificate or remove it from the policy.
+/// The endpoint's identity gets no new lease for some time (--for), also under another name and
+/// after a restart; without this, its `manoward join` would get one at once. `--for 0` takes that
+/// back. To keep it out for good, revoke its certificate or remove it from the policy.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -61,7 +62,7 @@ pub struct Revoke {
     #[arg(value_name = "ENDPOINT")]
     endpoint: String,
 
-    /// Seconds during which the endpoint gets no new lease
+    /// Seconds during which the endpoint gets no new lease; 0 lets it back in
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 600)]
     barred_seconds: u64,
 }
@@ -120,10 +121,20 @@ fn show(out: &mut impl Write, list: &LeaseList, width: Option<u16>) -> io::Resul
                 Tone::Plain.cell(lease.address.to_string()),
                 Tone::Quiet.cell(origin(lease)),
                 Tone::Plain.cell(format!("{} s", lease.expires_in_seconds)),
-                Tone::Plain.cell(lease.not_after.as_deref().unwrap_or("-")),
+                Tone::Plain.cell(&lease.not_after),
             ]);
         }
         out.write_all(table.render(width).as_bytes())?;
+    }
+    for bar in &list.barred {
+        let who = bar
+            .endpoint
+            .as_deref()
+            .unwrap_or("no endpoint of the policy");
+        let until = bar.until.as_ref();
+        let until = until.map_or_else(|| "for good".to_owned(), |until| format!("until {until}"));
+        let line = format!("barred {until}: {} ({who})", bar.identity);
+        writeln!(out, "{}", Tone::Warning.paint(line))?;
     }
     if !list.refused.is_empty() {
         let summary = format!("refused: {}", refusals(&list.refused));
@@ -165,7 +176,7 @@ mod tests {
                 "endpoint": "vim-1", "role": "vim", "identity": "spiffe://operator.example/vim/1",
                 "address": "192.0.2.10", "mac": "52:54:00:aa:bb:01", "ifindex": 2,
                 "interface": "eth0", "since": "2026-01-02T03:04:05Z", "expires_in_seconds": 57,
-                "serial": "0a", "not_after": "2027-01-02T03:04:05Z",
+                "serial": "0a", "fingerprint": "0b", "not_after": "2027-01-02T03:04:05Z",
             }],
             "refused": [{ "reason": "unknown-ca", "count": 3 }],
         }));
@@ -176,17 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_of_an_earlier_agent_has_no_certificate() {
+    fn who_is_barred_is_shown_with_the_end_of_that() {
         let text = shown(json!({
-            "leases": [{
-                "endpoint": "vim-1", "role": "vim", "identity": "vim.example",
-                "address": "192.0.2.10", "mac": "52:54:00:aa:bb:01", "ifindex": 2,
-                "interface": "eth0", "since": null, "expires_in_seconds": 57,
-                "serial": null, "not_after": null,
-            }],
-            "refused": [],
+            "leases": [], "refused": [],
+            "barred": [
+                { "identity": "vim.example", "endpoint": "vim-1", "until": "2026-01-02T03:04:05Z" },
+                { "identity": "old.example", "endpoint": null, "until": null },
+            ],
         }));
-        assert!(text.contains("57 s  -"), "{text}");
+        assert!(
+            text.contains("barred until 2026-01-02T03:04:05Z: vim.example (vim-1)"),
+            "{text}"
+        );
+        assert!(text.contains("barred for good: old.example"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! members.
 
 mod address;
+mod arrival;
 mod home;
 mod link;
 
@@ -17,6 +18,7 @@ use futures_util::TryStreamExt as _;
 use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
 use thiserror::Error;
 
+pub use arrival::Arrival;
 pub use link::{Interface, name_of};
 
 use self::{address::Address, link::Kind};
@@ -466,6 +468,7 @@ mod tests {
             xdp_program: None,
             mac: 0,
             kind,
+            vlan: None,
             master,
             to_guests: false,
             up: true,

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use jiff::Timestamp;
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
 use rustls_pki_types::CertificateDer;
 use tokio::{
@@ -14,6 +15,7 @@ use tokio::{
 
 use super::{
     Claim, Grant,
+    client::Refused,
     config::HANDSHAKE,
     facts::Certificate,
     gate::Permit,
@@ -22,7 +24,7 @@ use super::{
     session,
     sessions::Session,
     shared::Shared,
-    trust::{Refused, Trust},
+    trust::Trust,
     wire::{self, Answer, Hello, WireError},
 };
 
@@ -66,7 +68,9 @@ fn local(told: Option<IpAddr>, listening: SocketAddr) -> SocketAddr {
 /// A connection whose peer has proven that it holds a certificate's key.
 struct Proven {
     connection: Connection,
-    chain: Vec<CertificateDer<'static>>,
+    chain: Arc<[CertificateDer<'static>]>,
+    /// Until when the chain is valid.
+    until: Timestamp,
     /// What the certificate was verified with.
     trust: Arc<Trust>,
 }
@@ -123,21 +127,24 @@ async fn prove(incoming: Incoming, deadline: Instant, shared: &Shared) -> Result
     let failed = |sentence| Refusal::new(Reason::Other, sentence);
     let (quic, witness) = trust.handshake().map_err(failed)?;
     let config = Arc::new(shared.connection(quic));
-    let why = |error| {
-        let refused = witness.refused().map(Refused::from);
-        refused.unwrap_or_else(|| Refusal::of_connection(&error).into())
+    let why = |error| match witness.take() {
+        Some(Err(refused)) => refused,
+        _ => Refusal::of_connection(&error).into(),
     };
     let connecting = incoming.accept_with(config).map_err(why)?;
     let connected = timeout_at(deadline, connecting).await;
     let late = |_| Refusal::new(Reason::Timeout, "the handshake took too long");
     let connection = connected.map_err(late)?.map_err(why)?;
+    let none = || Refusal::new(Reason::NoCertificate, "no certificate");
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .ok_or_else(|| Refusal::new(Reason::NoCertificate, "no certificate"))?;
+        .ok_or_else(none)?;
+    let until = witness.take().ok_or_else(none)??;
     Ok(Proven {
         connection,
-        chain: *chain,
+        chain: (*chain).into(),
+        until,
         trust,
     })
 }
@@ -162,6 +169,7 @@ async fn claim(
     let Proven {
         connection,
         chain,
+        until,
         trust,
     } = proven;
     let from = connection.remote_address();
@@ -174,8 +182,7 @@ async fn claim(
             return refuse(&connection, &mut send, &refusal).await;
         }
     };
-    let until = leaf.facts.not_after;
-    let (id, close) = shared.sessions.reserve(chain);
+    let (id, close) = shared.sessions.reserve(Arc::clone(&chain), until);
     // If files were read again since the handshake began, verify this session with them, too.
     let now = shared.trust();
     if !Arc::ptr_eq(&trust, &now) {
@@ -187,9 +194,15 @@ async fn claim(
         local: to.ip(),
         identities: leaf.identities,
         certificate: leaf.facts,
+        chain,
+        until,
         program: wire::shortened(&hello.program),
     };
-    let (grant, permit) = match admit(&claim, &hello, shared) {
+    let Admitted {
+        grant,
+        permit,
+        alone,
+    } = match admit(&claim, &hello, shared) {
         Ok(admitted) => admitted,
         Err(refusal) => {
             shared.sessions.remove(id);
@@ -201,24 +214,28 @@ async fn claim(
     let session = Session::new(claim, to.port(), &grant);
     Log::granted(&session);
     shared.sessions.open(session.clone());
+    shared.sessions.displace(&session, alone);
     let session = session::Live {
         session,
         connection,
         send,
         _receive: receive,
-        until,
         close,
         _permit: permit,
     };
     session.follow(&grant, shared).await;
 }
 
+/// A claim that was granted.
+struct Admitted {
+    grant: Grant,
+    permit: OwnedSemaphorePermit,
+    /// Whether the session takes the place of the others of its identity at its address.
+    alone: bool,
+}
+
 /// Has the registrar decide, if another session may be open.
-fn admit(
-    claim: &Claim,
-    hello: &Hello,
-    shared: &Shared,
-) -> Result<(Grant, OwnedSemaphorePermit), Refusal> {
+fn admit(claim: &Claim, hello: &Hello, shared: &Shared) -> Result<Admitted, Refusal> {
     if hello.version != wire::VERSION {
         let sentence = format!(
             "the endpoint uses protocol version {}, this host version {}",
@@ -236,8 +253,22 @@ fn admit(
                 format!("the host has {most} sessions, which is its limit"),
             )
         })?;
+    let scarce = shared.are_sessions_scarce();
+    if scarce {
+        let (identity, here) = shared
+            .sessions
+            .held_by(&claim.identities, claim.remote.ip());
+        if identity && !here {
+            let sentence = "the host has few places left, which are for identities that hold none";
+            return Err(Refusal::new(Reason::TooManySessions, sentence));
+        }
+    }
     let grant = shared.registrar.admit(claim)?;
-    Ok((grant, permit))
+    Ok(Admitted {
+        grant,
+        permit,
+        alone: scarce,
+    })
 }
 
 /// Counts and logs a refusal, and reports it to the registrar.

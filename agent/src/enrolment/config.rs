@@ -1,12 +1,17 @@
 //! Settings of the enrolment server.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 
 use super::{
     ServerError, sockets,
     trust::{Files, Trust},
+    wire,
 };
 
 /// Time limit of a handshake and the endpoint's first message; after it, the connection is closed.
@@ -56,7 +61,8 @@ impl Config {
     /// a socket.
     pub fn quic(&self) -> Result<(EndpointConfig, ServerConfig), ServerError> {
         let trust = Trust::read(&self.files)?;
-        sockets::settings(&trust, &self.transport()?)
+        let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), wire::PORT);
+        sockets::settings(&trust, &self.transport()?, address)
     }
 
     /// The QUIC transport settings: small buffers, one stream, no datagrams.

@@ -6,11 +6,15 @@ use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _,
-    revocation_list::CertificateRevocationList, time::ASN1Time,
+    certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _, time::ASN1Time,
+    x509::X509Name,
 };
 
-use super::Identity;
+use super::{
+    Identity,
+    chain::{self, Fault},
+    wire,
+};
 
 /// Most names of a certificate that are read.
 const IDENTITIES: usize = 64;
@@ -45,6 +49,8 @@ pub struct Certificate {
     pub for_servers: bool,
     /// Whether its subject is its issuer.
     pub self_signed: bool,
+    /// Why it cannot prove an identity, whoever issued it; `None` if nothing speaks against it.
+    pub fault: Option<Fault>,
 }
 
 impl Certificate {
@@ -61,8 +67,8 @@ impl Certificate {
         let usage = usage.map(|usage| usage.value);
         Ok(Self {
             facts: Facts {
-                subject: certificate.subject().to_string(),
-                issuer: certificate.issuer().to_string(),
+                subject: name(certificate.subject()),
+                issuer: name(certificate.issuer()),
                 serial: hexadecimal(certificate.raw_serial()),
                 not_before: timestamp(certificate.validity().not_before),
                 not_after: timestamp(certificate.validity().not_after),
@@ -72,14 +78,14 @@ impl Certificate {
             for_clients: usage.is_none_or(|usage| usage.client_auth),
             for_servers: usage.is_none_or(|usage| usage.server_auth),
             self_signed: certificate.subject() == certificate.issuer(),
+            fault: chain::fault_of_leaf(&certificate)?,
         })
     }
 }
 
-/// The issuer of a revocation list, and when it expires (nextUpdate), if it says so.
-pub(super) fn revocation_list(der: &[u8]) -> Result<(String, Option<Timestamp>), String> {
-    let (_, list) = CertificateRevocationList::from_der(der).map_err(|e| e.to_string())?;
-    Ok((list.issuer().to_string(), list.next_update().map(timestamp)))
+/// A distinguished name, fit to be shown: whoever asks for a certificate may have chosen it.
+pub(super) fn name(name: &X509Name<'_>) -> String {
+    wire::shortened(&name.to_string())
 }
 
 fn identities(certificate: &X509Certificate<'_>) -> Result<Vec<Identity>, String> {
@@ -103,7 +109,7 @@ fn identities(certificate: &X509Certificate<'_>) -> Result<Vec<Identity>, String
     Ok(identities.into_iter().collect())
 }
 
-fn timestamp(time: ASN1Time) -> Timestamp {
+pub(super) fn timestamp(time: ASN1Time) -> Timestamp {
     // A time beyond the range of timestamps means that the certificate never expires.
     Timestamp::from_second(time.timestamp()).unwrap_or(Timestamp::MAX)
 }

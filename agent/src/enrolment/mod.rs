@@ -7,25 +7,20 @@
 //! endpoint is silent, when the certificate expires or is revoked, or when [`Server::close`] is
 //! called.
 //!
-//! # What is verified
-//!
-//! - Chains end at an authority of the CA bundle; intermediate certificates come from the peer.
-//! - Every certificate of the chain is within its validity. A session ends as soon as its leaf
-//!   expires, and within a minute after another certificate of its chain expires.
-//! - If the certificate has an extended key usage, it includes clientAuth.
-//! - No certificate of the chain is in the revocation list of its issuer, if there is one. If that
-//!   list has expired, all certificates of the issuer are refused, unless [`StaleCrl::Accept`] is
-//!   set.
+//! What is verified stands in docs/enrolment.md, line by line, and in [`chain`] and [`lists`].
 //!
 //! Changed files are read again within 2 seconds, and then all sessions are verified again. They
 //! are also verified every minute.
 
 mod accept;
+mod chain;
+mod client;
 mod config;
 mod error;
 mod facts;
 mod gate;
 mod identity;
+mod lists;
 mod log;
 pub mod pki;
 mod refusal;
@@ -40,10 +35,13 @@ mod trust;
 pub mod wire;
 pub(crate) mod witness;
 
+pub use chain::Fault;
 pub use config::{Config, HANDSHAKE};
 pub use error::ServerError;
 pub use facts::{Certificate, Facts};
 pub use identity::Identity;
+pub use jiff::Timestamp;
+pub use lists::RevocationList;
 pub use refusal::{Reason, Refusal, alert};
 pub use registrar::{Claim, End, Grant, Registrar, SessionId};
 pub use server::Server;

@@ -19,7 +19,8 @@ use rustls_pki_types::{
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::facts::{self, Certificate};
+use super::{facts::Certificate, lists::RevocationList};
+use crate::files;
 
 /// Largest file, in bytes; the CRL of a large authority has a few megabytes.
 const LARGEST: u64 = 64 << 20;
@@ -34,12 +35,6 @@ pub enum PkiError {
         file: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// A file is too large for a certificate, key or list.
-    #[error("{file} is larger than {LARGEST} bytes")]
-    TooLarge {
-        /// The file.
-        file: PathBuf,
     },
     /// A file does not contain what was expected.
     #[error("{file} contains no {what} in PEM form{hint}")]
@@ -143,7 +138,7 @@ pub fn key_pair(certificate: &Path, key: &Path) -> Result<KeyPair, PkiError> {
     })
 }
 
-/// Reads the certificates of authorities.
+/// Reads the certificates of authorities; the store has them in the same order.
 pub fn roots(file: &Path) -> Result<(RootCertStore, Vec<Certificate>), PkiError> {
     let mut store = RootCertStore::empty();
     let mut read = Vec::new();
@@ -156,17 +151,6 @@ pub fn roots(file: &Path) -> Result<(RootCertStore, Vec<Certificate>), PkiError>
         store.add(certificate).map_err(|e| damaged(e.to_string()))?;
     }
     Ok((store, read))
-}
-
-/// A revocation list.
-#[derive(Clone, Debug)]
-pub struct RevocationList {
-    /// The signed list, DER.
-    pub der: CertificateRevocationListDer<'static>,
-    /// Distinguished name of its issuer.
-    pub issuer: String,
-    /// When it expires (nextUpdate), if it says so.
-    pub next_update: Option<jiff::Timestamp>,
 }
 
 /// Reads the revocation lists of a file, PEM or DER.
@@ -183,15 +167,9 @@ pub fn revocation_lists(file: &Path) -> Result<Vec<RevocationList>, PkiError> {
         )?
     };
     let read = |der: CertificateRevocationListDer<'static>| {
-        let (issuer, next_update) =
-            facts::revocation_list(&der).map_err(|reason| PkiError::Damaged {
-                file: file.to_owned(),
-                reason,
-            })?;
-        Ok(RevocationList {
-            der,
-            issuer,
-            next_update,
+        RevocationList::read(file, &der).map_err(|reason| PkiError::Damaged {
+            file: file.to_owned(),
+            reason,
         })
     };
     lists.into_iter().map(read).collect()
@@ -255,12 +233,7 @@ fn bytes(file: &Path) -> Result<Vec<u8>, PkiError> {
         file: file.to_owned(),
         source,
     };
-    if fs::metadata(file).map_err(failed)?.len() > LARGEST {
-        return Err(PkiError::TooLarge {
-            file: file.to_owned(),
-        });
-    }
-    fs::read(file).map_err(failed)
+    files::read(file, LARGEST).map_err(failed)
 }
 
 /// Detects changes of files.

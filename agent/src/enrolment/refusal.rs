@@ -5,6 +5,8 @@ use std::fmt;
 use quinn::{ConnectionError, TransportErrorCode};
 use rustls::{AlertDescription, CertificateError};
 
+use super::wire;
+
 /// A refusal's reason.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Reason {
@@ -18,8 +20,12 @@ pub enum Reason {
     Revoked,
     /// The revocation list of the certificate's issuer has expired.
     StaleCrl,
-    /// The certificate's extended key usage does not include clientAuth.
+    /// The certificate's usage does not include that of a TLS client.
     WrongUsage,
+    /// The chain breaks a rule of its authorities.
+    InvalidChain,
+    /// The certificate has a SPIFFE ID and another URI.
+    AmbiguousIdentity,
     /// The peer showed no certificate.
     NoCertificate,
     /// No identity of the certificate is an endpoint of the policy.
@@ -42,13 +48,15 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownCa,
         Self::Expired,
         Self::NotYetValid,
         Self::Revoked,
         Self::StaleCrl,
         Self::WrongUsage,
+        Self::InvalidChain,
+        Self::AmbiguousIdentity,
         Self::NoCertificate,
         Self::NoMatchingIdentity,
         Self::WrongAddress,
@@ -70,6 +78,8 @@ impl Reason {
             Self::Revoked => "revoked",
             Self::StaleCrl => "stale-crl",
             Self::WrongUsage => "wrong-usage",
+            Self::InvalidChain => "invalid-chain",
+            Self::AmbiguousIdentity => "ambiguous-identity",
             Self::NoCertificate => "no-certificate",
             Self::NoMatchingIdentity => "no-matching-identity",
             Self::WrongAddress => "wrong-address",
@@ -99,33 +109,53 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal.
-    pub fn new(reason: Reason, sentence: impl Into<String>) -> Self {
+    /// A refusal. The sentence may have what a stranger has sent.
+    pub fn new(reason: Reason, sentence: impl AsRef<str>) -> Self {
         Self {
             reason,
-            sentence: sentence.into(),
+            sentence: wire::shortened(sentence.as_ref()),
         }
     }
 
-    /// From the error of verifying a certificate.
-    pub(super) fn of_certificate(error: &rustls::Error) -> Self {
-        let reason = match error {
-            rustls::Error::InvalidCertificate(error) => of_certificate(error),
-            rustls::Error::NoCertificatesPresented => Reason::NoCertificate,
-            _ => Reason::Protocol,
+    /// From webpki's error.
+    pub(super) fn of_chain(error: &webpki::Error) -> Self {
+        use webpki::Error as E;
+        let (reason, sentence) = match error {
+            E::CertExpired { .. } | E::InvalidCertValidity => (
+                Reason::Expired,
+                "the certificate, or one above it, has expired",
+            ),
+            E::CertNotValidYet { .. } => (
+                Reason::NotYetValid,
+                "the certificate, or one above it, is not valid yet",
+            ),
+            E::UnknownIssuer | E::InvalidSignatureForPublicKey => (
+                Reason::UnknownCa,
+                "no authority in the CA bundle issued the certificate",
+            ),
+            E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => (
+                Reason::WrongUsage,
+                "the certificate's extended key usage does not include clientAuth",
+            ),
+            E::PathLenConstraintViolated => (
+                Reason::InvalidChain,
+                "more authorities in a row than one of them permits",
+            ),
+            E::EndEntityUsedAsCa => (
+                Reason::InvalidChain,
+                "a certificate that is not an authority's has issued another",
+            ),
+            E::NameConstraintViolation => (
+                Reason::InvalidChain,
+                "an authority may not issue certificates for this name",
+            ),
+            E::CaUsedAsEndEntity => (
+                Reason::WrongUsage,
+                "the certificate is that of an authority",
+            ),
+            error => return Self::new(Reason::Other, error.to_string()),
         };
-        let sentence = match reason {
-            Reason::UnknownCa => "no authority in the CA bundle issued the certificate".into(),
-            Reason::Revoked => "the certificate, or one above it, was revoked".into(),
-            Reason::StaleCrl => {
-                "the revocation list of the certificate's issuer has expired".into()
-            }
-            Reason::WrongUsage => {
-                "the certificate's extended key usage does not include clientAuth".into()
-            }
-            _ => error.to_string(),
-        };
-        Self { reason, sentence }
+        Self::new(reason, sentence)
     }
 
     /// From the error that ended a handshake, if no certificate was refused.
@@ -157,20 +187,19 @@ impl fmt::Display for Refusal {
     }
 }
 
-fn of_certificate(error: &CertificateError) -> Reason {
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Reason::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            Reason::NotYetValid
-        }
-        CertificateError::Revoked => Reason::Revoked,
-        CertificateError::ExpiredRevocationList
-        | CertificateError::ExpiredRevocationListContext { .. } => Reason::StaleCrl,
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => Reason::UnknownCa,
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            Reason::WrongUsage
-        }
-        _ => Reason::Other,
+/// As the error of a TLS handshake, from which rustls makes an alert.
+impl From<&Refusal> for rustls::Error {
+    fn from(refusal: &Refusal) -> Self {
+        let error = match refusal.reason {
+            Reason::UnknownCa => CertificateError::UnknownIssuer,
+            Reason::Expired => CertificateError::Expired,
+            Reason::NotYetValid => CertificateError::NotValidYet,
+            Reason::Revoked => CertificateError::Revoked,
+            Reason::StaleCrl => CertificateError::ExpiredRevocationList,
+            Reason::WrongUsage => CertificateError::InvalidPurpose,
+            _ => CertificateError::BadEncoding,
+        };
+        error.into()
     }
 }
 

@@ -3,8 +3,12 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
+
+use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
 
 use super::{Facts, Identity, Refusal};
 
@@ -31,6 +35,10 @@ pub struct Claim {
     pub identities: Vec<Identity>,
     /// Its certificate.
     pub certificate: Facts,
+    /// The whole chain as the endpoint sent it, beginning with that certificate.
+    pub chain: Arc<[CertificateDer<'static>]>,
+    /// When the first certificate of the verified chain expires, the authority's included.
+    pub until: Timestamp,
     /// Name and version of the endpoint's program, as it states them.
     pub program: String,
 }
@@ -65,7 +73,8 @@ pub enum End {
     Withdrawn(String),
     /// The agent stops.
     Shutdown,
-    /// The connection failed.
+    /// The connection failed; in words that the peer may have chosen, so they are
+    /// [shortened](super::wire::shortened).
     Failed(String),
 }
 
@@ -115,11 +124,18 @@ pub trait Registrar: Send + Sync + 'static {
     fn admit(&self, claim: &Claim) -> Result<Grant, Refusal>;
 
     /// The session is still alive: the peer has answered since the last call. Called every
-    /// keepalive interval.
-    fn renew(&self, session: SessionId);
+    /// keepalive interval. Its chain is valid until the time `until`.
+    fn renew(&self, session: SessionId, until: Timestamp);
 
     /// An admitted session has ended; called once for each, before the peer is told.
     fn end(&self, session: SessionId, why: &End);
+
+    /// The files have been read, at the start and whenever they have changed, or time has passed:
+    /// `verify` tells until when a chain is valid, or why it is refused. What rests on chains that no
+    /// session has shown to this server is to be verified by it; by default, nothing does.
+    fn verify(&self, verify: &dyn Fn(&[CertificateDer<'_>]) -> Result<Timestamp, Refusal>) {
+        let _ = verify;
+    }
 
     /// A handshake or claim failed; for counters and the log. The identity of `from` is not proven.
     fn refused(&self, from: SocketAddr, refusal: &Refusal);

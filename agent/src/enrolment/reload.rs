@@ -37,7 +37,7 @@ pub(super) async fn follow(shared: Arc<Shared>, mut stamps: Stamps) {
             }
         } else if verified.elapsed() >= VERIFY {
             let verifying = Arc::clone(&shared);
-            let verify = move || verifying.sessions.verify(&verifying.trust());
+            let verify = move || verifying.verify();
             if let Err(error) = tokio::task::spawn_blocking(verify).await {
                 warn!(%error, "verifying sessions ended in a panic");
             }

@@ -56,6 +56,7 @@ impl Server {
             .collect::<Result<Vec<_>, _>>()?;
         let shared = Shared::new(config, registrar, transport, trust, endpoints.clone());
         let shared = Arc::new(shared);
+        shared.verify();
         let mut tasks = JoinSet::new();
         for endpoint in endpoints {
             tasks.spawn(accept::accept(endpoint, Arc::clone(&shared)));
@@ -108,9 +109,11 @@ impl Server {
                 "changed enrolment files are not used, and those read before stay in use: {why}"
             )
         });
+        let trust = self.shared.trust();
+        let unused = trust.unused().iter().cloned();
         let expiring = self.expiring();
         let expiring = expiring.iter().map(ToString::to_string);
-        unread.into_iter().chain(expiring).collect()
+        unread.into_iter().chain(unused).chain(expiring).collect()
     }
 
     /// Counts of what happened, and of what is open.

@@ -27,8 +27,6 @@ pub(super) struct Live {
     pub(super) send: SendStream,
     /// Kept, as dropping it would send `STOP_SENDING` to the peer.
     pub(super) _receive: RecvStream,
-    /// When its certificate expires.
-    pub(super) until: Timestamp,
     /// Receives the reason to close it.
     pub(super) close: oneshot::Receiver<End>,
     /// Its permit, of those for open sessions.
@@ -47,7 +45,7 @@ impl Live {
         };
         let end = match wire::write(&mut self.send, &answer).await {
             Ok(()) => self.live(keepalive, shared).await,
-            Err(error) => End::Failed(error.to_string()),
+            Err(error) => failed(&error),
         };
         // First the datapath: from here on no packet of the endpoint passes.
         shared.registrar.end(self.session.id, &end);
@@ -68,8 +66,10 @@ impl Live {
         let mut heard = self.heard();
         let mut tick = Instant::now() + keepalive;
         loop {
-            // Read at every tick, as the wall clock may be set in between.
-            let Ok(left) = Duration::try_from(self.until.duration_since(Timestamp::now())) else {
+            // Read at every tick: files may have been read again, and the wall clock set.
+            let until = shared.sessions.until(self.session.id);
+            let until = until.unwrap_or(Timestamp::MIN);
+            let Ok(left) = Duration::try_from(until.duration_since(Timestamp::now())) else {
                 return End::Expired;
             };
             let now = Instant::now();
@@ -87,7 +87,7 @@ impl Live {
                 tick = Instant::now() + keepalive;
                 let before = std::mem::replace(&mut heard, self.heard());
                 if heard != before {
-                    shared.registrar.renew(self.session.id);
+                    shared.registrar.renew(self.session.id, until);
                 }
             }
         }
@@ -116,6 +116,11 @@ fn ended(error: &ConnectionError) -> End {
         ConnectionError::ApplicationClosed(_) => End::Closed,
         ConnectionError::TimedOut | ConnectionError::Reset => End::Silence,
         ConnectionError::LocallyClosed => End::Shutdown,
-        error => End::Failed(error.to_string()),
+        error => failed(error),
     }
+}
+
+/// The connection failed, in words that the peer may have chosen.
+fn failed(error: &impl ToString) -> End {
+    End::Failed(wire::shortened(&error.to_string()))
 }

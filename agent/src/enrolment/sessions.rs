@@ -2,9 +2,9 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -18,6 +18,11 @@ use super::{
     refusal::{Reason, Refusal},
     trust::Trust,
 };
+
+/// Most sessions from one address with one identity, and with any: one that is restarted, or changes its
+/// certificate, has two for a moment.
+const OF_IDENTITY: usize = 4;
+const OF_ADDRESS: usize = 16;
 
 /// An open session.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,6 +61,12 @@ impl Session {
             since: Timestamp::now(),
         }
     }
+
+    /// Whether it has one of these identities.
+    fn shares(&self, identities: &[Identity]) -> bool {
+        let mut own = self.identities.iter();
+        own.any(|identity| identities.contains(identity))
+    }
 }
 
 /// All sessions, including those that are being decided.
@@ -69,7 +80,9 @@ pub(super) struct Sessions {
 struct Known {
     /// `None` while the registrar decides.
     session: Option<Session>,
-    chain: Vec<CertificateDer<'static>>,
+    chain: Arc<[CertificateDer<'static>]>,
+    /// Until when the chain was valid when it was verified last.
+    until: Timestamp,
     /// Taken by whoever closes the session first.
     close: Option<oneshot::Sender<End>>,
 }
@@ -88,13 +101,15 @@ impl Sessions {
     /// the reason.
     pub(super) fn reserve(
         &self,
-        chain: Vec<CertificateDer<'static>>,
+        chain: Arc<[CertificateDer<'static>]>,
+        until: Timestamp,
     ) -> (SessionId, oneshot::Receiver<End>) {
         let id = SessionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let (close, closed) = oneshot::channel();
         let known = Known {
             session: None,
             chain,
+            until,
             close: Some(close),
         };
         self.known().insert(id, known);
@@ -120,6 +135,11 @@ impl Sessions {
             .is_some_and(|known| known.close(end))
     }
 
+    /// Until when the chain of a session is valid; `None` if there is no such session.
+    pub(super) fn until(&self, id: SessionId) -> Option<Timestamp> {
+        self.known().get(&id).map(|known| known.until)
+    }
+
     /// Closes all sessions.
     pub(super) fn close_all(&self, end: &End) {
         for known in self.known().values_mut() {
@@ -133,13 +153,18 @@ impl Sessions {
         let chains: Vec<_> = self
             .known()
             .iter()
-            .map(|(&id, known)| (id, known.chain.clone()))
+            .map(|(&id, known)| (id, Arc::clone(&known.chain)))
             .collect();
-        let refused = |(id, chain): &(SessionId, Vec<_>)| {
-            let end = why(trust.verify(chain).err()?);
-            self.close(*id, end).then_some(())
+        let is_closed = |(id, chain): &(SessionId, Arc<[_]>)| match trust.verify(chain) {
+            Ok(until) => {
+                if let Some(known) = self.known().get_mut(id) {
+                    known.until = until;
+                }
+                false
+            }
+            Err(refusal) => self.close(*id, why(refusal)),
         };
-        chains.iter().filter_map(refused).count()
+        chains.iter().filter(|session| is_closed(session)).count()
     }
 
     /// The open sessions, oldest first.
@@ -148,6 +173,44 @@ impl Sessions {
         let mut list: Vec<_> = known.values().filter_map(|k| k.session.clone()).collect();
         list.sort_by_key(|session| session.id);
         list
+    }
+
+    /// Whether a session with one of the identities is open, and whether one from this address is.
+    pub(super) fn held_by(&self, identities: &[Identity], address: IpAddr) -> (bool, bool) {
+        let known = self.known();
+        let open = known.values().filter_map(|known| known.session.as_ref());
+        let mut held = (false, false);
+        for session in open.filter(|session| session.shares(identities)) {
+            held.0 = true;
+            held.1 |= session.remote.ip() == address;
+        }
+        held
+    }
+
+    /// Closes the oldest sessions from the address of `newest` where there are too many of its
+    /// identity, or in all. If `alone`, it stays the only one of its identity there.
+    pub(super) fn displace(&self, newest: &Session, alone: bool) {
+        let address = newest.remote.ip();
+        let mut known = self.known();
+        let beside = known.values().filter_map(|known| known.session.as_ref());
+        let beside = beside.filter(|it| it.id != newest.id && it.remote.ip() == address);
+        let (mut same, mut all) = (Vec::new(), Vec::new());
+        for session in beside {
+            all.push(session.id);
+            if session.shares(&newest.identities) {
+                same.push(session.id);
+            }
+        }
+        let most = if alone { 1 } else { OF_IDENTITY };
+        for (mut sessions, most) in [(same, most), (all, OF_ADDRESS)] {
+            sessions.sort_unstable();
+            let superfluous = (sessions.len() + 1).saturating_sub(most);
+            for id in sessions.iter().take(superfluous) {
+                if let Some(session) = known.get_mut(id) {
+                    session.close(End::Replaced(address));
+                }
+            }
+        }
     }
 
     /// Number of open sessions.

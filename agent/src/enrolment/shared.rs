@@ -100,8 +100,16 @@ impl Shared {
         let unread = read.as_ref().err().map(ToString::to_string);
         *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
         let trust = Arc::new(read?);
-        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&trust);
-        Ok(self.sessions.verify(&trust))
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+        Ok(self.verify())
+    }
+
+    /// Verifies all sessions, and what else rests on certificates, with the files in use; returns how
+    /// many sessions it closed.
+    pub(super) fn verify(&self) -> usize {
+        let trust = self.trust();
+        self.registrar.verify(&|chain| trust.verify(chain));
+        self.sessions.verify(&trust)
     }
 
     /// Why changed files could not be read, if they could not.
@@ -121,6 +129,12 @@ impl Shared {
             in_progress: self.gate.count(),
             sessions: self.sessions.count(),
         }
+    }
+
+    /// Whether so many sessions are open that the rest, a tenth, is kept for identities that hold none.
+    pub(super) fn are_sessions_scarce(&self) -> bool {
+        let most = most_sessions(&self.config);
+        self.session_permits.available_permits() < most.div_ceil(10)
     }
 
     /// Whether all sessions have ended, their last messages included.

@@ -9,20 +9,18 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use quinn::crypto::rustls::QuicServerConfig;
-use rustls::{
-    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
-    sign::SingleCertAndKey,
-    version::TLS13,
-};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls::{server::NoServerSessionStorage, sign::SingleCertAndKey, version::TLS13};
+use rustls_pki_types::CertificateDer;
 
 use super::{
     Refusal,
+    chain::Verifier,
+    client::ClientWitness,
     facts::Certificate,
-    pki::{self, KeyPair, PkiError, RevocationList, Seed},
+    lists::RevocationList,
+    pki::{self, KeyPair, PkiError, Seed},
     refusal::Reason,
     wire,
-    witness::{self, Witness},
 };
 
 /// How long before its expiry a certificate is reported.
@@ -103,15 +101,14 @@ impl fmt::Display for Expiring {
     }
 }
 
-/// Verifies an endpoint's certificate, and remembers why it was refused.
-pub(super) type ClientWitness = Witness<dyn ClientCertVerifier>;
-
 /// The files, as read at one time.
 #[derive(Debug)]
 pub(super) struct Trust {
     pair: KeyPair,
-    verifier: Arc<dyn ClientCertVerifier>,
+    verifier: Arc<Verifier>,
     lasting: Vec<Expiring>,
+    /// Lists that are used for nothing, in sentences.
+    unused: Vec<String>,
 }
 
 impl Trust {
@@ -119,49 +116,50 @@ impl Trust {
     pub(super) fn read(files: &Files) -> Result<Self, PkiError> {
         let pair = pki::key_pair(&files.certificate, &files.key)?;
         let (roots, authorities) = pki::roots(&files.ca)?;
+        let certificates = pki::certificates(&files.ca)?;
         let mut lists = Vec::new();
         for file in &files.crls {
-            lists.extend(pki::revocation_lists(file)?.into_iter().map(|l| (file, l)));
+            lists.extend(pki::revocation_lists(file)?);
         }
-        let lasting = lasting(files, &pair, &authorities, &lists);
-        let lists = lists.into_iter().map(|(_, list)| list.der);
-        // The authorities are not named to peers, which need not know whom this host trusts.
-        let mut verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), pki::provider())
-                .with_crls(lists)
-                .clear_root_hint_subjects()
-                .allow_unknown_revocation_status();
-        if files.stale_crl == StaleCrl::Refuse {
-            verifier = verifier.enforce_revocation_expiration();
-        }
-        let verifier = verifier.build().map_err(|error| PkiError::Unusable {
-            file: files.crls.first().unwrap_or(&files.ca).clone(),
-            reason: error.to_string(),
+        let verifier = Verifier::new(roots, certificates, lists, files.stale_crl);
+        let verifier = verifier.map_err(|reason| PkiError::Damaged {
+            file: files.ca.clone(),
+            reason,
         })?;
+        let (counting, strange) = verifier.lists();
+        let lasting = lasting(files, &pair, &authorities, &counting);
+        let unused = strange.into_iter().map(|list| {
+            format!(
+                "the CRL of {} in {} was signed by no authority of this name in {}, and is used for nothing: put its own list there, or the authority's new certificate into the bundle",
+                list.issuer,
+                list.file.display(),
+                files.ca.display()
+            )
+        });
         Ok(Self {
             pair,
-            verifier,
             lasting,
+            unused: unused.collect(),
+            verifier: Arc::new(verifier),
         })
     }
 
-    /// Verifies a chain, which begins with the leaf, as the handshake does.
-    pub(super) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
-        let Some((leaf, rest)) = chain.split_first() else {
-            return Err(Refusal::new(Reason::NoCertificate, "no certificate"));
-        };
-        match self
-            .verifier
-            .verify_client_cert(leaf, rest, UnixTime::now())
-        {
-            Ok(_) => Ok(()),
-            Err(error) => Err(refusal(leaf, &error)),
+    /// Verifies a chain, which begins with the leaf, as the handshake does: until when it is valid.
+    pub(super) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<Timestamp, Refusal> {
+        match chain.split_first() {
+            Some((leaf, rest)) => self.verifier.verify(leaf, rest),
+            None => Err(Refusal::new(Reason::NoCertificate, "no certificate")),
         }
+    }
+
+    /// Lists that are used for nothing, in sentences.
+    pub(super) fn unused(&self) -> &[String] {
+        &self.unused
     }
 
     /// The configuration for one handshake, and the verifier that knows why it failed.
     pub(super) fn handshake(&self) -> Result<(QuicServerConfig, Arc<ClientWitness>), String> {
-        let witness = Witness::new(&self.verifier);
+        let witness = Arc::new(ClientWitness::new(&self.verifier));
         let resolver = SingleCertAndKey::from(Arc::clone(&self.pair.certified));
         let mut tls = rustls::ServerConfig::builder_with_provider(pki::provider())
             .with_protocol_versions(&[&TLS13])
@@ -205,7 +203,7 @@ fn lasting(
     files: &Files,
     pair: &KeyPair,
     authorities: &[Certificate],
-    lists: &[(&PathBuf, RevocationList)],
+    lists: &[&RevocationList],
 ) -> Vec<Expiring> {
     let certificate = |what, file: &PathBuf, certificate: &Certificate| Expiring {
         what,
@@ -217,55 +215,13 @@ fn lasting(
     let authorities = authorities
         .iter()
         .map(|authority| certificate("CA certificate", &files.ca, authority));
-    let lists = lists.iter().filter_map(|(file, list)| {
+    let lists = lists.iter().filter_map(|list| {
         Some(Expiring {
             what: LIST,
-            file: (*file).clone(),
+            file: list.file.clone(),
             name: list.issuer.clone(),
             until: list.next_update?,
         })
     });
     [own].into_iter().chain(authorities).chain(lists).collect()
-}
-
-/// A handshake that was refused.
-#[derive(Debug)]
-pub(super) struct Refused {
-    /// Why.
-    pub(super) refusal: Refusal,
-    /// The certificate that was shown, verified or not; `None` if there was no readable one.
-    pub(super) shown: Option<Certificate>,
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            shown: None,
-        }
-    }
-}
-
-impl From<witness::Refused> for Refused {
-    fn from(witness::Refused { leaf, error }: witness::Refused) -> Self {
-        Self {
-            refusal: refusal(&leaf, &error),
-            shown: Certificate::read(&leaf).ok(),
-        }
-    }
-}
-
-/// Why `leaf` is refused.
-fn refusal(leaf: &CertificateDer<'_>, error: &rustls::Error) -> Refusal {
-    let refusal = Refusal::of_certificate(error);
-    // A self-signed certificate is often that of an authority, and then fails for another reason
-    // first. What the reader needs to know is that no authority has issued it.
-    let self_signed = Certificate::read(leaf).is_ok_and(|certificate| certificate.self_signed);
-    match refusal.reason {
-        Reason::Other | Reason::UnknownCa if self_signed => Refusal::new(
-            Reason::UnknownCa,
-            "the certificate is self-signed; endpoints need one from an authority in the CA bundle",
-        ),
-        _ => refusal,
-    }
 }

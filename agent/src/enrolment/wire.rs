@@ -151,13 +151,25 @@ pub fn frame(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
     Ok(frame)
 }
 
-/// `text` without control characters, cut to 400 characters, so that it fits into a message and is
-/// safe to print on a terminal.
+/// `text` fit to be shown: what is not printable is escaped (so is a backslash), and no more than 400
+/// characters are left, so that it fits into a message, a line of a log, and a terminal.
 #[must_use]
 pub fn shortened(text: &str) -> String {
     const CHARACTERS: usize = 400;
-    let shown = text.chars().filter(|character| !character.is_control());
-    shown.take(CHARACTERS).collect()
+    let mut shown = String::new();
+    let mut left = CHARACTERS;
+    for character in text.chars() {
+        let escaped = match character {
+            '\'' | '"' => character.to_string(),
+            character => character.escape_debug().to_string(),
+        };
+        let Some(rest) = left.checked_sub(escaped.chars().count()) else {
+            break;
+        };
+        left = rest;
+        shown.push_str(&escaped);
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -194,6 +206,11 @@ mod tests {
         };
         assert!(matches!(frame(&hello), Err(WireError::TooLong(_))));
         assert_eq!(shortened(&"ä".repeat(2 * LIMIT)).chars().count(), 400);
-        assert_eq!(shortened("a\u{1b}[31m\n"), "a[31m");
+        assert_eq!(shortened("a\u{1b}[31m\n"), r"a\u{1b}[31m\n");
+        assert_eq!(
+            shortened("\u{202e}'ä\\"),
+            r"\u{202e}'ä\\",
+            "so is what turns text around"
+        );
     }
 }

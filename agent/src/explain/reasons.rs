@@ -121,6 +121,9 @@ const fn general(reason: Reason) -> &'static str {
         Reason::NotIp => "it is neither IPv4 nor IPv6: address resolution and link protocols pass",
         Reason::NeighbourDiscovery => "it is neighbour or router discovery from this link",
         Reason::GroupMembership => "it tells which groups somebody on this link listens to",
+        Reason::Answer => {
+            "it answers a peer that an audit let in, or that asked a group, and opens no connection"
+        }
         Reason::NoService => {
             "no reference point offers this protocol and port at a protected address"
         }

@@ -115,6 +115,10 @@ fn certificate(leaf: &Certificate, file: &Path, now: Timestamp, findings: &mut V
         );
         findings.push(Finding::error("wrong-usage", sentence));
     }
+    if let Some(fault) = &leaf.fault {
+        let sentence = format!("{file} is of no use: {}. Get another one", fault.sentence);
+        findings.push(Finding::error(fault.reason.name(), sentence));
+    }
     if leaf.identities.is_empty() {
         let sentence = format!(
             "the certificate {file} has no URI and no DNS name as subject alternative name (SAN), so no policy can name it. Get one that has"

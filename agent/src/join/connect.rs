@@ -150,7 +150,7 @@ impl Enrolled {
         let error = self.connection.closed().await;
         let reason = match error {
             quinn::ConnectionError::TimedOut => "it no longer answers".to_owned(),
-            error => error.to_string(),
+            error => wire::shortened(&error.to_string()),
         };
         Failure::Lost { host, reason }
     }
@@ -215,7 +215,7 @@ async fn at(
     let mut config = quinn::ClientConfig::new(Arc::new(quic));
     config.transport_config(Arc::clone(&sockets.transport));
     let lost = |error: &quinn::ConnectionError| match witness.refused() {
-        Some(refused) => Failure::of_host(host, refused.error, &credentials.files.ca),
+        Some(error) => Failure::of_host(host, error, &credentials.files.ca),
         None => Failure::of_connection(host, address, error, credentials),
     };
     let connecting = endpoint
@@ -249,7 +249,7 @@ async fn at(
         Ok(Err(WireError::Connection(error))) => Err(lost(&error)),
         Ok(Err(error)) => {
             connection.close(wire::PROTOCOL, b"not understood");
-            Err(protocol(error.to_string()))
+            Err(protocol(wire::shortened(&error.to_string())))
         }
         Err(_) => {
             connection.close(wire::PROTOCOL, b"too slow");

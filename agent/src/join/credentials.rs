@@ -40,7 +40,7 @@ impl Files {
 }
 
 /// Verifies a host's certificate, and remembers why it was refused.
-pub(super) type ServerWitness = Witness<WebPkiServerVerifier>;
+pub(super) type ServerWitness = Witness;
 
 /// The files, as read at one time.
 #[derive(Debug)]

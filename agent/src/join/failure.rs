@@ -227,19 +227,19 @@ impl Failure {
                 }
                 None => Self::Protocol {
                     host: owned,
-                    reason: error.to_string(),
+                    reason: wire::shortened(&error.to_string()),
                 },
             },
             ConnectionError::ApplicationClosed(close) if close.error_code == wire::REFUSED => {
                 Self::Refused {
                     host: owned,
-                    reason: String::from_utf8_lossy(&close.reason).into_owned(),
+                    reason: wire::shortened(&String::from_utf8_lossy(&close.reason)),
                     sentence: "its message did not arrive".into(),
                 }
             }
             error => Self::Protocol {
                 host: owned,
-                reason: error.to_string(),
+                reason: wire::shortened(&error.to_string()),
             },
         }
     }
@@ -266,7 +266,11 @@ impl Failure {
             ),
             AlertDescription::UnsupportedCertificate => (
                 Reason::WrongUsage,
-                "its extended key usage does not include clientAuth. Get one that does".into(),
+                "its extended key usage does not include clientAuth, or its key usage not digitalSignature. Get one that has both".into(),
+            ),
+            AlertDescription::BadCertificate => (
+                Reason::InvalidChain,
+                "the host finds a fault in it, or in one above it, that its log names (path length, keyCertSign, cRLSign, name constraints, or a SPIFFE ID beside another URI)".into(),
             ),
             AlertDescription::CertificateRequired => {
                 (Reason::NoCertificate, "the host received none".into())

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -19,13 +19,11 @@ use tracing::error;
 use verdict::frame::origin::Origin;
 
 use crate::{
-    datapath::{
-        interface::Interfaces,
-        leases::{Found, LeaseTable},
-    },
-    enrolment::{End, Identity, Reason, SessionId},
+    datapath::{interface::Interfaces, leases::LeaseTable},
+    enrolment::{End, Facts, Identity, Reason, SessionId},
     image::Numbers,
     policy::{Authenticate, Policy},
+    store::{StoreError, leases::LeaseStore},
 };
 
 use state::{Inherited, Peer, State, covers};
@@ -45,20 +43,24 @@ pub struct Lease {
     pub origin: Origin,
     /// How long the lease lasts if it is not renewed.
     pub left: Duration,
-    /// The session that holds it; `None` if an earlier agent's session was granted it, and the
-    /// endpoint is yet to come back.
-    pub session: Option<Session>,
+    /// When it was granted.
+    pub since: Timestamp,
+    /// The certificate that it rests on.
+    pub certificate: Facts,
+    /// Whether a session holds it; if not, an earlier agent's session was granted it, and the endpoint is
+    /// yet to come back.
+    pub lives: bool,
 }
 
-/// What is known of the session that holds a lease.
+/// One who gets no lease for some time.
 #[derive(Clone, Debug)]
-pub struct Session {
-    /// When it began.
-    pub since: Timestamp,
-    /// Serial number of its certificate, hexadecimal.
-    pub serial: String,
-    /// When that certificate expires.
-    pub not_after: Timestamp,
+pub struct Barred {
+    /// Whose leases were revoked.
+    pub identity: Identity,
+    /// Name of the endpoint that has it, if the policy has one.
+    pub endpoint: Option<String>,
+    /// Until when; `None` is for good.
+    pub until: Option<Timestamp>,
 }
 
 /// A session that is to be closed, and why.
@@ -75,17 +77,18 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A registry that writes to `table`, gives leases of `term`, and asks for sessions to be closed
+    /// A registry that writes to `table` and `store`, gives leases of `term`, and asks for sessions to be closed
     /// through `closings`.
     #[must_use]
     pub fn new(
         table: LeaseTable,
+        store: LeaseStore,
         term: Duration,
         port: u16,
         closings: UnboundedSender<Closing>,
     ) -> Self {
         Self {
-            state: Mutex::new(State::new(table)),
+            state: Mutex::new(State::new(table, store)),
             term,
             port,
             closings,
@@ -97,20 +100,37 @@ impl Registry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up the leases that are in force from before this agent started. Those that the policy
-    /// does not know end when it is [followed](Self::follow).
+    /// Takes up the leases that are in force from before this agent started, and who is barred. Leases
+    /// that the policy does not know end when it is [followed](Self::follow), and those whose certificates
+    /// are refused when these are [verified](crate::enrolment::Registrar::verify).
     pub fn inherit(&self) {
         let mut state = self.state();
-        let now = Instant::now();
-        let inherited = |found: Found| Inherited {
-            number: found.id,
-            address: found.address,
-            origin: found.origin,
-            ends: now + found.left,
+        match state.store.bars() {
+            Ok(bars) => {
+                let bars = bars.into_iter();
+                let read =
+                    bars.filter_map(|bar| Some((Identity::parse(&bar.identity)?, bar.until)));
+                state.barred = read.collect();
+            }
+            Err(error) => error!(%error, "who was barred from leases is not known any more"),
+        }
+        let found = match state.table.list() {
+            Ok(found) => found,
+            Err(error) => {
+                error!(%error, "leases of an earlier agent cannot be read; they expire");
+                return;
+            }
         };
-        match state.table.list() {
-            Ok(found) => state.inherited = found.into_iter().map(inherited).collect(),
-            Err(error) => error!(%error, "leases of an earlier agent cannot be read; they expire"),
+        let records = state.store.records().unwrap_or_else(|error| {
+            error!(%error, "what leases of an earlier agent rest on cannot be read; they end");
+            BTreeMap::new()
+        });
+        for found in found {
+            let record = records.get(&(found.id, found.address));
+            match record.and_then(|record| Inherited::new(&found, record)) {
+                Some(inherited) => state.inherited.push(inherited),
+                None => state.end("of an earlier agent", found.id, found.address),
+            }
         }
     }
 
@@ -139,20 +159,30 @@ impl Registry {
         }
         state.follow_roles();
         state.drop_inherited(|state, inherited| {
-            let mut peers = state.every_peer();
+            let mut peers = state.known_as(&inherited.identity);
             !peers.any(|peer| {
                 peer.number == inherited.number && covers(&peer.addresses, inherited.address)
             })
         });
     }
 
-    /// Ends the leases of `endpoint`, which gets no other for so long. The number of leases.
-    pub fn revoke(&self, endpoint: &str, barred: Duration) -> usize {
+    /// Ends the leases of `endpoint`, whose identity gets no other for so long, also under another name
+    /// and after a restart; zero takes back what was said before. The number of leases.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be kept. The leases have ended all the same, and it holds until the agent restarts.
+    pub fn revoke(&self, endpoint: &str, barred: Duration) -> Result<usize, StoreError> {
         let mut state = self.state();
-        if !barred.is_zero() {
-            state
-                .barred
-                .insert(endpoint.to_owned(), Instant::now().checked_add(barred));
+        let peers = state.every_peer().filter(|peer| peer.endpoint == endpoint);
+        let identities: Vec<Identity> = peers.map(|peer| peer.identity.clone()).collect();
+        for identity in &identities {
+            if barred.is_zero() {
+                state.barred.remove(identity);
+            } else {
+                let until = Timestamp::now().checked_add(barred).ok();
+                state.barred.insert(identity.clone(), until);
+            }
         }
         let sessions = state.sessions(|_, held| held.peer.endpoint == endpoint);
         for &session in &sessions {
@@ -160,11 +190,28 @@ impl Registry {
             self.withdraw(&mut state, session, End::Withdrawn(why));
         }
         let before = state.inherited.len();
-        state.drop_inherited(|state, inherited| {
-            let peer = state.peer_numbered(inherited.number);
-            peer.is_some_and(|peer| peer.endpoint == endpoint)
-        });
-        sessions.len() + before - state.inherited.len()
+        state.drop_inherited(|_, inherited| identities.contains(&inherited.identity));
+        let ended = sessions.len() + before - state.inherited.len();
+        state.keep_bars()?;
+        Ok(ended)
+    }
+
+    /// Who gets no lease now, by identity.
+    #[must_use]
+    pub fn barred(&self) -> Vec<Barred> {
+        let state = self.state();
+        let barred = state.barred.iter();
+        let barred = barred.filter(|(identity, _)| state.is_barred(identity));
+        barred
+            .map(|(identity, &until)| Barred {
+                identity: identity.clone(),
+                endpoint: state
+                    .known_as(identity)
+                    .next()
+                    .map(|peer| peer.endpoint.clone()),
+                until,
+            })
+            .collect()
     }
 
     /// Whether the policy has an endpoint of this name that shows a certificate.
@@ -204,7 +251,7 @@ impl Registry {
     /// The leases in force, by endpoint and address.
     #[must_use]
     pub fn leases(&self) -> Vec<Lease> {
-        self.state().leases(self.term)
+        self.state().leases()
     }
 
     /// Refused proofs since the agent started, by reason.
@@ -229,7 +276,11 @@ impl Registry {
     /// What is wrong with proofs of identity in general, in sentences.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        self.state().problems.clone()
+        let state = self.state();
+        let unrecorded = state.unrecorded.iter().map(|error| {
+            format!("leases cannot be recorded, and end when the agent is restarted: {error}")
+        });
+        state.problems.iter().cloned().chain(unrecorded).collect()
     }
 
     /// Ends the lease of `session` and asks for the session to be closed.

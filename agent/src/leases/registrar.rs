@@ -1,12 +1,14 @@
 //! Decides about claims, and follows the sessions of those that were granted.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use tracing::{error, info};
+use rustls_pki_types::CertificateDer;
+use tracing::{error, info, warn};
 use verdict::frame::origin::Origin;
 
 use super::{
@@ -32,48 +34,47 @@ impl Registrar for Registry {
             origin,
             beside: beside(&state.links, origin),
         };
-        match state.table.give(&holder, self.term) {
-            Ok(true) => {}
-            Ok(false) => return Err(Refusal::new(Reason::TooManySessions, "no room for a lease")),
-            Err(error) => return Err(Refusal::new(Reason::Other, error.to_string())),
-        }
-        state
-            .inherited
-            .retain(|lease| (lease.number, lease.address) != (peer.number, address));
-        let grant = Grant {
-            endpoint: peer.endpoint.clone(),
-            role: peer.role.clone(),
-            expires_in: self.term,
-        };
+        let ends = self.ends(claim.until);
         let held = Held {
             peer,
             holder,
             claim: claim.clone(),
             since: Timestamp::now(),
-            renewed: Instant::now(),
+            ends,
         };
-        state.held.insert(claim.session, held);
+        let grant = Grant {
+            endpoint: held.peer.endpoint.clone(),
+            role: held.peer.role.clone(),
+            expires_in: ends.saturating_duration_since(Instant::now()),
+        };
+        // First the record: the next agent ends a lease that has none.
+        state.record(&held);
+        let left = ends.saturating_duration_since(Instant::now());
+        match state.table.give(&held.holder, left) {
+            Ok(true) => {}
+            Ok(false) => return Err(Refusal::new(Reason::TooManySessions, "no room for a lease")),
+            Err(error) => return Err(Refusal::new(Reason::Other, error.to_string())),
+        }
+        state.hold(claim.session, held);
         Ok(grant)
     }
 
-    fn renew(&self, session: SessionId) {
+    fn renew(&self, session: SessionId, until: Timestamp) {
         let mut state = self.state();
-        let State {
-            table, held, links, ..
-        } = &mut *state;
+        if !state.is_latest(session) {
+            return;
+        }
+        let State { held, links, .. } = &mut *state;
         let Some(held) = held.get_mut(&session) else {
             return;
         };
         // A bond gets and loses ports while a session lives.
         held.holder.beside = beside(links, held.holder.origin);
-        match table.give(&held.holder, self.term) {
-            Ok(true) => held.renewed = Instant::now(),
-            Ok(false) => {
-                error!(endpoint = held.peer.endpoint, "no room to renew a lease");
-            }
-            Err(error) => {
-                error!(%error, endpoint = held.peer.endpoint, "a lease cannot be renewed");
-            }
+        let endpoint = held.peer.endpoint.clone();
+        match state.write(session, self.ends(until)) {
+            Ok(true) => {}
+            Ok(false) => error!(endpoint, "no room to renew a lease"),
+            Err(error) => error!(%error, endpoint, "a lease cannot be renewed"),
         }
     }
 
@@ -88,12 +89,39 @@ impl Registrar for Registry {
         info!(%session, why = why.name(), "a lease ended");
     }
 
+    fn verify(&self, verify: &dyn Fn(&[CertificateDer<'_>]) -> Result<Timestamp, Refusal>) {
+        let inherited = self.state().inherited.clone();
+        // Without the lock: verifying takes time.
+        let verified: BTreeMap<_, _> = inherited
+            .iter()
+            .map(|lease| (lease.place(), verify(&lease.chain)))
+            .collect();
+        let mut state = self.state();
+        for lease in &mut state.inherited {
+            match verified.get(&lease.place()) {
+                Some(Ok(_)) => lease.verified = true,
+                Some(Err(refusal)) => {
+                    let (identity, address) = (&lease.identity, lease.address);
+                    warn!(%identity, %address, %refusal, "a lease of an earlier agent is ended");
+                }
+                None => {}
+            }
+        }
+        state.drop_inherited(|_, lease| matches!(verified.get(&lease.place()), Some(Err(_))));
+    }
+
     fn refused(&self, _: SocketAddr, refusal: &Refusal) {
         *self.state().refused.entry(refusal.reason).or_default() += 1;
     }
 }
 
 impl Registry {
+    /// When a lease that is given or renewed now ends: no later than the chain that it rests on.
+    fn ends(&self, until: Timestamp) -> Instant {
+        let left = Duration::try_from(until.duration_since(Timestamp::now()));
+        Instant::now() + self.term.min(left.unwrap_or_default())
+    }
+
     /// Where all datagrams of the claim's session came from.
     fn origin(&self, state: &mut State, claim: &Claim) -> Result<Origin, Refusal> {
         let local = SocketAddr::new(claim.local, self.port);
@@ -150,8 +178,7 @@ fn peer(state: &State, claim: &Claim, address: IpAddr) -> Result<Peer, Refusal> 
             "the policy has no endpoint with an identity of this certificate",
         ));
     };
-    let barred = state.barred.get(&peer.endpoint);
-    if barred.is_some_and(|until| until.is_none_or(|until| until > Instant::now())) {
+    if claim.identities.iter().any(|it| state.is_barred(it)) {
         return Err(Refusal::new(
             Reason::Revoked,
             "the operator revoked the lease of this endpoint",

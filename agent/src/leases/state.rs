@@ -3,19 +3,29 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Instant,
 };
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use pem::Pem;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tracing::error;
 use verdict::frame::origin::Origin;
 
-use super::{Lease, Session};
+use super::Lease;
 use crate::{
-    datapath::leases::{Holder, LeaseTable},
-    enrolment::{Claim, Identity, Reason, SessionId},
+    datapath::{
+        flows::FlowError,
+        leases::{Found, Holder, LeaseTable},
+    },
+    enrolment::{Certificate, Claim, Facts, Identity, Reason, SessionId},
     policy::Sessions,
+    store::{
+        StoreError,
+        leases::{Bar, LeaseRecord, LeaseStore},
+    },
 };
 
 pub(super) struct State {
@@ -26,10 +36,16 @@ pub(super) struct State {
     pub(super) confirmed: BTreeMap<Identity, Peer>,
     /// Leases by session.
     pub(super) held: HashMap<SessionId, Held>,
+    /// The latest session of each endpoint at each address: its place alone is written.
+    owners: HashMap<(u32, IpAddr), SessionId>,
     /// Leases that an earlier agent gave, whose endpoints are yet to come back.
     pub(super) inherited: Vec<Inherited>,
-    /// Endpoints whose leases were revoked, and until when they get no other: `None` is for good.
-    pub(super) barred: BTreeMap<String, Option<Instant>>,
+    /// Whose leases were revoked, and until when they get no other: `None` is for good.
+    pub(super) barred: BTreeMap<Identity, Option<Timestamp>>,
+    /// What the next agent has to know.
+    pub(super) store: LeaseStore,
+    /// Why leases are not recorded, if they are not.
+    pub(super) unrecorded: Option<String>,
     /// For each interface of a link of several, the others.
     pub(super) links: BTreeMap<u32, Vec<u32>>,
     pub(super) refused: BTreeMap<Reason, u64>,
@@ -54,22 +70,33 @@ pub(super) struct Held {
     pub(super) holder: Holder,
     pub(super) claim: Claim,
     pub(super) since: Timestamp,
-    pub(super) renewed: Instant,
+    /// When the lease ends unless it is renewed.
+    pub(super) ends: Instant,
 }
 
 /// A lease of an earlier agent's session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Inherited {
     pub(super) number: u32,
     pub(super) address: IpAddr,
     pub(super) origin: Origin,
     pub(super) ends: Instant,
+    /// What was proven.
+    pub(super) identity: Identity,
+    pub(super) since: Timestamp,
+    pub(super) certificate: Facts,
+    pub(super) chain: Arc<[CertificateDer<'static>]>,
+    /// Whether this agent has verified the chain.
+    pub(super) verified: bool,
 }
 
 impl State {
-    pub(super) fn new(table: LeaseTable) -> Self {
+    pub(super) fn new(table: LeaseTable, store: LeaseStore) -> Self {
         Self {
             table,
+            store,
+            unrecorded: None,
+            owners: HashMap::new(),
             peers: BTreeMap::new(),
             confirmed: BTreeMap::new(),
             held: HashMap::new(),
@@ -85,10 +112,6 @@ impl State {
     pub(super) fn sessions(&self, wanted: impl Fn(&Self, &Held) -> bool) -> Vec<SessionId> {
         let found = self.held.iter().filter(|(_, held)| wanted(self, held));
         found.map(|(&session, _)| session).collect()
-    }
-
-    pub(super) fn peer_numbered(&self, number: u32) -> Option<&Peer> {
-        self.every_peer().find(|peer| peer.number == number)
     }
 
     /// The endpoints of both policies, those of the one in force first.
@@ -130,19 +153,95 @@ impl State {
             .collect()
     }
 
-    /// Forgets the lease of `session`, and ends it unless another session of the endpoint has taken
-    /// it over.
+    /// Notes that `session` holds the lease of `held` from now on.
+    pub(super) fn hold(&mut self, session: SessionId, held: Held) {
+        let place = held.place();
+        self.inherited.retain(|lease| lease.place() != place);
+        self.owners.insert(place, session);
+        self.held.insert(session, held);
+    }
+
+    /// Whether no later session of its endpoint holds a lease at the address of `session`. Where the
+    /// endpoint has moved to another MAC address, one that is yet to end must not write the old one.
+    pub(super) fn is_latest(&self, session: SessionId) -> bool {
+        let held = self.held.get(&session);
+        held.is_some_and(|held| self.owners.get(&held.place()) == Some(&session))
+    }
+
+    /// Writes the lease of `session` to the table, to end at `ends`. Whether there was room for it.
+    pub(super) fn write(&mut self, session: SessionId, ends: Instant) -> Result<bool, FlowError> {
+        let Some(held) = self.held.get_mut(&session) else {
+            return Ok(true);
+        };
+        let left = ends.saturating_duration_since(Instant::now());
+        let given = self.table.give(&held.holder, left)?;
+        if given {
+            held.ends = ends;
+        }
+        Ok(given)
+    }
+
+    /// Forgets the lease of `session`, and ends it unless an earlier session of the endpoint goes on:
+    /// then it is that one's.
     pub(super) fn drop_lease(&mut self, session: SessionId) {
-        let Some(Held { holder, peer, .. }) = self.held.remove(&session) else {
+        let was_latest = self.is_latest(session);
+        let Some(held) = self.held.remove(&session) else {
             return;
         };
-        let another = self
-            .held
-            .values()
-            .any(|other| other.holder.id == holder.id && other.holder.address == holder.address);
-        if !another {
-            self.end(&peer.endpoint, holder.id, holder.address);
+        if !was_latest {
+            return;
         }
+        let place = held.place();
+        self.owners.remove(&place);
+        let earlier = self.held.iter().filter(|(_, other)| other.place() == place);
+        let Some((&latest, ends)) = earlier
+            .map(|(session, other)| (session, other.ends))
+            .max_by_key(|(session, _)| **session)
+        else {
+            self.end(&held.peer.endpoint, held.holder.id, held.holder.address);
+            return;
+        };
+        self.owners.insert(place, latest);
+        if let Err(error) = self.write(latest, ends) {
+            error!(%error, endpoint = held.peer.endpoint, "a lease cannot be written");
+        }
+    }
+
+    /// Records `held` for the next agent. A lease without a record ends with this one.
+    pub(super) fn record(&mut self, held: &Held) {
+        let live = || {
+            let held = self.held.values().map(Held::record);
+            held.chain(self.inherited.iter().map(Inherited::record))
+                .collect()
+        };
+        let count = self.held.len() + self.inherited.len();
+        let recorded = self.store.add(&held.record(), count, live);
+        if let (Err(error), None) = (&recorded, &self.unrecorded) {
+            error!(%error, "leases cannot be recorded; they end when the agent is restarted");
+        }
+        self.unrecorded = recorded.err().map(|error| error.to_string());
+    }
+
+    /// Keeps who is barred.
+    pub(super) fn keep_bars(&mut self) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        self.barred
+            .retain(|_, until| until.is_none_or(|until| until > now));
+        let bars: Vec<Bar> = self
+            .barred
+            .iter()
+            .map(|(identity, &until)| Bar {
+                identity: identity.to_string(),
+                until,
+            })
+            .collect();
+        self.store.set_bars(&bars)
+    }
+
+    /// Whether one with this identity gets no lease now.
+    pub(super) fn is_barred(&self, identity: &Identity) -> bool {
+        let bar = self.barred.get(identity);
+        bar.is_some_and(|until| until.is_none_or(|until| until > Timestamp::now()))
     }
 
     /// Ends the inherited leases that are `wanted`, and forgets those that are over.
@@ -157,28 +256,25 @@ impl State {
         }
     }
 
-    fn end(&mut self, endpoint: &str, number: u32, address: IpAddr) {
+    pub(super) fn end(&mut self, endpoint: &str, number: u32, address: IpAddr) {
         if let Err(error) = self.table.end(number, address) {
             error!(%error, endpoint, %address, "a lease cannot be ended; it runs out");
         }
     }
 
     /// The leases in force, by endpoint and address. Where several sessions hold one, as while a
-    /// certificate is changed, the last to begin tells of it.
-    pub(super) fn leases(&self, term: Duration) -> Vec<Lease> {
-        let mut latest: BTreeMap<(u32, IpAddr), &Held> = BTreeMap::new();
-        for held in self.held.values() {
-            let place = (held.holder.id, held.holder.address);
-            let known = latest.entry(place).or_insert(held);
-            if known.since < held.since {
-                *known = held;
-            }
-        }
-        let held = latest.into_values().map(|held| held.lease(term));
+    /// certificate is changed, the last to begin tells of it. Those of an earlier agent are told of once
+    /// they are verified.
+    pub(super) fn leases(&self) -> Vec<Lease> {
         let now = Instant::now();
-        let inherited = self.inherited.iter().filter(|lease| lease.ends > now);
+        let held = self.owners.values();
+        let held = held.filter_map(|session| Some(self.held.get(session)?.lease(now)));
+        let inherited = self.inherited.iter();
+        let inherited = inherited.filter(|lease| lease.ends > now && lease.verified);
         let inherited = inherited.filter_map(|lease| {
-            let peer = self.peer_numbered(lease.number)?;
+            let peer = self.known_as(&lease.identity).find(|peer| {
+                peer.number == lease.number && covers(&peer.addresses, lease.address)
+            })?;
             Some(lease.lease(peer, now))
         });
         let mut leases: Vec<Lease> = held.chain(inherited).collect();
@@ -188,38 +284,103 @@ impl State {
 }
 
 impl Held {
-    fn lease(&self, term: Duration) -> Lease {
-        let left = term.saturating_sub(self.renewed.elapsed());
-        let certificate = &self.claim.certificate;
+    /// Whose lease it is, and at which address.
+    fn place(&self) -> (u32, IpAddr) {
+        (self.holder.id, self.holder.address)
+    }
+
+    fn record(&self) -> LeaseRecord {
+        LeaseRecord {
+            number: self.holder.id,
+            address: self.holder.address,
+            mac: self.holder.origin.mac,
+            link: self.holder.origin.link,
+            identity: self.peer.identity.to_string(),
+            since: self.since,
+            chain: to_pem(&self.claim.chain),
+        }
+    }
+
+    fn lease(&self, now: Instant) -> Lease {
         Lease {
-            session: Some(Session {
-                since: self.since,
-                serial: certificate.serial.clone(),
-                not_after: certificate.not_after,
-            }),
-            ..lease(&self.peer, self.holder.address, self.holder.origin, left)
+            endpoint: self.peer.endpoint.clone(),
+            role: self.peer.role.clone(),
+            identity: self.peer.identity.clone(),
+            address: self.holder.address,
+            origin: self.holder.origin,
+            left: self.ends.saturating_duration_since(now),
+            since: self.since,
+            certificate: self.claim.certificate.clone(),
+            lives: true,
         }
     }
 }
 
 impl Inherited {
+    /// The lease that was `found` in the kernel, if `record` is about it.
+    pub(super) fn new(found: &Found, record: &LeaseRecord) -> Option<Self> {
+        let origin = Origin {
+            mac: record.mac,
+            link: record.link,
+        };
+        if origin != found.origin {
+            return None;
+        }
+        let chain = CertificateDer::pem_slice_iter(record.chain.as_bytes());
+        let chain: Vec<_> = chain.collect::<Result<_, _>>().ok()?;
+        let leaf = Certificate::read(chain.first()?).ok()?;
+        let identity = Identity::parse(&record.identity)?;
+        leaf.identities.contains(&identity).then(|| Self {
+            number: found.id,
+            address: found.address,
+            origin,
+            ends: Instant::now() + found.left,
+            identity,
+            since: record.since,
+            certificate: leaf.facts,
+            chain: chain.into(),
+            verified: false,
+        })
+    }
+
+    /// Whose lease it is, and at which address.
+    pub(super) fn place(&self) -> (u32, IpAddr) {
+        (self.number, self.address)
+    }
+
+    fn record(&self) -> LeaseRecord {
+        LeaseRecord {
+            number: self.number,
+            address: self.address,
+            mac: self.origin.mac,
+            link: self.origin.link,
+            identity: self.identity.to_string(),
+            since: self.since,
+            chain: to_pem(&self.chain),
+        }
+    }
+
     fn lease(&self, peer: &Peer, now: Instant) -> Lease {
-        let left = self.ends.saturating_duration_since(now);
-        lease(peer, self.address, self.origin, left)
+        Lease {
+            endpoint: peer.endpoint.clone(),
+            role: peer.role.clone(),
+            identity: self.identity.clone(),
+            address: self.address,
+            origin: self.origin,
+            left: self.ends.saturating_duration_since(now),
+            since: self.since,
+            certificate: self.certificate.clone(),
+            lives: false,
+        }
     }
 }
 
-/// A lease without what only its session tells.
-fn lease(peer: &Peer, address: IpAddr, origin: Origin, left: Duration) -> Lease {
-    Lease {
-        endpoint: peer.endpoint.clone(),
-        role: peer.role.clone(),
-        identity: peer.identity.clone(),
-        address,
-        origin,
-        left,
-        session: None,
-    }
+/// A chain of certificates in PEM form.
+fn to_pem(chain: &[CertificateDer<'_>]) -> String {
+    let blocks = chain
+        .iter()
+        .map(|der| Pem::new("CERTIFICATE", der.to_vec()));
+    pem::encode_many(&blocks.collect::<Vec<_>>())
 }
 
 pub(super) fn covers(addresses: &[IpNet], address: IpAddr) -> bool {

@@ -5,6 +5,7 @@
 //! file `current` names it by serial and digest for a host that has just booted.
 
 pub mod history;
+pub mod leases;
 mod trial;
 
 use std::{

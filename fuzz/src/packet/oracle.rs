@@ -90,8 +90,9 @@ const INWARD: [Reason; 6] = [
 ];
 
 /// Why packets from a protected address pass.
-const OUTWARD: [Reason; 6] = [
+const OUTWARD: [Reason; 7] = [
     Reason::Reply,
+    Reason::Answer,
     Reason::Outbound,
     Reason::Fragment,
     Reason::NeighbourDiscovery,

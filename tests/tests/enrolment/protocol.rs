@@ -7,13 +7,17 @@
 )]
 
 mod authority;
+mod chains;
 mod command;
+mod crowds;
 mod granted;
 mod harm;
 mod host;
+mod lists;
 mod openssl;
 mod refused;
 mod retry;
 mod revoked;
 mod rotation;
 mod testbed;
+mod words;

@@ -2,6 +2,7 @@
 
 mod admitted;
 mod floods;
+mod inherited;
 mod intruders;
 mod log;
 mod sessions;

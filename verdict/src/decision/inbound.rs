@@ -3,7 +3,8 @@
 use core::marker::PhantomData;
 
 use super::{
-    Ip, conversation::Conversation, enrolment, pass, path::Path, permission::used, ungoverned,
+    Ip, conversation::Conversation, enrolment, pass, path::Path, permission::used, unasked,
+    ungoverned,
 };
 use crate::{
     frame::{ethernet::Frame, origin::Origin, packet::Packet, transport::IpProtocol},
@@ -66,6 +67,9 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
             }
         } else {
             if about.is_to_group() {
+                if self.any_flow() {
+                    unasked::note(self.flows, about);
+                }
                 return Ok(pass(Reason::Unprotected, 0));
             }
             if !self.may_answer(about)? {

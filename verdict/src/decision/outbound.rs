@@ -2,7 +2,9 @@
 
 use core::marker::PhantomData;
 
-use super::{Ip, conversation::Conversation, pass, path::Path, permission::offered, ungoverned};
+use super::{
+    Ip, conversation::Conversation, pass, path::Path, permission::offered, unasked, ungoverned,
+};
 use crate::{
     frame::{
         packet::Packet,
@@ -18,7 +20,10 @@ use crate::{
         service::{GOVERNING, Rule, Service},
     },
     reason::{Outcome, Reason, Verdict},
-    state::flow::Flows,
+    state::flow::{
+        Flows,
+        follow::{Opening, Sent},
+    },
 };
 
 /// What packets from a protected address are decided by.
@@ -81,13 +86,15 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             } else {
                 Rule::NONE
             };
-            let refused = self.refused(governing, id);
-            // An answer that only an audit lets pass opens nothing.
-            if answers || matches!(refused.verdict(), Verdict::Drop) {
-                return Ok(refused);
-            }
-            refused
+            self.refused(governing, id)
         };
+        if matches!(outcome.verdict(), Verdict::Drop) {
+            return Ok(outcome);
+        }
+        // Nobody could answer it.
+        if answers && rule.id() == 0 && !policy.flags().modes().has(Modes::UNRULED_FLOWS) {
+            return Ok(answering(outcome));
+        }
         self.track(about, segment, outcome.opaque())
     }
 
@@ -127,7 +134,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         )
     }
 
-    /// Follows the flow of a packet that may go out, and opens it.
+    /// Follows the flow of a packet that may go out, and opens it. What answers a peer that has not been
+    /// asked opens none.
     #[inline(always)]
     fn track<A: Ip>(
         &self,
@@ -144,13 +152,18 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             let of_guest = || Ok(about.local.protected(tables)? == PROTECTED_GUEST);
             Ok(flows.adopts_socket() || ruled && flows.adopting() && of_guest()?)
         };
-        let noted = S::send(flows, tables, &key, segment, bytes, ruled, may_adopt)?;
-        // What passes without a rule passes without a flow, too.
-        if noted || !ruled {
-            Ok(outcome)
-        } else {
-            Ok(outcome.because(Reason::FlowTableFull))
-        }
+        let opening = Opening {
+            ruled,
+            may_adopt,
+            answers: || !ruled && unasked::is_answered(flows, about),
+        };
+        let sent = S::send(flows, tables, &key, segment, bytes, opening)?;
+        Ok(match sent {
+            // What passes without a rule passes without a flow, too.
+            Sent::NO_ROOM if ruled => outcome.because(Reason::FlowTableFull),
+            Sent::ANSWER if !ruled => answering(outcome),
+            _ => outcome,
+        })
     }
 
     /// A drop that no rule governs.
@@ -158,4 +171,10 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
     pub fn ungoverned(&self, reason: Reason, id: u32) -> Outcome {
         ungoverned(self.tables, Modes::AUDIT_OUTBOUND, reason, id)
     }
+}
+
+/// What passes because of an audit, as the answer to what another let in.
+#[inline(always)]
+const fn answering(outcome: Outcome) -> Outcome {
+    outcome.unaudited().because(Reason::Answer)
 }

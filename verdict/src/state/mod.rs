@@ -6,4 +6,5 @@ pub mod clock;
 pub mod flow;
 pub mod lease;
 pub mod limit;
+pub mod note;
 pub mod sets;

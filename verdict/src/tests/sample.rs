@@ -149,11 +149,10 @@ impl Table {
         sets.flat_map(|set| (0..WAYS).filter_map(|way| set.slot(way).read()))
     }
 
-    /// The same with room for leases and for proofs.
+    /// The same with room for leases.
     #[must_use]
     pub fn enrolling(mut self) -> Self {
         self.storage.leases = (0..lease::ENTRIES).map(|_| Lease::default()).collect();
-        self.storage.limits = (0..WORDS).map(|_| Limit::default()).collect();
         self
     }
 
@@ -209,7 +208,7 @@ impl Table {
             storage: Memory {
                 sets: (0..sets).map(|_| Set::default()).collect(),
                 leases: Vec::new(),
-                limits: Vec::new(),
+                limits: (0..WORDS).map(|_| Limit::default()).collect(),
             },
             tables: image,
             seed: SEED,

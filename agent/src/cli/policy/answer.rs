@@ -1,5 +1,7 @@
 //! The agent's answer to a policy that was sent to it.
 
+use std::io;
+
 use manoward::control::client::ClientError;
 use manoward_api::Report;
 
@@ -11,6 +13,7 @@ use crate::cli::{
     Context,
     output::{self, Format},
     progress,
+    tone::Tone,
 };
 
 /// Waits for the answer to `asking`, which sends what is `given`; `doing` is shown if it takes long.
@@ -46,6 +49,14 @@ fn refused(given: &Given, report: &Report, context: &Context) -> anyhow::Result<
         Format::Table => {
             report::mistakes(&mut output::stderr(), given, report, Look::of_stderr())?;
         }
+    }
+    Ok(())
+}
+
+/// Says why `apply` would refuse a policy that is valid.
+pub fn foresee(apply_refuses: &[String]) -> io::Result<()> {
+    for because in apply_refuses {
+        output::remark(Tone::Warning, "apply would refuse it", because)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use manoward::{
 use manoward_api::{Candidate, Report};
 
 use super::{
+    answer,
     file::{self, Given},
     report::{self, Look},
 };
@@ -23,6 +24,7 @@ use crate::cli::{
     output::{self, Format},
     progress,
     quantity::counted,
+    session,
     tone::Tone,
 };
 
@@ -68,7 +70,8 @@ enum Deny {
 }
 
 pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
-    let given = file::read(&args.file)?;
+    let mut given = file::read(&args.file)?;
+    given.candidate.session = session::current();
     if args.explain_effective && given.broken.is_none() {
         return effective(&given, context);
     }
@@ -89,7 +92,10 @@ pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &report)?,
-        Format::Table => show(&mut out, &given, &report, Look::of_stdout())?,
+        Format::Table => {
+            show(&mut out, &given, &report, Look::of_stdout())?;
+            answer::foresee(&report.apply_refuses)?;
+        }
     }
     if let Some(error) = unasked {
         let note = "interfaces and size were not checked, as the agent was not asked";

@@ -74,6 +74,7 @@ fn broken(errors: &[PolicyError]) -> Report {
         mistakes,
         valid: false,
         lints: Vec::new(),
+        apply_refuses: Vec::new(),
     }
 }
 

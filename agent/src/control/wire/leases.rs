@@ -1,10 +1,11 @@
 //! Leases.
 
-use manoward_api::{LeaseEntry, LeaseList, RefusedCount};
+use jiff::Timestamp;
+use manoward_api::{BarEntry, LeaseEntry, LeaseList, RefusedCount};
 
 use crate::{
     datapath::interface::Interfaces,
-    leases::{Lease, Registry, Session},
+    leases::{Barred, Lease, Registry},
     policy::protocol::Mac,
 };
 
@@ -14,7 +15,23 @@ pub fn list(registry: &Registry, interfaces: &Interfaces) -> LeaseList {
     LeaseList {
         leases: leases.map(|lease| entry(lease, interfaces)).collect(),
         refused: refused(registry),
+        barred: registry.barred().into_iter().map(bar).collect(),
     }
+}
+
+fn bar(barred: Barred) -> BarEntry {
+    BarEntry {
+        identity: barred.identity.to_string(),
+        endpoint: barred.endpoint,
+        until: barred.until.map(seconds),
+    }
+}
+
+/// RFC 3339, in whole seconds.
+fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second())
+        .unwrap_or(time)
+        .to_string()
 }
 
 /// Refused proofs, by reason.
@@ -30,7 +47,7 @@ pub fn refused(registry: &Registry) -> Vec<RefusedCount> {
 
 fn entry(lease: Lease, interfaces: &Interfaces) -> LeaseEntry {
     let ifindex = lease.origin.ifindex();
-    let session = lease.session;
+    let certificate = lease.certificate;
     LeaseEntry {
         endpoint: lease.endpoint,
         role: lease.role,
@@ -39,11 +56,10 @@ fn entry(lease: Lease, interfaces: &Interfaces) -> LeaseEntry {
         mac: Mac::from_word(lease.origin.mac).to_string(),
         ifindex,
         interface: interfaces.get(ifindex).map(|found| found.name.clone()),
-        since: session.as_ref().map(|session| session.since.to_string()),
+        since: lease.lives.then(|| lease.since.to_string()),
         expires_in_seconds: lease.left.as_secs(),
-        not_after: session
-            .as_ref()
-            .map(|session| session.not_after.to_string()),
-        serial: session.map(|Session { serial, .. }| serial),
+        serial: certificate.serial,
+        fingerprint: certificate.fingerprint,
+        not_after: certificate.not_after.to_string(),
     }
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams,
+    CrlIssuingDistributionPoint, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -19,6 +19,7 @@ pub const DAY: Duration = Duration::DAY;
 pub struct Profile {
     pub sans: Vec<SanType>,
     pub usage: Vec<ExtendedKeyUsagePurpose>,
+    pub key_usage: Vec<KeyUsagePurpose>,
     pub from: OffsetDateTime,
     pub until: OffsetDateTime,
 }
@@ -29,6 +30,7 @@ impl Profile {
         Self {
             sans: vec![SanType::URI(id.try_into().unwrap())],
             usage: vec![ExtendedKeyUsagePurpose::ClientAuth],
+            key_usage: vec![KeyUsagePurpose::DigitalSignature],
             from: OffsetDateTime::now_utc() - DAY,
             until: OffsetDateTime::now_utc() + DAY * 90,
         }
@@ -57,6 +59,11 @@ impl Profile {
         self
     }
 
+    pub fn key_usage(mut self, usage: &[KeyUsagePurpose]) -> Self {
+        self.key_usage = usage.to_vec();
+        self
+    }
+
     pub fn sans(mut self, sans: &[SanType]) -> Self {
         self.sans = sans.to_vec();
         self
@@ -71,6 +78,7 @@ impl Profile {
             .push(DnType::CommonName, "under test");
         params.subject_alt_names.clone_from(&self.sans);
         params.extended_key_usages.clone_from(&self.usage);
+        params.key_usages.clone_from(&self.key_usage);
         params.not_before = self.from;
         params.not_after = self.until;
         params.serial_number = Some(SERIAL.fetch_add(1, Ordering::Relaxed).into());
@@ -91,6 +99,7 @@ pub struct Authority {
     pub file: PathBuf,
     directory: PathBuf,
     issuer: Issuer<'static, KeyPair>,
+    name: String,
     pem: String,
     /// PEM of the intermediates, which follow a leaf.
     above: String,
@@ -98,8 +107,14 @@ pub struct Authority {
 
 impl Authority {
     pub fn new(directory: &Path, name: &str) -> Self {
+        Self::with(directory, name, |_| {})
+    }
+
+    /// An authority whose certificate is changed before it is made.
+    pub fn with(directory: &Path, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::generate().unwrap();
-        let params = authority(name);
+        let mut params = authority(name);
+        change(&mut params);
         let pem = params.self_signed(&key).unwrap().pem();
         let file = directory.join(format!("{name}.pem"));
         fs::write(&file, &pem).unwrap();
@@ -107,6 +122,22 @@ impl Authority {
             file,
             directory: directory.into(),
             issuer: Issuer::new(params, key),
+            name: name.into(),
+            pem,
+            above: String::new(),
+        }
+    }
+
+    /// The same authority with a certificate that is valid now.
+    pub fn renewed(&self) -> Self {
+        let key = KeyPair::from_pem(&self.issuer.key().serialize_pem()).unwrap();
+        let params = authority(&self.name);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self {
+            file: self.file.clone(),
+            directory: self.directory.clone(),
+            issuer: Issuer::new(params, key),
+            name: self.name.clone(),
             pem,
             above: String::new(),
         }
@@ -114,8 +145,18 @@ impl Authority {
 
     /// An intermediate of this authority, and the intermediate's serial.
     pub fn intermediate(&self, name: &str) -> (Self, SerialNumber) {
+        self.intermediate_with(name, |_| {})
+    }
+
+    /// An intermediate whose certificate is changed before it is made.
+    pub fn intermediate_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (Self, SerialNumber) {
         let key = KeyPair::generate().unwrap();
         let mut params = authority(name);
+        change(&mut params);
         let serial = SerialNumber::from(4711);
         params.serial_number = Some(serial.clone());
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
@@ -123,6 +164,7 @@ impl Authority {
             file: self.file.clone(),
             directory: self.directory.clone(),
             issuer: Issuer::new(params, key),
+            name: name.into(),
             above: format!("{pem}{}", self.above),
             pem,
         };
@@ -158,6 +200,17 @@ impl Authority {
 
     /// Writes a list of the revoked into `file`.
     pub fn revoke(&self, file: &Path, revoked: &[&SerialNumber], next_update: OffsetDateTime) {
+        replace(file, &self.list(1, revoked, next_update, None));
+    }
+
+    /// A list with a number, for a part of the certificates or for all, PEM.
+    pub fn list(
+        &self,
+        number: u64,
+        revoked: &[&SerialNumber],
+        next_update: OffsetDateTime,
+        part: Option<CrlIssuingDistributionPoint>,
+    ) -> String {
         let entry = |serial: &&SerialNumber| RevokedCertParams {
             serial_number: (*serial).clone(),
             revocation_time: OffsetDateTime::now_utc() - Duration::HOUR,
@@ -167,13 +220,12 @@ impl Authority {
         let list = CertificateRevocationListParams {
             this_update: next_update - DAY * 30,
             next_update,
-            crl_number: 1.into(),
-            issuing_distribution_point: None,
+            crl_number: number.into(),
+            issuing_distribution_point: part,
             revoked_certs: revoked.iter().map(entry).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        let pem = list.signed_by(&self.issuer).unwrap().pem().unwrap();
-        replace(file, &pem);
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     /// Adds this authority to another bundle.

@@ -10,6 +10,7 @@ use std::{
 use manoward::{
     enrolment::{
         Claim, Config, End, Files, Grant, Identity, Reason, Refusal, Registrar, Server, SessionId,
+        Timestamp,
     },
     join::{self, Host, HostStatus, Join, Options, Source, State},
 };
@@ -23,7 +24,7 @@ pub const VIM: &str = "spiffe://operator.example/vim/1";
 /// A call of the registrar.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Entry {
-    Admitted(Claim),
+    Admitted(Box<Claim>),
     Renewed(SessionId),
     Ended(SessionId, End),
     Refused(Refusal),
@@ -47,7 +48,7 @@ impl Recorder {
     /// Claims that were granted.
     pub fn claims(&self) -> Vec<Claim> {
         let admitted = |entry| match entry {
-            Entry::Admitted(claim) => Some(claim),
+            Entry::Admitted(claim) => Some(*claim),
             _ => None,
         };
         self.entries().into_iter().filter_map(admitted).collect()
@@ -60,6 +61,20 @@ impl Recorder {
             _ => None,
         };
         self.entries().into_iter().filter_map(refused).collect()
+    }
+
+    /// What refusals say.
+    pub fn sentences(&self) -> Vec<String> {
+        let refused = |entry| match entry {
+            Entry::Refused(refusal) => Some(refusal.sentence),
+            _ => None,
+        };
+        self.entries().into_iter().filter_map(refused).collect()
+    }
+
+    /// Forgets all calls.
+    pub fn forget(&self) {
+        self.entries.lock().unwrap().clear();
     }
 
     /// Why sessions ended.
@@ -97,7 +112,7 @@ impl Registrar for Recorder {
             let sentence = "no endpoint of the policy has one of the certificate's identities";
             return Err(Refusal::new(Reason::NoMatchingIdentity, sentence));
         }
-        self.write(Entry::Admitted(claim.clone()));
+        self.write(Entry::Admitted(Box::new(claim.clone())));
         Ok(Grant {
             endpoint: "vim-1".into(),
             role: "vim".into(),
@@ -105,7 +120,7 @@ impl Registrar for Recorder {
         })
     }
 
-    fn renew(&self, session: SessionId) {
+    fn renew(&self, session: SessionId, _: Timestamp) {
         self.write(Entry::Renewed(session));
     }
 

@@ -13,6 +13,8 @@ pub const FRAGMENTS_IN: u8 = 2;
 pub const FRAGMENTS_OUT: u8 = 3;
 /// Datagrams with which the remote side proves who it is.
 pub const ENROLMENT: u8 = 4;
+/// The remote side of datagrams that nobody asked for.
+pub const UNASKED: u8 = 5;
 
 const PROTOCOL_SHIFT: u32 = 32;
 const KIND_SHIFT: u32 = 40;
@@ -118,7 +120,7 @@ impl Key {
         (self.local[0] ^ self.local[1]).wrapping_mul(MIX[0]) >> 57
     }
 
-    /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`], [`FRAGMENTS_OUT`] or [`ENROLMENT`].
+    /// Kind of the key: [`CONNECTION`] or another.
     #[inline(always)]
     #[must_use]
     pub const fn kind(&self) -> u8 {
