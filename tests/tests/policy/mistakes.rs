@@ -40,7 +40,7 @@ enum Then {
     AgentKilled,
     TerminalClosed,
     FileDeleted,
-    /// As far as a namespace can: the agent is gone, and starts again with the file.
+    /// As far as a namespace can: agent and programs are gone, and the agent starts again with the file.
     Restarted,
 }
 
@@ -152,7 +152,8 @@ fn make(
         Then::FileDeleted => fs::remove_file(&path)?,
         Then::Restarted => {
             agent.kill9();
-            agent.restart()?;
+            let pins = agent.pins().to_string_lossy().into_owned();
+            scene.host.run(&["rm", "-r", &pins])?;
         }
     }
     wait::until(&(Outcome::Connected, Outcome::Connected), PATIENCE, || {
@@ -168,7 +169,7 @@ fn make(
     );
     // It does not go away again when the time is over.
     std::thread::sleep((TERM + SLACK).saturating_sub(started.elapsed()));
-    if then == Then::AgentKilled {
+    if matches!(then, Then::AgentKilled | Then::Restarted) {
         agent.restart()?;
     }
     sshd.login(&scene.bastion, HOST_OPERATIONS.v4, "true")?
