@@ -11,7 +11,7 @@ use verdict::{
     decision::{WORDS, full},
     host::{Frame, Remembered, Storage},
     reason::{Outcome, Reason, Verdict},
-    state::{clock::tick, flow::Set, lease::Lease, limit::Limit},
+    state::{clock::tick, flow::Set, lease::Lease, limit::Limit, served},
 };
 
 use crate::{
@@ -30,6 +30,7 @@ const STRANGERS: usize = 10_000;
 struct Memory {
     flows: Vec<Set>,
     limits: Vec<Limit>,
+    served: Vec<served::Set>,
 }
 
 impl Storage for Memory {
@@ -47,6 +48,10 @@ impl Storage for Memory {
 
     fn limit(&self, index: u32) -> Option<&Limit> {
         self.limits.get(index as usize)
+    }
+
+    fn served(&self, index: u32) -> Option<&served::Set> {
+        self.served.get(index as usize)
     }
 }
 
@@ -140,6 +145,7 @@ impl Replay {
             memory: Memory {
                 flows: (0..SETS).map(|_| Set::default()).collect(),
                 limits: (0..WORDS).map(|_| Limit::default()).collect(),
+                served: (0..SETS / 2).map(|_| served::Set::default()).collect(),
             },
             sums: HashMap::new(),
             strangers: 0,

@@ -7,4 +7,5 @@ pub mod flow;
 pub mod lease;
 pub mod limit;
 pub mod note;
+pub mod served;
 pub mod sets;
