@@ -27,6 +27,7 @@ use verdict::{
         flow::{Flows, Key, Set, Tag, displace, table},
         lease::{self, Lease, Leases},
         limit::Limit,
+        sessions,
         sets::NOWHERE,
     },
 };
@@ -89,13 +90,15 @@ static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
 #[btf_map]
 static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
-/// Key: index of a limit of enrolments, or of a note about a first fragment
-/// ([`fragment`](verdict::decision::fragment)). Value: how much was admitted in the last tick, or the
-/// note.
+/// Key: index of a limit of enrolments, of a word about one of their sessions
+/// ([`sessions`]), or of a note about a first fragment
+/// ([`fragment`](verdict::decision::fragment)). Value: how much was admitted in the last tick, the word, or
+/// the note.
 ///
-/// Written and read by the programs, also about packets of strangers. Capacity: [`WORDS`], all
-/// allocated; sources with the same hash share a limit, and fragments a note, which the last one has. A
-/// miss, which cannot happen, drops with `rate-limited`, and tells of no first fragment.
+/// Written and read by the programs, also about packets of strangers; the agent notes which sessions have
+/// proven who they are. Capacity: [`WORDS`], all allocated; sources with the same hash share a limit, and
+/// fragments a note, which the last one has. A miss, which cannot happen, drops with `rate-limited`, and
+/// tells of no first fragment.
 #[btf_map]
 static LIMITS: Array<Limit, { WORDS as usize }> = Array::new();
 
@@ -419,6 +422,11 @@ impl Flows for OpenFlows<'_> {
     }
 
     #[inline(always)]
+    fn enrolling(&self, hash: u64) -> u32 {
+        search_enrolment(hash)
+    }
+
+    #[inline(always)]
     fn search(&self, key: &Key) -> u32 {
         let [a, b, c, d, e] = key.to_words();
         search_flow(a, b, c, d, e)
@@ -441,6 +449,13 @@ impl Flows for OpenFlows<'_> {
     fn displace(&self, hash: u64, new: Tag, crowd: u64) -> u32 {
         displaced_flow(hash, new.0, crowd)
     }
+}
+
+/// [`sessions::search`] for the session with this `hash`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn search_enrolment(hash: u64) -> u32 {
+    sessions::search(&OpenFlows::LOOKED_UP, hash)
 }
 
 /// [`table::search`] for the key of these words.

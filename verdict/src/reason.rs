@@ -136,6 +136,8 @@ reasons! {
     LoopbackAddress = 51, "loopback-address";
     /// At a socket: the endpoint is bound to VLAN tags or an interface, which cannot be seen there.
     BindingUnseen = 52, "binding-unseen";
+    /// To the port of enrolment: it belongs to no session, and begins none (RFC 9000, 14.1, 17.2.2).
+    NotInitial = 53, "not-initial";
 }
 
 impl Reason {

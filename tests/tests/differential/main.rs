@@ -72,6 +72,7 @@ fn under_a_policy_of_bindings_every_reason_is_given() -> Result<()> {
         Reason::NoLease,
         Reason::LeaseExpired,
         Reason::RateLimited,
+        Reason::NotInitial,
         // Only at a socket.
         Reason::BindingUnseen,
     ];

@@ -1,4 +1,4 @@
-//! What is remembered from packet to packet: flows, leases, limits.
+//! What is remembered from packet to packet: flows, leases, limits, sessions of enrolment.
 //!
 //! Programs on several CPUs read and write the same tables without a lock; so does the agent.
 
@@ -6,4 +6,5 @@ pub mod clock;
 pub mod flow;
 pub mod lease;
 pub mod limit;
+pub mod sessions;
 pub mod sets;

@@ -11,8 +11,6 @@ pub const CONNECTION: u8 = 1;
 pub const FRAGMENTS_IN: u8 = 2;
 /// Fragments of a datagram that the local side sends.
 pub const FRAGMENTS_OUT: u8 = 3;
-/// Datagrams with which the remote side proves who it is.
-pub const ENROLMENT: u8 = 4;
 
 const PROTOCOL_SHIFT: u32 = 32;
 const KIND_SHIFT: u32 = 40;
@@ -100,7 +98,8 @@ impl Key {
 
     /// A hash under `seed`; bits 20 to 63 are well mixed.
     #[inline(always)]
-    pub(crate) fn hash(&self, seed: u64) -> u64 {
+    #[must_use]
+    pub fn hash(&self, seed: u64) -> u64 {
         let addresses = if self.tail & IPV6 == 0 {
             (self.local[1] << 32 | self.remote[1]) ^ seed
         } else {
@@ -118,7 +117,7 @@ impl Key {
         (self.local[0] ^ self.local[1]).wrapping_mul(MIX[0]) >> 57
     }
 
-    /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`], [`FRAGMENTS_OUT`] or [`ENROLMENT`].
+    /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`] or [`FRAGMENTS_OUT`].
     #[inline(always)]
     #[must_use]
     pub const fn kind(&self) -> u8 {
