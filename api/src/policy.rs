@@ -121,6 +121,10 @@ pub struct Report {
     pub mistake_count: usize,
     /// Remarks: what is valid, and probably not intended.
     pub lints: Vec<Lint>,
+    /// Why `apply` would refuse it as things are, although it is valid: that it would cut the session which
+    /// asks, or a serial that is not newer. Sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apply_refuses: Vec<String>,
 }
 
 /// A mistake of a policy.
@@ -174,6 +178,10 @@ pub struct Difference {
     /// Who may no longer connect.
     #[serde(default)]
     pub lost: Vec<Access>,
+    /// Why `apply` would refuse it as things are, although it is valid: that it would cut the session which
+    /// asks, or a serial that is not newer. Sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apply_refuses: Vec<String>,
 }
 
 /// A service that is used between some addresses of an endpoint and the host.

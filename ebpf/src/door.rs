@@ -33,22 +33,9 @@ const NO_INTERFACE: u32 = u32::MAX;
 pub fn manoward_door_in(context: SkBuffContext) -> i32 {
     let skb = context.skb.skb;
     let packet = SocketPacket::new(skb);
-    let ifindex = packet.ifindex();
-    let known = maps::interface_at_door(ifindex);
-    if ifindex == LOOPBACK || known == ifindex | INSIDE {
+    let Some(control) = judging(&packet, Direction::In) else {
         return PASS;
-    }
-    if known == ifindex
-        && !is_released(ifindex)
-        && let Some(image) = Image::enforced(|| NO_INTERFACE)
-        && door::was_judged(&packet, &image, packet.ether_type())
-    {
-        return PASS;
-    }
-    let control = maps::door();
-    if is_foreign(&packet, control) {
-        return PASS;
-    }
+    };
     finish(Direction::In, Outcome(judge_door_in(skb)), &packet, control)
 }
 
@@ -58,22 +45,30 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
 pub fn manoward_door_out(context: SkBuffContext) -> i32 {
     let skb = context.skb.skb;
     let packet = SocketPacket::new(skb);
+    let Some(control) = judging(&packet, Direction::Out) else {
+        return PASS;
+    };
+    let outcome = Outcome(judge_door_out(skb));
+    finish(Direction::Out, outcome, &packet, control)
+}
+
+/// What the agent says about the door, if it is for the door to judge `packet`.
+#[inline(always)]
+fn judging(packet: &SocketPacket, direction: Direction) -> Option<DoorControl> {
     let ifindex = packet.ifindex();
     let known = maps::interface_at_door(ifindex);
-    let is_judged = known == ifindex && !is_released(ifindex);
-    if ifindex == LOOPBACK || known == ifindex | INSIDE || is_judged {
-        return PASS;
+    if ifindex == LOOPBACK || known == ifindex | INSIDE {
+        return None;
+    }
+    if known == ifindex
+        && !is_released(ifindex)
+        && let Some(image) = Image::enforced(|| NO_INTERFACE)
+        && door::is_judged_elsewhere(packet, &image, packet.ether_type(), direction)
+    {
+        return None;
     }
     let control = maps::door();
-    if is_foreign(&packet, control) {
-        return PASS;
-    }
-    finish(
-        Direction::Out,
-        Outcome(judge_door_out(skb)),
-        &packet,
-        control,
-    )
+    (!is_foreign(packet, control)).then_some(control)
 }
 
 /// Whether the packet's socket lies in a network namespace that the host does not protect.

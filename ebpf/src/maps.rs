@@ -19,7 +19,8 @@ use verdict::{
         header::{Flags, word},
         line::{Line, Missing, PER_LINE_16, PER_LINE_64, Tables},
         lookup::Lookup,
-        protected,
+        place, protected,
+        service::Rule,
     },
     layout::{CHUNK_LINES, CHUNKS, COVERED, DoorControl, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
@@ -27,6 +28,7 @@ use verdict::{
         flow::{Flows, Key, Set, Tag, displace, table},
         lease::{self, Lease, Leases},
         limit::Limit,
+        note,
         sessions,
         sets::NOWHERE,
     },
@@ -90,10 +92,10 @@ static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
 #[btf_map]
 static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
-/// Key: index of a limit of enrolments, of a word about one of their sessions
-/// ([`sessions`]), or of a note about a first fragment
-/// ([`fragment`](verdict::decision::fragment)). Value: how much was admitted in the last tick, the word, or
-/// the note.
+/// Key: index of a limit of enrolments, of a word about one of their sessions ([`sessions`]), of a note about
+/// a first fragment ([`fragment`](verdict::decision::fragment)), or of one about a peer that nobody has asked
+/// ([`unasked`](verdict::decision::unasked)). Value: how much was admitted in the last tick, the word, or the
+/// note.
 ///
 /// Written and read by the programs, also about packets of strangers; the agent notes which sessions have
 /// proven who they are. Capacity: [`WORDS`], all allocated; sources with the same hash share a limit, and
@@ -263,6 +265,18 @@ impl Lookup for Image {
     }
 
     #[inline(always)]
+    fn is_at(&self, place: u32, local: [u64; 2], ifindex: u32) -> Result<bool, Missing> {
+        let [high, low] = local;
+        found(is_at_place(self.slot(), place, high, low, ifindex)).map(|found| found != 0)
+    }
+
+    #[inline(always)]
+    fn choose(&self, index: u32, local: [u64; 2], ifindex: u32) -> Result<Rule, Missing> {
+        let [high, low] = local;
+        found(choose_rule(self.slot(), index, high, low, ifindex)).map(|rule| Rule(rule as u16))
+    }
+
+    #[inline(always)]
     fn endpoint_ipv6(&self, address: Ipv6) -> Result<Peer, Missing> {
         found(endpoint_ipv6(self.slot(), address.high, address.low)).map(Peer)
     }
@@ -308,6 +322,29 @@ extern "C" fn protected_ipv6(slot: u32, high: u64, low: u64) -> u32 {
 extern "C" fn endpoint_ipv4(slot: u32, address: u32) -> u32 {
     match Image::in_slot(slot) {
         Some(image) => endpoint::find(&image, Ipv4(address)).map_or(MISSING, |peer| peer.0),
+        None => MISSING,
+    }
+}
+
+/// [`place::holds`] in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn is_at_place(slot: u32, place: u32, high: u64, low: u64, ifindex: u32) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => {
+            place::holds(&image, place, [high, low], ifindex).map_or(MISSING, u32::from)
+        }
+        None => MISSING,
+    }
+}
+
+/// [`place::choose`] in the image in `slot`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn choose_rule(slot: u32, index: u32, high: u64, low: u64, ifindex: u32) -> u32 {
+    match Image::in_slot(slot) {
+        Some(image) => place::choose(&image, index, [high, low], ifindex)
+            .map_or(MISSING, |rule| u32::from(rule.0)),
         None => MISSING,
     }
 }
@@ -449,6 +486,18 @@ impl Flows for OpenFlows<'_> {
     fn displace(&self, hash: u64, new: Tag, crowd: u64) -> u32 {
         displaced_flow(hash, new.0, crowd)
     }
+
+    #[inline(always)]
+    fn is_noted(&self, index: u32, hash: u64, lasts: u32) -> bool {
+        is_noted(index, hash, lasts) != 0
+    }
+}
+
+/// [`note::is_noted`]; not 0 if it is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn is_noted(index: u32, hash: u64, lasts: u32) -> u32 {
+    note::is_noted(&OpenFlows::LOOKED_UP, index, hash, lasts).into()
 }
 
 /// [`sessions::search`] for the session with this `hash`.

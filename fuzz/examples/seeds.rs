@@ -25,6 +25,7 @@ fn main() -> Result<()> {
         policies::bound()?,
         policies::proven()?,
         policies::open()?,
+        policies::places()?,
     ];
     let mut seen = BTreeSet::new();
     for (choice, policy) in (0_u8..).zip(&all) {

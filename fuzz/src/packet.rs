@@ -50,6 +50,7 @@ fn policies() -> &'static [Compiled] {
             policies::bound(),
             policies::proven(),
             policies::open(),
+            policies::places(),
         ];
         all.map(|policy| compiled(policy.expect("policies of tests have no mistakes")))
             .into()

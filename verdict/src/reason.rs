@@ -60,6 +60,8 @@ reasons! {
     IcmpError = 8, "icmp-error";
     /// Multicast listener discovery (RFC 3810), IGMP on its way out.
     GroupMembership = 9, "group-membership";
+    /// On its way out: answers a peer that an audit has let in, or that has asked a group.
+    Answer = 10, "answer";
 
     /// No endpoint has the source address.
     UnknownSource = 16, "unknown-source";
@@ -136,8 +138,10 @@ reasons! {
     LoopbackAddress = 51, "loopback-address";
     /// At a socket: the endpoint is bound to VLAN tags or an interface, which cannot be seen there.
     BindingUnseen = 52, "binding-unseen";
+    /// The role may use the service, and not at this address or over this interface.
+    WrongPlace = 53, "wrong-place";
     /// To the port of enrolment: it belongs to no session, and begins none (RFC 9000, 14.1, 17.2.2).
-    NotInitial = 53, "not-initial";
+    NotInitial = 54, "not-initial";
 }
 
 impl Reason {
@@ -281,6 +285,12 @@ impl Outcome {
     #[inline(always)]
     pub const fn because(self, reason: Reason) -> Self {
         Self(self.0 & !(Reason::SPACE as u64 - 1) | reason.code() as u64)
+    }
+
+    /// This outcome without the mark of an audit.
+    #[inline(always)]
+    pub const fn unaudited(self) -> Self {
+        Self(self.0 & !(Self::AUDITED as u64))
     }
 
     /// This outcome if its drop is only counted: what is to be dropped passes, and is marked.

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     datapath::interface::Interfaces,
-    enforcer::{AnswerError, Enforcer, Handle, Observer, Order, View},
+    enforcer::{AnswerError, Enforcer, Handle, Observer, Order, Session, View},
 };
 
 /// Owner and group may connect.
@@ -241,15 +241,21 @@ impl Shared {
 
     async fn check(&self, candidate: Candidate) -> Answer<Report> {
         let interfaces = Interfaces::read().await?;
+        let session = arriving(candidate.session, &interfaces).await;
         let check = move |_: &Observer, view: &View| {
-            view.check(&candidate.text, &candidate.file, &interfaces)
+            let Candidate { text, file, .. } = &candidate;
+            view.check(text, file, &interfaces, session.as_ref())
         };
         Ok(self.enforcer.observe(check).await?.into())
     }
 
     async fn difference(&self, candidate: Candidate) -> Answer<Difference> {
-        let compare =
-            move |_: &Observer, view: &View| view.difference(&candidate.text, &candidate.file);
+        let interfaces = Interfaces::read().await?;
+        let session = arriving(candidate.session, &interfaces).await;
+        let compare = move |_: &Observer, view: &View| {
+            let Candidate { text, file, .. } = &candidate;
+            view.difference(text, file, &interfaces, session.as_ref())
+        };
         Ok(self.enforcer.observe(compare).await??.into())
     }
 
@@ -259,10 +265,9 @@ impl Shared {
         let order = Order {
             text: candidate.text,
             file: candidate.file,
-            session: candidate
-                .session
-                .filter(|_| !candidate.force)
-                .map(Into::into),
+            sessions: Vec::from_iter(
+                arriving(candidate.session.filter(|_| !candidate.force), &interfaces).await,
+            ),
             signature: candidate.signature,
             confirm_within: candidate.confirm_within_seconds.map(Duration::from_secs),
             next_serial: candidate.next_serial,
@@ -276,7 +281,9 @@ impl Shared {
         let interfaces = Interfaces::read().await?;
         let (_, reason) = wire::origin(peer, wanted.by);
         let order = Order {
-            session: wanted.session.filter(|_| !wanted.force).map(Into::into),
+            sessions: Vec::from_iter(
+                arriving(wanted.session.filter(|_| !wanted.force), &interfaces).await,
+            ),
             confirm_within: wanted.confirm_within_seconds.map(Duration::from_secs),
             reason,
             ..Order::default()
@@ -316,4 +323,12 @@ impl Shared {
         self.end.notify_waiters();
         Ok(Detached { interfaces })
     }
+}
+
+/// The session that a request came from, with how its packets arrive.
+async fn arriving(
+    session: Option<manoward_api::Session>,
+    interfaces: &Interfaces,
+) -> Option<Session> {
+    Session::over(session?.into(), interfaces).await
 }

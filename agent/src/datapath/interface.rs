@@ -5,6 +5,8 @@
 //! members.
 
 mod address;
+mod arrival;
+mod home;
 mod link;
 
 use std::{
@@ -16,6 +18,7 @@ use futures_util::TryStreamExt as _;
 use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
 use thiserror::Error;
 
+pub use arrival::Arrival;
 pub use link::{Interface, name_of};
 
 use self::{address::Address, link::Kind};
@@ -386,11 +389,8 @@ impl Interfaces {
     /// accepts a packet to any of them on any interface.
     #[must_use]
     pub fn facts(&self, policy: &Policy) -> Facts {
-        let bound = policy
-            .endpoints
-            .values()
-            .filter_map(|endpoint| endpoint.binding.interface.as_ref());
-        let arrivals = bound
+        let arrivals = policy
+            .places()
             .filter_map(|name| Some((name.clone(), self.arrivals(name)?)))
             .collect();
         let anycasts = self.addresses.iter().filter_map(Address::router_anycast);
@@ -403,6 +403,7 @@ impl Interfaces {
                 .collect(),
             macs: self.macs(policy),
             arrivals,
+            homes: self.homes(),
         }
     }
 
@@ -467,6 +468,7 @@ mod tests {
             xdp_program: None,
             mac: 0,
             kind,
+            vlan: None,
             master,
             to_guests: false,
             up: true,

@@ -13,12 +13,13 @@ use super::{
     Current, Enforcer, Trial,
     adapt::{How, Put},
     adopt::Adoption,
+    check::follows,
     compile::{Compiled, Compiler},
-    host_facts, now, session,
+    host_facts, now,
+    session::{self, Session},
     trial::TERMS,
 };
 use crate::{
-    caller::Connection,
     datapath::{
         AttachError, CounterError, PublishError,
         interface::{Carrier, InterfaceError, Interfaces},
@@ -51,9 +52,9 @@ pub enum ApplyError {
         /// The serial in force.
         current: u64,
     },
-    /// It would cut the session that it is applied from.
+    /// It would cut the session that it is applied from, or one that is open when it is applied by itself.
     #[error(
-        "the policy would cut the session it is applied from ({session}): {because}. Admit that session, or apply the policy with --force"
+        "the policy would cut the session {session}: {because}. Admit that session, or apply the policy with --force"
     )]
     CutsSession {
         /// The session.
@@ -109,8 +110,8 @@ pub struct Order {
     pub text: String,
     /// Name of the file.
     pub file: String,
-    /// The session that it should not cut.
-    pub session: Option<Connection>,
+    /// Sessions that it should not cut.
+    pub sessions: Vec<Session>,
     /// Its signature.
     pub signature: Option<Vec<u8>>,
     /// Time within which it is to be confirmed.
@@ -365,7 +366,7 @@ impl Enforcer {
         let compiled =
             self.compiler(confirmed.as_deref())
                 .compile(&validated.policy, interfaces, identity)?;
-        if let Some(session) = order.session {
+        if !order.sessions.is_empty() {
             let judged = session::Judged {
                 policy: &validated.policy,
                 image: &compiled.image,
@@ -373,7 +374,9 @@ impl Enforcer {
                 facts: &compiled.facts,
                 registry: self.registry.as_deref(),
             };
-            judged.admits(session)?;
+            for session in &order.sessions {
+                judged.admits(session)?;
+            }
         }
         Ok(Ready {
             validated,
@@ -464,14 +467,7 @@ impl Enforcer {
         let Some(current) = &self.current else {
             return Ok(());
         };
-        let current = current.stored.identity;
-        if candidate == current || candidate.serial > current.serial {
-            return Ok(());
-        }
-        Err(ApplyError::Stale {
-            candidate: candidate.serial,
-            current: current.serial,
-        })
+        follows(current.stored.identity, candidate)
     }
 
     /// Compiles for the names that are in force, and beside those of the policy `confirmed`.

@@ -1,10 +1,17 @@
 //! Looking at a policy without enforcing it.
 
-use super::{ApplyError, Current, View, compile::Compiler, host_facts};
+use super::{
+    ApplyError, Current, View,
+    compile::Compiler,
+    host_facts,
+    session::{Judged, Session},
+};
 use crate::{
     datapath::interface::{InterfaceError, Interfaces},
     image::CompileError,
-    policy::{self, Access, At, Change, Lint, Mistake, Object, Policy, PolicyError, Validated},
+    policy::{
+        self, Access, At, Change, Lint, Mistake, Object, Place, Policy, PolicyError, Validated,
+    },
     store::{Identity, digest},
 };
 
@@ -17,6 +24,8 @@ pub struct Review {
     pub mistake_count: usize,
     /// What is valid, but probably not intended.
     pub lints: Vec<Lint>,
+    /// Why it would not be applied as things are, although it is valid: sentences.
+    pub apply_refuses: Vec<String>,
 }
 
 impl From<&PolicyError> for Review {
@@ -25,6 +34,7 @@ impl From<&PolicyError> for Review {
             mistakes: error.mistakes().to_vec(),
             mistake_count: error.mistakes().len() + error.more(),
             lints: Vec::new(),
+            apply_refuses: Vec::new(),
         }
     }
 }
@@ -42,6 +52,8 @@ pub struct Difference {
     pub gained: Vec<Access>,
     /// Who may no longer connect.
     pub lost: Vec<Access>,
+    /// Why it would not be applied as things are: sentences.
+    pub apply_refuses: Vec<String>,
 }
 
 impl Difference {
@@ -54,19 +66,28 @@ impl Difference {
             changes: policy::diff(before, after),
             gained: policy::access(before, Some(after)),
             lost: policy::access(Some(after), before),
+            apply_refuses: Vec::new(),
         }
     }
 }
 
 impl View {
-    /// What is wrong with the policy in `text`, in itself and on this host.
+    /// What is wrong with the policy in `text`, in itself and on this host, looked at from `session`.
     #[must_use]
-    pub fn check(&self, text: &str, file: &str, interfaces: &Interfaces) -> Review {
+    pub fn check(
+        &self,
+        text: &str,
+        file: &str,
+        interfaces: &Interfaces,
+        session: Option<&Session>,
+    ) -> Review {
         let validated = match policy::read(text, file) {
             Ok(validated) => validated,
             Err(error) => return Review::from(&error),
         };
-        let refusal = self.rehearse(&validated, text, interfaces).err();
+        let rehearsed = self.rehearse(&validated, text, interfaces, session);
+        let apply_refuses = rehearsed.as_deref().map(told).unwrap_or_default();
+        let refusal = rehearsed.err();
         let refusals = match refusal {
             Some(ApplyError::Interface(InterfaceError::Several(missing))) => {
                 missing.into_iter().map(ApplyError::Interface).collect()
@@ -81,17 +102,20 @@ impl View {
             mistake_count: mistakes.len(),
             mistakes,
             lints: validated.lint(Some(&host_facts(interfaces, &validated.policy))),
+            apply_refuses,
         }
     }
 
-    /// Goes as far as applying would, without touching the kernel. The serial is not looked at: a
-    /// policy is edited first and numbered last.
+    /// Goes as far as applying would, without touching the kernel. Returns what that would refuse although
+    /// the policy is valid: its serial, as a policy is edited first and numbered last, and that it cuts
+    /// `session`.
     fn rehearse(
         &self,
         validated: &Validated,
         text: &str,
         interfaces: &Interfaces,
-    ) -> Result<(), ApplyError> {
+        session: Option<&Session>,
+    ) -> Result<Vec<ApplyError>, ApplyError> {
         let identity = Identity {
             serial: validated.policy.serial,
             digest: digest(text),
@@ -102,9 +126,19 @@ impl View {
             confirmed: self.confirmed().map(Current::numbers),
             enrolment: self.enrolment,
         };
-        compiler
-            .compile(&validated.policy, interfaces, identity)
-            .map(|_| ())
+        let made = compiler.compile(&validated.policy, interfaces, identity)?;
+        let judged = Judged {
+            policy: &validated.policy,
+            image: &made.image,
+            numbers: &made.numbers,
+            facts: &made.facts,
+            registry: self.registry.as_deref(),
+        };
+        let current = self.current.as_deref();
+        let stale = current.map(|current| follows(current.stored.identity, identity));
+        let cut = session.map(|session| judged.admits(session));
+        let refused = [stale, cut].into_iter().flatten().filter_map(Result::err);
+        Ok(refused.collect())
     }
 
     /// How the policy in `text` differs from the one in force.
@@ -112,11 +146,39 @@ impl View {
     /// # Errors
     ///
     /// [`ApplyError::Policy`].
-    pub fn difference(&self, text: &str, file: &str) -> Result<Difference, ApplyError> {
+    pub fn difference(
+        &self,
+        text: &str,
+        file: &str,
+        interfaces: &Interfaces,
+        session: Option<&Session>,
+    ) -> Result<Difference, ApplyError> {
         let validated = policy::read(text, file).map_err(Box::new)?;
         let before = self.current.as_deref().map(Current::policy);
-        Ok(Difference::between(before, &validated.policy))
+        let refused = match self.rehearse(&validated, text, interfaces, session) {
+            Ok(refused) => refused,
+            Err(error) => vec![error],
+        };
+        Ok(Difference {
+            apply_refuses: told(&refused),
+            ..Difference::between(before, &validated.policy)
+        })
     }
+}
+
+/// Refuses a policy that is older than `current`, or has its serial and another text.
+pub(super) fn follows(current: Identity, candidate: Identity) -> Result<(), ApplyError> {
+    if candidate == current || candidate.serial > current.serial {
+        return Ok(());
+    }
+    Err(ApplyError::Stale {
+        candidate: candidate.serial,
+        current: current.serial,
+    })
+}
+
+fn told(refused: &[ApplyError]) -> Vec<String> {
+    refused.iter().map(ToString::to_string).collect()
 }
 
 /// Where nothing in particular is wrong.
@@ -138,6 +200,16 @@ fn mistake(refusal: &ApplyError, validated: &Validated, text: &str) -> Mistake {
         }
         _ => None,
     };
+    let by_place = match refusal {
+        ApplyError::Compile(CompileError::NoSuchPlace { interface }) => {
+            let place = Place::Interface(interface.clone());
+            let mut points = validated.policy.reference_points.iter();
+            let point = points.find(|point| point.at.contains(&place));
+            point.map(|point| (Object::ReferencePoint, &point.name))
+        }
+        _ => None,
+    };
+    let about = about.or(by_place);
     let at = about.and_then(|(object, name)| validated.positions.of(object, name));
     let sentence = refusal.to_string();
     let (message, remedy) = sentence.split_once(". ").unwrap_or((&sentence, ""));

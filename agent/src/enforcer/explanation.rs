@@ -146,8 +146,19 @@ impl Explainers {
         let flows = flows.by(&current.image);
         let question = &of_open_connection(as_proven(question, view), &flows, &current.image);
         let (bytes, interface) = question.frame(current.policy())?;
-        let ifindex = ifindex(interface.as_deref(), view)?;
         let direction = question.direction;
+        let ends = match &question.subject {
+            Subject::Packet(packet) => Some((packet.from, packet.to)),
+            Subject::Frame(bytes) => addresses(bytes),
+        };
+        let local = ends.map(|(source, destination)| match direction {
+            Direction::In => destination,
+            Direction::Out => source,
+        });
+        let homes = local.and_then(|local| current.facts.homes.get(&local));
+        let mut home = homes.into_iter().flatten().copied();
+        let home = home.find(|&index| is_judged(view, index, direction));
+        let ifindex = ifindex(interface.as_deref(), home, view)?;
         if let Some(name) = &asked
             && !is_judged(view, ifindex, direction)
         {
@@ -285,22 +296,19 @@ fn name_of(interfaces: &Interfaces, ifindex: u32) -> Option<String> {
     Some(interfaces.get(ifindex)?.name.clone())
 }
 
-/// Index of the interface that a packet arrives on: the one asked for, or the first attached.
-fn ifindex(interface: Option<&str>, view: &View) -> Result<u32, AnswerError> {
-    match interface {
-        Some(name) => {
-            // A packet for a VLAN device or a bridge arrives on what it lies on.
-            let carriers = view.interfaces.resolve(name);
-            let first = carriers
-                .ok()
-                .and_then(|carriers| carriers.first().map(|c| c.index));
-            first.ok_or_else(|| AnswerError::Interface(name.to_owned()))
-        }
-        None => Ok(view
-            .attachments
-            .first()
-            .map_or(0, |attachment| attachment.ifindex)),
-    }
+/// Index of the interface that a packet arrives on: the one asked for, that of the host's address, or the
+/// first attached.
+fn ifindex(interface: Option<&str>, home: Option<u32>, view: &View) -> Result<u32, AnswerError> {
+    let Some(name) = interface else {
+        let first = view.attachments.first();
+        return Ok(home.or_else(|| first.map(|at| at.ifindex)).unwrap_or(0));
+    };
+    // A packet for a VLAN device or a bridge arrives on what it lies on.
+    let carriers = view.interfaces.resolve(name);
+    let first = carriers
+        .ok()
+        .and_then(|carriers| carriers.first().map(|c| c.index));
+    first.ok_or_else(|| AnswerError::Interface(name.to_owned()))
 }
 
 /// What can be said about `outcome` before the kernel was asked.
@@ -327,7 +335,7 @@ fn explanation(
         outcome,
         rule: rule(numbers, outcome.rule()).cloned(),
         endpoint: name.map(str::to_owned),
-        role: name.and_then(|name| Some(policy.endpoints.get(name)?.role.clone())),
+        role: name.and_then(|name| Some(policy.endpoints.get(name)?.roles.to_string())),
         prefix: found
             .filter(|_| governed && name.is_some())
             .map(|found| found.prefix),

@@ -12,7 +12,7 @@ use super::{Current, Observer};
 use crate::{
     datapath::flows::{FlowError, Snapshot, duration},
     explain::covering,
-    policy::{Direction, Policy, ReferencePoint, Service, ServiceMatch},
+    policy::{Direction, Endpoint, Policy, ReferencePoint, Roles, Service, ServiceMatch},
 };
 
 /// Which flows are asked for; what is not given does not matter.
@@ -59,7 +59,10 @@ impl FlowQuery {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
         matches(&self.endpoint, flow.endpoint)
-            && matches(&self.role, flow.role)
+            && self
+                .role
+                .as_ref()
+                .is_none_or(|role| flow.roles.is_some_and(|roles| roles.contains(role)))
             && matches(&self.reference_point, flow.reference_point)
             && matches(&self.service, flow.service)
     }
@@ -97,8 +100,8 @@ pub struct NamedFlow<'a> {
     pub remote: IpAddr,
     /// Endpoint that the remote address belongs to.
     pub endpoint: Option<&'a str>,
-    /// Its role.
-    pub role: Option<&'a str>,
+    /// Its roles.
+    pub roles: Option<&'a Roles>,
     /// Reference point that permits the flow.
     pub reference_point: Option<&'a str>,
     /// Service.
@@ -166,15 +169,15 @@ fn named<'a>(flow: Flow, idle: u32, snapshot: &Snapshot, current: &'a Current) -
     let policy = current.policy();
     let [local, remote] = addresses(&flow);
     let found = covering(policy, remote);
-    let role = found.map(|found| found.endpoint.role.as_str());
-    let point = reference_point(policy, &flow, role);
+    let endpoint = found.map(|found| found.endpoint);
+    let point = reference_point(policy, &flow, endpoint);
     let lasts = table::timeout(&current.image, flow.state.code()).unwrap_or(0);
     NamedFlow {
         flow,
         local,
         remote,
         endpoint: found.map(|found| found.name),
-        role,
+        roles: endpoint.map(|endpoint| &endpoint.roles),
         reference_point: point.map(|(point, _)| point.name.as_str()),
         service: point.map(|(_, service)| service),
         age: duration(snapshot.age(&flow)),
@@ -183,11 +186,11 @@ fn named<'a>(flow: Flow, idle: u32, snapshot: &Snapshot, current: &'a Current) -
     }
 }
 
-/// The reference point that permits `flow` to a peer of this role, and the service.
+/// The reference point that permits `flow` to this endpoint, or to a group, and the service.
 fn reference_point<'a>(
     policy: &'a Policy,
     flow: &Flow,
-    role: Option<&str>,
+    endpoint: Option<&Endpoint>,
 ) -> Option<(&'a ReferencePoint, &'a str)> {
     let serves = |service: &&String| {
         policy
@@ -199,7 +202,7 @@ fn reference_point<'a>(
         .reference_points
         .iter()
         .filter(|point| point.direction == Direction::Outbound)
-        .filter(|point| role.is_none_or(|role| point.roles.iter().any(|named| named == role)))
+        .filter(|point| endpoint.is_none() || point.names(endpoint))
         .find_map(|point| Some((point, point.services.iter().find(serves)?.as_str())))
 }
 

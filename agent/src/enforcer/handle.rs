@@ -5,7 +5,9 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use super::{AnswerError, Board, Enforcer, Explainers, Explanation, Observer, StartError, View};
+use super::{
+    AnswerError, Board, Enforcer, Explainers, Explanation, Observer, StartError, View, session,
+};
 use crate::{
     config::Config,
     datapath::{Pins, interface::Interfaces},
@@ -29,7 +31,8 @@ impl Handle {
     ///
     /// [`StartError`].
     pub async fn start(config: Config, interfaces: Interfaces) -> Result<Self, StartError> {
-        let start = move || Enforcer::start(config, interfaces);
+        let open = session::open(&interfaces).await;
+        let start = move || Enforcer::start(config, interfaces, &open);
         let enforcer = Worker::start("enforcer", start)
             .await
             .map_err(StartError::Thread)??;

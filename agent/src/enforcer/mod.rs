@@ -43,6 +43,7 @@ pub use history::{RollBackError, Verification};
 pub use host::host_facts;
 pub use observer::Observer;
 pub use problem::Problem;
+pub use session::Session;
 pub use start::StartError;
 pub use trial::{ConfirmError, Place, Trial};
 pub use view::{Board, Current, View};

@@ -16,14 +16,80 @@ use verdict::{
 
 use super::{ApplyError, Current};
 use crate::{
-    caller::Connection,
-    datapath::flows::Snapshot,
+    caller::{self, Connection},
+    datapath::{
+        flows::Snapshot,
+        interface::{Arrival, Interfaces},
+    },
     explain::{self, Packet, covering},
     frame::{ether_type, ip_header},
     image::{Facts, Image, Numbers},
     leases::Registry,
-    policy::{Authenticate, Policy},
+    policy::{Authenticate, Policy, ServiceMatch},
 };
+
+/// A session, and how its packets arrive.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Its ends.
+    pub connection: Connection,
+    /// Where the far end's packets arrive; `None` if the host does not know.
+    pub arrival: Option<Arrival>,
+}
+
+impl Session {
+    /// Looks at how the packets of `connection` arrive; `None` if it does not leave the host, so that no
+    /// policy can cut it.
+    pub async fn over(connection: Connection, interfaces: &Interfaces) -> Option<Self> {
+        let peer = connection.peer.ip().to_canonical();
+        if peer.is_loopback() || interfaces.addresses().any(|own| own == peer) {
+            return None;
+        }
+        Some(Self {
+            connection,
+            arrival: Arrival::of(peer, interfaces).await,
+        })
+    }
+}
+
+/// Sessions that are open when an agent starts: of those that were opened from elsewhere the first from each
+/// of [`MOST`] peers, SSH before others.
+pub async fn open(interfaces: &Interfaces) -> Vec<Session> {
+    let mut open: Vec<Connection> = caller::inbound().unwrap_or_default().into_iter().collect();
+    open.sort_by_key(|it| (it.local.port() != SSH, it.peer.ip()));
+    open.dedup_by_key(|it| (it.local.port(), it.peer.ip()));
+    let mut sessions = Vec::new();
+    for connection in open.into_iter().take(MOST) {
+        sessions.extend(Session::over(connection, interfaces).await);
+    }
+    sessions
+}
+
+/// Most sessions that are looked at when an agent starts.
+const MOST: usize = 32;
+
+/// SSH, where the policy does not say otherwise.
+const SSH: u16 = 22;
+
+/// The sessions of `open` that use the service `ssh` and that the policy `current` admits. Those that a
+/// lease admits are left out: who has proven an identity is not known yet.
+pub fn admitted(open: &[Session], current: &Current) -> Vec<Session> {
+    let judged = Judged::by(current, None);
+    let is_ssh = |session: &&Session| is_ssh(current.policy(), session.connection.local.port());
+    let ssh = open.iter().filter(is_ssh);
+    let admitted = ssh.filter(|session| judged.admits(session).is_ok());
+    admitted.cloned().collect()
+}
+
+fn is_ssh(policy: &Policy, port: u16) -> bool {
+    let Some(service) = policy.services.get("ssh") else {
+        return port == SSH;
+    };
+    service.matches.iter().any(|it| match it {
+        ServiceMatch::Ports { first, last, .. } => (*first..=*last).contains(&port),
+        _ => false,
+    })
+}
 
 /// Why the policy `current` would drop packets of `session`, in either direction; `None` if it admits
 /// it. Of leases it takes those of `registry` for granted: who has proven an identity can prove it
@@ -33,15 +99,9 @@ pub fn blocked(
     current: &Current,
     registry: Option<&Registry>,
 ) -> Option<String> {
-    let judged = Judged {
-        policy: current.policy(),
-        image: &current.image,
-        numbers: current.numbers(),
-        facts: &current.facts,
-        registry,
-    };
+    let judged = Judged::by(current, registry);
     judged
-        .blocks_inbound(session)
+        .blocks_inbound(session, None)
         .or_else(|| judged.blocks_outbound(session))
 }
 
@@ -59,44 +119,76 @@ pub struct Judged<'a> {
     pub registry: Option<&'a Registry>,
 }
 
+impl<'a> Judged<'a> {
+    /// By the policy `current`.
+    fn by(current: &'a Current, registry: Option<&'a Registry>) -> Self {
+        Self {
+            policy: current.policy(),
+            image: &current.image,
+            numbers: current.numbers(),
+            facts: &current.facts,
+            registry,
+        }
+    }
+}
+
 impl Judged<'_> {
     /// Refuses a policy that would drop the packets of `session`.
-    pub fn admits(&self, session: Connection) -> Result<(), ApplyError> {
-        let Some(because) = self.blocks_inbound(session) else {
+    pub fn admits(&self, session: &Session) -> Result<(), ApplyError> {
+        let Some(because) = self.blocks(session) else {
             return Ok(());
         };
+        let Connection { local, peer } = session.connection;
         Err(ApplyError::CutsSession {
-            session: format!("{} to {}", session.peer, session.local),
+            session: format!("{peer} to {local}"),
             because,
         })
     }
 
-    fn blocks_inbound(&self, session: Connection) -> Option<String> {
-        let packet = packet(session.peer, session.local);
+    fn blocks(&self, session: &Session) -> Option<String> {
+        let arrival = session.arrival.as_ref();
+        self.blocks_inbound(session.connection, arrival)
+            .or_else(|| self.blocks_outbound(session.connection))
+    }
+
+    /// Packets in are judged as they arrive, as far as that is known; else as the policy says they do.
+    fn blocks_inbound(&self, session: Connection, arrival: Option<&Arrival>) -> Option<String> {
+        let mut packet = packet(session.peer, session.local);
         let found = covering(self.policy, packet.from);
         let binding = found.as_ref().map(|found| &found.endpoint.binding);
+        let bound = binding.and_then(|binding| binding.interface.as_ref());
+        let mut ifindexes = bound.and_then(|interface| self.facts.arrivals.get(interface));
+        ifindexes = ifindexes.or_else(|| self.facts.homes.get(&packet.to));
+        if let Some(arrival) = arrival {
+            packet.mac = arrival.mac;
+            packet.vlan = Some(arrival.vlan);
+            ifindexes = Some(&arrival.ifindexes);
+        }
         // Mixed families are no connection.
         let bytes = packet.frame(binding).ok()?;
-        let bound = binding.and_then(|binding| binding.interface.as_ref());
-        let arrivals = bound.and_then(|interface| self.facts.arrivals.get(interface));
-        let ifindex = arrivals.and_then(|indexes| indexes.first()).copied();
-        let frame = Frame {
-            bytes: &bytes,
-            ifindex: ifindex.unwrap_or(0),
-            vlan: None,
-        };
-        let flows = Snapshot::empty(1, FlowControl::default(), 0);
-        let outcome = full::inbound(&frame, self.image, &flows.by(self.image));
         let proven = || match found.as_ref().map(|found| &found.endpoint.authenticate) {
             Some(Authenticate::Certificate { identity, .. }) => self
                 .registry
                 .is_some_and(|registry| registry.holds(identity, packet.from)),
             _ => false,
         };
-        if outcome.verdict() == Verdict::Pass || (outcome.reason() == Reason::NoLease && proven()) {
-            return None;
+        let ifindexes = ifindexes.map_or(&[0][..], Vec::as_slice).iter();
+        let mut blocked = None;
+        for &ifindex in ifindexes {
+            let frame = Frame {
+                bytes: &bytes,
+                ifindex,
+                vlan: None,
+            };
+            let flows = Snapshot::empty(1, FlowControl::default(), 0);
+            let outcome = full::inbound(&frame, self.image, &flows.by(self.image));
+            let lacks_lease = outcome.reason() == Reason::NoLease;
+            if outcome.verdict() == Verdict::Pass || (lacks_lease && proven()) {
+                return None;
+            }
+            blocked = Some(self.because(outcome, Direction::In));
         }
-        Some(self.because(outcome, Direction::In))
+        blocked
     }
 
     fn blocks_outbound(&self, session: Connection) -> Option<String> {

@@ -11,8 +11,14 @@ use thiserror::Error;
 use tracing::info;
 
 use super::{
-    Current, Enforcer, Order, Problems, Trial, View, change::Missing, door, held::Held, rescue,
-    view::Poster, watch::Watch,
+    Current, Enforcer, Order, Problems, Trial, View,
+    change::Missing,
+    door,
+    held::Held,
+    rescue,
+    session::{self, Session},
+    view::Poster,
+    watch::Watch,
 };
 use crate::{
     config::{Classifiers, Config},
@@ -111,8 +117,13 @@ impl Enforcer {
     /// Loads the programs and goes on with the policy that was in force, or with the one in
     /// `config.policy` if that is newer.
     ///
-    /// Without any policy nothing is attached, and the first `apply` begins.
-    pub fn start(config: Config, interfaces: Interfaces) -> Result<Self, StartError> {
+    /// Without any policy nothing is attached, and the first `apply` begins. A file with a newer policy than
+    /// the one in force does not cut those of the sessions `open` that this admits.
+    pub fn start(
+        config: Config,
+        interfaces: Interfaces,
+        open: &[Session],
+    ) -> Result<Self, StartError> {
         let found = check_kernel()?;
         let features = Features {
             tcx: found.tcx && config.classifiers == Classifiers::Auto,
@@ -168,18 +179,18 @@ impl Enforcer {
             started,
             poster,
         };
-        enforcer.changing(|enforcer| enforcer.begin(in_kernel))?;
+        enforcer.changing(|enforcer| enforcer.begin(in_kernel, open))?;
         Ok(enforcer)
     }
 
     /// Begins with a policy; without a valid one, with what agent.yaml says.
-    fn begin(&mut self, enforced: Option<Enforced>) -> Result<(), StartError> {
+    fn begin(&mut self, enforced: Option<Enforced>, open: &[Session]) -> Result<(), StartError> {
         let rescue = |it: &Enforced| {
             let confirmed = it.confirmed.filter(|_| it.trial.is_none());
             confirmed.is_some_and(|digest| rescue::is_in_force(&self.config, digest))
         };
         let enforced = enforced.filter(|it| !rescue(it));
-        match self.resume(enforced) {
+        match self.resume(enforced, open) {
             Err(error) if self.current.is_none() && error.is_about_the_policy() => {
                 let reason = error.to_string();
                 self.problems.policy.push(reason.clone());
@@ -205,7 +216,7 @@ impl Enforcer {
 
     /// Goes on with what was in force, settles what is left of a trial, and enforces the configured
     /// policy if that is newer.
-    fn resume(&mut self, enforced: Option<Enforced>) -> Result<(), StartError> {
+    fn resume(&mut self, enforced: Option<Enforced>, open: &[Session]) -> Result<(), StartError> {
         let record = self.trial_record();
         let stored = match enforced {
             Some(enforced) => self.enforced_policy(enforced, record.as_ref())?,
@@ -221,7 +232,7 @@ impl Enforcer {
             self.settle(&record, enforced)?;
         }
         match self.newer_file(stored.as_ref())? {
-            Some(candidate) => self.begin_with_file(candidate),
+            Some(candidate) => self.begin_with_file(candidate, open),
             None if going_on => Ok(()),
             None if !self.problems.policy.is_empty() && !self.config.trusted_keys.is_empty() => {
                 Err(StartError::Untrusted(self.problems.policy.join("; ")))
@@ -393,11 +404,20 @@ impl Enforcer {
         }))
     }
 
-    fn begin_with_file(&mut self, candidate: Candidate) -> Result<(), StartError> {
+    fn begin_with_file(
+        &mut self,
+        candidate: Candidate,
+        open: &[Session],
+    ) -> Result<(), StartError> {
         let order = Order {
             text: candidate.text,
             signature: candidate.signature,
             file: candidate.file,
+            sessions: self
+                .current
+                .as_deref()
+                .map(|current| session::admitted(open, current))
+                .unwrap_or_default(),
             ..Order::default()
         };
         // A host may start before its interfaces are there.

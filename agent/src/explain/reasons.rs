@@ -28,11 +28,23 @@ fn sentence(outcome: Outcome, direction: Direction, policy: &Policy, numbers: &N
     let name = named.unwrap_or("?");
     let role = named
         .and_then(|name| policy.endpoints.get(name))
-        .map_or("?", |e| e.role.as_str());
+        .map_or_else(|| "?".to_owned(), |e| e.roles.to_string());
     let governing = rule(numbers, outcome.rule());
     let service = governing.map_or("?", |rule| rule.service.as_str());
     let point = governing.map_or("?", |rule| rule.reference_point.as_str());
     match outcome.reason() {
+        Reason::Permitted if outcome.endpoint() == 0 => {
+            format!("anyone may use `{service}` at {point}")
+        }
+        Reason::WrongPlace => format!(
+            "`{service}` may be used at {point}, which does not apply at this address or over this interface"
+        ),
+        Reason::Reply if outcome.endpoint() == 0 => {
+            format!("it answers somebody, and anyone may use `{service}` at {point}")
+        }
+        Reason::Outbound if outcome.endpoint() == 0 && governing.is_some() => {
+            format!("the host may use `{service}` of anyone at {point}, or of a group")
+        }
         Reason::Permitted => {
             format!("endpoint `{name}` has the role `{role}`, which may use `{service}` at {point}")
         }
@@ -109,6 +121,9 @@ const fn general(reason: Reason) -> &'static str {
         Reason::NotIp => "it is neither IPv4 nor IPv6: address resolution and link protocols pass",
         Reason::NeighbourDiscovery => "it is neighbour or router discovery from this link",
         Reason::GroupMembership => "it tells which groups somebody on this link listens to",
+        Reason::Answer => {
+            "it answers a peer that an audit let in, or that asked a group, and opens no connection"
+        }
         Reason::NoService => {
             "no reference point offers this protocol and port at a protected address"
         }

@@ -181,7 +181,7 @@ fn hosts(protected: &Protected) -> (Entries<Ipv4>, Entries<Ipv6>) {
 fn peers(policy: &Policy, roles: &Roles<'_>, numbers: &Numbers) -> (Entries<Ipv4>, Entries<Ipv6>) {
     let (mut peers4, mut peers6) = (Vec::new(), Vec::new());
     for (name, endpoint) in &policy.endpoints {
-        let role = roles.number(&endpoint.role);
+        let role = roles.number(&endpoint.roles);
         let value = Peer::new(numbers.endpoints[name], role, records::is_bound(endpoint)).0;
         for prefix in &endpoint.addresses {
             let length = prefix.prefix_len();

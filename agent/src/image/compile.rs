@@ -5,6 +5,7 @@ use verdict::image::header::word;
 use super::{
     CompileError, Facts, Image, Numbers, addresses,
     lines::{Lines, MAX_LINES},
+    places::Places,
     records,
     roles::Roles,
     services::{self, Served},
@@ -16,18 +17,27 @@ use crate::policy::Policy;
 /// The same input gives the same image.
 pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Image, CompileError> {
     let protected = addresses::protected(policy, facts)?;
-    let roles = Roles::of(policy);
+    let roles = Roles::of(policy).ok_or(CompileError::TooManyRoles)?;
+    let places = Places::of(policy);
     let mut lines = Lines::new();
     let served = Served::of(policy);
     if served.is_too_much() {
         return Err(CompileError::TooManyNames);
     }
     served.write(&mut lines, policy, numbers);
-    let first_rule = served.write_rules(&mut lines, policy, &roles, numbers);
+    let permissions = services::Permissions {
+        policy,
+        roles: &roles,
+        places: &places,
+        numbers,
+    };
+    let (first_rule, choice_lines) = served.write_rules(&mut lines, &permissions);
+    let first_place = places.write(&mut lines, facts)?;
     let first_record = records::write(&mut lines, policy, facts, numbers)?;
     services::timeouts(&mut lines, policy);
     addresses::macs(&mut lines, facts);
     lines.header()[word::RECORDS] = (u64::from(first_rule) << 32) | u64::from(first_record);
+    lines.header()[word::PLACES] = (u64::from(first_place) << 32) | u64::from(choice_lines);
     lines.header()[word::ROLES] = roles.known_mask(policy);
     addresses::write(&mut lines, policy, &protected, &roles, numbers)?;
     if lines.len() > MAX_LINES as usize {

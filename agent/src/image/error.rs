@@ -1,9 +1,9 @@
 //! Why a policy cannot be compiled.
 
 use thiserror::Error;
-use verdict::image::endpoint::INTERFACES_PER_SET;
+use verdict::image::{endpoint::INTERFACES_PER_SET, place::INTERFACES};
 
-use super::lines::MAX_LINES;
+use super::{lines::MAX_LINES, roles::Roles};
 
 /// Why a policy cannot be compiled for this host.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -23,6 +23,28 @@ pub enum CompileError {
         /// Name of the interface.
         interface: String,
     },
+    /// A reference point is limited to an interface that does not exist.
+    #[error(
+        "a reference point applies `at` interface `{interface}`, which this host does not have. Correct it, or create the interface"
+    )]
+    NoSuchPlace {
+        /// Name of the interface.
+        interface: String,
+    },
+    /// A reference point is limited to too many interfaces.
+    #[error(
+        "a reference point applies `at` interfaces with {count} ports, and {INTERFACES} are possible. Name fewer, or addresses"
+    )]
+    TooManyInterfaces {
+        /// Number of their ports.
+        count: usize,
+    },
+    /// More sets of roles than there are numbers.
+    #[error(
+        "the policy's endpoints have more than {} different sets of roles. Give more of them the same",
+        Roles::MOST
+    )]
+    TooManyRoles,
     /// An endpoint is bound to a bond or bridge with too many ports.
     #[error(
         "interface `{interface}` has {count} ports; a binding can name an interface of at most {INTERFACES_PER_SET}"

@@ -18,4 +18,6 @@ pub struct Facts {
     /// For each interface name that an endpoint is bound to, the indexes of the interfaces that
     /// packets may arrive on.
     pub arrivals: BTreeMap<String, Vec<u32>>,
+    /// For each address of the host, the indexes of the interfaces that packets to it usually arrive on.
+    pub homes: BTreeMap<IpAddr, Vec<u32>>,
 }

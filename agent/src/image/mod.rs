@@ -10,6 +10,7 @@ mod error;
 mod facts;
 mod lines;
 mod numbers;
+mod places;
 mod prefixes;
 mod records;
 mod roles;

@@ -1,37 +1,52 @@
-//! Numbers of roles.
+//! Numbers of sets of roles.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use verdict::image::service::GOVERNING;
 
-use crate::policy::Policy;
+use crate::policy::{self, Policy, ReferencePoint};
 
-/// Numbers of roles, 1 to 63.
-pub struct Roles<'a>(BTreeMap<&'a str, u8>);
+/// Numbers of the sets of roles that endpoints have, 1 to [`MOST`](Self::MOST). Who has several roles may
+/// use what any of them may, so that the kernel needs no more than one number for all.
+pub struct Roles<'a>(BTreeMap<&'a policy::Roles, u8>);
 
 impl<'a> Roles<'a> {
-    /// Numbers the roles of `policy`, in the order of their names.
-    pub fn of(policy: &'a Policy) -> Self {
-        let of_points = policy
-            .reference_points
-            .iter()
-            .flat_map(|point| &point.roles);
-        let of_endpoints = policy.endpoints.values().map(|endpoint| &endpoint.role);
-        let names: BTreeSet<&str> = of_points.chain(of_endpoints).map(String::as_str).collect();
-        Self(names.into_iter().zip(1..).collect())
+    /// Most sets of roles.
+    pub const MOST: usize = 63;
+
+    /// Numbers the sets of roles of `policy`, in their order; `None` if there are too many.
+    pub fn of(policy: &'a Policy) -> Option<Self> {
+        let sets = policy.endpoints.values().map(|endpoint| &endpoint.roles);
+        let sets: std::collections::BTreeSet<&policy::Roles> = sets.collect();
+        (sets.len() <= Self::MOST).then(|| Self(sets.into_iter().zip(1..).collect()))
     }
 
-    /// The number of `role`.
-    pub fn number(&self, role: &str) -> u8 {
-        self.0.get(role).copied().unwrap_or(GOVERNING)
+    /// The number of these roles.
+    pub fn number(&self, roles: &policy::Roles) -> u8 {
+        self.0.get(roles).copied().unwrap_or(GOVERNING)
     }
 
-    /// Bit mask of the roles that a reference point names: bit N for the role with number N.
+    /// The numbers of the sets with a role that `point` names, and [`GOVERNING`] if it names everyone.
+    pub fn named_by(&self, point: &ReferencePoint) -> Vec<u8> {
+        let anyone = point.roles.iter().any(|role| role == policy::ANYONE);
+        let of_sets = self.0.iter().filter(|(roles, _)| {
+            anyone
+                || roles
+                    .iter()
+                    .any(|role| point.roles.iter().any(|named| named == role))
+        });
+        let anyone = anyone.then_some(GOVERNING);
+        anyone
+            .into_iter()
+            .chain(of_sets.map(|(_, &number)| number))
+            .collect()
+    }
+
+    /// Bit mask of the numbers that reference points name.
     pub fn known_mask(&self, policy: &Policy) -> u64 {
-        policy
-            .reference_points
-            .iter()
-            .flat_map(|point| &point.roles)
-            .fold(0, |mask, role| mask | 1 << self.number(role))
+        let points = policy.reference_points.iter();
+        points
+            .flat_map(|point| self.named_by(point))
+            .fold(0, |mask, number| mask | 1 << number)
     }
 }

@@ -10,17 +10,19 @@ use verdict::{
     },
     image::{
         fixed::TIMEOUTS,
+        place::CHOICES,
         service::{
             GOVERNING, ICMP_CODES, LINES, LINES_PER_SERVICE, MAX_SERVICES, Rule, Service,
             ServiceKey,
         },
     },
+    reason::Outcome,
     state::{clock::ticks, flow::State},
 };
 
-use super::{Numbers, RuleName, lines::Lines, roles::Roles};
+use super::{Numbers, RuleName, lines::Lines, places::Places, roles::Roles};
 use crate::policy::{
-    Direction, ENROLMENT, Mode, Policy, ReferencePoint, ServiceMatch, Transport,
+    ANYONE, Direction, ENROLMENT, Mode, Policy, ReferencePoint, ServiceMatch, Transport,
     icmp::{self, Codes},
 };
 
@@ -62,15 +64,22 @@ impl<'a> Served<'a> {
     pub fn write(&self, lines: &mut Lines, policy: &Policy, numbers: &Numbers) {
         let service = |(pair, &number)| {
             let &[inbound, outbound]: &Pair<'_> = pair;
-            let outbound = outbound.is_some();
+            let is_outbound = outbound.is_some();
             let governing =
                 inbound.and_then(|name| governing(name, Direction::Inbound, policy, numbers));
             let service = match governing {
                 Some(rule) if inbound == Some(ENROLMENT) => {
-                    Service::enrolment(number, rule, outbound)
+                    Service::enrolment(number, rule, is_outbound)
                 }
-                _ => Service::new(number, governing, outbound),
+                _ => Service::new(number, governing, is_outbound),
             };
+            let of_anyone = |name: Option<&str>, direction| {
+                name.is_some_and(|name| is_of_anyone(name, direction, policy))
+            };
+            let service = service.of_anyone(
+                of_anyone(inbound, Direction::Inbound),
+                of_anyone(outbound, Direction::Outbound),
+            );
             (pair, service)
         };
         let services: BTreeMap<&Pair<'_>, Service> = self.numbers.iter().map(service).collect();
@@ -79,34 +88,35 @@ impl<'a> Served<'a> {
         }
     }
 
-    /// Writes the rules of each service, and returns the line of the first.
-    pub fn write_rules(
-        &self,
-        lines: &mut Lines,
-        policy: &Policy,
-        roles: &Roles<'_>,
-        numbers: &Numbers,
-    ) -> u32 {
-        let count = (self.numbers.len() + 1) * LINES_PER_SERVICE as usize;
-        let base = lines.append(count);
+    /// Writes the rules of each service, and returns the line of the first, and how many lines the rules
+    /// of one choice take.
+    pub fn write_rules(&self, lines: &mut Lines, rules: &Permissions<'_>) -> (u32, u32) {
+        let stride = (self.numbers.len() + 1) * LINES_PER_SERVICE as usize;
+        let mut written = Vec::new();
         for (pair, &number) in &self.numbers {
-            let first = base + u32::from(number) * LINES_PER_SERVICE;
             for direction in [Direction::Inbound, Direction::Outbound] {
                 let Some(service) = pair[side(direction)] else {
                     continue;
                 };
-                let mut by_role = rules_of(service, direction, policy, roles, numbers);
-                if direction == Direction::Outbound {
-                    let governing = governing(service, direction, policy, numbers);
-                    by_role.extend(governing.map(|rule| (GOVERNING, rule)));
-                }
-                let first = first + side(direction) as u32 * LINES;
-                for (role, rule) in by_role {
-                    lines.set16(first, u32::from(role), rule.0);
-                }
+                let first = u32::from(number) * LINES_PER_SERVICE + side(direction) as u32 * LINES;
+                let of_roles = rules.of(service, direction);
+                written.extend(
+                    of_roles
+                        .into_iter()
+                        .map(|(role, rules)| (first, role, rules)),
+                );
             }
         }
-        base
+        let choices = written.iter().map(|(.., rules)| rules.len()).max();
+        let base = lines.append(stride * choices.unwrap_or(1).max(1));
+        for (first, role, rules) in written {
+            for (choice, rule) in (0..).zip(rules) {
+                let first = base + choice * stride as u32 + first;
+                lines.set16(first, u32::from(role), rule.0);
+            }
+        }
+        // Without a further choice, the next one is the same: it is asked only where a rule is limited.
+        (base, if choices > Some(1) { stride as u32 } else { 0 })
     }
 }
 
@@ -202,23 +212,59 @@ fn governing(
         .map(|point| rule(point, service, numbers))
 }
 
-/// The rule of each role that may use `service` in this direction.
-fn rules_of(
-    service: &str,
-    direction: Direction,
-    policy: &Policy,
-    roles: &Roles<'_>,
-    numbers: &Numbers,
-) -> BTreeMap<u8, Rule> {
-    let mut by_role = BTreeMap::new();
-    for point in points(service, direction, policy) {
-        for role in &point.roles {
-            by_role
-                .entry(roles.number(role))
-                .or_insert_with(|| rule(point, service, numbers));
+/// What the rules of a policy are found by.
+pub struct Permissions<'a> {
+    pub policy: &'a Policy,
+    pub roles: &'a Roles<'a>,
+    pub places: &'a Places<'a>,
+    pub numbers: &'a Numbers,
+}
+
+impl Permissions<'_> {
+    /// The rules of each set of roles that may use `service` in this direction: those limited to places,
+    /// in the order of the file, up to the first that is not.
+    ///
+    /// What anyone may use is there for [`GOVERNING`], too, and outbound otherwise what governs who may
+    /// not be connected to.
+    fn of(&self, service: &str, direction: Direction) -> BTreeMap<u8, Vec<Rule>> {
+        let mut by_role: BTreeMap<u8, Vec<Rule>> = BTreeMap::new();
+        for point in points(service, direction, self.policy) {
+            let rule = self.rule(point, service);
+            for role in self.roles.named_by(point) {
+                let known = by_role.entry(role).or_default();
+                if known.last().is_none_or(|last| last.is_placed()) {
+                    known.push(rule);
+                }
+            }
         }
+        if direction == Direction::Outbound && !is_of_anyone(service, direction, self.policy) {
+            // To a group, whoever of the right role listens may answer: any rule permits that.
+            let (enforced, audited): (Vec<_>, Vec<_>) = points(service, direction, self.policy)
+                .map(|point| self.rule(point, service))
+                .partition(|rule| rule.0 & Outcome::AUDITED == 0);
+            let mut rules: Vec<Rule> = Vec::new();
+            for rule in enforced.into_iter().chain(audited) {
+                if rules.last().is_none_or(|last| last.is_placed()) {
+                    rules.push(rule);
+                }
+            }
+            rules.truncate(CHOICES as usize);
+            by_role.insert(GOVERNING, rules);
+        }
+        by_role
     }
-    by_role
+}
+
+impl Permissions<'_> {
+    fn rule(&self, point: &ReferencePoint, service: &str) -> Rule {
+        rule(point, service, self.numbers).at(self.places.number(&point.at))
+    }
+}
+
+/// Whether a reference point lets everyone use `service`, or lets it be used of everyone.
+fn is_of_anyone(service: &str, direction: Direction, policy: &Policy) -> bool {
+    let mut points = points(service, direction, policy);
+    points.any(|point| point.roles.iter().any(|role| role == ANYONE))
 }
 
 /// Writes the timeout of each state of a flow, in ticks.

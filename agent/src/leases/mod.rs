@@ -300,7 +300,7 @@ fn peers(policy: &Policy, numbers: &Numbers) -> BTreeMap<Identity, Peer> {
         let peer = Peer {
             endpoint: name.clone(),
             number: *numbers.endpoints.get(name)?,
-            role: endpoint.role.clone(),
+            role: endpoint.roles.to_string(),
             identity: identity.clone(),
             addresses: endpoint.addresses.clone(),
             sessions: *sessions,

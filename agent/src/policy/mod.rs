@@ -36,8 +36,9 @@ pub use diff::{Access, Change, access, diff};
 pub use lint::{HostFacts, Lint, lint};
 pub use mistake::{Mistake, PolicyError};
 pub use model::{
-    Authenticate, Binding, Direction, ENROLMENT, Encryption, Endpoint, Mode, Outbound, Policy,
-    Protect, ReferencePoint, Service, ServiceMatch, Sessions, Transport, Vlan,
+    ANYONE, Authenticate, Binding, Direction, ENROLMENT, Encryption, Endpoint, Mode, Outbound,
+    Place, Policy, Protect, ReferencePoint, Roles, Service, ServiceMatch, Sessions, Transport,
+    Vlan,
 };
 pub use positions::{At, Object, Positions};
 pub use raw::json_schema;

@@ -62,6 +62,19 @@ pub struct Policy {
     pub services: BTreeMap<String, Service>,
 }
 
+impl Policy {
+    /// Names of the interfaces that endpoints are bound to, and that reference points apply at.
+    pub fn places(&self) -> impl Iterator<Item = &String> {
+        let bound = self.endpoints.values();
+        let bound = bound.filter_map(|endpoint| endpoint.binding.interface.as_ref());
+        let at = self.reference_points.iter().flat_map(|point| &point.at);
+        bound.chain(at.filter_map(|place| match place {
+            Place::Interface(name) => Some(name),
+            Place::Address(_) => None,
+        }))
+    }
+}
+
 /// One entry of `protect`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protect {
@@ -74,8 +87,8 @@ pub enum Protect {
 /// A peer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Endpoint {
-    /// Its role; at most 63 roles are in use in one policy.
-    pub role: String,
+    /// Its roles; at most 63 roles are in use in one policy.
+    pub roles: Roles,
     /// Addresses and prefixes, host bits zero, no duplicates within the endpoint.
     pub addresses: Vec<IpNet>,
     /// How it proves its identity.
@@ -83,6 +96,32 @@ pub struct Endpoint {
     /// What its packets must have besides its address.
     pub binding: Binding,
 }
+
+/// Roles of one endpoint, without duplicates; it may use what any of them may.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Roles(pub Vec<String>);
+
+impl Roles {
+    /// Whether `role` is among them.
+    #[must_use]
+    pub fn contains(&self, role: &str) -> bool {
+        self.0.iter().any(|own| own == role)
+    }
+
+    /// Their names.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl fmt::Display for Roles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+/// The role that everyone has, also who is no endpoint.
+pub const ANYONE: &str = "anyone";
 
 /// How an endpoint proves its identity.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -164,12 +203,43 @@ pub struct ReferencePoint {
     pub name: String,
     /// Who opens the connection.
     pub direction: Direction,
-    /// Roles at the far end; never empty, no duplicates.
+    /// Roles at the far end, or [`ANYONE`]; never empty, no duplicates.
     pub roles: Vec<String>,
     /// Services, each a key of [`Policy::services`]; never empty, no duplicates.
     pub services: Vec<String>,
+    /// Where it applies; everywhere if it is empty.
+    pub at: Vec<Place>,
     /// What happens to a violation.
     pub mode: Mode,
+}
+
+impl ReferencePoint {
+    /// Whether it names a role of `endpoint`, or everyone; `None` is who is no endpoint.
+    #[must_use]
+    pub fn names(&self, endpoint: Option<&Endpoint>) -> bool {
+        let mut roles = self.roles.iter();
+        roles.any(|role| {
+            role == ANYONE || endpoint.is_some_and(|endpoint| endpoint.roles.contains(role))
+        })
+    }
+}
+
+/// Where a reference point applies.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Place {
+    /// At this protected address.
+    Address(IpAddr),
+    /// To what arrives over this interface, or leaves over it.
+    Interface(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Interface(name) => f.write_str(name),
+        }
+    }
 }
 
 /// Who opens the connections of a reference point.

@@ -91,12 +91,16 @@ pub struct RawPolicy {
 #[schemars(
     rename = "Endpoint",
     deny_unknown_fields,
-    extend("dependentRequired" = { "identity": ["authenticate"], "sessions": ["authenticate"] })
+    extend("dependentRequired" = { "identity": ["authenticate"], "sessions": ["authenticate"] }),
+    extend("oneOf" = [{ "required": ["role"] }, { "required": ["roles"] }])
 )]
 pub struct RawEndpoint {
     /// What the peer is: `vim`, `vnfm`, ... or a role of the operator's own.
-    #[schemars(required, schema_with = "schema::name")]
+    #[schemars(default, schema_with = "schema::name")]
     pub role: Option<Text>,
+    /// What the peer is, if it is several things.
+    #[schemars(default, schema_with = "schema::names")]
+    pub roles: Option<Texts>,
     /// IP addresses and prefixes.
     #[schemars(required, schema_with = "schema::addresses")]
     pub addresses: Option<Texts>,
@@ -132,15 +136,18 @@ pub struct RawEndpoint {
     extend("oneOf" = [{ "required": ["from"] }, { "required": ["to"] }])
 )]
 pub struct RawReferencePoint {
-    /// Roles that connect to the host.
+    /// Roles that connect to the host; `anyone` for everyone.
     #[schemars(default, schema_with = "schema::names")]
     pub from: Option<Texts>,
-    /// Roles that the host connects to.
+    /// Roles that the host connects to; `anyone` for everyone.
     #[schemars(default, schema_with = "schema::names")]
     pub to: Option<Texts>,
     /// Services, of the catalogue or of this file.
     #[schemars(required, schema_with = "schema::names")]
     pub services: Option<Texts>,
+    /// Protected addresses and interfaces where it applies; everywhere if not given.
+    #[schemars(default, schema_with = "schema::places")]
+    pub at: Option<Texts>,
     /// What happens to a violation; the policy's `mode` if not given.
     #[schemars(default, schema_with = "schema::mode")]
     pub mode: Option<Text>,
@@ -196,6 +203,7 @@ impl RawEndpoint {
     /// Fields, in the order in which they are documented.
     pub const FIELDS: &[&str] = &[
         "role",
+        "roles",
         "addresses",
         "authenticate",
         "identity",
@@ -208,7 +216,7 @@ impl RawEndpoint {
 
 impl RawReferencePoint {
     /// Fields, in the order in which they are documented.
-    pub const FIELDS: &[&str] = &["from", "to", "services", "mode"];
+    pub const FIELDS: &[&str] = &["from", "to", "services", "at", "mode"];
 }
 
 impl RawMatch {

@@ -108,12 +108,27 @@ fn reason(remark: &Text, node: Node, mistakes: &mut Mistakes) -> Option<Text> {
 
 fn endpoint(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawEndpoint {
     let whole = (Owner::Endpoint(&name.what), name.at);
-    let known = (RawEndpoint::FIELDS, ["role", "addresses"].as_slice());
+    let known = (RawEndpoint::FIELDS, ["addresses"].as_slice());
     let Some(mut fields) = Fields::open(node, whole, known, mistakes) else {
         return RawEndpoint::default();
     };
+    let roles = (fields.has("role"), fields.has("roles"));
+    if roles.0 == roles.1 {
+        mistakes.add(name.at, || {
+            let message = if roles.0 {
+                format!("endpoint `{}` has both `role` and `roles`", name.what)
+            } else {
+                format!("endpoint `{}` has no `role`", name.what)
+            };
+            (
+                message,
+                "Write `role: vim`, or `roles: [vim, vnfm]` for several.".to_owned(),
+            )
+        });
+    }
     let raw = RawEndpoint {
         role: fields.scalar("role", TEXT, mistakes),
+        roles: fields.scalars("roles", TEXT, mistakes),
         addresses: fields.scalars("addresses", TEXT, mistakes),
         authenticate: fields.scalar("authenticate", TEXT, mistakes),
         identity: fields.scalar("identity", TEXT, mistakes),
@@ -152,6 +167,7 @@ fn reference_point(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawRefer
         from: fields.scalars("from", TEXT, mistakes),
         to: fields.scalars("to", TEXT, mistakes),
         services: fields.scalars("services", TEXT, mistakes),
+        at: fields.scalars("at", TEXT, mistakes),
         mode: fields.scalar("mode", TEXT, mistakes),
     };
     fields.close(mistakes);

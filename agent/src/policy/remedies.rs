@@ -8,7 +8,16 @@ use super::{
 
 /// Fields of names that a person chooses, which may look like a number or a truth value: in quotes
 /// they are names.
-const NAMES: &[&str] = &["name", "role", "interface", "interfaces", "from", "to"];
+const NAMES: &[&str] = &[
+    "name",
+    "role",
+    "roles",
+    "interface",
+    "interfaces",
+    "from",
+    "to",
+    "at",
+];
 
 /// Fields that are planned for the format, and are not part of this version.
 pub(super) const LATER: &[&str] = &["break_glass", "transport"];
@@ -36,6 +45,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("services", "services: [ssh]"),
     ("role", "role: vim"),
+    ("roles", "roles: [vim, vnfm]"),
+    ("at", "at: [192.0.2.17]"),
     ("addresses", "addresses: [192.0.2.10, 2001:db8::/64]"),
     ("authenticate", "authenticate: certificate"),
     ("identity", "identity: spiffe://operator.example/vim/1"),

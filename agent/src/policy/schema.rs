@@ -35,6 +35,15 @@ pub(super) fn names(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": name(generator), "minItems": 1, "uniqueItems": true })
 }
 
+pub(super) fn places(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "pattern": "^[A-Za-z0-9.:_-]+$", "minLength": 1 },
+        "minItems": 1,
+        "uniqueItems": true,
+    })
+}
+
 pub(super) fn serial(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 1, "maximum": u64::MAX })
 }

@@ -4,6 +4,7 @@ mod damage;
 mod documentation;
 mod fields;
 mod meaning;
+mod places;
 mod remedies;
 mod reporting;
 

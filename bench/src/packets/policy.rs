@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use manoward::enrolment::Identity;
 use manoward::policy::{
     Authenticate, Binding, Direction, Encryption, Endpoint, FlowTimeouts, Mode, Outbound, Policy,
-    Protect, ReferencePoint, Service, ServiceMatch, Sessions, Transport,
+    Protect, ReferencePoint, Roles, Service, ServiceMatch, Sessions, Transport,
 };
 
 use crate::packets::case::{Kind, OTHER_PORT, PEER_PORT, PORT, Sources};
@@ -126,6 +126,7 @@ pub fn policy(known: Known, count: u32) -> Result<Policy> {
         direction,
         roles: vec![role.to_owned()],
         services: vec![service.to_owned()],
+        at: Vec::new(),
         mode: Mode::Enforce,
     };
     Ok(Policy {
@@ -208,7 +209,7 @@ fn bound(numbers: Range<u32>) -> Endpoint {
 
 fn endpoint(addresses: Vec<IpNet>) -> Endpoint {
     Endpoint {
-        role: ROLE.to_owned(),
+        roles: Roles(vec![ROLE.to_owned()]),
         authenticate: Authenticate::Address,
         addresses,
         binding: Binding::default(),

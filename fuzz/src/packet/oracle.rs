@@ -17,7 +17,7 @@ struct Datagram {
     source: IpAddr,
     destination: IpAddr,
     protocol: u8,
-    /// Destination port; 0 of protocols without ports.
+    /// Destination port, of ICMP the type; 0 of other protocols without ports.
     port: u16,
 }
 
@@ -56,7 +56,10 @@ pub fn passed(policy: &Policy, frame: &Frame<'_>, inward: bool, outcome: Outcome
                 "{outcome:?} for {asks:?}: {}",
                 to_hex(frame.bytes)
             );
-            bound(policy, frame, datagram.source);
+            // What anyone may use is bound to nothing.
+            if outcome.endpoint() != 0 {
+                bound(policy, frame, datagram.source);
+            }
         }
         // A group belongs to no endpoint; a service that the host may use at any endpoint it may
         // use at a group.
@@ -87,8 +90,9 @@ const INWARD: [Reason; 6] = [
 ];
 
 /// Why packets from a protected address pass.
-const OUTWARD: [Reason; 6] = [
+const OUTWARD: [Reason; 7] = [
     Reason::Reply,
+    Reason::Answer,
     Reason::Outbound,
     Reason::Fragment,
     Reason::NeighbourDiscovery,
@@ -106,13 +110,11 @@ fn protects(policy: &Policy, address: IpAddr) -> bool {
 /// Whether a reference point lets the owner of an address use, or offer, a protocol and port.
 fn allows(policy: &Policy, direction: Direction, asks: (IpAddr, u8, u16)) -> bool {
     let (peer, protocol, port) = asks;
-    let Some(found) = covering(policy, peer) else {
-        return false;
-    };
+    let endpoint = covering(policy, peer).map(|found| found.endpoint);
     let points = policy.reference_points.iter();
     points
         .filter(|point| point.direction == direction)
-        .filter(|point| point.roles.contains(&found.endpoint.role))
+        .filter(|point| point.names(endpoint))
         .flat_map(|point| &point.services)
         .flat_map(|service| &policy.services[service].matches)
         .any(|matched| {
@@ -178,6 +180,7 @@ fn read(frame: &[u8]) -> Option<Datagram> {
         Some(&[_, _, high, low]) if matches!(protocol, 6 | 17 | 132) => {
             u16::from_be_bytes([high, low])
         }
+        Some(&[kind, ..]) if matches!(protocol, 1 | 58) => u16::from(kind),
         _ => 0,
     };
     Some(Datagram {

@@ -54,6 +54,7 @@ fn main() -> Result<ExitCode> {
         ("small", policies::small()?),
         ("audited", policies::audited()?),
         ("bound", policies::bound()?),
+        ("places", policies::places()?),
         ("large", policies::large()?),
     ];
     let started = Instant::now();

@@ -40,6 +40,7 @@ pub fn facts() -> Facts {
             (NIC.to_owned(), vec![ARRIVAL]),
             ("eth1".to_owned(), vec![ELSEWHERE]),
         ]),
+        homes: BTreeMap::new(),
     }
 }
 

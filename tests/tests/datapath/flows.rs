@@ -1,6 +1,7 @@
 //! Connections that the host opens: only permitted ones go out, and only what belongs to them comes
 //! in.
 
+mod answers;
 mod errors;
 mod lifetime;
 mod permission;

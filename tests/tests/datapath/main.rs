@@ -19,6 +19,7 @@ mod ipv4_options;
 mod modes;
 mod neighbour_discovery;
 mod no_policy;
+mod places;
 mod roles;
 mod routing;
 mod services;

@@ -54,6 +54,11 @@ fn under_a_policy_that_audits() -> Result<()> {
 }
 
 #[test]
+fn under_a_policy_for_anyone_and_for_places() -> Result<()> {
+    compare(&policies::places()?).map(drop)
+}
+
+#[test]
 fn under_a_policy_of_bindings_every_reason_is_given() -> Result<()> {
     let seen = compare(&policies::bound()?)?;
     if frames() < FRAMES {
@@ -73,8 +78,11 @@ fn under_a_policy_of_bindings_every_reason_is_given() -> Result<()> {
         Reason::LeaseExpired,
         Reason::RateLimited,
         Reason::NotInitial,
+        // Nothing is audited.
+        Reason::Answer,
         // Only at a socket.
         Reason::BindingUnseen,
+        Reason::WrongPlace,
     ];
     let missing: Vec<_> = Reason::ALL
         .iter()

@@ -2,12 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use harness::agent::Hook;
 use harness::machine::namespace::argv;
-use harness::net::station::{GUEST, HOST, HOST_GUESTS, NIC, VIM};
+use harness::net::station::{GUEST, HOST, HOST_GUESTS, INTRUDER, NIC, VIM};
 use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Policy, Topology};
 use manoward_api::Door;
@@ -240,7 +241,11 @@ fn addresses_that_nobody_listed_are_judged() -> Result<()> {
 fn an_address_is_judged_from_its_first_moment_also_without_an_agent() -> Result<()> {
     let scene = Topology::new()?;
     let fresh = Ipv4Addr::new(192, 0, 2, 99);
-    let mut agent = start(&scene, ENFORCE)?;
+    let policy = Policy {
+        more: "outbound: enforce",
+        ..Policy::default()
+    };
+    let mut agent = start_with(&scene, &policy, ENFORCE)?;
     agent.kill9();
     scene
         .host
@@ -251,6 +256,14 @@ fn an_address_is_judged_from_its_first_moment_also_without_an_agent() -> Result<
     assert_eq!(scene.intruder.tcp_connect(ssh, SHORT)?, Outcome::TimedOut);
     assert!(!arrives(&socket, &scene.intruder, (fresh, SNMP).into())?);
     assert_eq!(scene.vim.tcp_connect(ssh, PATIENCE)?, Outcome::Connected);
+    // Nor does the host connect to a stranger from there.
+    let fake = scene.intruder.tcp_listener((INTRUDER.v4, openssh::PORT))?;
+    let to = (INTRUDER.v4, openssh::PORT);
+    let _begun = scene.host.tcp_begin((fresh, 0), to, SHORT)?;
+    thread::sleep(SHORT);
+    fake.set_nonblocking(true)?;
+    let accepted = fake.accept();
+    assert!(accepted.is_err(), "{accepted:?}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use harness::net::station::{BASTION, HOST, HOST_OPERATIONS, INTRUDER, NIC, VIM};
 use harness::net::traffic::{Flood, Stream, retransmissions};
 use harness::net::wire::Wire;
 use harness::programs::openssh;
+use harness::scene::topology::GUEST_PORT;
 use harness::scene::watch::intruder_syn;
 use harness::{Agent, Outcome, Policy, Topology};
 
@@ -194,6 +195,81 @@ fn a_policy_that_would_cut_the_callers_session_needs_force() -> Result<()> {
     )?;
     let output = from(VIM.v4.into(), HOST.v4.into(), &[])?;
     assert!(succeeded(&output), "{}", output.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_binding_that_the_callers_session_does_not_keep_is_foreseen() -> Result<()> {
+    let scene = Topology::new()?;
+    let agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    // The host learns where the VIM is.
+    let _ssh = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    assert_eq!(openssh::connect(&scene.vim, PATIENCE)?, Outcome::Connected);
+    let right = "mac: \"52:54:00:aa:bb:01\", vlan: untagged, interface: eth0";
+    let run = |binding: &str, verb: &str| {
+        let endpoints = format!("{{ vim-1: {{ role: vim, addresses: [192.0.2.10], {binding} }} }}");
+        let policy = Policy {
+            serial: 2,
+            endpoints: &endpoints,
+            reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] } }",
+            ..Policy::default()
+        };
+        let path = agent.folder().join("candidate.yaml");
+        std::fs::write(&path, policy.to_string())?;
+        let path = path.to_string_lossy();
+        let mut command = agent.command(&["policy", verb, &path])?;
+        command.env("SSH_CONNECTION", format!("{} 50022 {} 22", VIM.v4, HOST.v4));
+        scene.host.output(&command)
+    };
+    for wrong in [
+        "mac: \"52:54:00:00:00:01\"",
+        "vlan: 17",
+        &format!("interface: {GUEST_PORT}"),
+    ] {
+        for verb in ["check", "diff"] {
+            let output = run(wrong, verb)?;
+            let told = output.stderr.contains("apply would refuse it")
+                && output.stderr.contains("would cut the session");
+            assert!(succeeded(&output) && told, "{wrong}, {verb}: {output:?}");
+        }
+        let output = run(wrong, "apply")?;
+        assert_eq!(output.status.code(), REFUSED, "{wrong}: {}", output.stderr);
+        assert_eq!(agent.serial()?, Some(1));
+    }
+    for verb in ["check", "diff", "apply"] {
+        let output = run(right, verb)?;
+        assert!(succeeded(&output), "{}", output.stderr);
+        assert!(!output.stderr.contains("refuse"), "{}", output.stderr);
+    }
+    // Now its serial is in force, with another text.
+    let output = run("vlan: untagged", "check")?;
+    assert!(output.stderr.contains("serial"), "{}", output.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_cuts_an_open_session_is_not_applied_by_a_start() -> Result<()> {
+    let scene = Topology::new()?;
+    let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    let listener = scene.host.tcp_listener((HOST.v4, openssh::PORT))?;
+    let session = scene.vim.tcp_stream((HOST.v4, openssh::PORT), PATIENCE)??;
+    let accepted = listener.accept()?;
+    let cutting = Policy {
+        serial: 2,
+        reference_points: "{ operations: { from: [bastion], services: [ssh] } }",
+        ..Policy::default()
+    };
+    agent.write_policy(&cutting.to_string())?;
+    agent.restart()?;
+    assert_eq!(agent.serial()?, Some(1));
+    let problems = agent.problems()?.join("\n");
+    let told = problems.contains("would cut the session") && problems.contains("--force");
+    assert!(told && problems.contains(&VIM.v4.to_string()), "{problems}");
+    // Once nobody is there, it is.
+    drop((session, accepted, listener));
+    agent.restart()?;
+    assert_eq!(agent.serial()?, Some(2));
+    assert_eq!(agent.problems()?, Vec::<String>::new());
     Ok(())
 }
 

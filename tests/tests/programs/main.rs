@@ -18,6 +18,7 @@ mod sctp;
 mod simultaneous;
 mod super_packets;
 mod taking_over;
+mod unasked;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};

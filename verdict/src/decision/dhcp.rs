@@ -87,7 +87,7 @@ fn judge<P: Packet, T: Lookup, F: Flows>(
     let peer = inbound.peer(source)?;
     let id = peer.id();
     let rule = answered.outbound(tables, inbound.policy, peer.role())?;
-    if id == 0 || rule.id() == 0 {
+    if !answered.concerns(id) || rule.id() == 0 {
         return inbound.refuse(Service::NONE, answered, id);
     }
     if is_protected {

@@ -9,6 +9,7 @@ use core::marker::PhantomData;
 
 use super::{Ip, inbound::Inbound, outbound::Outbound, pass, path::FullPath, ungoverned};
 use crate::{
+    counters::Direction,
     frame::{
         address::{Ipv4, Ipv6},
         ethernet::{EtherType, Frame, VlanTags},
@@ -22,23 +23,32 @@ use crate::{
     state::flow::Flows,
 };
 
-/// Whether the program at a covered interface has judged a packet that came in there: it is unicast to a
-/// protected address.
+/// Whether the program at a covered interface has judged, or will judge, a packet that takes this way: of
+/// its addresses the host's is a protected one.
 #[inline(always)]
-pub fn was_judged<P: Packet, T: Lookup>(packet: &P, tables: &T, ether_type: EtherType) -> bool {
+pub fn is_judged_elsewhere<P: Packet, T: Lookup>(
+    packet: &P,
+    tables: &T,
+    ether_type: EtherType,
+    direction: Direction,
+) -> bool {
     match ether_type {
-        EtherType::IPV4 => is_protected::<Ipv4, P, T>(packet, tables),
-        EtherType::IPV6 => is_protected::<Ipv6, P, T>(packet, tables),
+        EtherType::IPV4 => is_protected::<Ipv4, P, T>(packet, tables, direction),
+        EtherType::IPV6 => is_protected::<Ipv6, P, T>(packet, tables, direction),
         _ => false,
     }
 }
 
 #[inline(always)]
-fn is_protected<A: Ip, P: Packet, T: Lookup>(packet: &P, tables: &T) -> bool {
+fn is_protected<A: Ip, P: Packet, T: Lookup>(packet: &P, tables: &T, direction: Direction) -> bool {
     let Some(header) = A::header(packet, 0) else {
         return false;
     };
-    destination(tables, A::destination(header)) == Ok(Destination::Protected)
+    let local = match direction {
+        Direction::In => A::destination(header),
+        Direction::Out => A::source(header),
+    };
+    destination(tables, local) == Ok(Destination::Protected)
 }
 
 /// Decides about `packet`, which has arrived at a socket.

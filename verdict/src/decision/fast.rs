@@ -27,7 +27,7 @@ use crate::{
         lookup::{Destination, Lookup, destination},
     },
     reason::{Outcome, Reason},
-    state::flow::Flows,
+    state::flow::{Flows, follow::says_what_opens},
 };
 
 /// Decides about `packet`, which came in, as [`full::inbound`](super::full::inbound) does.
@@ -123,10 +123,16 @@ impl Judge for Ingress {
             path: PhantomData,
         };
         // Written out twice, so that the compiler knows which it is.
-        if destination == Destination::Group {
-            return inbound.decide(&about(TO_GROUP));
+        let outcome = if destination == Destination::Group {
+            inbound.decide(&about(TO_GROUP))?
+        } else {
+            inbound.decide(&about(UNICAST))?
+        };
+        // Who has sent it is noted.
+        if outcome.audited() && !says_what_opens(protocol.0) {
+            return Err(Undecided);
         }
-        inbound.decide(&about(UNICAST))
+        Ok(outcome)
     }
 }
 

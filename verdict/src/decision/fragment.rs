@@ -5,15 +5,18 @@
 //! which anybody can send, there are [notes](NOTES): few words, which no other memory depends on. A note
 //! is replaced by the next one of the same hash.
 
-use super::{Ip, WORDS, enrolment, inbound::Inbound, outbound::Outbound, pass, path::FullPath};
+use super::{Ip, enrolment, inbound::Inbound, outbound::Outbound, pass, path::FullPath};
 use crate::{
     frame::{network::Datagram, packet::Packet},
     image::{line::Missing, lookup::Lookup},
     reason::{Outcome, Reason},
-    state::flow::{
-        Flows, Half, Key, New, State,
-        key::{FRAGMENTS_IN, FRAGMENTS_OUT},
-        table::{find, open, timeout},
+    state::{
+        flow::{
+            Flows, Half, Key, New, State,
+            key::{FRAGMENTS_IN, FRAGMENTS_OUT},
+            table::{find, open, timeout},
+        },
+        note::Note,
     },
 };
 
@@ -22,8 +25,6 @@ pub const NOTES: u32 = 1 << 12;
 
 /// Index of the first note.
 const FIRST_NOTE: u32 = enrolment::LIMITS;
-
-const _: () = assert!(FIRST_NOTE + NOTES == WORDS);
 
 /// The key of the fragments of one datagram, which its identification tells from others.
 #[inline(always)]
@@ -54,33 +55,10 @@ const fn as_first_fragment(cell: u16, id: u32) -> Outcome {
     }
 }
 
-/// A note about the first fragment with a key: in bits 0 to 15 the cell that it was counted in, in 16 to
-/// 31 the lower half of the tick, in 32 to 63 the upper half of the key's hash.
-#[derive(Clone, Copy)]
-struct Note(u64);
-
-impl Note {
-    #[inline(always)]
-    const fn new(hash: u64, now: u32, cell: u16) -> Self {
-        Self(hash >> 32 << 32 | (now as u16 as u64) << 16 | cell as u64)
-    }
-
-    /// The index of the note about the fragment with this `hash`.
-    #[inline(always)]
-    const fn index(hash: u64) -> u32 {
-        FIRST_NOTE + ((hash >> 20) as u32 & (NOTES - 1))
-    }
-
-    /// The cell, if this note is about the fragment with this `hash`, and not older than `lasts` ticks.
-    #[inline(always)]
-    const fn cell(self, hash: u64, now: u32, lasts: u32) -> Option<u16> {
-        let age = (now as u16).wrapping_sub((self.0 >> 16) as u16);
-        if self.0 >> 32 == hash >> 32 && age as u32 <= lasts {
-            Some(self.0 as u16)
-        } else {
-            None
-        }
-    }
+/// The index of the note about the fragment with this `hash`.
+#[inline(always)]
+const fn index(hash: u64) -> u32 {
+    FIRST_NOTE + ((hash >> 20) as u32 & (NOTES - 1))
 }
 
 impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
@@ -103,7 +81,7 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         }
         let hash = key.hash(self.flows.seed());
         if self.flows.writable()
-            && let Some(word) = self.flows.limit(Note::index(hash))
+            && let Some(word) = self.flows.limit(index(hash))
         {
             word.set(Note::new(hash, now, outcome.cell() as u16).0);
         }
@@ -118,8 +96,8 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         }
         let hash = key.hash(self.flows.seed());
         let lasts = timeout(self.tables, State::Fragments.code())?;
-        let word = self.flows.limit(Note::index(hash));
-        Ok(word.and_then(|word| Note(word.get()).cell(hash, now, lasts)))
+        let word = self.flows.limit(index(hash));
+        Ok(word.and_then(|word| Note(word.get()).of(hash, now, lasts)))
     }
 
     /// Decides about a later fragment to `local`.
@@ -144,7 +122,7 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         if let Some(cell) = self.noted(&key)? {
             return Ok(as_first_fragment(cell, id));
         }
-        if id != 0 && self.policy.knows(peer.role()) {
+        if self.policy.knows(peer.role()) {
             return Ok(pass(Reason::Fragment, id));
         }
         Ok(self.ungoverned(Reason::FragmentUnpermitted, id))
@@ -191,16 +169,11 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::WORDS;
 
     #[test]
-    fn a_note_is_about_one_fragment_for_a_time() {
-        let (hash, now) = (0x0123_4567_89ab_cdef, 0x1_fffe);
-        let note = Note::new(hash, now, 0xabcd);
-        assert_eq!(note.cell(hash, now, 0), Some(0xabcd));
-        assert_eq!(note.cell(hash, now + 5, 5), Some(0xabcd));
-        assert_eq!(note.cell(hash, now + 6, 5), None);
-        assert_eq!(note.cell(hash ^ 1 << 32, now, 5), None);
-        assert!((FIRST_NOTE..WORDS).contains(&Note::index(u64::MAX)));
-        assert_eq!(Note::index(0), FIRST_NOTE);
+    fn notes_lie_behind_the_limits_of_enrolments() {
+        assert!((FIRST_NOTE..WORDS).contains(&index(u64::MAX)));
+        assert_eq!(index(0), FIRST_NOTE);
     }
 }

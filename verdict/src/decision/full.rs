@@ -15,7 +15,7 @@ use super::{
     outbound::Outbound,
     pass,
     path::FullPath,
-    ungoverned,
+    unasked, ungoverned,
 };
 use crate::{
     frame::{
@@ -178,7 +178,12 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         };
         let about = Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
         let len = datagram.transport_len as u32;
-        self.decide(&about.at(datagram.transport, len).opaque())
+        let about = about.at(datagram.transport, len).opaque();
+        let outcome = self.decide(&about)?.opaque();
+        if outcome.audited() {
+            unasked::note(self.flows, &about);
+        }
+        Ok(outcome)
     }
 }
 

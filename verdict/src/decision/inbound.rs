@@ -2,13 +2,18 @@
 
 use core::marker::PhantomData;
 
-use super::{Ip, conversation::Conversation, enrolment, pass, path::Path, ungoverned};
+use super::{
+    Ip, conversation::Conversation, enrolment, pass, path::Path, permission::used, unasked,
+    ungoverned,
+};
 use crate::{
     frame::{ethernet::Frame, origin::Origin, packet::Packet, transport::IpProtocol},
     image::{
         endpoint::{Peer, Record},
         header::{Header, Modes},
+        line::Missing,
         lookup::Lookup,
+        place::NO_INTERFACE,
         protected::PROTECTED_GUEST,
         service::{GOVERNING, Rule, Service},
     },
@@ -58,6 +63,9 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
             }
         } else {
             if about.is_to_group() {
+                if self.any_flow() {
+                    unasked::note(self.flows, about);
+                }
                 return Ok(pass(Reason::Unprotected, 0));
             }
             if !self.may_answer(about)? {
@@ -90,10 +98,13 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
             if id != 0 {
                 return Err(Reason::NoPolicy.into());
             }
+            if asked.is_from_anyone() {
+                return self.asks_as_anyone(about, asked);
+            }
             let refused = asked.governing().violated(Reason::UnknownSource, 0);
             return Ok((!self.any_flow()).then_some(refused));
         }
-        let rule = asked.inbound(self.tables, self.policy, peer.role())?;
+        let mut rule = asked.inbound(self.tables, self.policy, peer.role())?;
         if rule.id() == 0 {
             let refused = asked.governing().violated(Reason::WrongRole, id);
             return Ok((!self.may_answer(about)?).then_some(refused));
@@ -101,7 +112,20 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         if peer.is_bound()
             && let Err(reason) = self.check_origin(peer, about.remote)?
         {
+            // Who has not shown who it is may do what anyone may.
+            if asked.is_from_anyone() {
+                S::go_on()?;
+                return self.asks_as_anyone(about, asked);
+            }
             return Ok(Some(rule.violated(reason, id)));
+        }
+        if rule.is_placed() {
+            rule = self.choose(about, asked, peer.role())?;
+            if rule.is_elsewhere() {
+                S::go_on()?;
+                let refused = rule.violated(Reason::WrongPlace, id);
+                return Ok((!self.may_answer(about)?).then_some(refused));
+            }
         }
         let protocol = IpProtocol(about.protocol);
         if protocol == IpProtocol::TCP && !about.segment(self.packet)?.is_sensible() {
@@ -109,6 +133,44 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
             return Ok(Some(rule.violated(Reason::TcpFlags, id)));
         }
         Ok(Some(rule.permit(Reason::Permitted, id)))
+    }
+
+    /// Decides about a packet that asks for a service which anyone may use, by the rule for that.
+    #[inline(always)]
+    fn asks_as_anyone<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        asked: Service,
+    ) -> Result<Option<Outcome>, S::Stop> {
+        let rule = self.choose(about, asked, GOVERNING)?;
+        if rule.is_elsewhere() {
+            S::go_on()?;
+            let refused = rule.violated(Reason::WrongPlace, 0);
+            return Ok((!self.may_answer(about)?).then_some(refused));
+        }
+        if about.protocol == IpProtocol::TCP.0 && !about.segment(self.packet)?.is_sensible() {
+            S::go_on()?;
+            return Ok(Some(rule.violated(Reason::TcpFlags, 0)));
+        }
+        Ok(Some(rule.permit(Reason::Permitted, 0)))
+    }
+
+    /// The rule under which `role` may use a service at the place where the packet is.
+    #[inline(always)]
+    fn choose<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        asked: Service,
+        role: u8,
+    ) -> Result<Rule, Missing> {
+        let ifindex = if P::SEES_LINK {
+            self.packet.ifindex()
+        } else {
+            NO_INTERFACE
+        };
+        let local = about.local.to_words();
+        self.tables
+            .choose(asked.inbound_index(role), local, ifindex)
     }
 
     /// Decides about a packet of a connection that the host may have opened.
@@ -122,8 +184,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         let id = peer.id();
         let answered = Service::at_kept(self.tables, about.remote_key)?;
         let mut rule = Rule::NONE;
-        if answered.is_outbound() && id != 0 {
-            rule = answered.outbound(self.tables, self.policy, peer.role())?;
+        if answered.is_outbound() && answered.concerns(id) {
+            rule = used(self.tables, self.policy, answered, peer.role(), about.local)?;
         }
         // What is sent to a group is a request, never an answer.
         if about.is_to_group() || (rule.id() == 0 && !self.any_flow()) {

@@ -3,7 +3,7 @@
 //! The policy is stated once for each direction, in [`inbound`] and [`outbound`], over two
 //! [paths](path): the [`fast`] one for the common packets, and the [`full`] one for every packet.
 //! What only the full path meets lies beside them: [`fragment`], [`quotation`], [`discovery`],
-//! [`enrolment`], [`dhcp`]. The [`door`] is for what arrives at a socket.
+//! [`enrolment`], [`dhcp`], [`unasked`]. The [`door`] is for what arrives at a socket.
 
 pub mod conversation;
 pub mod dhcp;
@@ -16,7 +16,9 @@ pub mod full;
 pub mod inbound;
 pub mod outbound;
 pub mod path;
+mod permission;
 pub mod quotation;
+pub mod unasked;
 
 use crate::{
     frame::{
@@ -35,8 +37,8 @@ use crate::{
 };
 
 /// Words that strangers' packets may change ([`Flows::limit`]): those about sessions of enrolment, then
-/// limits of enrolments, then notes about fragments.
-pub const WORDS: u32 = enrolment::LIMITS + fragment::NOTES;
+/// limits of enrolments, then notes about fragments, then notes about peers.
+pub const WORDS: u32 = enrolment::LIMITS + fragment::NOTES + unasked::NOTES;
 
 /// How IP packets of one direction are read and decided about, on one path.
 trait Judge {

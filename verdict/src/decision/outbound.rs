@@ -2,7 +2,9 @@
 
 use core::marker::PhantomData;
 
-use super::{Ip, conversation::Conversation, pass, path::Path, ungoverned};
+use super::{
+    Ip, conversation::Conversation, pass, path::Path, permission::offered, unasked, ungoverned,
+};
 use crate::{
     frame::{
         packet::Packet,
@@ -11,12 +13,17 @@ use crate::{
     image::{
         endpoint::Peer,
         header::{Header, Modes},
+        line::Missing,
         lookup::Lookup,
+        place::NO_INTERFACE,
         protected::PROTECTED_GUEST,
         service::{GOVERNING, Rule, Service},
     },
     reason::{Outcome, Reason, Verdict},
-    state::flow::Flows,
+    state::flow::{
+        Flows,
+        follow::{Opening, Sent},
+    },
 };
 
 /// What packets from a protected address are decided by.
@@ -49,39 +56,64 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         let opens = about.protocol == IpProtocol::TCP.0 && segment.opens();
         let asked = Service::at(tables, about.local_key)?;
         let answers = asked.is_inbound() && !opens;
-        if answers && id != 0 {
-            let rule = asked.inbound(tables, policy, peer.role())?;
+        if answers && (id != 0 || asked.is_from_anyone()) {
+            let rule = offered(tables, policy, asked, peer.role(), about.local)?;
             if rule.id() != 0 {
                 return Ok(rule.permit(Reason::Reply, id));
             }
         }
-        let offered = Service::at_kept(tables, about.remote_key)?;
+        let wanted = Service::at_kept(tables, about.remote_key)?;
         let mut rule = Rule::NONE;
         // Whoever of the right role listens may answer what is sent to a group.
-        if offered.is_outbound() && (id != 0 || to_group) {
-            rule = offered.outbound(tables, policy, peer.role())?;
+        if wanted.is_outbound() && (wanted.concerns(id) || to_group) {
+            rule = wanted.outbound(tables, policy, peer.role())?;
+            if rule.is_placed() {
+                rule = self.choose(about, wanted, peer.role())?;
+            }
         }
-        let outcome = if rule.id() != 0 {
+        let outcome = if rule.id() != 0 && !rule.is_elsewhere() {
             rule.permit(Reason::Outbound, id)
         } else if policy.flags().modes().has(Modes::ANY_OUTBOUND) {
             pass(Reason::Outbound, id)
         } else {
             S::go_on()?;
-            let governing = if offered.is_outbound() {
-                offered.outbound(tables, policy, GOVERNING)?
+            let governing = if rule.is_elsewhere() {
+                rule
+            } else if wanted.is_outbound() {
+                wanted.outbound(tables, policy, GOVERNING)?.anywhere()
             } else if answers {
                 asked.governing()
             } else {
                 Rule::NONE
             };
-            let refused = self.refused(governing, id);
-            // An answer that only an audit lets pass opens nothing.
-            if answers || matches!(refused.verdict(), Verdict::Drop) {
-                return Ok(refused);
-            }
-            refused
+            self.refused(governing, id)
         };
+        if matches!(outcome.verdict(), Verdict::Drop) {
+            return Ok(outcome);
+        }
+        // Nobody could answer it.
+        if answers && rule.id() == 0 && !policy.flags().modes().has(Modes::UNRULED_FLOWS) {
+            return Ok(answering(outcome));
+        }
         self.track(about, segment, outcome.opaque())
+    }
+
+    /// The rule under which the host may use a service of `role` at the place where the packet is.
+    #[inline(always)]
+    fn choose<A: Ip>(
+        &self,
+        about: &Conversation<A>,
+        wanted: Service,
+        role: u8,
+    ) -> Result<Rule, Missing> {
+        let ifindex = if P::SEES_LINK {
+            self.packet.ifindex()
+        } else {
+            NO_INTERFACE
+        };
+        let local = about.local.to_words();
+        self.tables
+            .choose(wanted.outbound_index(role), local, ifindex)
     }
 
     /// A drop under the rule that governs a packet, or under none.
@@ -91,7 +123,9 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             return self.ungoverned(Reason::NoService, id);
         }
         governing.violated(
-            if id == 0 {
+            if governing.is_elsewhere() {
+                Reason::WrongPlace
+            } else if id == 0 {
                 Reason::UnknownDestination
             } else {
                 Reason::WrongRole
@@ -100,7 +134,8 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         )
     }
 
-    /// Follows the flow of a packet that may go out, and opens it.
+    /// Follows the flow of a packet that may go out, and opens it. What answers a peer that has not been
+    /// asked opens none.
     #[inline(always)]
     fn track<A: Ip>(
         &self,
@@ -117,13 +152,18 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             let of_guest = || Ok(about.local.protected(tables)? == PROTECTED_GUEST);
             Ok(flows.adopts_socket() || ruled && flows.adopting() && of_guest()?)
         };
-        let noted = S::send(flows, tables, &key, segment, bytes, ruled, may_adopt)?;
-        // What passes without a rule passes without a flow, too.
-        if noted || !ruled {
-            Ok(outcome)
-        } else {
-            Ok(outcome.because(Reason::FlowTableFull))
-        }
+        let opening = Opening {
+            ruled,
+            may_adopt,
+            answers: || !ruled && unasked::is_answered(flows, about),
+        };
+        let sent = S::send(flows, tables, &key, segment, bytes, opening)?;
+        Ok(match sent {
+            // What passes without a rule passes without a flow, too.
+            Sent::NO_ROOM if ruled => outcome.because(Reason::FlowTableFull),
+            Sent::ANSWER if !ruled => answering(outcome),
+            _ => outcome,
+        })
     }
 
     /// A drop that no rule governs.
@@ -131,4 +171,10 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
     pub fn ungoverned(&self, reason: Reason, id: u32) -> Outcome {
         ungoverned(self.tables, Modes::AUDIT_OUTBOUND, reason, id)
     }
+}
+
+/// What passes because of an audit, as the answer to what another let in.
+#[inline(always)]
+const fn answering(outcome: Outcome) -> Outcome {
+    outcome.unaudited().because(Reason::Answer)
 }

@@ -17,7 +17,8 @@ use crate::{
     state::{
         clock::ticks,
         flow::{
-            Flows, Key, Slot, follow,
+            Flows, Key, Slot,
+            follow::{self, Opening, Sent},
             table::{at_home, expired, find},
         },
         lease,
@@ -80,20 +81,19 @@ pub trait Path {
     ) -> Result<Option<Slot<'a>>, Self::Stop>;
 
     /// Notes a packet of `bytes` bytes from the local side, and opens its flow if there is none (see
-    /// [`follow::send_or_open`]); `false` if the table has no room for that.
+    /// [`follow::send_or_open`]).
     ///
     /// # Errors
     ///
-    /// The fast path stops where a flow would have to be opened.
+    /// The fast path stops where there is none.
     fn send<F: Flows, T: Lookup>(
         flows: &F,
         tables: &T,
         key: &Key,
         segment: Segment,
         bytes: u64,
-        ruled: bool,
-        may_adopt: impl FnOnce() -> Result<bool, Missing>,
-    ) -> Result<bool, Self::Stop>;
+        opening: Opening<impl FnOnce() -> Result<bool, Missing>, impl FnOnce() -> bool>,
+    ) -> Result<Sent, Self::Stop>;
 }
 
 /// Every packet, to the end.
@@ -145,11 +145,10 @@ impl Path for FullPath {
         key: &Key,
         segment: Segment,
         bytes: u64,
-        ruled: bool,
-        may_adopt: impl FnOnce() -> Result<bool, Missing>,
-    ) -> Result<bool, Reason> {
+        opening: Opening<impl FnOnce() -> Result<bool, Missing>, impl FnOnce() -> bool>,
+    ) -> Result<Sent, Reason> {
         Ok(follow::send_or_open(
-            flows, tables, key, segment, bytes, ruled, may_adopt,
+            flows, tables, key, segment, bytes, opening,
         )?)
     }
 }
@@ -240,13 +239,12 @@ impl Path for FastPath {
         key: &Key,
         segment: Segment,
         bytes: u64,
-        _: bool,
-        _: impl FnOnce() -> Result<bool, Missing>,
-    ) -> Result<bool, Undecided> {
+        _: Opening<impl FnOnce() -> Result<bool, Missing>, impl FnOnce() -> bool>,
+    ) -> Result<Sent, Undecided> {
         let now = flows.now();
         match Self::flow(flows, tables, key, now)? {
             Some(slot) if follow::send(flows, slot, key.protocol(), segment, bytes, now) => {
-                Ok(true)
+                Ok(Sent::FOLLOWED)
             }
             _ => Err(Undecided),
         }

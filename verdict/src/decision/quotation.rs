@@ -9,6 +9,7 @@ use super::{
     inbound::Inbound,
     outbound::Outbound,
     path::{FullPath, Path},
+    permission::{offered, used},
 };
 use crate::{
     frame::{
@@ -107,14 +108,14 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         let peer = self.peer(about.remote)?;
         let id = peer.id();
         if asked.is_offered() {
-            let rule = asked.inbound(self.tables, self.policy, peer.role())?;
+            let rule = offered(self.tables, self.policy, asked, peer.role(), about.local)?;
             if rule.id() != 0 {
                 return Ok(rule.permit(Reason::IcmpError, id));
             }
         }
         let mut rule = Rule::NONE;
-        if answered.is_outbound() && id != 0 {
-            rule = answered.outbound(self.tables, self.policy, peer.role())?;
+        if answered.is_outbound() && answered.concerns(id) {
+            rule = used(self.tables, self.policy, answered, peer.role(), about.local)?;
         }
         if rule.id() == 0 && !self.any_flow() {
             return Ok(self.ungoverned(Reason::IcmpUnrelated, id));
@@ -142,16 +143,16 @@ impl<P: Packet, T: Lookup, F: Flows> Outbound<'_, P, T, F, FullPath> {
         let peer = FullPath::endpoint(self.tables, about.remote)?;
         let id = peer.id();
         let asked = Service::at(self.tables, about.local_key)?;
-        if asked.is_inbound() && id != 0 {
-            let rule = asked.inbound(self.tables, self.policy, peer.role())?;
+        if asked.is_inbound() && (id != 0 || asked.is_from_anyone()) {
+            let rule = offered(self.tables, self.policy, asked, peer.role(), about.local)?;
             if rule.id() != 0 {
                 return Ok(rule.permit(Reason::IcmpError, id));
             }
         }
         let answered = Service::at(self.tables, about.remote_key)?;
         let mut rule = Rule::NONE;
-        if answered.is_outbound() && id != 0 {
-            rule = answered.outbound(self.tables, self.policy, peer.role())?;
+        if answered.is_outbound() && answered.concerns(id) {
+            rule = used(self.tables, self.policy, answered, peer.role(), about.local)?;
         }
         let any = self.policy.flags().modes().has(Modes::ANY_OUTBOUND);
         if rule.id() != 0 || any {

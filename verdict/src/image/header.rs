@@ -17,8 +17,11 @@ pub mod word {
     pub const ENDPOINTS: usize = 3;
     /// First line of the service rules (upper half) and of the endpoint records (lower half).
     pub const RECORDS: usize = 5;
-    /// Roles that hold some permission, inbound or outbound, one bit each.
+    /// Sets of roles that hold some permission, inbound or outbound, one bit each; bit 0 if anyone does.
     pub const ROLES: usize = 6;
+    /// First line of the [places](crate::image::place) (upper half), and how many lines the rules of a
+    /// choice take (lower half).
+    pub const PLACES: usize = 7;
 }
 
 /// The first word of the header.
@@ -156,6 +159,20 @@ impl<'a> Header<'a> {
     #[must_use]
     pub const fn records(self) -> u64 {
         self.words[word::RECORDS] as u32 as u64
+    }
+
+    /// First line of the [places](super::place) that rules are limited to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn places(self) -> u64 {
+        self.words[word::PLACES] >> 32
+    }
+
+    /// Lines from the rules of one choice to those of the next.
+    #[inline(always)]
+    #[must_use]
+    pub const fn choice_lines(self) -> u64 {
+        self.words[word::PLACES] as u32 as u64
     }
 
     /// Whether `role` holds some permission.

@@ -4,7 +4,9 @@ use super::{
     endpoint::{self, Peer},
     header::Header,
     line::{Missing, Tables},
+    place,
     protected::{self, Direct, PROTECTED_BROADCAST},
+    service::Rule,
 };
 use crate::frame::address::{Ipv4, Ipv6};
 
@@ -48,6 +50,32 @@ pub trait Lookup: Tables {
         Self: Sized,
     {
         endpoint::find(self, address)
+    }
+
+    /// [`place::holds`].
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if the image lacks a line.
+    #[inline(always)]
+    fn is_at(&self, place: u32, local: [u64; 2], ifindex: u32) -> Result<bool, Missing>
+    where
+        Self: Sized,
+    {
+        place::holds(self, place, local, ifindex)
+    }
+
+    /// [`place::choose`].
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] if the image lacks a line.
+    #[inline(always)]
+    fn choose(&self, index: u32, local: [u64; 2], ifindex: u32) -> Result<Rule, Missing>
+    where
+        Self: Sized,
+    {
+        place::choose(self, index, local, ifindex)
     }
 
     /// [`endpoint::find`] for an IPv6 address.

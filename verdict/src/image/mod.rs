@@ -11,7 +11,8 @@
 //! | then | MAC addresses of the host, a word each |
 //! | then | service of each TCP, UDP, SCTP port, IP protocol, ICMP type and code: 32 bits ([`service`]) |
 //!
-//! Behind it lie, where the header says: rules of services (four lines each), endpoint records
+//! Behind it lie, where the header says: rules of services (four lines each), and once more as much for
+//! each further choice that a place leaves ([`place`]), the places, endpoint records
 //! (four in a line), sets of interfaces (one line each), and the regions of buckets, large ones with
 //! their summaries ([`region`]).
 //!
@@ -23,6 +24,7 @@ pub mod fixed;
 pub mod header;
 pub mod line;
 pub mod lookup;
+pub mod place;
 pub mod protected;
 pub mod region;
 pub mod service;

@@ -92,6 +92,8 @@ impl ServiceKey {
 
 /// What is served under a [`ServiceKey`]: number of the service in bits 0 to 9, and in which directions.
 ///
+/// What anyone may use is kept for the role [`GOVERNING`], which no endpoint has.
+///
 /// The service that a port belongs to inbound may be another than outbound; each pair that occurs
 /// has a number. Bits 16 to 31 are the rule that governs those who may not use the service inbound,
 /// so that a packet of a stranger asks no further line.
@@ -99,6 +101,8 @@ impl ServiceKey {
 pub struct Service(pub u32);
 
 impl Service {
+    const TO_ANYONE: u32 = 1 << 10;
+    const FROM_ANYONE: u32 = 1 << 11;
     const ENROLMENT: u32 = 1 << 12;
     const OUTBOUND: u32 = 1 << 13;
     const INBOUND: u32 = 1 << 14;
@@ -127,6 +131,29 @@ impl Service {
         let outbound = if outbound { Self::OUTBOUND } else { 0 };
         let governing = (governing.0 as u32) << Self::GOVERNING_SHIFT;
         Self(number as u32 | kind | outbound | governing)
+    }
+
+    /// This service, which anyone may use inbound, and which the host may use of anyone.
+    #[must_use]
+    pub const fn of_anyone(self, inbound: bool, outbound: bool) -> Self {
+        let inbound = if inbound { Self::FROM_ANYONE } else { 0 };
+        let outbound = if outbound { Self::TO_ANYONE } else { 0 };
+        Self(self.0 | inbound | outbound)
+    }
+
+    /// Whether anyone may connect to the host, also who is no endpoint.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_from_anyone(self) -> bool {
+        self.0 & Self::FROM_ANYONE != 0
+    }
+
+    /// Whether the endpoint `id` may be one that the host may connect to: there is one, or the host may
+    /// connect to anyone.
+    #[inline(always)]
+    #[must_use]
+    pub const fn concerns(self, id: u32) -> bool {
+        id != 0 || self.0 & Self::TO_ANYONE != 0
     }
 
     /// Whether endpoints prove with it who they are.
@@ -183,6 +210,20 @@ impl Service {
         self.0 & Self::OUTBOUND != 0
     }
 
+    /// Where the rule for `role` lies, in 16-bit values from the first rule.
+    #[inline(always)]
+    #[must_use]
+    pub fn inbound_index(self, role: u8) -> u32 {
+        u32::from(self.number()) * LINES_PER_SERVICE * PER_LINE_16 + u32::from(role & 63)
+    }
+
+    /// The same of the rule for what the host uses at `role`.
+    #[inline(always)]
+    #[must_use]
+    pub fn outbound_index(self, role: u8) -> u32 {
+        self.inbound_index(role) + LINES * PER_LINE_16
+    }
+
     /// The rule under which `role` may use this inbound; number 0 if it may not.
     #[inline(always)]
     pub fn inbound<T: Tables>(
@@ -213,11 +254,14 @@ impl Service {
 }
 
 /// A rule of a service: its number, and whether its reference point is in mode audit, in the bits
-/// where an [`Outcome`] has them.
+/// where an [`Outcome`] has them; in bits 0 to 5, where that has the reason, the [place](super::place)
+/// that the rule is limited to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rule(pub u16);
 
 impl Rule {
+    const PLACE: u16 = (1 << (Outcome::RULE_SHIFT - 1)) - 1;
+
     /// No rule.
     pub const NONE: Self = Self(0);
 
@@ -225,6 +269,47 @@ impl Rule {
     #[must_use]
     pub const fn new(id: u16, audit: bool) -> Self {
         Self((id << Outcome::RULE_SHIFT) | if audit { Outcome::AUDITED } else { 0 })
+    }
+
+    /// This rule, limited to `place`.
+    #[must_use]
+    pub const fn at(self, place: u16) -> Self {
+        Self(self.0 | place & Self::PLACE)
+    }
+
+    /// The place that the rule is limited to, 0 for none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn place(self) -> u32 {
+        (self.0 & Self::PLACE) as u32
+    }
+
+    /// Whether the rule is limited to a place; its packets are to be [looked at](super::place::choose).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_placed(self) -> bool {
+        self.0 & Self::PLACE != 0
+    }
+
+    /// This rule without a place.
+    #[inline(always)]
+    #[must_use]
+    pub const fn anywhere(self) -> Self {
+        Self(self.0 & !Self::PLACE)
+    }
+
+    /// This rule, for a packet that is at none of the places it is limited to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn elsewhere(self) -> Self {
+        Self(self.0 | Self::PLACE)
+    }
+
+    /// Whether a packet is at none of the places that the rule is limited to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_elsewhere(self) -> bool {
+        self.is_placed()
     }
 
     /// Number of the rule; 0 if there is none.
@@ -237,18 +322,19 @@ impl Rule {
     /// The outcome for a packet that the rule permits, for `reason`.
     #[inline(always)]
     pub const fn permit(self, reason: Reason, endpoint: u32) -> Outcome {
-        Outcome::with_rule(reason, self.0 & !Outcome::AUDITED, endpoint)
+        Outcome::with_rule(reason, self.0 & !(Outcome::AUDITED | Self::PLACE), endpoint)
     }
 
     /// The outcome for a packet that violates the rule, in the mode of its reference point.
     #[inline(always)]
     pub const fn violated(self, reason: Reason, endpoint: u32) -> Outcome {
-        Outcome::with_rule(reason, self.0, endpoint)
+        Outcome::with_rule(reason, self.0 & !Self::PLACE, endpoint)
     }
 }
 
-/// The role number under which a service keeps the rule that governs those of whom the host may not
-/// use it; for the other direction there is [`Service::governing`].
+/// The role number under which a service keeps the rule for anyone, and outbound, where there is none,
+/// the rule that governs those of whom the host may not use it; for the other direction there is
+/// [`Service::governing`].
 pub const GOVERNING: u8 = 0;
 
 #[cfg(test)]

@@ -6,5 +6,6 @@ pub mod clock;
 pub mod flow;
 pub mod lease;
 pub mod limit;
+pub mod note;
 pub mod sessions;
 pub mod sets;

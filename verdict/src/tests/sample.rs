@@ -149,11 +149,10 @@ impl Table {
         sets.flat_map(|set| (0..WAYS).filter_map(|way| set.slot(way).read()))
     }
 
-    /// The same with room for leases and for proofs.
+    /// The same with room for leases.
     #[must_use]
     pub fn enrolling(mut self) -> Self {
         self.storage.leases = (0..lease::ENTRIES).map(|_| Lease::default()).collect();
-        self.storage.limits = (0..WORDS).map(|_| Limit::default()).collect();
         self
     }
 
@@ -209,7 +208,7 @@ impl Table {
             storage: Memory {
                 sets: (0..sets).map(|_| Set::default()).collect(),
                 leases: Vec::new(),
-                limits: Vec::new(),
+                limits: (0..WORDS).map(|_| Limit::default()).collect(),
             },
             tables: image,
             seed: SEED,
@@ -351,7 +350,7 @@ impl Image {
         self
     }
 
-    fn append(&mut self, count: u32) -> u32 {
+    pub fn append(&mut self, count: u32) -> u32 {
         let first = self.0.len();
         self.0.resize(first + count as usize, Line::default());
         first as u32
@@ -366,7 +365,7 @@ impl Image {
         *word = *word & !(0xffff_ffff << shift) | u64::from(service.0) << shift;
     }
 
-    fn set16(&mut self, base: u32, index: u32, value: u16) {
+    pub fn set16(&mut self, base: u32, index: u32, value: u16) {
         self.0[(base + index / PER_LINE_16) as usize][(index / 4 % 8) as usize] |=
             u64::from(value) << (16 * (index % 4));
     }

@@ -1,5 +1,7 @@
 //! The agent's answer to a policy that was sent to it.
 
+use std::io;
+
 use manoward::control::client::ClientError;
 use manoward_api::Candidate;
 
@@ -8,6 +10,7 @@ use crate::cli::{
     Context,
     output::{self, Format},
     progress,
+    tone::Tone,
 };
 
 /// Waits for the answer to `asking`, which sends `candidate`; `doing` is shown if it takes long.
@@ -30,4 +33,12 @@ pub async fn of<T>(
     };
     report::mistakes(&mut output::stderr(), candidate, report, Look::of_stderr())?;
     Ok(None)
+}
+
+/// Says why `apply` would refuse a policy that is valid.
+pub fn foresee(apply_refuses: &[String]) -> io::Result<()> {
+    for because in apply_refuses {
+        output::remark(Tone::Warning, "apply would refuse it", because)?;
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use manoward::{
 use manoward_api::{Candidate, Report};
 
 use super::{
-    file,
+    answer, file,
     report::{self, Look},
 };
 use crate::cli::{
@@ -23,6 +23,7 @@ use crate::cli::{
     output::{self, Format},
     progress,
     quantity::counted,
+    session,
     tone::Tone,
 };
 
@@ -63,7 +64,8 @@ enum Deny {
 }
 
 pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
-    let candidate = file::read(&args.file)?;
+    let mut candidate = file::read(&args.file)?;
+    candidate.session = session::current();
     let (report, unasked) = if args.offline {
         (offline(&candidate).await, None)
     } else {
@@ -77,7 +79,10 @@ pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &report)?,
-        Format::Table => show(&mut out, &candidate, &report, Look::of_stdout())?,
+        Format::Table => {
+            show(&mut out, &candidate, &report, Look::of_stdout())?;
+            answer::foresee(&report.apply_refuses)?;
+        }
     }
     if let Some(error) = unasked {
         let note = "interfaces and size were not checked, as the agent was not asked";

@@ -15,6 +15,7 @@ use crate::cli::{
     output::{self, Format},
     prose,
     quantity::grouped,
+    session,
     tone::Tone,
 };
 
@@ -42,7 +43,8 @@ pub struct Diff {
 }
 
 pub async fn run(args: Diff, context: &Context) -> anyhow::Result<Exit> {
-    let first = candidate(&args.first, context).await?;
+    let mut first = candidate(&args.first, context).await?;
+    first.session = session::current();
     let difference = match &args.second {
         None => {
             let asking = context.client.diff(&first);
@@ -69,6 +71,7 @@ pub async fn run(args: Diff, context: &Context) -> anyhow::Result<Exit> {
                 [" in force", " in the file"]
             };
             show(&mut out, &difference, which, output::text_width())?;
+            answer::foresee(&difference.apply_refuses)?;
         }
     }
     Ok(Exit::Success)
@@ -102,6 +105,7 @@ fn show(
         changes,
         gained,
         lost,
+        ..
     } = difference;
     let [older, newer] = which;
     if changes.is_empty() {
@@ -175,6 +179,7 @@ mod tests {
             }],
             gained: vec![access(Way::In, 1)],
             lost: vec![access(Way::Out, 1_001)],
+            apply_refuses: Vec::new(),
         };
         let mut out = Vec::new();
         show(&mut out, &difference, ["", ""], None).unwrap();

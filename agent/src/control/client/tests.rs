@@ -49,6 +49,7 @@ async fn bodies_arrive_as_json() {
                 changes: Vec::new(),
                 gained: Vec::new(),
                 lost: Vec::new(),
+                apply_refuses: Vec::new(),
             })
         }),
     );

@@ -35,7 +35,7 @@ fn entry(name: &str, endpoint: &Endpoint, count: EndpointCount) -> EndpointEntry
     let addresses = &endpoint.addresses;
     EndpointEntry {
         name: name.to_owned(),
-        role: endpoint.role.clone(),
+        role: endpoint.roles.to_string(),
         addresses: addresses.iter().take(LISTED).map(written).collect(),
         address_count: addresses.len(),
         identity: match &endpoint.authenticate {

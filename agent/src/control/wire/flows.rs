@@ -86,7 +86,7 @@ fn entry(named: &NamedFlow<'_>) -> FlowEntry {
         remote_port: flow.key.remote_port(),
         state: flow.state.name().to_owned(),
         endpoint: owned(named.endpoint),
-        role: owned(named.role),
+        role: named.roles.map(ToString::to_string),
         reference_point: owned(named.reference_point),
         service: owned(named.service),
         age_s: seconds(named.age),

@@ -31,6 +31,7 @@ impl From<enforcer::Review> for Report {
             mistakes: converted(review.mistakes),
             mistake_count: review.mistake_count,
             lints: converted(review.lints),
+            apply_refuses: review.apply_refuses,
         }
     }
 }
@@ -43,6 +44,7 @@ impl From<enforcer::Difference> for Difference {
             changes: converted(difference.changes),
             gained: converted(difference.gained),
             lost: converted(difference.lost),
+            apply_refuses: difference.apply_refuses,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One interface, as the kernel describes it.
 
 use netlink_packet_route::link::{
-    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, Prop,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, Prop,
 };
 use nix::net::if_::if_indextoname;
 use verdict::frame::ethernet::mac_word;
@@ -44,6 +44,8 @@ pub struct Interface {
     /// MAC address, first byte highest; 0 if it has none.
     pub(super) mac: u64,
     pub(super) kind: Kind,
+    /// VLAN id, of a VLAN device.
+    pub(super) vlan: Option<u16>,
     /// Index of the bond or bridge that it is part of.
     pub(super) master: Option<u32>,
     /// Whether it is of a kind that guests and containers are joined by.
@@ -68,6 +70,7 @@ impl Interface {
             xdp_program: None,
             mac: 0,
             kind: Kind::Carrier,
+            vlan: None,
             master: None,
             to_guests: false,
             up: message.header.flags.contains(LinkFlags::Up),
@@ -92,6 +95,7 @@ impl Interface {
                 LinkAttribute::Controller(index) => interface.master = Some(*index),
                 LinkAttribute::Link(index) => lower = Some(*index),
                 LinkAttribute::LinkInfo(info) => {
+                    interface.vlan = info.iter().find_map(vlan_id);
                     kind = info.iter().find_map(|info| match info {
                         LinkInfo::Kind(kind) => Some(kind.clone()),
                         _ => None,
@@ -125,4 +129,14 @@ impl Interface {
         };
         interface
     }
+}
+
+fn vlan_id(info: &LinkInfo) -> Option<u16> {
+    let LinkInfo::Data(InfoData::Vlan(attributes)) = info else {
+        return None;
+    };
+    attributes.iter().find_map(|attribute| match attribute {
+        InfoVlan::Id(id) => Some(*id),
+        _ => None,
+    })
 }

@@ -19,7 +19,7 @@ use super::{
     super::{Facts, Image, Numbers, compile},
     compiled, endpoint_of, read,
 };
-use crate::policy::{Authenticate, Binding, Endpoint, Policy, Protect};
+use crate::policy::{Authenticate, Binding, Endpoint, Policy, Protect, Roles};
 
 /// A policy with these endpoints and nothing else of interest.
 pub fn with_endpoints(endpoints: BTreeMap<String, Vec<IpNet>>) -> Policy {
@@ -27,13 +27,13 @@ pub fn with_endpoints(endpoints: BTreeMap<String, Vec<IpNet>>) -> Policy {
     policy.endpoints = endpoints
         .into_iter()
         .map(|(name, addresses)| {
-            let role = "vim".to_owned();
+            let roles = Roles(vec!["vim".to_owned()]);
             let binding = Binding::default();
             (
                 name,
                 Endpoint {
                     authenticate: Authenticate::Address,
-                    role,
+                    roles,
                     addresses,
                     binding,
                 },

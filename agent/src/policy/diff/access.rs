@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::super::{Direction, Policy};
+use super::{
+    super::{ANYONE, Direction, Place, Policy, ReferencePoint, Roles},
+    reference_points::places,
+};
 
 /// Addresses that are named; the others are counted.
 const NAMED: usize = 3;
@@ -18,7 +21,7 @@ pub struct Access {
     pub endpoint: String,
     /// Name of the service.
     pub service: String,
-    /// Its protocol and ports: `tcp 22`.
+    /// Its protocol and ports, and where: `tcp 22`, `tcp 22 at 192.0.2.17`.
     pub ports: String,
     /// Some of the addresses and prefixes.
     pub addresses: Vec<String>,
@@ -29,68 +32,78 @@ pub struct Access {
 /// What is used: direction, IP protocol, and ports (all where the protocol has none).
 type Ports = (bool, u8, u16, u16);
 
+/// A permission: what is used, where, and the name of the service.
+type Use<'a> = (Ports, &'a [Place], &'a str);
+
 /// A policy, by what is looked up in it.
 struct Permissions<'a> {
-    /// Endpoint and role of each prefix.
-    prefixes: BTreeMap<IpNet, (&'a str, &'a str)>,
+    policy: Option<&'a Policy>,
+    /// Endpoint and roles of each prefix.
+    prefixes: BTreeMap<IpNet, (&'a str, &'a Roles)>,
     /// Lengths of prefixes in use, for IPv4 and IPv6, the longest first.
     lengths: [Vec<u8>; 2],
-    /// What each role may use, with the names of the services.
-    roles: BTreeMap<&'a str, BTreeMap<Ports, &'a str>>,
 }
+
+/// The roles of who is no endpoint.
+static NONE: Roles = Roles(Vec::new());
 
 impl<'a> Permissions<'a> {
     fn of(policy: Option<&'a Policy>) -> Self {
         let mut found = Self {
+            policy,
             prefixes: BTreeMap::new(),
             lengths: [Vec::new(), Vec::new()],
-            roles: BTreeMap::new(),
-        };
-        let Some(policy) = policy else {
-            return found;
         };
         let mut lengths = [BTreeSet::new(), BTreeSet::new()];
-        for (name, endpoint) in &policy.endpoints {
+        for (name, endpoint) in policy.iter().flat_map(|policy| &policy.endpoints) {
             for &prefix in &endpoint.addresses {
-                found.prefixes.insert(prefix, (name, &endpoint.role));
+                found.prefixes.insert(prefix, (name, &endpoint.roles));
                 lengths[family(prefix)].insert(prefix.prefix_len());
             }
         }
         found.lengths = lengths.map(|lengths| lengths.into_iter().rev().collect());
-        for point in &policy.reference_points {
-            let inbound = point.direction == Direction::Inbound;
-            for (role, name) in point.roles.iter().flat_map(|role| {
-                let services = point.services.iter();
-                services.map(move |name| (role, name))
-            }) {
-                let service = policy.services.get(name).into_iter();
-                for matched in service.flat_map(|service| &service.matches) {
-                    let (protocol, first, last) = matched.range();
-                    let ports = (inbound, protocol, first, last);
-                    let of_role = found.roles.entry(role).or_default();
-                    of_role.insert(ports, name);
-                }
-            }
-        }
         found
     }
 
-    /// The endpoint and the role of the addresses in `prefix`.
-    fn covering(&self, prefix: IpNet) -> Option<(&'a str, &'a str)> {
+    /// The endpoint and the roles of the addresses in `prefix`.
+    fn covering(&self, prefix: IpNet) -> (&'a str, &'a Roles) {
         let lengths = self.lengths[family(prefix)].iter();
         let shorter = lengths.filter(|&&length| length <= prefix.prefix_len());
-        shorter
+        let found = shorter
             .filter_map(|&length| IpNet::new(prefix.addr(), length).ok())
-            .find_map(|wider| self.prefixes.get(&wider.trunc()).copied())
+            .find_map(|wider| self.prefixes.get(&wider.trunc()).copied());
+        found.unwrap_or((ANYONE, &NONE))
     }
 
-    /// What `role` may use.
-    fn uses(&self, role: Option<&str>) -> impl Iterator<Item = (Ports, &'a str)> {
-        let uses = role.and_then(|role| self.roles.get(role));
-        uses.into_iter()
-            .flatten()
-            .map(|(&ports, &name)| (ports, name))
+    /// What who has these `roles` may use; the services of who has none are those of everyone.
+    fn uses(&self, roles: &Roles) -> Vec<Use<'a>> {
+        let Some(policy) = self.policy else {
+            return Vec::new();
+        };
+        let names = |point: &&ReferencePoint| {
+            let mut named = point.roles.iter();
+            named.any(|role| role == ANYONE || roles.contains(role))
+        };
+        let mut uses = Vec::new();
+        for point in policy.reference_points.iter().filter(names) {
+            let inbound = point.direction == Direction::Inbound;
+            for name in &point.services {
+                let service = policy.services.get(name).into_iter();
+                for matched in service.flat_map(|service| &service.matches) {
+                    let (protocol, first, last) = matched.range();
+                    uses.push(((inbound, protocol, first, last), &*point.at, &**name));
+                }
+            }
+        }
+        uses.sort_unstable();
+        uses.dedup();
+        uses
     }
+}
+
+/// Every address, for what everyone may use.
+fn everyone() -> [IpNet; 2] {
+    [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]
 }
 
 const fn family(prefix: IpNet) -> usize {
@@ -102,33 +115,38 @@ const fn family(prefix: IpNet) -> usize {
 #[must_use]
 pub fn access(old: Option<&Policy>, new: Option<&Policy>) -> Vec<Access> {
     let (old, new) = (Permissions::of(old), Permissions::of(new));
-    let mut groups: BTreeMap<(&str, &str, Option<&str>), Vec<IpNet>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &Roles, &Roles), Vec<IpNet>> = BTreeMap::new();
     let prefixes: BTreeSet<IpNet> = old
         .prefixes
         .keys()
         .chain(new.prefixes.keys())
         .copied()
+        .chain(everyone())
         .collect();
     for prefix in prefixes {
-        let Some((endpoint, role)) = new.covering(prefix) else {
-            continue;
-        };
-        let before = old.covering(prefix).map(|(_, role)| role);
+        let (endpoint, roles) = new.covering(prefix);
+        let (_, before) = old.covering(prefix);
         groups
-            .entry((endpoint, role, before))
+            .entry((endpoint, roles, before))
             .or_default()
             .push(prefix);
     }
     let mut gained = Vec::new();
-    for ((endpoint, role, before), prefixes) in groups {
-        let known: Vec<Ports> = old.uses(before).map(|(ports, _)| ports).collect();
-        for (ports, service) in new.uses(Some(role)) {
+    for ((endpoint, roles, before), prefixes) in groups {
+        let known = old.uses(before);
+        for (ports, at, service) in new.uses(roles) {
+            let same = |use_: &&Use<'_>| use_.1.is_empty() || use_.1 == at;
+            let known: Vec<Ports> = known.iter().filter(same).map(|use_| use_.0).collect();
             for (first, last) in without(ports, &known) {
+                let ports_text = described(ports.1, first, last);
                 gained.push(Access {
                     inbound: ports.0,
                     endpoint: endpoint.to_owned(),
                     service: service.to_owned(),
-                    ports: described(ports.1, first, last),
+                    ports: match at {
+                        [] => ports_text,
+                        at => format!("{ports_text} at {}", places(at)),
+                    },
                     addresses: prefixes.iter().take(NAMED).map(shortest).collect(),
                     count: prefixes.len(),
                 });
@@ -274,6 +292,24 @@ services:
             ]
         );
         assert_eq!(lost, ["ntp udp 123 to lab 198.51.100.7"]);
+    }
+
+    #[test]
+    fn everyone_roles_and_places() {
+        let [gained, lost] = changed("from: [vim], services", "from: [anyone], services");
+        let anyone = "from anyone 0.0.0.0/0 ::/0";
+        assert!(
+            gained.contains(&format!("ssh tcp 22 {anyone}")),
+            "{gained:?}"
+        );
+        assert!(gained.contains(&"ssh tcp 22 from lab 198.51.100.0/24".to_owned()));
+        assert_eq!(lost, Vec::<String>::new());
+        let [gained, lost] = changed("role: lab", "roles: [lab, vim]");
+        assert_eq!(gained.len(), 2, "{gained:?}");
+        assert_eq!(lost, Vec::<String>::new());
+        let [gained, lost] = changed("[ssh, mine]", "[ssh, mine], at: [192.0.2.1]");
+        assert_eq!(gained, Vec::<String>::new().into_iter().collect::<Vec<_>>());
+        assert_eq!(lost.len(), 2, "{lost:?}");
     }
 
     #[test]

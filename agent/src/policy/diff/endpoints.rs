@@ -28,7 +28,7 @@ pub(super) fn diff(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>
 
 fn whole(kind: ChangeKind, name: &str, endpoint: &Endpoint) -> Change {
     let mut details = vec![
-        format!("role {}", endpoint.role),
+        format!("role {}", endpoint.roles),
         counted(&endpoint.addresses),
     ];
     let bound = bindings(endpoint).into_iter();
@@ -38,7 +38,7 @@ fn whole(kind: ChangeKind, name: &str, endpoint: &Endpoint) -> Change {
 
 fn details(old: &Endpoint, new: &Endpoint) -> Vec<String> {
     let mut details = Vec::new();
-    turned(&mut details, "role", &old.role, &new.role);
+    turned(&mut details, "role", &old.roles, &new.roles);
     let (added, removed) = difference(&old.addresses, &new.addresses);
     if !added.is_empty() {
         details.push(format!("added {}", counted(&added)));

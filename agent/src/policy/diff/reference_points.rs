@@ -1,7 +1,7 @@
 //! Changes of reference points.
 
 use super::{Change, ChangeKind, first_few, turned};
-use crate::policy::{Object, Policy, ReferencePoint};
+use crate::policy::{Object, Place, Policy, ReferencePoint};
 
 pub(super) fn diff(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
     let before = old.map_or(&[][..], |old| &old.reference_points);
@@ -46,14 +46,30 @@ pub(super) fn diff(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>
 }
 
 fn whole(kind: ChangeKind, point: &ReferencePoint) -> Change {
+    let at = if point.at.is_empty() {
+        String::new()
+    } else {
+        format!("; at {}", places(&point.at))
+    };
     let detail = format!(
-        "{} {}; services {}; mode {}",
+        "{} {}; services {}{at}; mode {}",
         point.direction,
         point.roles.join(", "),
         point.services.join(", "),
         point.mode
     );
     Change::new(kind, Object::ReferencePoint, &point.name, detail)
+}
+
+/// The places in words.
+pub(super) fn places(at: &[Place]) -> String {
+    if at.is_empty() {
+        return "everywhere".to_owned();
+    }
+    at.iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn details(old: &ReferencePoint, new: &ReferencePoint) -> Vec<String> {
@@ -66,6 +82,7 @@ fn details(old: &ReferencePoint, new: &ReferencePoint) -> Vec<String> {
     }
     members(&mut details, "role", &old.roles, &new.roles);
     members(&mut details, "service", &old.services, &new.services);
+    turned(&mut details, "at", &places(&old.at), &places(&new.at));
     turned(&mut details, "mode", &old.mode, &new.mode);
     details
 }

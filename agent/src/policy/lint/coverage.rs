@@ -27,7 +27,7 @@ struct Within {
 /// for everyone (`0.0.0.0/0`) contains all others.
 pub(super) fn shared_addresses(policy: &Policy, lints: &mut Vec<Lint>) {
     let endpoints: Vec<(&String, &Endpoint)> = policy.endpoints.iter().collect();
-    let role = |owned: Owned| &*endpoints[owned.endpoint as usize].1.role;
+    let role = |owned: Owned| &endpoints[owned.endpoint as usize].1.roles;
     let mut two_roles = BTreeMap::new();
     let mut redundant = BTreeMap::new();
     let mut around: Vec<Owned> = Vec::new();
@@ -152,7 +152,7 @@ pub(super) fn wide_endpoints(policy: &Policy, lints: &mut Vec<Lint>) {
             *family = family.saturating_add(addresses);
         }
         if covered[0] > EVERYONE[0] || covered[1] > EVERYONE[1] {
-            let role = &endpoint.role;
+            let role = &endpoint.roles;
             let message = format!(
                 "endpoint `{name}` covers so many addresses that nearly everyone has the role \
                  `{role}`"

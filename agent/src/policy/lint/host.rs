@@ -1,7 +1,7 @@
 //! Remarks on addresses and interfaces that the host does not have.
 
 use super::{Code, HostFacts, Lint};
-use crate::policy::{Object, Policy, Protect};
+use crate::policy::{Object, Place, Policy, Protect};
 
 pub(super) fn compare(policy: &Policy, host: &HostFacts, lints: &mut Vec<Lint>) {
     absent_addresses(policy, host, lints);
@@ -63,6 +63,31 @@ fn absent_interfaces(policy: &Policy, host: &HostFacts, lints: &mut Vec<Lint>) {
             message,
             "Correct it, or create the interface.",
         ));
+    }
+    for point in &policy.reference_points {
+        let places = point.at.iter();
+        let absent = places.filter_map(|place| match place {
+            Place::Interface(name) if !host.interfaces.contains(name) => {
+                Some((Code::AbsentInterface, format!("interface `{name}`")))
+            }
+            Place::Address(address) if !host.addresses.contains(address) => {
+                Some((Code::AbsentAddress, format!("address `{address}`")))
+            }
+            _ => None,
+        });
+        for (code, what) in absent {
+            let message = format!(
+                "reference point `{}` applies at the {what}, which the host does not have",
+                point.name
+            );
+            let subject = (Object::ReferencePoint, &*point.name);
+            lints.push(Lint::new(
+                code,
+                subject,
+                message,
+                "Correct it, unless it is a guest's.",
+            ));
+        }
     }
     for (name, endpoint) in &policy.endpoints {
         if let Some(interface) = endpoint.binding.interface.as_ref().filter(absent) {

@@ -6,7 +6,7 @@ use verdict::frame::transport::IpProtocol;
 
 use super::{Code, Lint};
 use crate::policy::{
-    Direction, ENROLMENT, Encryption, Mode, Object, Policy, Positions,
+    ANYONE, Direction, ENROLMENT, Encryption, Mode, Object, Policy, Positions,
     catalogue::{self, Usual},
 };
 
@@ -65,14 +65,17 @@ pub(super) fn roles(policy: &Policy, lints: &mut Vec<Lint>) {
     let carried: BTreeSet<&str> = policy
         .endpoints
         .values()
-        .map(|endpoint| &*endpoint.role)
+        .flat_map(|endpoint| endpoint.roles.iter())
         .collect();
     let points = &policy.reference_points;
-    let named: BTreeSet<&str> = points
+    let mut named: BTreeSet<&str> = points
         .iter()
         .flat_map(|point| &point.roles)
         .map(String::as_str)
         .collect();
+    if named.contains(ANYONE) {
+        named.extend(&carried);
+    }
     for role in carried.difference(&named) {
         let message =
             format!("no reference point names the role `{role}`: its endpoints may use no service");
@@ -88,7 +91,7 @@ pub(super) fn roles(policy: &Policy, lints: &mut Vec<Lint>) {
         for role in point
             .roles
             .iter()
-            .filter(|role| !carried.contains(role.as_str()))
+            .filter(|role| !carried.contains(role.as_str()) && *role != ANYONE)
         {
             let message = format!(
                 "reference point `{}` names the role `{role}`, which no endpoint has",
@@ -117,7 +120,8 @@ fn admitted_twice(policy: &Policy, lints: &mut Vec<Lint>) {
         {
             let key = (point.direction == Direction::Inbound, role, service);
             let earlier = *first.entry(key).or_insert(point);
-            if std::ptr::eq(earlier, point) {
+            // One that is limited to places leaves the others to those that follow.
+            if std::ptr::eq(earlier, point) || !earlier.at.is_empty() && earlier.at != point.at {
                 continue;
             }
             let message = format!(

@@ -85,9 +85,11 @@ fn schema_and_reader_require_the_same_fields() {
             let reported = missing
                 .iter()
                 .any(|line| line.contains(&format!("{owner} has no `{field}`")));
+            // One of `role` and `roles` is required, and the reader names the first.
+            let is_role = *field == "role" && owner == "`x`";
             assert_eq!(
                 reported,
-                required.contains(&json!(field)),
+                required.contains(&json!(field)) || is_role && start.contains("endpoints"),
                 "{field}: {missing:#?}"
             );
         }

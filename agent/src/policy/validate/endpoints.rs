@@ -10,7 +10,7 @@ use crate::{
     policy::{
         limits,
         mistake::Mistakes,
-        model::{Authenticate, Endpoint},
+        model::{ANYONE, Authenticate, Endpoint, Roles},
         positions::{At, Object, Positions},
         raw::{Located, Named, RawEndpoint, Text, Texts},
     },
@@ -65,7 +65,7 @@ pub(super) fn validate(
     for (name, endpoint) in raw {
         names::check(&name, "endpoint", mistakes);
         positions.note(Object::Endpoint, &name.what, name.at);
-        let role = role(endpoint.role.as_ref(), &mut peers, positions, mistakes);
+        let roles = roles(&endpoint, &mut peers, positions, mistakes);
         let authenticate = authenticate::validate(&endpoint, &name, mistakes);
         if let Authenticate::Certificate { identity, .. } = &authenticate {
             let first = identities.insert(identity.clone(), name.what.clone());
@@ -77,7 +77,7 @@ pub(super) fn validate(
         let index = order.len() as u32;
         let note = |net: IpNet, at: At| uniqueness.note(net, at, index);
         let endpoint = Endpoint {
-            role,
+            roles,
             authenticate,
             addresses: addresses(endpoint.addresses, note, mistakes),
             binding: bindings::validate(
@@ -94,16 +94,42 @@ pub(super) fn validate(
     peers
 }
 
+fn roles(
+    endpoint: &RawEndpoint,
+    peers: &mut Peers,
+    positions: &mut Positions,
+    mistakes: &mut Mistakes,
+) -> Roles {
+    let several = endpoint.roles.iter().flat_map(|texts| &texts.what);
+    let mut roles: Vec<String> = Vec::new();
+    for text in endpoint.role.iter().chain(several) {
+        if roles.iter().any(|known| **known == *text.what) {
+            mistakes.add(text.at, || {
+                let message = format!("the role `{}` is written twice", text.what);
+                (message, "Remove one of them.".to_owned())
+            });
+            continue;
+        }
+        roles.push(role(text, peers, positions, mistakes));
+    }
+    peers.complete &= !roles.is_empty();
+    Roles(roles)
+}
+
 fn role(
-    text: Option<&Text>,
+    text: &Text,
     peers: &mut Peers,
     positions: &mut Positions,
     mistakes: &mut Mistakes,
 ) -> String {
-    let Some(Located { what: role, at }) = text else {
-        peers.complete = false;
-        return String::new();
-    };
+    let Located { what: role, at } = text;
+    if **role == *ANYONE {
+        mistakes.add(*at, || {
+            let message = format!("`{ANYONE}` is everyone, and no endpoint's own role");
+            (message, "Give the endpoint a role of its own.".to_owned())
+        });
+        return role.to_string();
+    }
     if !peers.carriers.contains_key(&**role) {
         names::check(
             &Located {

@@ -11,6 +11,7 @@ mod endpoints;
 mod icmp;
 mod names;
 mod overlap;
+mod places;
 mod reference_points;
 mod services;
 mod timeouts;
@@ -59,6 +60,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         carriers_complete: peers.complete,
         endpoints: &peers.endpoints,
         defined: &defined,
+        protect: &protect,
         mode,
     };
     let raw_points = raw.reference_points.unwrap_or_default();
@@ -96,13 +98,14 @@ fn enrolment(endpoints: &BTreeMap<String, Endpoint>) -> Option<ReferencePoint> {
     let roles: BTreeSet<&String> = endpoints
         .values()
         .filter(|endpoint| endpoint.authenticate != Authenticate::Address)
-        .map(|endpoint| &endpoint.role)
+        .flat_map(|endpoint| &endpoint.roles.0)
         .collect();
     (!roles.is_empty()).then(|| ReferencePoint {
         name: ENROLMENT.to_owned(),
         direction: Direction::Inbound,
         roles: roles.into_iter().cloned().collect(),
         services: vec![ENROLMENT.to_owned()],
+        at: Vec::new(),
         mode: Mode::Enforce,
     })
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     MODES, limit, names,
     overlap::{self, Use},
+    places,
     services::{self, Services},
 };
 use crate::policy::{
     catalogue::catalogue,
     limits,
     mistake::Mistakes,
-    model::{Direction, ENROLMENT, Endpoint, Mode, ReferencePoint},
+    model::{ANYONE, Direction, ENROLMENT, Endpoint, Mode, Protect, ReferencePoint},
     positions::{At, Object, Positions},
     raw::{Named, RawReferencePoint, Text, Texts},
     remedies, suggest,
@@ -32,6 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) endpoints: &'a BTreeMap<String, Endpoint>,
     /// Services of the file.
     pub(super) defined: &'a Services,
+    /// Addresses that are protected.
+    pub(super) protect: &'a [Protect],
     /// The policy's mode.
     pub(super) mode: Mode,
 }
@@ -71,10 +74,12 @@ pub(super) fn validate(
         names::check(&name, "reference point", mistakes);
         positions.note(Object::ReferencePoint, &name.what, name.at);
         let point = point(name, raw, context, &mut uses, mistakes);
-        roles.extend(point.roles.iter().cloned());
+        let named = point.roles.iter().filter(|role| *role != ANYONE);
+        roles.extend(named.cloned());
         points.push(point);
     }
     overlap::report(&uses, context.defined, mistakes);
+    places::limits(&points, context.endpoints, positions, mistakes);
     let first_role = context.carriers.values().min().copied().unwrap_or_default();
     limit(roles.len(), limits::ROLES, "roles", first_role, mistakes);
     points
@@ -106,12 +111,14 @@ fn point(
             });
         }
     }
+    let at = places::validate(raw.at, context.protect, mistakes);
     let mode = names::choice(raw.mode.as_ref(), "mode", MODES, mistakes);
     ReferencePoint {
         name: name.what.into(),
         direction,
         roles: roles.into_iter().map(|text| text.what.into()).collect(),
         services: services.into_iter().map(|text| text.what.into()).collect(),
+        at,
         mode: mode.unwrap_or(context.mode),
     }
 }
@@ -138,18 +145,21 @@ fn once_each(texts: Option<Texts>, what: &str, point: &str, mistakes: &mut Mista
 
 fn check_role(role: &Text, context: &Context<'_>, mistakes: &mut Mistakes) {
     let name = &*role.what;
-    if context.carriers.contains_key(name) || KNOWN_ROLES.contains(&name) {
+    if context.carriers.contains_key(name) || KNOWN_ROLES.contains(&name) || name == ANYONE {
         return;
     }
     let carried = context.carriers.keys().map(String::as_str);
-    let meant = suggest::closest(name, carried.chain(KNOWN_ROLES.iter().copied()));
+    let meant = suggest::closest(
+        name,
+        carried.chain(KNOWN_ROLES.iter().copied()).chain([ANYONE]),
+    );
     if meant.is_none() && !context.carriers_complete {
         return;
     }
     if let Some(endpoint) = context.endpoints.get(name) {
         mistakes.add(role.at, || {
             let message = format!("`{name}` is an endpoint, and here stand roles");
-            (message, format!("Write its role: `{}`.", endpoint.role))
+            (message, format!("Write its role: `{}`.", endpoint.roles))
         });
         return;
     }

@@ -106,6 +106,25 @@ reference_points:
     policy("enforce", text)
 }
 
+/// Services for anyone, endpoints with several roles, and reference points that apply at some places.
+pub fn places() -> Result<Policy> {
+    let text = r#"
+endpoints:
+  vim: { roles: [vim, bastion], addresses: [192.0.2.10, "2001:db8:0:17::10"] }
+  bastion: { role: bastion, addresses: [198.51.100.2, "2001:db8:0:51::2"], mac: "52:54:00:aa:bb:01" }
+  site: { role: site, addresses: [192.0.2.0/24, 198.51.100.0/24, "2001:db8::/32"] }
+reference_points:
+  management: { from: [vim], services: [ssh, relay], at: [192.0.2.17, "2001:db8:0:17::17"] }
+  tunnel: { from: [site], services: [telemetry, tunnel], at: [eth0] }
+  elsewhere: { from: [bastion], services: [ssh, libvirt-tls, relay], at: [eth1] }
+  public: { from: [anyone], services: [web, ping] }
+  relays: { from: [anyone], services: [relay], at: [203.0.113.9, "2001:db8:0:113::9"], mode: audit }
+  out: { to: [anyone], services: [names] }
+  out-there: { to: [site], services: [web], at: [eth1, 192.0.2.17] }
+"#;
+    policy("enforce", text)
+}
+
 /// The host may connect to anyone.
 pub fn open() -> Result<Policy> {
     let text = r#"

@@ -3,10 +3,10 @@
 
 use std::net::IpAddr;
 
-use manoward::policy::{Direction, Endpoint, Policy, ServiceMatch, Transport};
+use manoward::policy::{Direction, Endpoint, Place, Policy, ServiceMatch, Transport};
 
 use super::sockets::{Delivery, Listener};
-use crate::judge::BROADCAST;
+use crate::{judge::BROADCAST, net::station::NIC};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -119,7 +119,7 @@ const fn header_length(protocol: u8) -> usize {
 
 /// Whether a request to a service is permitted.
 fn requested(policy: &Policy, delivery: &Delivery, asked: Asked) -> Permission {
-    if may(policy, delivery.source, asked) {
+    if may(policy, (delivery.destination, delivery.source), asked) {
         Permission::Permitted
     } else if is_group(delivery.destination) && !offered(policy, asked) {
         Permission::Free
@@ -182,7 +182,7 @@ fn error(policy: &Policy, delivery: &Delivery) -> Permission {
             code,
             v6,
         };
-        Some(source == delivery.destination && may(policy, destination, asked))
+        Some(source == delivery.destination && may(policy, (source, destination), asked))
     };
     if read() == Some(true) {
         Permission::Permitted
@@ -191,14 +191,17 @@ fn error(policy: &Policy, delivery: &Delivery) -> Permission {
     }
 }
 
-/// Whether an endpoint with this address may use the service.
-fn may(policy: &Policy, source: IpAddr, asked: Asked) -> bool {
-    let Some(endpoint) = endpoint(policy, source) else {
-        return false;
+/// Whether who has the second address may use the service at the first.
+fn may(policy: &Policy, (local, source): (IpAddr, IpAddr), asked: Asked) -> bool {
+    let endpoint = endpoint(policy, source);
+    let is_at = |place: &Place| match place {
+        Place::Address(address) => *address == local,
+        Place::Interface(name) => *name == NIC,
     };
     policy.reference_points.iter().any(|point| {
         point.direction == Direction::Inbound
-            && point.roles.contains(&endpoint.role)
+            && point.names(endpoint)
+            && (point.at.is_empty() || point.at.iter().any(is_at))
             && point
                 .services
                 .iter()

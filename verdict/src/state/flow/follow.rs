@@ -246,11 +246,31 @@ pub fn send<F: Flows>(
     true
 }
 
+/// What is asked of a packet of the local side for which there is no flow.
+pub struct Opening<M, N> {
+    /// Whether a rule permits it.
+    pub ruled: bool,
+    /// Whether a connection that is open already may be taken over.
+    pub may_adopt: M,
+    /// Whether a datagram answers a peer that was not asked.
+    pub answers: N,
+}
+
+/// What has come of a packet of the local side. A number, as the kernel's verifier follows that best.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sent(u8);
+
+impl Sent {
+    /// It belongs to a flow, or has opened one.
+    pub const FOLLOWED: Self = Self(0);
+    /// It goes on with, or answers, what the local side has not begun, and opens nothing.
+    pub const ANSWER: Self = Self(1);
+    /// It opens a flow that the table has no room for.
+    pub const NO_ROOM: Self = Self(2);
+}
+
 /// Notes a packet of `bytes` bytes from the local side, and opens the flow if there is none and the packet
-/// can begin one. `ruled` says whether a rule permits it, `may_adopt` whether one that is open already may
-/// be taken over.
-///
-/// Returns `false` if the table has no room for it.
+/// can begin one.
 #[inline(always)]
 pub fn send_or_open<F: Flows, T: Lookup>(
     flows: &F,
@@ -258,9 +278,8 @@ pub fn send_or_open<F: Flows, T: Lookup>(
     key: &Key,
     segment: Segment,
     bytes: u64,
-    ruled: bool,
-    may_adopt: impl FnOnce() -> Result<bool, Missing>,
-) -> Result<bool, Missing> {
+    opening: Opening<impl FnOnce() -> Result<bool, Missing>, impl FnOnce() -> bool>,
+) -> Result<Sent, Missing> {
     let now = flows.now();
     let protocol = key.protocol();
     let continues = !segment.opens() && says_what_opens(protocol);
@@ -270,19 +289,21 @@ pub fn send_or_open<F: Flows, T: Lookup>(
         && (continues || !expired(slot.tag(), tables, now)?)
         && send(flows, slot, protocol, segment, bytes, now)
     {
-        return Ok(true);
+        return Ok(Sent::FOLLOWED);
     }
     let mut new = New {
-        ruled,
+        ruled: opening.ruled,
         ..New::default()
     };
     if continues || flows.adopts_socket() {
         // Whoever answers has begun nothing, so nobody gets in by it.
-        if segment.has(SYN | RST) || !may_adopt()? {
-            return Ok(true);
+        if segment.has(SYN | RST) || !(opening.may_adopt)()? {
+            return Ok(Sent::ANSWER);
         }
         // What either side expects next is not known.
         new.received = Half(Half::SEEN);
+    } else if !says_what_opens(protocol) && (opening.answers)() {
+        return Ok(Sent::ANSWER);
     } else {
         let step = sent(protocol, segment);
         new.sent = Half(step.flags);
@@ -293,11 +314,16 @@ pub fn send_or_open<F: Flows, T: Lookup>(
         }
     }
     new.sent = new.sent.after(bytes, 0, 0);
-    Ok(open_at(flows, index, key, now, &new))
+    Ok(if open_at(flows, index, key, now, &new) {
+        Sent::FOLLOWED
+    } else {
+        Sent::NO_ROOM
+    })
 }
 
 /// Whether a packet of this protocol says whether it opens a connection.
 #[inline(always)]
-const fn says_what_opens(protocol: u8) -> bool {
+#[must_use]
+pub const fn says_what_opens(protocol: u8) -> bool {
     matches!(IpProtocol(protocol), IpProtocol::TCP | IpProtocol::SCTP)
 }

@@ -11,6 +11,8 @@ pub const CONNECTION: u8 = 1;
 pub const FRAGMENTS_IN: u8 = 2;
 /// Fragments of a datagram that the local side sends.
 pub const FRAGMENTS_OUT: u8 = 3;
+/// The remote side of datagrams that nobody asked for.
+pub const UNASKED: u8 = 5;
 
 const PROTOCOL_SHIFT: u32 = 32;
 const KIND_SHIFT: u32 = 40;
@@ -117,7 +119,7 @@ impl Key {
         (self.local[0] ^ self.local[1]).wrapping_mul(MIX[0]) >> 57
     }
 
-    /// Kind of the key: [`CONNECTION`], [`FRAGMENTS_IN`] or [`FRAGMENTS_OUT`].
+    /// Kind of the key: [`CONNECTION`] or another.
     #[inline(always)]
     #[must_use]
     pub const fn kind(&self) -> u8 {

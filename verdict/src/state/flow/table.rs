@@ -19,7 +19,7 @@ use crate::{
     state::{
         lease::Leases,
         limit::Limit,
-        sessions,
+        note, sessions,
         sets::{self, NOWHERE, WAYS},
     },
 };
@@ -81,6 +81,14 @@ pub trait Flows: Leases {
         Self: Sized,
     {
         displace::displace(self, hash, new, crowd)
+    }
+
+    /// [`note::is_noted`]; the kernel verifies it once, as a function of its own.
+    fn is_noted(&self, index: u32, hash: u64, lasts: u32) -> bool
+    where
+        Self: Sized,
+    {
+        note::is_noted(self, index, hash, lasts)
     }
 
     /// The place `index`; `None` past the end of the table.

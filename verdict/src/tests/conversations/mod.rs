@@ -3,6 +3,7 @@
 mod errors;
 mod fast;
 mod fragments;
+mod unasked;
 
 use std::vec::Vec;
 
@@ -345,7 +346,7 @@ fn what_keeps_a_link_together_goes_out() {
 fn an_answer_that_only_an_audit_lets_pass_opens_nothing() {
     let host = Host::enforcing();
     let answer = host.sends(&v4(HOST, VIM, UDP, &udp(WATCHED, OWN)));
-    assert_eq!(answer, Outcome::new(Reason::WrongRole, true, 2, 1));
+    assert_eq!(answer, under(Reason::Answer, 2, 1));
     assert!(host.0.flows().next().is_none());
 }
 

@@ -65,6 +65,7 @@ fn what_only_the_agent_finds_is_pointed_at_too() {
         mistakes: vec![mistake],
         mistake_count: 3,
         lints: Vec::new(),
+        apply_refuses: Vec::new(),
     };
     let drawn = shown(text, &report, Look::Drawn(80));
     assert!(drawn.contains("interfaces: [eth0]"), "{drawn}");
@@ -105,6 +106,7 @@ fn what_concerns_the_whole_file_points_nowhere() {
         mistakes: vec![mistake],
         mistake_count: 1,
         lints: Vec::new(),
+        apply_refuses: Vec::new(),
     };
     assert_eq!(
         shown(VALID, &report, Look::Drawn(80)),

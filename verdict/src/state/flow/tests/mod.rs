@@ -1,6 +1,6 @@
 use super::{
     Slot,
-    follow::{receive, send_or_open},
+    follow::{Opening, Sent, receive, send_or_open},
     key::{CONNECTION, Key},
     table::find,
 };
@@ -37,10 +37,13 @@ fn segment(flags: u8, sequence: u32, acknowledgement: u32) -> Segment {
 }
 
 fn sent(table: &Table, key: &Key, segment: Segment) -> bool {
-    send_or_open(table, &table.tables, key, segment, 100, true, || {
-        Ok(table.adopting)
-    })
-    .expect("all lines")
+    let opening = Opening {
+        ruled: true,
+        may_adopt: || Ok(table.adopting),
+        answers: || false,
+    };
+    send_or_open(table, &table.tables, key, segment, 100, opening).expect("all lines")
+        != Sent::NO_ROOM
 }
 
 fn found<'a>(table: &'a Table, key: &Key) -> Option<Slot<'a>> {

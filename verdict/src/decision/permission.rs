@@ -1,0 +1,54 @@
+//! Under which rule a connection is permitted, for packets that do not begin it.
+//!
+//! What answers may come over another interface than what asked. So of the places that a rule is limited
+//! to, only the address counts.
+
+use super::Ip;
+use crate::image::{
+    header::Header,
+    line::Missing,
+    lookup::Lookup,
+    place::ANY_INTERFACE,
+    service::{Rule, Service},
+};
+
+/// The rule under which `role` may use `service` at the address `local`; number 0 if it may not.
+#[inline(always)]
+pub fn offered<A: Ip, T: Lookup>(
+    tables: &T,
+    policy: Header<'_>,
+    service: Service,
+    role: u8,
+    local: A,
+) -> Result<Rule, Missing> {
+    let first = service.inbound(tables, policy, role)?;
+    at(tables, first, service.inbound_index(role), local)
+}
+
+/// The rule under which the host may use `service` of `role` from the address `local`; number 0 if it may
+/// not.
+#[inline(always)]
+pub fn used<A: Ip, T: Lookup>(
+    tables: &T,
+    policy: Header<'_>,
+    service: Service,
+    role: u8,
+    local: A,
+) -> Result<Rule, Missing> {
+    let first = service.outbound(tables, policy, role)?;
+    at(tables, first, service.outbound_index(role), local)
+}
+
+/// The `first` rule at `index`, or the one after it that applies at `local`.
+#[inline(always)]
+fn at<A: Ip, T: Lookup>(tables: &T, first: Rule, index: u32, local: A) -> Result<Rule, Missing> {
+    if !first.is_placed() {
+        return Ok(first);
+    }
+    let chosen = tables.choose(index, local.to_words(), ANY_INTERFACE)?;
+    Ok(if chosen.is_elsewhere() {
+        Rule::NONE
+    } else {
+        chosen
+    })
+}
