@@ -84,6 +84,8 @@ pub struct Coverage {
     pub egress: Option<HookMode>,
     /// Whether this leads to the host's own guests and containers, and is left alone (`inside` in agent.yaml).
     pub inside: bool,
+    /// Whether it looks as if it led to guests or containers, and `inside` does not name it.
+    pub seems_inside: bool,
     /// Whether only the inner door judges here, at the host's sockets.
     pub at_door: bool,
     /// Why packets pass unjudged here; `None` if they do not.

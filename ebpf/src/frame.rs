@@ -255,8 +255,10 @@ impl SocketPacket {
         let [socket_at, namespace_at, inode_at] = settings::namespace_path();
         // SAFETY: the helper reads any address, and fails where there is nothing.
         unsafe {
-            let socket = bpf_probe_read_kernel(self.skb.byte_add(socket_at).cast::<*const u8>()).ok()?;
-            let namespace = bpf_probe_read_kernel(socket.byte_add(namespace_at).cast::<*const u8>()).ok()?;
+            let socket =
+                bpf_probe_read_kernel(self.skb.byte_add(socket_at).cast::<*const u8>()).ok()?;
+            let namespace =
+                bpf_probe_read_kernel(socket.byte_add(namespace_at).cast::<*const u8>()).ok()?;
             bpf_probe_read_kernel(namespace.byte_add(inode_at).cast::<u32>()).ok()
         }
     }

@@ -28,7 +28,7 @@ use verdict::{
         flow::{Flows, Key, Set, Tag, displace, table},
         lease::{self, Lease, Leases},
         limit::Limit,
-        note, served,
+        note, served, sessions,
         sets::NOWHERE,
     },
 };
@@ -100,13 +100,15 @@ static SERVED: Array<served::Set, 1, MMAPABLE> = Array::new();
 #[btf_map]
 static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
-/// Key: index of a limit of enrolments, of a note about a first fragment
-/// ([`fragment`](verdict::decision::fragment)), or of one about a peer that nobody has asked
-/// ([`unasked`](verdict::decision::unasked)). Value: how much was admitted in the last tick, or the note.
+/// Key: index of a limit of enrolments, of a word about one of their sessions ([`sessions`]), of a note about
+/// a first fragment ([`fragment`](verdict::decision::fragment)), or of one about a peer that nobody has asked
+/// ([`unasked`](verdict::decision::unasked)). Value: how much was admitted in the last tick, the word, or the
+/// note.
 ///
-/// Written and read by the programs, also about packets of strangers. Capacity: [`WORDS`], all
-/// allocated; sources with the same hash share a limit, and fragments a note, which the last one has. A
-/// miss, which cannot happen, drops with `rate-limited`, and tells of no first fragment.
+/// Written and read by the programs, also about packets of strangers; the agent notes which sessions have
+/// proven who they are. Capacity: [`WORDS`], all allocated; sources with the same hash share a limit, and
+/// fragments a note, which the last one has. A miss, which cannot happen, drops with `rate-limited`, and
+/// tells of no first fragment.
 #[btf_map]
 static LIMITS: Array<Limit, { WORDS as usize }> = Array::new();
 
@@ -337,9 +339,7 @@ extern "C" fn endpoint_ipv4(slot: u32, address: u32) -> u32 {
 #[inline(never)]
 extern "C" fn is_at_place(slot: u32, place: u32, high: u64, low: u64, ifindex: u32) -> u32 {
     match Image::in_slot(slot) {
-        Some(image) => {
-            place::holds(&image, place, [high, low], ifindex).map_or(MISSING, u32::from)
-        }
+        Some(image) => place::holds(&image, place, [high, low], ifindex).map_or(MISSING, u32::from),
         None => MISSING,
     }
 }
@@ -465,6 +465,11 @@ impl Flows for OpenFlows<'_> {
     }
 
     #[inline(always)]
+    fn enrolling(&self, hash: u64) -> u32 {
+        search_enrolment(hash)
+    }
+
+    #[inline(always)]
     fn search(&self, key: &Key) -> u32 {
         let [a, b, c, d, e] = key.to_words();
         search_flow(a, b, c, d, e)
@@ -531,6 +536,13 @@ extern "C" fn served_idle(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
 #[inline(never)]
 extern "C" fn is_noted(index: u32, hash: u64, lasts: u32) -> u32 {
     note::is_noted(&OpenFlows::LOOKED_UP, index, hash, lasts).into()
+}
+
+/// [`sessions::search`] for the session with this `hash`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn search_enrolment(hash: u64) -> u32 {
+    sessions::search(&OpenFlows::LOOKED_UP, hash)
 }
 
 /// [`table::search`] for the key of these words.

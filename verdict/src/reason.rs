@@ -140,6 +140,8 @@ reasons! {
     BindingUnseen = 52, "binding-unseen";
     /// The role may use the service, and not at this address or over this interface.
     WrongPlace = 53, "wrong-place";
+    /// To the port of enrolment: it belongs to no session, and begins none (RFC 9000, 14.1, 17.2.2).
+    NotInitial = 54, "not-initial";
 }
 
 impl Reason {

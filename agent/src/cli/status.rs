@@ -327,16 +327,32 @@ fn coverage(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
         ]);
     }
     out.write_all(table.render(output::width()).as_bytes())?;
+    let seeming = status.coverage.iter().filter(|row| row.seems_inside);
+    let seeming: Vec<&str> = seeming.map(|row| row.interface.as_str()).collect();
+    if !seeming.is_empty() {
+        let names = seeming.join(", ");
+        remark(
+            out,
+            &format!(
+                "{names}: veths, taps and bridges of these usually lead to guests and containers. To leave \
+             their traffic alone, put `inside: [{names}]` into agent.yaml and restart the agent."
+            ),
+        )?;
+    }
     if !status.elsewhere.is_empty() {
         let elsewhere: Vec<String> = status.elsewhere.iter().map(ToString::to_string).collect();
-        let text = format!(
-            "No interface has {}: a guest's, or missing.",
-            elsewhere.join(", ")
-        );
-        let text = prose::indented(&text, "", output::text_width());
-        writeln!(out, "{}", Tone::Quiet.paint(text))?;
+        let elsewhere = elsewhere.join(", ");
+        remark(
+            out,
+            &format!("No interface has {elsewhere}: a guest's, or missing."),
+        )?;
     }
     Ok(())
+}
+
+fn remark(out: &mut impl Write, text: &str) -> io::Result<()> {
+    let text = prose::indented(text, "", output::text_width());
+    writeln!(out, "{}", Tone::Quiet.paint(text))
 }
 
 /// The attachments, grouped by interface; the first of a group stands for the interface.
@@ -381,7 +397,7 @@ mod tests {
             "protected": ["192.0.2.1", "2001:db8::1"],
             "coverage": [{
                 "interface": "eth0", "ifindex": 2, "addresses": ["192.0.2.1", "2001:db8::1"],
-                "ingress": "xdp-native", "egress": "tcx-egress", "inside": false, "at_door": false,
+                "ingress": "xdp-native", "egress": "tcx-egress", "inside": false, "seems_inside": false, "at_door": false,
                 "exposed": null,
             }],
             "elsewhere": [], "door": "enforce", "verified": "2026-01-02T03:04:06Z", "is_verified": true,

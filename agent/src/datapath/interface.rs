@@ -6,6 +6,7 @@
 
 mod address;
 mod arrival;
+mod error;
 mod home;
 mod link;
 
@@ -16,9 +17,9 @@ use std::{
 
 use futures_util::TryStreamExt as _;
 use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
-use thiserror::Error;
 
 pub use arrival::Arrival;
+pub use error::InterfaceError;
 pub use link::{Interface, name_of};
 
 use self::{address::Address, link::Kind};
@@ -27,63 +28,6 @@ use crate::{image::Facts, policy::Policy};
 
 /// In place of a name: every interface that can carry traffic from outside, also those that come later.
 pub const ALL: &str = "all";
-
-/// Why interfaces cannot be used.
-#[derive(Debug, Error)]
-pub enum InterfaceError {
-    /// The kernel did not answer.
-    #[error("cannot ask the kernel for {what}: {reason}")]
-    Netlink {
-        /// What was asked for.
-        what: &'static str,
-        /// Why it failed.
-        reason: String,
-    },
-    /// No such interface.
-    #[error(
-        "this host has no interface `{name}` (it has {known}). Correct `interfaces` in the policy"
-    )]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The names that exist.
-        known: String,
-    },
-    /// Several of them.
-    #[error("{}", several(.0))]
-    Several(Vec<Self>),
-    /// A bridge without ports.
-    #[error(
-        "bridge `{name}` has no ports, so no packet can arrive there. Add a port to it, or name another interface"
-    )]
-    NoPorts {
-        /// The name.
-        name: String,
-    },
-}
-
-/// All that is wrong with several interfaces. What the host has is told once.
-fn several(errors: &[InterfaceError]) -> String {
-    let mut unknown = Vec::new();
-    let mut has = None;
-    let mut sentences = Vec::new();
-    for error in errors {
-        match error {
-            InterfaceError::Unknown { name, known } => {
-                unknown.push(format!("`{name}`"));
-                has = Some(known);
-            }
-            other => sentences.push(other.to_string()),
-        }
-    }
-    if let Some(has) = has {
-        let names = unknown.join(", ");
-        sentences.push(format!(
-            "this host has no interfaces {names} (it has {has}). Correct `interfaces` in the policy"
-        ));
-    }
-    sentences.join("; ")
-}
 
 /// The interfaces and addresses of the host at one time.
 #[derive(Clone, Debug, Default)]
@@ -293,6 +237,17 @@ impl Interfaces {
                     self.descend(port, found);
                 }
             }
+        }
+    }
+
+    /// Whether an interface looks as if it led to the host's own guests: a veth or tap, or a bridge that has no
+    /// other ports.
+    #[must_use]
+    pub fn seems_to_lead_to_guests(&self, interface: &Interface) -> bool {
+        match interface.kind {
+            Kind::Carrier => interface.to_guests,
+            Kind::Bridge => self.ports(interface.index).all(|port| port.to_guests),
+            _ => false,
         }
     }
 

@@ -13,8 +13,9 @@ use verdict::{
         transport::IpProtocol,
     },
     state::{
-        flow::{Flows as _, Slot, key::ENROLMENT, table},
+        flow::key::CONNECTION,
         lease::{self, Lease},
+        sessions,
         sets::WAYS,
     },
 };
@@ -36,6 +37,8 @@ pub struct LeaseTable {
     seed: u64,
     clock: LeaseClock,
     proofs: Snapshot<OnDemand>,
+    /// Beside other words, those about sessions of enrolment.
+    sessions: Array<MapData, u64>,
 }
 
 /// Who a lease is given to.
@@ -73,6 +76,7 @@ impl LeaseTable {
             seed: control.seed,
             clock: LeaseClock::of(&control),
             proofs: Snapshot::open(pins)?,
+            sessions: array(pins, name::LIMITS)?,
         })
     }
 
@@ -139,20 +143,28 @@ impl LeaseTable {
     }
 
     /// The MAC address, VLAN and interface that the enrolment datagrams between these two ports
-    /// came from, as the programs recorded them; `None` if they saw none.
+    /// came from, as the programs recorded them; `None` if they saw none. They note that the session has
+    /// proven who it is, so that it makes no room for others, and outlives so many seconds of `silence`.
     pub fn origin(
         &mut self,
         local: SocketAddr,
         remote: SocketAddr,
+        silence: u32,
     ) -> Result<Option<Origin>, FlowError> {
-        let Some(key) = flows::key(ENROLMENT, IpProtocol::UDP.0, local, remote) else {
+        let Some(key) = flows::key(CONNECTION, IpProtocol::UDP.0, local, remote) else {
             return Ok(None);
         };
         self.proofs.refresh()?;
         let nothing = Image::empty();
         let flows = self.proofs.by(&nothing);
-        let found = flows.slot(table::search(&flows, &key));
-        Ok(found.map(Slot::origin))
+        let Some((origin, index, word)) = sessions::proven(&flows, key.hash(self.seed), silence)
+        else {
+            return Ok(None);
+        };
+        self.sessions
+            .set(index, word, 0)
+            .map_err(map_failed(name::LIMITS))?;
+        Ok(Some(origin))
     }
 
     /// The indexes at which the lease may be stored, in the order in which they are tried.

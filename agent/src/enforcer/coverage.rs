@@ -28,6 +28,8 @@ pub struct Coverage {
     pub egress: Option<HookMode>,
     /// Whether this leads to the host's own guests, and is left alone.
     pub inside: bool,
+    /// Whether it looks as if it led to guests, and is not left alone.
+    pub seems_inside: bool,
     /// Whether only the inner door judges here.
     pub at_door: bool,
     /// Why packets pass unjudged here; `None` if they do not.
@@ -57,6 +59,8 @@ impl View {
             let egress = self.first(&carriers, HookMode::is_egress);
             let inside = self.inside.contains(&interface.name);
             let exposed = self.exposure(&carriers).filter(|_| !inside);
+            let leads_inside = self.interfaces.seems_to_lead_to_guests(interface);
+            let seems_inside = exposed.is_some() && leads_inside;
             let at_door = self.door_open
                 && self.door == DoorMode::Enforce
                 && exposed.is_some()
@@ -68,6 +72,7 @@ impl View {
                 ingress,
                 egress,
                 inside,
+                seems_inside,
                 at_door,
                 exposed: exposed.filter(|_| !at_door),
             }

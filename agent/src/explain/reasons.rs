@@ -158,6 +158,9 @@ const fn general(reason: Reason) -> &'static str {
         Reason::LoopbackAddress => {
             "it is for an address of the loopback interface, and comes from outside"
         }
+        Reason::NotInitial => {
+            "it belongs to no session of enrolment, and does not begin one: that takes an Initial packet of QUIC version 1 of 1,200 bytes or more"
+        }
         Reason::DiscoveryInvalid => "it breaks the rules of neighbour or listener discovery",
         _ => "there is no policy in the kernel",
     }

@@ -16,7 +16,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
-use verdict::frame::origin::Origin;
+use verdict::{frame::origin::Origin, state::flow::State as FlowState};
 
 use crate::{
     datapath::{interface::Interfaces, leases::LeaseTable},
@@ -304,6 +304,7 @@ fn peers(policy: &Policy, numbers: &Numbers) -> BTreeMap<Identity, Peer> {
             identity: identity.clone(),
             addresses: endpoint.addresses.clone(),
             sessions: *sessions,
+            silence: policy.flow_timeouts.seconds(FlowState::Enrolment),
         };
         Some((identity.clone(), peer))
     });

@@ -26,7 +26,7 @@ impl Registrar for Registry {
         let address = claim.remote.ip().to_canonical();
         let mut state = self.state();
         let peer = peer(&state, claim, address)?;
-        let origin = self.origin(&mut state, claim)?;
+        let origin = self.origin(&mut state, claim, peer.silence)?;
         self.make_room(&mut state, &peer, address)?;
         let holder = Holder {
             id: peer.number,
@@ -123,9 +123,9 @@ impl Registry {
     }
 
     /// Where all datagrams of the claim's session came from.
-    fn origin(&self, state: &mut State, claim: &Claim) -> Result<Origin, Refusal> {
+    fn origin(&self, state: &mut State, claim: &Claim, silence: u32) -> Result<Origin, Refusal> {
         let local = SocketAddr::new(claim.local, self.port);
-        match state.table.origin(local, claim.remote) {
+        match state.table.origin(local, claim.remote, silence) {
             Ok(Some(origin)) => Ok(origin),
             Ok(None) => Err(Refusal::new(
                 Reason::WrongPlace,

@@ -61,6 +61,8 @@ pub(super) struct Peer {
     pub(super) identity: Identity,
     pub(super) addresses: Vec<IpNet>,
     pub(super) sessions: Sessions,
+    /// Seconds of silence that the programs remember a session for.
+    pub(super) silence: u32,
 }
 
 /// A lease of a session.

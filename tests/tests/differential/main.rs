@@ -77,6 +77,7 @@ fn under_a_policy_of_bindings_every_reason_is_given() -> Result<()> {
         Reason::NoLease,
         Reason::LeaseExpired,
         Reason::RateLimited,
+        Reason::NotInitial,
         // Nothing is audited.
         Reason::Answer,
         // Only at a socket.

@@ -335,6 +335,11 @@ fn what_leads_to_the_hosts_own_guests_is_left_alone() -> Result<()> {
     let scene = Topology::new()?;
     let _ssh = scene.host.tcp_listener((HOST_GUESTS.v4, openssh::PORT))?;
     let _web = scene.guest.tcp_listener((GUEST.v4, 8080))?;
+    let agent = start(&scene, ENFORCE)?;
+    let shown = agent.cli(&["status"])?.stdout;
+    let proposed = shown.contains("put `inside: [vnet0]` into agent.yaml");
+    assert!(proposed, "{shown}");
+    drop(agent);
     let agent = start(&scene, "door: enforce\ninside: [vnet0]\n")?;
     let to = (HOST_GUESTS.v4, openssh::PORT);
     assert_eq!(scene.guest.tcp_connect(to, PATIENCE)?, Outcome::Connected);

@@ -6,6 +6,7 @@ mod explain;
 mod files;
 mod history;
 mod learn;
+mod mistakes;
 mod refused_policies;
 mod scale;
 mod signed;

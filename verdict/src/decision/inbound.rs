@@ -19,11 +19,7 @@ use crate::{
     },
     reason::{Outcome, Reason},
     state::{
-        flow::{
-            Flows, Half, New, Slot, follow,
-            key::{CONNECTION, ENROLMENT},
-            table::open,
-        },
+        flow::{Flows, Half, New, Slot, follow, key::CONNECTION, table::open},
         lease,
     },
 };
@@ -272,9 +268,15 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
     fn admit<A: Ip>(&self, about: &Conversation<A>, id: u32) -> Result<(), Reason> {
         let (packet, frame) = (self.packet, self.frame);
         let proven = lease::check(self.flows, id, about.remote, packet, frame).is_ok();
-        let origin = Origin::of(packet, frame);
-        let key = about.key(ENROLMENT);
-        enrolment::admit(self.tables, self.flows, &key, about.remote, origin, proven)
+        let session = enrolment::Session {
+            source: about.remote,
+            hash: about.key(CONNECTION).hash(self.flows.seed()),
+            origin: Origin::of(packet, frame),
+            proven,
+        };
+        enrolment::admit(self.flows, &session, || {
+            enrolment::is_initial(packet, about.transport, about.transport_len)
+        })
     }
 
     /// The endpoint at `address`, if there is one.

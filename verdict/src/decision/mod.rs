@@ -36,8 +36,8 @@ use crate::{
     state::{flow::Flows, lease::Leased},
 };
 
-/// Words that strangers' packets may change ([`Flows::limit`]): limits of enrolments, then notes about
-/// fragments, then notes about peers.
+/// Words that strangers' packets may change ([`Flows::limit`]): those about sessions of enrolment, then
+/// limits of enrolments, then notes about fragments, then notes about peers.
 pub const WORDS: u32 = enrolment::LIMITS + fragment::NOTES + unasked::NOTES;
 
 /// How IP packets of one direction are read and decided about, on one path.

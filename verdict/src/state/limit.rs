@@ -31,20 +31,14 @@ impl Limit {
     /// Whether one more may be admitted at `now`, of `most` in a tick; it is counted if `writable`.
     #[inline(always)]
     pub fn admit(&self, now: u32, most: u32, writable: bool) -> bool {
-        admit_one(&self.0, now, most, writable)
+        let word = self.get();
+        let count = if word as u32 == now { word >> 32 } else { 0 };
+        if count >= u64::from(most) {
+            return false;
+        }
+        if writable {
+            self.set((count + 1) << 32 | u64::from(now));
+        }
+        true
     }
-}
-
-/// [`Limit::admit`] for a count in `cell`.
-#[inline(always)]
-pub(crate) fn admit_one(cell: &Cell<u64>, now: u32, most: u32, writable: bool) -> bool {
-    let word = cell.get();
-    let count = if word as u32 == now { word >> 32 } else { 0 };
-    if count >= u64::from(most) {
-        return false;
-    }
-    if writable {
-        cell.set((count + 1) << 32 | u64::from(now));
-    }
-    true
 }

@@ -1,4 +1,4 @@
-//! What is remembered from packet to packet: flows, leases, limits.
+//! What is remembered from packet to packet: flows, leases, limits, sessions of enrolment.
 //!
 //! Programs on several CPUs read and write the same tables without a lock; so does the agent.
 
@@ -8,4 +8,5 @@ pub mod lease;
 pub mod limit;
 pub mod note;
 pub mod served;
+pub mod sessions;
 pub mod sets;

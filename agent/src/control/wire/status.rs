@@ -74,6 +74,7 @@ impl From<enforcer::Coverage> for Coverage {
             ingress: coverage.ingress.map(Into::into),
             egress: coverage.egress.map(Into::into),
             inside: coverage.inside,
+            seems_inside: coverage.seems_inside,
             at_door: coverage.at_door,
             exposed: coverage.exposed,
         }

@@ -12,6 +12,11 @@ use crate::{
     frame::{address::Ipv4, ethernet::mac_word, origin::Origin},
     image::endpoint::Peer,
     reason::{Outcome, Reason},
+    state::{
+        clock::ticks,
+        flow::key::{CONNECTION, Key},
+        sessions::{self, UNPROVEN_TICKS},
+    },
     tests::sample::{
         Bytes, ENROLMENT, HOST, Image, MAC, OTHER, PROVER, STRANGER, Table, VIM, ethernet, image,
         ipv4, udp,
@@ -24,8 +29,38 @@ fn table() -> Table {
     Table::new(4096, image(false)).enrolling()
 }
 
+/// A datagram of so many bytes that begins so.
+fn beginning(source: Ipv4, port: u16, mac: [u8; 6], first: [u8; 5], len: usize) -> Vec<u8> {
+    let mut payload = udp(port, ENROLMENT);
+    payload.extend(first);
+    payload.resize(8 + len, 0);
+    ethernet(mac, 0x0800, &ipv4(source, HOST, 17, &payload))
+}
+
+/// One that begins a handshake.
 fn datagram(source: Ipv4, port: u16, mac: [u8; 6]) -> Vec<u8> {
-    ethernet(mac, 0x0800, &ipv4(source, HOST, 17, &udp(port, ENROLMENT)))
+    beginning(source, port, mac, [0xc3, 0, 0, 0, 1], 1200)
+}
+
+/// Seconds of silence that a session outlives in these tests.
+const SILENCE: u32 = 60;
+
+/// MAC address of another machine.
+const ELSEWHERE: [u8; 6] = [2, 0, 0, 0, 0, 0x77];
+
+/// Notes that the session from this port has proven who it is, as the agent does.
+fn prove(table: &Table, port: u16) {
+    let key = Key::new(
+        CONNECTION,
+        HOST,
+        PROVER,
+        17,
+        u32::from(ENROLMENT) << 16 | u32::from(port),
+    );
+    let found = sessions::proven(table, key.hash(table.seed), SILENCE);
+    let (origin, index, word) = found.expect("a session");
+    assert_eq!(origin, Origin::new(mac_word(MAC), 0, IFINDEX));
+    table.storage.limits[index as usize].set(word);
 }
 
 fn sent(table: &Table, bytes: &[u8]) -> Outcome {
@@ -148,8 +183,96 @@ fn whoever_holds_a_lease_is_heard_in_a_flood() {
 fn every_source_has_a_limit() {
     assert!(SOURCES_MASK.trailing_ones() == SOURCES_MASK.count_ones());
     assert_eq!(
-        LIMITS,
+        LIMITS - sessions::WORDS,
         [DATAGRAMS, SESSIONS].len() as u32 + SOURCES_MASK + 1
     );
     const { assert!(DATAGRAMS < SOURCES && SESSIONS < SOURCES && DATAGRAMS != SESSIONS) };
+}
+
+#[test]
+fn what_begins_no_handshake_passes_only_in_a_session() {
+    let table = table();
+    let others = [
+        ([0xc3, 0, 0, 0, 1], 1199),
+        ([0xc3, 0, 0, 0, 2], 1200),
+        ([0xc3, 0x6b, 0x33, 0x43, 0xcf], 1200),
+        ([0xe3, 0, 0, 0, 1], 1200),
+        ([0x83, 0, 0, 0, 1], 1200),
+        ([0x43, 0, 0, 0, 1], 1200),
+        ([0; 5], 0),
+    ];
+    let judge = |&(first, len)| sent(&table, &beginning(PROVER, 1000, MAC, first, len)).reason();
+    for other in &others {
+        assert_eq!(judge(other), Reason::NotInitial, "{other:?}");
+    }
+    assert_eq!(reason(&table, PROVER, 1000), Reason::Permitted);
+    for other in &others {
+        assert_eq!(judge(other), Reason::Permitted, "{other:?}");
+    }
+}
+
+#[test]
+fn sessions_take_no_place_from_flows() {
+    let table = table();
+    for port in 1..=NEW_OF_SOURCE as u16 {
+        assert_eq!(reason(&table, PROVER, port), Reason::Permitted);
+    }
+    assert_eq!(table.flows().count(), 0);
+}
+
+/// Who takes an address at another place uses up nothing of its owner's.
+#[test]
+fn an_address_taken_elsewhere_has_a_limit_of_its_own() {
+    let table = table();
+    for port in 0..1000 {
+        let _ = sent(&table, &datagram(PROVER, port, ELSEWHERE));
+    }
+    let one_more = sent(&table, &datagram(PROVER, 5000, ELSEWHERE));
+    assert_eq!(one_more.reason(), Reason::RateLimited);
+    for port in 6000..6000 + NEW_OF_SOURCE as u16 {
+        assert_eq!(reason(&table, PROVER, port), Reason::Permitted);
+    }
+}
+
+#[test]
+fn a_session_that_has_proven_nothing_lasts_as_long_as_a_handshake() {
+    let mut table = table();
+    let elsewhere = datagram(PROVER, 1000, ELSEWHERE);
+    assert_eq!(reason(&table, PROVER, 1000), Reason::Permitted);
+    table.now += UNPROVEN_TICKS;
+    assert_eq!(sent(&table, &elsewhere).reason(), Reason::WrongMac);
+    table.now += 1;
+    assert_eq!(sent(&table, &elsewhere).reason(), Reason::Permitted);
+
+    assert_eq!(reason(&table, PROVER, 2000), Reason::Permitted);
+    prove(&table, 2000);
+    let elsewhere = datagram(PROVER, 2000, ELSEWHERE);
+    table.now += ticks(SILENCE);
+    assert_eq!(sent(&table, &elsewhere).reason(), Reason::WrongMac);
+    table.now += 1;
+    assert_eq!(sent(&table, &elsewhere).reason(), Reason::Permitted);
+}
+
+/// More sessions than there are places for, within the time that each lasts.
+#[test]
+fn what_has_proven_nothing_makes_room_and_what_has_does_not() {
+    let mut table = Table::new(4096, many()).enrolling();
+    assert_eq!(reason(&table, PROVER, 1000), Reason::Permitted);
+    assert_eq!(reason(&table, PROVER, 2000), Reason::Permitted);
+    prove(&table, 1000);
+    let mut begun = 0;
+    let mut permitted = 0;
+    while begun < sessions::WORDS / 2 {
+        table.now = table
+            .now
+            .wrapping_add(u32::from(begun % NEW_IN_ALL == 0 && begun % 1024 == 0));
+        let source = Ipv4(0x0a00_0000 + begun);
+        permitted += u32::from(reason(&table, source, 7) == Reason::Permitted);
+        table.storage.limits[SESSIONS as usize].set(0);
+        begun += 1;
+    }
+    assert_eq!(permitted, begun, "each finds a place");
+    let elsewhere = |port| sent(&table, &datagram(PROVER, port, ELSEWHERE)).reason();
+    assert_eq!(elsewhere(1000), Reason::WrongMac, "it is still there");
+    assert_eq!(elsewhere(2000), Reason::Permitted, "its place was taken");
 }

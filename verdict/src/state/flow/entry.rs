@@ -11,7 +11,7 @@ use super::{
     key::{CONNECTION, Key, TAG_SHIFT},
     tag::Tag,
 };
-use crate::{frame::origin::Origin, state::sets::WAYS};
+use crate::state::sets::WAYS;
 
 /// One element of the table.
 ///
@@ -203,35 +203,6 @@ impl Slot<'_> {
     #[inline(always)]
     pub(super) fn set_received(self, half: Half) {
         self.entry.received.set(half.0);
-    }
-
-    /// Where an enrolment comes from.
-    #[inline(always)]
-    #[must_use]
-    pub const fn origin(self) -> Origin {
-        Origin {
-            mac: self.entry.sent.get(),
-            link: self.entry.received.get(),
-        }
-    }
-
-    /// Notes one more packet of an enrolment, of `most` in a tick; `false` if it is one too many.
-    #[inline(always)]
-    pub(crate) fn admit(self, now: u32, most: u32, writable: bool) -> bool {
-        let tag = self.tag();
-        let count = if tag.last() == now {
-            self.local_number()
-        } else {
-            0
-        };
-        if count >= most {
-            return false;
-        }
-        if writable {
-            self.set_local_number(count + 1);
-            self.note(now, self.sent(), self.received());
-        }
-        true
     }
 
     /// The flow in words that agree with each other; `None` for an empty entry.

@@ -11,8 +11,6 @@ pub const CONNECTION: u8 = 1;
 pub const FRAGMENTS_IN: u8 = 2;
 /// Fragments of a datagram that the local side sends.
 pub const FRAGMENTS_OUT: u8 = 3;
-/// Datagrams with which the remote side proves who it is.
-pub const ENROLMENT: u8 = 4;
 /// The remote side of datagrams that nobody asked for.
 pub const UNASKED: u8 = 5;
 
@@ -112,7 +110,8 @@ impl Key {
 
     /// A hash under `seed`; bits 20 to 63 are well mixed.
     #[inline(always)]
-    pub(crate) fn hash(&self, seed: u64) -> u64 {
+    #[must_use]
+    pub fn hash(&self, seed: u64) -> u64 {
         let addresses = if self.tail & IPV6 == 0 {
             (self.local[1] << 32 | self.remote[1]) ^ seed
         } else {

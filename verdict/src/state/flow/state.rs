@@ -65,7 +65,8 @@ states! {
     OtherEstablished = 11, "other-established", 10 * MINUTE;
     /// The first fragment of a datagram has passed. As long as Linux waits for the others.
     Fragments = 12, "fragments", 30;
-    /// An endpoint proves who it is. Longer than its session lasts in silence.
+    /// An endpoint has proven who it is; of no flow, but of a [session](crate::state::sessions). Longer than
+    /// that lasts in silence.
     Enrolment = 13, "enrolment", MINUTE;
 }
 

@@ -19,7 +19,7 @@ use crate::{
     state::{
         lease::Leases,
         limit::Limit,
-        note, served,
+        note, served, sessions,
         sets::{self, NOWHERE, WAYS},
     },
 };
@@ -72,6 +72,14 @@ pub trait Flows: Leases {
 
     /// The limit `index` of enrolments; `None` past the last one.
     fn limit(&self, index: u32) -> Option<&Limit>;
+
+    /// [`sessions::search`]; the kernel verifies it once, as a function of its own.
+    fn enrolling(&self, hash: u64) -> u32
+    where
+        Self: Sized,
+    {
+        sessions::search(self, hash)
+    }
 
     /// [`search`]; the kernel verifies it once, as a function of its own.
     fn search(&self, key: &Key) -> u32

@@ -6,7 +6,7 @@
 use super::{
     State,
     half::Half,
-    key::{CONNECTION, ENROLMENT, Key},
+    key::{CONNECTION, Key},
 };
 use crate::frame::transport::IpProtocol;
 
@@ -36,7 +36,6 @@ mod class {
     pub const ECHO: u8 = 3;
     pub const OTHER: u8 = 4;
     pub const FRAGMENTS: u8 = 5;
-    pub const ENROLMENT: u8 = 6;
 }
 
 /// The class of the flow with `key`.
@@ -50,7 +49,6 @@ const fn class(key: &Key) -> u8 {
             IpProtocol::ICMP | IpProtocol::ICMPV6 => class::ECHO,
             _ => class::OTHER,
         },
-        ENROLMENT => class::ENROLMENT,
         _ => class::FRAGMENTS,
     }
 }
@@ -72,8 +70,7 @@ const fn state(class: u8, flags: usize) -> u8 {
         class::ECHO => State::Echo,
         class::OTHER if seen => State::OtherEstablished,
         class::OTHER => State::OtherOpening,
-        class::FRAGMENTS => State::Fragments,
-        _ => State::Enrolment,
+        _ => State::Fragments,
     };
     state.code()
 }
@@ -93,7 +90,6 @@ static STATES: [u8; 256] = {
 const fn worth(class: u8, flags: usize, ruled: bool) -> u8 {
     let seen = flags & 0b00100 != 0;
     match class {
-        class::ENROLMENT => Worth::HELD,
         class::FRAGMENTS if ruled => Worth::RULED_FRAGMENTS,
         class::FRAGMENTS => Worth::FRAGMENTS,
         _ if ruled && seen => Worth::RULED_ANSWERED,

@@ -3,7 +3,7 @@ use std::{format, vec::Vec};
 use super::super::{
     Half, New, Set, Slot, State,
     entry::SET_WORDS,
-    key::{CONNECTION, ENROLMENT, FRAGMENTS_IN, FRAGMENTS_OUT, Key},
+    key::{CONNECTION, FRAGMENTS_IN, FRAGMENTS_OUT, Key},
     table::timeout,
 };
 use crate::{
@@ -150,11 +150,7 @@ fn a_state_is_told_by_protocol_and_by_what_was_sent() {
     ] {
         assert_eq!(state(protocol, sent, received), expected, "{protocol}");
     }
-    for (kind, expected) in [
-        (FRAGMENTS_IN, "fragments"),
-        (FRAGMENTS_OUT, "fragments"),
-        (ENROLMENT, "enrolment"),
-    ] {
+    for (kind, expected) in [(FRAGMENTS_IN, "fragments"), (FRAGMENTS_OUT, "fragments")] {
         let key = Key::new(kind, HOST, VIM, TCP, 1);
         let set = Set::default();
         assert!(set.slot(0).tag().is_empty() && set.slot(0).read().is_none());
