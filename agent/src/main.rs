@@ -44,6 +44,8 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
                 policy::Command::History(args) => policy::history::run(args, context).await,
                 policy::Command::Keygen(args) => policy::sign::keygen(&args),
                 policy::Command::Sign(args) => policy::sign::sign(&args),
+                policy::Command::Learn(args) => policy::learn::run(args).await,
+                policy::Command::Replay(args) => policy::replay::run(args, context).await,
                 policy::Command::Show(args) => policy::show::run(args, context).await,
             },
             Command::Status(args) => cli::status::run(args, context).await,

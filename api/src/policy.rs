@@ -130,6 +130,9 @@ pub struct Report {
 /// A mistake of a policy.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Mistake {
+    /// The file, if the policy has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Line, from 1.
     pub line: u32,
     /// Column in characters, from 1.
@@ -145,6 +148,9 @@ pub struct Mistake {
 /// A remark on a policy that is valid.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Lint {
+    /// The file, if the policy has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// What it is about; docs/policy.md lists the codes.
     pub code: String,
     /// The kind of thing that it concerns.

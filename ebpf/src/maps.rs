@@ -28,8 +28,7 @@ use verdict::{
         flow::{Flows, Key, Set, Tag, displace, table},
         lease::{self, Lease, Leases},
         limit::Limit,
-        note,
-        sessions,
+        note, served, sessions,
         sets::NOWHERE,
     },
 };
@@ -82,6 +81,15 @@ static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMap
 /// connection open.
 #[btf_map]
 static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
+
+/// Key: index of a set of what is served ([`served`]). Value: seven conversations that permitted peers have
+/// begun, or zeros, and their tags.
+///
+/// Written by the programs of both directions, on any CPU, about peers that a rule permits; read by them and
+/// by the agent. Capacity: half as many sets as of flows. When a set is full, the conversation that was
+/// refreshed least recently makes room. A miss means that the host has not served that peer.
+#[btf_map]
+static SERVED: Array<served::Set, 1, MMAPABLE> = Array::new();
 
 /// Key: index of an entry of the table of leases ([`lease::own_index`], [`lease::shared_index`]). Value:
 /// one lease, or zeros.
@@ -488,9 +496,41 @@ impl Flows for OpenFlows<'_> {
     }
 
     #[inline(always)]
+    fn served(&self, index: u32) -> Option<&served::Set> {
+        SERVED.get(index)
+    }
+
+    #[inline(always)]
+    fn remember(&self, key: &Key) {
+        let [a, b, c, d, e] = key.to_words();
+        remember_served(a, b, c, d, e);
+    }
+
+    #[inline(always)]
+    fn served_idle(&self, key: &Key) -> u32 {
+        let [a, b, c, d, e] = key.to_words();
+        served_idle(a, b, c, d, e)
+    }
+
+    #[inline(always)]
     fn is_noted(&self, index: u32, hash: u64, lasts: u32) -> bool {
         is_noted(index, hash, lasts) != 0
     }
+}
+
+/// [`served::remember`] for the key of these words; always 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn remember_served(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
+    served::remember(&OpenFlows::LOOKED_UP, &Key::from_words([a, b, c, d, e]));
+    0
+}
+
+/// [`served::idle`] for the key of these words.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn served_idle(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
+    served::idle(&OpenFlows::LOOKED_UP, &Key::from_words([a, b, c, d, e]))
 }
 
 /// [`note::is_noted`]; not 0 if it is.

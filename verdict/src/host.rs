@@ -11,6 +11,7 @@ use crate::{
         flow::{Flows, Set, table},
         lease::{Lease, Leases},
         limit::Limit,
+        served,
     },
 };
 
@@ -59,6 +60,9 @@ pub trait Storage {
 
     /// The limit `index`; `None` past the last one.
     fn limit(&self, index: u32) -> Option<&Limit>;
+
+    /// The set `index` of what is served; `None` past the last one.
+    fn served(&self, index: u32) -> Option<&served::Set>;
 }
 
 /// What is remembered, as a decision by the image in `tables` uses it.
@@ -123,6 +127,10 @@ impl<S: Storage, T: Tables> Flows for Remembered<S, T> {
         self.storage.limit(index)
     }
 
+    fn served(&self, index: u32) -> Option<&served::Set> {
+        self.storage.served(index)
+    }
+
     fn free(&self, hash: u64) -> u32 {
         table::free(self, &self.tables, hash)
     }
@@ -143,6 +151,10 @@ impl<S: Storage> Storage for &S {
 
     fn limit(&self, index: u32) -> Option<&Limit> {
         (**self).limit(index)
+    }
+
+    fn served(&self, index: u32) -> Option<&served::Set> {
+        (**self).served(index)
     }
 }
 

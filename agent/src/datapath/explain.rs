@@ -91,6 +91,7 @@ impl Explainer {
             name::FIRST,
             name::IMAGES,
             name::FLOWS,
+            name::SERVED,
             name::LEASES,
             name::LIMITS,
             name::FLOW_CONTROL,

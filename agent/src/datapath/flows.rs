@@ -24,6 +24,7 @@ use verdict::{
         flow::{Flow, Key, Set, entry::SET_WORDS, table},
         lease::Lease,
         limit::Limit,
+        served,
         sets::WAYS,
     },
 };
@@ -33,7 +34,7 @@ use super::{
     clock::LeaseClock,
     error::map_failed,
     flow_control,
-    maps::{LineValue, SetValue, name},
+    maps::{LineValue, ServedValue, SetValue, name},
     pinned::array,
 };
 use crate::image::ipv6;
@@ -96,6 +97,7 @@ pub fn key(kind: u8, protocol: u8, local: SocketAddr, remote: SocketAddr) -> Opt
 pub struct InMemory {
     flows: Vec<Set>,
     limits: Vec<Limit>,
+    served: Vec<served::Set>,
 }
 
 impl Storage for InMemory {
@@ -111,6 +113,10 @@ impl Storage for InMemory {
         self.limits.get(index as usize)
     }
 
+    fn served(&self, index: u32) -> Option<&served::Set> {
+        self.served.get(index as usize)
+    }
+
     fn sets(&self) -> u32 {
         self.flows.len() as u32
     }
@@ -121,6 +127,7 @@ pub struct OnDemand {
     flows: Read<SetValue, Set>,
     leases: Read<LineValue, Lease>,
     limits: Read<u64, Limit>,
+    served: Read<ServedValue, served::Set>,
 }
 
 /// A table of the kernel, and the entries read from it.
@@ -159,6 +166,11 @@ impl Storage for OnDemand {
         self.limits.get(index, Limit::from_word)
     }
 
+    fn served(&self, index: u32) -> Option<&served::Set> {
+        let read = |value: ServedValue| served::Set::from_words(&value.0);
+        self.served.get(index, read)
+    }
+
     fn sets(&self) -> u32 {
         self.flows.map.len()
     }
@@ -183,6 +195,9 @@ impl Snapshot {
             state: InMemory {
                 flows: (0..sets).map(|_| Set::default()).collect(),
                 limits: (0..WORDS).map(|_| Limit::default()).collect(),
+                served: (0..sets.div_ceil(2))
+                    .map(|_| served::Set::default())
+                    .collect(),
             },
             control,
             now,
@@ -253,6 +268,7 @@ impl Snapshot<OnDemand> {
         self.state.flows.read.as_mut().clear();
         self.state.leases.read.as_mut().clear();
         self.state.limits.read.as_mut().clear();
+        self.state.served.read.as_mut().clear();
         (self.now, self.lease_now) = both_clocks(&self.control)?;
         Ok(())
     }
@@ -266,6 +282,7 @@ impl Snapshot<OnDemand> {
                 flows: Read::open(pins, name::FLOWS)?,
                 leases: Read::open(pins, name::LEASES)?,
                 limits: Read::open(pins, name::LIMITS)?,
+                served: Read::open(pins, name::SERVED)?,
             },
             control,
             now,
@@ -297,13 +314,19 @@ fn flow_map(pins: &Pins) -> Result<Array<MapData, SetValue>, LoadError> {
 }
 
 impl Datapath {
-    /// Removes every flow, and every limit and note.
+    /// Removes every flow, what is served, and every limit and note.
     #[doc(hidden)]
     pub fn forget_flows(&mut self) -> Result<(), FlowError> {
         let mut map = flow_map(&self.pins)?;
         for index in 0..map.len() {
             map.set(index, SetValue([0; SET_WORDS]), 0)
                 .map_err(map_failed(name::FLOWS))?;
+        }
+        let mut served: Array<MapData, ServedValue> = array(&self.pins, name::SERVED)?;
+        for index in 0..served.len() {
+            served
+                .set(index, ServedValue([0; served::SET_WORDS]), 0)
+                .map_err(map_failed(name::SERVED))?;
         }
         let mut limits: Array<MapData, u64> = array(&self.pins, name::LIMITS)?;
         for index in 0..limits.len() {

@@ -20,11 +20,12 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 12] = [
+pub(super) const PINNED: [&str; 13] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
     name::FLOWS,
+    name::SERVED,
     name::FLOW_CONTROL,
     name::LEASES,
     name::LIMITS,

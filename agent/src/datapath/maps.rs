@@ -7,7 +7,7 @@ use verdict::{
     counters::{Count, EndpointCount},
     image::line::Line,
     layout::{CHUNK_LINES, Control, DoorControl, FlowControl},
-    state::flow::entry::SET_WORDS,
+    state::{flow::entry::SET_WORDS, served},
 };
 
 /// Names of the maps in the kernel object.
@@ -20,6 +20,8 @@ pub mod name {
     pub const IMAGES: &str = "IMAGES";
     /// The flow table.
     pub const FLOWS: &str = "FLOWS";
+    /// What the host serves.
+    pub const SERVED: &str = "SERVED";
     /// The lease table.
     pub const LEASES: &str = "LEASES";
     /// Rate limits of enrolment.
@@ -64,6 +66,14 @@ pub struct SetValue(pub [u64; SET_WORDS]);
 
 // SAFETY: an array of integers: no padding, every bit pattern is a value.
 unsafe impl Pod for SetValue {}
+
+/// A set of what the host serves.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct ServedValue(pub [u64; served::SET_WORDS]);
+
+// SAFETY: an array of integers: no padding, every bit pattern is a value.
+unsafe impl Pod for ServedValue {}
 
 /// An entry of the lease table.
 #[derive(Clone, Copy, Default)]

@@ -124,6 +124,7 @@ impl Settings {
         loader.override_global("TICKS_PER_JIFFY", &self.ticks_per_jiffy, true);
         loader.override_global("CONTROL", &self.control, true);
         loader.map_max_entries(name::FLOWS, self.flow_sets);
+        loader.map_max_entries(name::SERVED, self.flow_sets.div_ceil(2));
         for name in pinned {
             loader.map_pin_path(name, pins.map(name));
         }

@@ -1,7 +1,7 @@
 //! Taking over what is enforced, or beginning to enforce.
 
 use std::{
-    fs, io,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,7 +27,10 @@ use crate::{
         PublishError, check_kernel, flows::FlowError, interface::Interfaces,
     },
     image::{Facts, Image},
-    policy::{self, PolicyError},
+    policy::{
+        self,
+        compose::{ComposeError, Composed, compose},
+    },
     signature,
     store::{
         Identity, Store, StoreError, Stored, TrialRecord, digest,
@@ -66,16 +69,11 @@ pub enum StartError {
     #[error("the policy to go back to is not known")]
     Unknown,
     /// The first policy cannot be read.
-    #[error("cannot read the policy {path}: {source}")]
-    ReadPolicy {
-        /// The file.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Compose(ComposeError),
     /// The first policy is invalid.
-    #[error("the policy is invalid, and there is none from before:\n{}", .0.lines().collect::<Vec<_>>().join("\n"))]
-    Policy(Box<PolicyError>),
+    #[error("the policy is invalid, and there is none from before:\n{}", .0.join("\n"))]
+    Policy(Vec<String>),
     /// The policy cannot be enforced on this host.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -92,7 +90,7 @@ impl StartError {
     const fn is_about_the_policy(&self) -> bool {
         matches!(
             self,
-            Self::ReadPolicy { .. }
+            Self::Compose(_)
                 | Self::Policy(_)
                 | Self::Apply(
                     ApplyError::Policy(_)
@@ -318,7 +316,7 @@ impl Enforcer {
         };
         let stored = self.store.with_digest(digest)?.ok_or(StartError::Unknown)?;
         let validated = policy::read(&stored.text, &stored.file)
-            .map_err(|it| StartError::Policy(Box::new(it)))?;
+            .map_err(|it| StartError::Policy(it.lines().collect()))?;
         Ok(Some(Arc::new(Current {
             stored: Arc::new(stored),
             validated: Arc::new(validated),
@@ -354,14 +352,20 @@ impl Enforcer {
     /// The configured policy file, if its serial is higher than that of `stored`.
     fn newer_file(&mut self, stored: Option<&Stored>) -> Result<Option<Candidate>, StartError> {
         let path = self.config.policy.display().to_string();
-        let text = match fs::read_to_string(&self.config.policy) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) if stored.is_none() => return Err(StartError::ReadPolicy { path, source }),
+        let Composed { text, sources } = match compose(&self.config.policy) {
+            Ok(composed) => composed,
+            Err(ComposeError::Read { path, source })
+                if source.kind() == io::ErrorKind::NotFound && path == self.config.policy =>
+            {
+                return Ok(None);
+            }
+            Err(error) if stored.is_none() => return Err(StartError::Compose(error)),
             Err(error) => {
+                let error = error.to_string();
+                let first = error.lines().next().unwrap_or_default();
                 self.problems
                     .policy
-                    .push(format!("cannot read {path}: {error}"));
+                    .push(format!("the policy before it stays in force: {first}"));
                 return Ok(None);
             }
         };
@@ -370,9 +374,12 @@ impl Enforcer {
         }
         let serial = match policy::read(&text, &path) {
             Ok(validated) => validated.policy.serial,
-            Err(error) if stored.is_none() => return Err(StartError::Policy(Box::new(error))),
+            Err(error) if stored.is_none() => {
+                return Err(StartError::Policy(sources.lines(&error)));
+            }
             Err(error) => {
-                let first = error.lines().next().unwrap_or_default();
+                let lines = sources.lines(&error);
+                let first = lines.first().map_or("", String::as_str);
                 self.problems
                     .policy
                     .push(format!("the policy before it stays in force: {first}"));

@@ -7,6 +7,7 @@
 //! file at once.
 
 pub mod catalogue;
+pub mod compose;
 pub mod diff;
 mod excerpt;
 mod fields;

@@ -15,6 +15,7 @@ use verdict::{
         flow::{Flow, Set, Slot},
         lease::{self, Lease},
         limit::Limit,
+        served,
         sets::WAYS,
     },
 };
@@ -38,6 +39,7 @@ pub struct Memory {
     /// An entry for a lease that is not taken.
     free: Lease,
     limits: Vec<Limit>,
+    served: Vec<served::Set>,
 }
 
 impl Storage for Memory {
@@ -56,6 +58,10 @@ impl Storage for Memory {
 
     fn limit(&self, index: u32) -> Option<&Limit> {
         self.limits.get(index as usize)
+    }
+
+    fn served(&self, index: u32) -> Option<&served::Set> {
+        self.served.get(index as usize)
     }
 }
 
@@ -79,6 +85,7 @@ pub fn empty(image: &Image, adopting: bool) -> Table<'_> {
             leases: Vec::new(),
             free: Lease::default(),
             limits: (0..WORDS).map(|_| Limit::default()).collect(),
+            served: (0..SETS / 2).map(|_| served::Set::default()).collect(),
         },
         tables: image,
         seed: SEED,

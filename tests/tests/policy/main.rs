@@ -3,7 +3,9 @@
 mod apply;
 mod audit;
 mod explain;
+mod files;
 mod history;
+mod learn;
 mod refused_policies;
 mod scale;
 mod signed;

@@ -1,5 +1,5 @@
-//! Segments that a stranger on the link forges in the name of the peer: those that the host's stack
-//! ignores end no connection.
+//! What a stranger on the link forges: segments that the host's stack ignores end no connection, and errors
+//! about what the host has never sent change no path MTU.
 
 use std::io::Write;
 use std::net::{IpAddr, TcpStream};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use harness::machine::wait;
-use harness::net::packet::{Ethernet, Ipv4, Ipv6, Tcp};
-use harness::net::station::{HOST, NIC, VIM};
+use harness::net::packet::{Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Tcp, Udp};
+use harness::net::station::{HOST, INTRUDER, NIC, VIM};
 use harness::net::wire::Wire;
-use harness::{Agent, Packet, Topology};
+use harness::{Agent, Packet, Policy, Topology};
 use socket2::SockRef;
 
 use crate::{BUS, BUS_PORT, PATIENCE, addresses, connection, outbound_with, receives};
@@ -102,6 +102,71 @@ fn what_the_peer_resets_has_ended() -> Result<()> {
         SockRef::from(&far).set_linger(Some(Duration::ZERO))?;
         drop(far);
         wait::until(&"tcp-closed".to_owned(), PATIENCE, || state(&agent, &near))?;
+    }
+    Ok(())
+}
+
+/// Where the host serves datagrams to the VIM.
+const SERVED: u16 = 7002;
+
+/// A port of the VIM's from which it asks, and one from which it does not.
+const ASKS: u16 = 5_000;
+const SILENT: u16 = 5_001;
+
+/// An error that quotes a datagram of the host's service to this port of the VIM's.
+fn too_big(v4: bool, port: u16) -> Vec<u8> {
+    let datagram = Udp {
+        source: SERVED,
+        destination: port,
+        ..Udp::to(0)
+    };
+    let packet = Packet::new().with(Ethernet {
+        destination: HOST.mac,
+        source: INTRUDER.mac,
+        ..Ethernet::default()
+    });
+    let packet = if v4 {
+        packet
+            .with(Ipv4::between(INTRUDER.v4, HOST.v4))
+            .with(Icmp::fragmentation_needed(600))
+            .with(Ipv4::between(HOST.v4, VIM.v4))
+    } else {
+        packet
+            .with(Ipv6::between(INTRUDER.v6, HOST.v6))
+            .with(Icmpv6::too_big(1280))
+            .with(Ipv6::between(HOST.v6, VIM.v6))
+    };
+    packet.with(datagram).with(vec![0; 64]).build()
+}
+
+/// What the host knows of the path to the VIM.
+fn path(scene: &Topology, vim: IpAddr) -> Result<String> {
+    scene.host.run(&["ip", "route", "get", &vim.to_string()])
+}
+
+#[test]
+fn errors_about_what_was_never_sent_change_no_path() -> Result<()> {
+    let scene = Topology::new()?;
+    let policy = Policy {
+        reference_points: "{ Nf-Vi: { from: [vim], services: [telemetry] } }",
+        services: "{ telemetry: { protocol: udp, ports: [7002] } }",
+        ..Policy::default()
+    };
+    let agent = Agent::start(&scene.host, &policy.to_string())?;
+    let mut wire = Wire::open(&scene.intruder, NIC)?;
+    for (host, vim) in addresses(HOST).into_iter().zip(addresses(VIM)) {
+        let service = scene.host.udp((host, SERVED), PATIENCE)?;
+        let asker = scene.vim.udp((vim, ASKS), PATIENCE)?;
+        asker.send_to(b"how are you?", (host, SERVED))?;
+        let (_, from) = service.recv_from(&mut [0; 32])?;
+        service.send_to(b"fine", from)?;
+        let before = agent.counters()?.packets("Nf-Vi", "icmp-unrelated");
+        wire.send(&too_big(vim.is_ipv4(), SILENT))?;
+        agent.await_packets("Nf-Vi", "icmp-unrelated", before + 1)?;
+        assert!(!path(&scene, vim)?.contains("mtu"), "{vim}: never sent");
+        // Of what the host may have sent, any router may say so.
+        wire.send(&too_big(vim.is_ipv4(), ASKS))?;
+        wait::until(&true, PATIENCE, || Ok(path(&scene, vim)?.contains("mtu")))?;
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use anyhow::{Result, ensure};
-use harness::net::station::{HOST, INTRUDER, VIM};
+use harness::net::packet::{Ethernet, Ipv4, Packet};
+use harness::net::station::{HOST, INTRUDER, NIC, VIM};
+use harness::net::wire::Wire;
 use harness::{Agent, Namespace, Policy, Topology};
 
 use crate::{PATIENCE, SHORT, addresses};
@@ -86,6 +88,46 @@ fn what_nobody_asked_for_arrives_only_in_an_audit() -> Result<()> {
                 .is_ok_and(|length| length == LENGTH);
             ensure!(arrived == expected, "{host}, mode {mode}");
         }
+    }
+    Ok(())
+}
+
+/// The kernel keeps fragments of all senders in one memory, whoever they are for.
+#[test]
+fn fragments_to_everyone_do_not_fill_the_hosts_memory() -> Result<()> {
+    const FLOOD: u16 = 6000;
+    let scene = Topology::new()?;
+    let policy = Policy {
+        reference_points: "{ Nf-Vi: { from: [vim], services: [mdns] } }",
+        services: "{ mdns: { protocol: udp, ports: [5353] } }",
+        ..Policy::default()
+    };
+    let _agent = Agent::start(&scene.host, &policy.to_string())?;
+    let listening = scene.host.enter(|| UdpSocket::bind((HOST.v4, PORT)))??;
+    listening.set_read_timeout(Some(PATIENCE))?;
+    let mut wire = Wire::open(&scene.intruder, NIC)?;
+    for (more, offset) in [(false, 185), (true, 0)] {
+        for identification in 0..FLOOD {
+            let header = Ipv4 {
+                identification,
+                more_fragments: more,
+                fragment_offset: offset,
+                protocol: Some(17),
+                ..Ipv4::between(INTRUDER.v4, [224, 0, 0, 1].into())
+            };
+            let packet = Packet::new()
+                .with(Ethernet {
+                    destination: HOST.mac,
+                    source: INTRUDER.mac,
+                    ..Ethernet::default()
+                })
+                .with(header);
+            wire.send(&packet.with(vec![0; 1400]).build())?;
+        }
+        let sending = scene.vim.enter(|| UdpSocket::bind((VIM.v4, 0)))??;
+        sending.send_to(&[7; LENGTH], (HOST.v4, PORT))?;
+        let (length, _) = listening.recv_from(&mut [0; 2 * LENGTH])?;
+        assert_eq!(length, LENGTH);
     }
     Ok(())
 }

@@ -216,6 +216,16 @@ impl<A: Network> Conversation<A> {
         self.key(CONNECTION).without_remote_bits(to_group)
     }
 
+    /// The key of what is served: without a local address if a group was asked, as any address may answer.
+    #[inline(always)]
+    pub fn key_served(&self) -> Key {
+        let key = self.key(CONNECTION);
+        if self.is_to_group() {
+            return key.without_local();
+        }
+        key
+    }
+
     /// Whether the packet is for a group.
     #[inline(always)]
     pub fn is_to_group(&self) -> bool {

@@ -123,13 +123,22 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         let datagram = A::datagram(packet, self.frame.payload, header)?;
         A::check_options(packet, self.frame.payload, datagram.transport)?;
         let protocol = IpProtocol(datagram.protocol);
-        if datagram.position.offset() != 0 {
-            if WHOLE {
+        let is_later = datagram.position.offset() != 0;
+        let is_fragment = is_later || datagram.position.is_first();
+        if !WHOLE && is_fragment && destination == Destination::Group {
+            // Every host has joined the groups of its link, and keeps a memory of fragments that strangers
+            // could fill.
+            if !local.is_routed_group() && self.peer(datagram.source)?.id() == 0 {
                 return Err(Reason::FragmentUnpermitted);
             }
             // Without its first fragment, which is judged, no datagram to a group is delivered.
-            if destination == Destination::Group {
+            if is_later {
                 return Ok(pass(Reason::Unprotected, 0));
+            }
+        }
+        if is_later {
+            if WHOLE {
+                return Err(Reason::FragmentUnpermitted);
             }
             if usize::from(datagram.position.offset()) * 8 < protocol.header_len() {
                 return Err(Reason::FragmentOverlap);

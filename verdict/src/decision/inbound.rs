@@ -127,11 +127,12 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
                 return Ok((!self.may_answer(about)?).then_some(refused));
             }
         }
-        let protocol = IpProtocol(about.protocol);
-        if protocol == IpProtocol::TCP && !about.segment(self.packet)?.is_sensible() {
+        let segment = about.segment(self.packet)?;
+        if about.protocol == IpProtocol::TCP.0 && !segment.is_sensible() {
             S::go_on()?;
             return Ok(Some(rule.violated(Reason::TcpFlags, id)));
         }
+        S::remember(self.flows, about, segment)?;
         Ok(Some(rule.permit(Reason::Permitted, id)))
     }
 

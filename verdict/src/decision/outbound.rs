@@ -59,6 +59,9 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         if answers && (id != 0 || asked.is_from_anyone()) {
             let rule = offered(tables, policy, asked, peer.role(), about.local)?;
             if rule.id() != 0 {
+                if id != 0 {
+                    S::remember(self.flows, about, segment)?;
+                }
                 return Ok(rule.permit(Reason::Reply, id));
             }
         }

@@ -18,10 +18,11 @@ use crate::{
         clock::ticks,
         flow::{
             Flows, Key, Slot,
-            follow::{self, Opening, Sent},
+            follow::{self, Opening, Sent, says_what_opens},
             table::{at_home, expired, find},
         },
         lease,
+        served::is_fresh,
     },
 };
 
@@ -67,6 +68,30 @@ pub trait Path {
         packet: &P,
         frame: &Frame,
     ) -> Result<Result<(), Reason>, Self::Stop>;
+
+    /// Remembers what is served, if `segment` begins it, or has not been refreshed for a while.
+    ///
+    /// # Errors
+    ///
+    /// The fast path stops if there is something to remember.
+    #[inline(always)]
+    fn remember<A: Ip, F: Flows>(
+        flows: &F,
+        about: &Conversation<A>,
+        segment: Segment,
+    ) -> Result<(), Self::Stop> {
+        let key = about.key_served();
+        let is_known = if says_what_opens(about.protocol) {
+            !segment.opens()
+        } else {
+            is_fresh(flows, &key)
+        };
+        if !is_known {
+            Self::go_on()?;
+            flows.remember(&key);
+        }
+        Ok(())
+    }
 
     /// The flow with `key`; `None` if there is none or it has outlived its state.
     ///

@@ -24,7 +24,11 @@ use crate::{
         service::{Rule, Service},
     },
     reason::{Outcome, Reason},
-    state::flow::{Flows, key::CONNECTION, table::find},
+    state::flow::{
+        Flows, State,
+        key::CONNECTION,
+        table::{find, timeout},
+    },
 };
 
 /// A packet that an ICMP error quotes.
@@ -107,23 +111,47 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         }
         let peer = self.peer(about.remote)?;
         let id = peer.id();
+        let mut serving = Rule::NONE;
         if asked.is_offered() {
-            let rule = offered(self.tables, self.policy, asked, peer.role(), about.local)?;
-            if rule.id() != 0 {
-                return Ok(rule.permit(Reason::IcmpError, id));
+            serving = offered(self.tables, self.policy, asked, peer.role(), about.local)?;
+            if serving.id() != 0 && (asked.is_from_anyone() || self.is_served(about)?) {
+                return Ok(serving.permit(Reason::IcmpError, id));
             }
         }
         let mut rule = Rule::NONE;
         if answered.is_outbound() && answered.concerns(id) {
             rule = used(self.tables, self.policy, answered, peer.role(), about.local)?;
         }
-        if rule.id() == 0 && !self.any_flow() {
-            return Ok(self.ungoverned(Reason::IcmpUnrelated, id));
+        let may_be_open = rule.id() != 0 || self.any_flow();
+        if may_be_open && self.flow(about, self.flows.now())?.is_some() {
+            return Ok(rule.permit(Reason::IcmpError, id));
         }
-        match self.flow(about, self.flows.now())? {
-            Some(_) => Ok(rule.permit(Reason::IcmpError, id)),
-            None => Err(Reason::IcmpUnrelated),
+        if serving.id() != 0 {
+            return Ok(serving.violated(Reason::IcmpUnrelated, id));
         }
+        if may_be_open {
+            return Err(Reason::IcmpUnrelated);
+        }
+        Ok(self.ungoverned(Reason::IcmpUnrelated, id))
+    }
+
+    /// Whether the host may have sent a packet in answer to a peer that may use its service.
+    ///
+    /// Of TCP and SCTP the stack itself checks the sequence number, or tag, that is quoted. Of others only
+    /// what was remembered counts: else anybody could lower the path MTU of every permitted peer. Who uses
+    /// what anyone may is not remembered, so that strangers cannot fill the memory.
+    #[inline(always)]
+    fn is_served<A: Ip>(&self, about: &Conversation<A>) -> Result<bool, Reason> {
+        let state = match IpProtocol(about.protocol) {
+            IpProtocol::TCP | IpProtocol::SCTP => return Ok(true),
+            IpProtocol::UDP => State::UdpEstablished,
+            IpProtocol::ICMP | IpProtocol::ICMPV6 => State::Echo,
+            _ => State::OtherEstablished,
+        };
+        let lasts = timeout(self.tables, state.code())?;
+        let key = about.key(CONNECTION);
+        Ok(self.flows.served_idle(&key) <= lasts
+            || self.flows.served_idle(&key.without_local()) <= lasts)
     }
 }
 

@@ -26,6 +26,10 @@ pub trait Family: Copy + Eq {
     /// Whether the address names a group: multicast, or a limited broadcast.
     fn is_group(self) -> bool;
 
+    /// Whether this is a multicast group that routers forward (RFC 5771, RFC 4291): no broadcast, and of more
+    /// than one link.
+    fn is_routed_group(self) -> bool;
+
     /// Whether this is an address of the loopback interface, to which nothing comes from a wire.
     fn is_loopback(self) -> bool;
 }
@@ -78,6 +82,12 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
+    fn is_routed_group(self) -> bool {
+        // 224.0.1.0 to 239.255.255.255.
+        self.0 >> 8 > 0xe0_0000 && self.0 >> 28 == 0xe
+    }
+
+    #[inline(always)]
     fn is_loopback(self) -> bool {
         // All of 127.0.0.0/8 (RFC 1122, 3.2.1.3), which Linux takes in from outside where
         // `route_localnet` is set.
@@ -118,6 +128,12 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn is_group(self) -> bool {
         self.high >> 56 == 0xff
+    }
+
+    #[inline(always)]
+    fn is_routed_group(self) -> bool {
+        // Scopes 1 and 2 are of an interface and of a link.
+        self.is_group() && (self.high >> 48) as u8 & 0xf > 2
     }
 
     #[inline(always)]

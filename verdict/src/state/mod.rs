@@ -7,5 +7,6 @@ pub mod flow;
 pub mod lease;
 pub mod limit;
 pub mod note;
+pub mod served;
 pub mod sessions;
 pub mod sets;

@@ -30,6 +30,7 @@ use crate::{
         flow::{Flow, Set, State},
         lease::{self, Lease},
         limit::Limit,
+        served,
         sets::WAYS,
     },
 };
@@ -119,6 +120,7 @@ pub struct Memory {
     pub sets: Vec<Set>,
     pub leases: Vec<Lease>,
     pub limits: Vec<Limit>,
+    pub served: Vec<served::Set>,
 }
 
 impl Storage for Memory {
@@ -136,6 +138,10 @@ impl Storage for Memory {
 
     fn limit(&self, index: u32) -> Option<&Limit> {
         self.limits.get(index as usize)
+    }
+
+    fn served(&self, index: u32) -> Option<&served::Set> {
+        self.served.get(index as usize)
     }
 }
 
@@ -208,6 +214,9 @@ impl Table {
             storage: Memory {
                 sets: (0..sets).map(|_| Set::default()).collect(),
                 leases: Vec::new(),
+                served: (0..sets.div_ceil(2))
+                    .map(|_| served::Set::default())
+                    .collect(),
                 limits: (0..WORDS).map(|_| Limit::default()).collect(),
             },
             tables: image,

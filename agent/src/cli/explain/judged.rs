@@ -58,7 +58,7 @@ pub async fn run(
                 packet: format!("a link of type {link:?}"),
                 judgement: Judgement::Error("only Ethernet frames can be judged".to_owned()),
             },
-            Captured::Frame { bytes, whole } => Line {
+            Captured::Frame { bytes, whole, .. } => Line {
                 number,
                 whole,
                 packet: packet::described(&bytes),

@@ -74,8 +74,8 @@ const PROPOSAL: &str = "with --confirm-within 5m, the policy before would return
                         one locked you out";
 
 pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
-    let candidate = file::read(&args.file)?;
-    let mut sent = file::to_keep(&candidate);
+    let given = file::read(&args.file)?;
+    let mut sent = file::to_keep(&given.candidate);
     sent.force = args.force;
     sent.session = session::current();
     sent.confirm_within_seconds = args.confirm_within.map(|within| within.as_secs());
@@ -83,7 +83,7 @@ pub async fn run(args: Apply, context: &Context) -> anyhow::Result<Exit> {
     sent.by = claim(args.message);
     let remote = sent.session.is_some() || !sent.by.came_over.is_empty();
     let applying = context.client.apply(&sent);
-    let answer = answer::of(applying, "applying the policy", &candidate, context).await?;
+    let answer = answer::of(applying, "applying the policy", &given, context).await?;
     let Some(applied) = answer else {
         return Ok(Exit::InvalidPolicy);
     };

@@ -15,7 +15,8 @@ use manoward::{
 use manoward_api::{Candidate, Report};
 
 use super::{
-    answer, file,
+    answer,
+    file::{self, Given},
     report::{self, Look},
 };
 use crate::cli::{
@@ -38,6 +39,7 @@ use crate::cli::{
 Examples:
   manoward policy check policy.yaml
   manoward policy check --offline --deny warnings policy.yaml
+  manoward policy check --explain-effective policy.yaml
   manoward policy check policy.yaml --output json | jq '.lints[].code'
 
 With mistakes the exit code is 3; remarks alone change it with --deny warnings. A
@@ -46,6 +48,10 @@ pub struct Check {
     /// The policy; `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+
+    /// Print what the file comes to with those beside it, and where each part is written
+    #[arg(long)]
+    explain_effective: bool,
 
     /// Check the file and this host only, without asking the agent
     #[arg(long)]
@@ -64,23 +70,30 @@ enum Deny {
 }
 
 pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
-    let mut candidate = file::read(&args.file)?;
-    candidate.session = session::current();
-    let (report, unasked) = if args.offline {
-        (offline(&candidate).await, None)
+    let mut given = file::read(&args.file)?;
+    given.candidate.session = session::current();
+    if args.explain_effective && given.broken.is_none() {
+        return effective(&given, context);
+    }
+    let candidate = &given.candidate;
+    let (report, unasked) = if let Some(report) = given.broken.clone() {
+        (report, None)
+    } else if args.offline {
+        (offline(candidate).await, None)
     } else {
-        let asking = context.client.check(&candidate);
+        let asking = context.client.check(candidate);
         match progress::during("checking the policy", asking).await {
             Ok(report) => (report, None),
             Err(ClientError::Failed(failure)) => return Err(ClientError::Failed(failure).into()),
-            Err(error) => (offline(&candidate).await, Some(error)),
+            Err(error) => (offline(candidate).await, Some(error)),
         }
     };
+    let report = given.located(report);
     let mut out = output::stdout();
     match context.format {
         Format::Json => output::json(&mut out, &report)?,
         Format::Table => {
-            show(&mut out, &candidate, &report, Look::of_stdout())?;
+            show(&mut out, &given, &report, Look::of_stdout())?;
             answer::foresee(&report.apply_refuses)?;
         }
     }
@@ -94,6 +107,19 @@ pub async fn run(args: Check, context: &Context) -> anyhow::Result<Exit> {
     } else {
         Exit::InvalidPolicy
     })
+}
+
+/// Prints the policy that its files come to, with the places where its parts are written.
+fn effective(given: &Given, context: &Context) -> anyhow::Result<Exit> {
+    let mut out = output::stdout();
+    match context.format {
+        Format::Json => output::json(&mut out, &given.candidate)?,
+        Format::Table => {
+            let text = given.sources.annotated();
+            out.write_all(text.unwrap_or(&given.candidate.text).as_bytes())?;
+        }
+    }
+    Ok(Exit::Success)
 }
 
 /// Checks the file, and how it fits this host if its interfaces can be read.
@@ -111,14 +137,10 @@ async fn offline(candidate: &Candidate) -> Report {
     .into()
 }
 
-fn show(
-    out: &mut impl Write,
-    candidate: &Candidate,
-    report: &Report,
-    look: Look,
-) -> io::Result<()> {
+fn show(out: &mut impl Write, given: &Given, report: &Report, look: Look) -> io::Result<()> {
+    let candidate = &given.candidate;
     if !report.valid {
-        report::mistakes(out, candidate, report, look)?;
+        report::mistakes(out, given, report, look)?;
     }
     report::lints(out, &candidate.file, &report.lints, look)?;
     let (tone, verdict) = if report.valid {
@@ -153,7 +175,7 @@ mod tests {
             .unwrap();
         let report = runtime.block_on(offline(&candidate));
         let mut out = Vec::new();
-        show(&mut out, &candidate, &report, Look::Lines).unwrap();
+        show(&mut out, &candidate.into(), &report, Look::Lines).unwrap();
         let text = strip_str(str::from_utf8(&out).unwrap()).to_string();
         (report, text)
     }

@@ -5,11 +5,15 @@ use std::{
     path::PathBuf,
 };
 
+use anyhow::bail;
 use clap::Args;
 use manoward::{enforcer, policy};
 use manoward_api::{Access, Candidate, Difference, PolicyQuery, Way};
 
-use super::{answer, changes, file};
+use super::{
+    answer, changes,
+    file::{self, Given},
+};
 use crate::cli::{
     Context, Exit,
     output::{self, Format},
@@ -44,10 +48,10 @@ pub struct Diff {
 
 pub async fn run(args: Diff, context: &Context) -> anyhow::Result<Exit> {
     let mut first = candidate(&args.first, context).await?;
-    first.session = session::current();
+    first.candidate.session = session::current();
     let difference = match &args.second {
         None => {
-            let asking = context.client.diff(&first);
+            let asking = context.client.diff(&first.candidate);
             let answer = answer::of(asking, "comparing the policies", &first, context).await?;
             let Some(difference) = answer else {
                 return Ok(Exit::InvalidPolicy);
@@ -56,8 +60,8 @@ pub async fn run(args: Diff, context: &Context) -> anyhow::Result<Exit> {
         }
         Some(second) => {
             let second = candidate(second, context).await?;
-            let older = policy::read(&first.text, &first.file)?.policy;
-            let newer = policy::read(&second.text, &second.file)?.policy;
+            let older = parsed(&first)?;
+            let newer = parsed(&second)?;
             enforcer::Difference::between(Some(&older), &newer).into()
         }
     };
@@ -77,8 +81,20 @@ pub async fn run(args: Diff, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// The policy that was given.
+fn parsed(given: &Given) -> anyhow::Result<policy::Policy> {
+    let Candidate { text, file, .. } = &given.candidate;
+    if let Some(report) = &given.broken {
+        bail!(
+            "{file}: {} mistakes, see `manoward policy check`",
+            report.mistake_count
+        );
+    }
+    Ok(policy::read(text, file)?.policy)
+}
+
 /// The policy in a file, or that of a serial.
-async fn candidate(name: &str, context: &Context) -> anyhow::Result<Candidate> {
+async fn candidate(name: &str, context: &Context) -> anyhow::Result<Given> {
     let Ok(serial) = name.parse() else {
         return file::read(&PathBuf::from(name));
     };
@@ -90,7 +106,8 @@ async fn candidate(name: &str, context: &Context) -> anyhow::Result<Candidate> {
         text: kept.text,
         file: kept.file,
         ..Candidate::default()
-    })
+    }
+    .into())
 }
 
 fn show(

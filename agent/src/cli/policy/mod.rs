@@ -8,6 +8,8 @@ pub mod confirm;
 pub mod diff;
 mod file;
 pub mod history;
+pub mod learn;
+pub mod replay;
 mod report;
 pub mod rollback;
 pub mod show;
@@ -44,6 +46,8 @@ pub enum Command {
     Rollback(rollback::Rollback),
     History(history::List),
     Show(show::Show),
+    Replay(replay::Replay),
+    Learn(learn::Learn),
     Keygen(sign::Keygen),
     Sign(sign::Sign),
 }

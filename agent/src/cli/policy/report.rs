@@ -1,13 +1,17 @@
 //! Display of a policy's mistakes and remarks: on a terminal with the lines of the file that they
 //! are in, elsewhere one line for each, which editors can parse: `file:line:column: ...`.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, Write},
+};
 
 use manoward::policy;
-use manoward_api::{Candidate, Lint, Mistake, Report};
+use manoward_api::{Lint, Mistake, Report};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, SourceCode};
 use thiserror::Error;
 
+use super::file::Given;
 use crate::cli::{output, prose, quantity::counted, tone::Tone};
 
 /// The layout of a report.
@@ -54,13 +58,17 @@ impl Diagnostic for Reported<'_> {
 /// Shows the mistakes of an invalid `candidate`.
 pub fn mistakes(
     out: &mut impl Write,
-    candidate: &Candidate,
+    given: &Given,
     report: &Report,
     look: Look,
 ) -> io::Result<()> {
+    let candidate = &given.candidate;
     let Look::Drawn(width) = look else {
         return lines(out, &candidate.file, report);
     };
+    if report.mistakes.iter().any(|mistake| mistake.file.is_some()) {
+        return of_files(out, report, width);
+    }
     // Mistakes in the text are found again by reading it here, with their excerpts; see
     // policy::excerpt.
     if let Err(error) = policy::read(&candidate.text, &candidate.file) {
@@ -91,6 +99,36 @@ pub fn mistakes(
     writeln!(out, "{}", drawn(&reported, width))
 }
 
+/// Shows mistakes that lie in several files, each with its lines.
+fn of_files(out: &mut impl Write, report: &Report, width: u16) -> io::Result<()> {
+    let mut files: Vec<&str> = Vec::new();
+    for file in report
+        .mistakes
+        .iter()
+        .filter_map(|mistake| mistake.file.as_deref())
+    {
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    for file in files {
+        let of_file = report
+            .mistakes
+            .iter()
+            .filter(|mistake| mistake.file.as_deref() == Some(file));
+        let mistakes: Vec<policy::Mistake> = of_file.cloned().map(Into::into).collect();
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
+        let reported = Reported {
+            file,
+            mistakes: &mistakes,
+            text: NamedSource::new(file, text),
+        };
+        writeln!(out, "{}", drawn(&reported, width))?;
+    }
+    Ok(())
+}
+
 /// Mistakes with the lines of the file that they are in.
 fn drawn(error: &dyn Diagnostic, width: u16) -> String {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode())
@@ -106,6 +144,7 @@ fn drawn(error: &dyn Diagnostic, width: u16) -> String {
 /// Shows the remarks on a policy.
 pub fn lints(out: &mut impl Write, file: &str, lints: &[Lint], look: Look) -> io::Result<()> {
     for lint in lints {
+        let file = lint.file.as_deref().unwrap_or(file);
         let position = match (lint.line, lint.column) {
             (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
             _ => file.to_owned(),
@@ -150,6 +189,7 @@ fn block(
 
 fn lines(out: &mut impl Write, file: &str, report: &Report) -> io::Result<()> {
     for mistake in &report.mistakes {
+        let file = mistake.file.as_deref().unwrap_or(file);
         let mistake = policy::Mistake::from(mistake.clone());
         writeln!(out, "{}", mistake.in_line(file))?;
     }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use manoward::{
-    policy,
+    policy::{self, compose::compose},
     signature::{NewKeys, PrivateKey, beside},
 };
 
@@ -34,7 +34,8 @@ pub struct Keygen {
 /// Sign a policy.
 ///
 /// The signature is written to FILE.sig, where `policy apply` and the agent find it. It is one of the
-/// bytes of the file: a policy that is changed has to be signed again.
+/// bytes of the file, or of what it comes to with the files beside it (`policy check
+/// --explain-effective`): a policy that is changed has to be signed again.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -68,7 +69,7 @@ pub fn keygen(args: &Keygen) -> anyhow::Result<Exit> {
 
 pub fn sign(args: &Sign) -> anyhow::Result<Exit> {
     let name = args.file.display().to_string();
-    let text = fs::read_to_string(&args.file).with_context(|| format!("cannot read {name}"))?;
+    let text = compose(&args.file)?.text;
     let serial = policy::read(&text, &name)?.policy.serial;
     let key = PrivateKey::read(&args.key)?;
     let signature = beside(&args.file);

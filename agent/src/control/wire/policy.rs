@@ -100,6 +100,7 @@ impl From<Session> for Connection {
 impl From<policy::Mistake> for Mistake {
     fn from(mistake: policy::Mistake) -> Self {
         Self {
+            file: None,
             line: mistake.line,
             column: mistake.column,
             span: mistake.span,
@@ -124,6 +125,7 @@ impl From<Mistake> for policy::Mistake {
 impl From<policy::Lint> for Lint {
     fn from(lint: policy::Lint) -> Self {
         Self {
+            file: None,
             code: lint.code.as_str().to_owned(),
             object: lint.object.into(),
             subject: lint.subject,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 
 /// An address of an interface.
@@ -17,6 +17,11 @@ pub(super) struct Address {
 }
 
 impl Address {
+    /// The prefix of its link.
+    pub(super) fn network(&self) -> Option<IpNet> {
+        Some(IpNet::new(self.ip, self.prefix_len).ok()?.trunc())
+    }
+
     /// From the kernel's message; `None` if it has no address.
     pub(super) fn of(message: &AddressMessage) -> Option<Self> {
         let mut local = None;

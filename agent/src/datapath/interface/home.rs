@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::Interfaces;
+use ipnet::IpNet;
+
+use super::{Interfaces, address::Address};
 
 impl Interfaces {
     /// For each address, the indexes under which a program may see packets on its interface.
@@ -12,5 +14,10 @@ impl Interfaces {
             Some((address.ip, self.arrivals(name)?))
         });
         homes.collect()
+    }
+
+    /// The prefixes of the links that the host is on.
+    pub fn prefixes(&self) -> impl Iterator<Item = IpNet> {
+        self.addresses.iter().filter_map(Address::network)
     }
 }

@@ -37,16 +37,39 @@ fn all(path: &Path) -> Vec<Captured> {
 }
 
 #[test]
+fn a_link_type_with_the_length_of_a_check_sequence_is_ethernet() {
+    let file = pcap(DataLink::from(0x5400_0001), &[&[1; 60]]);
+    let captured: Vec<_> = Capture::open(file.path())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(
+        matches!(captured[..], [Captured::Frame { whole: true, .. }]),
+        "{captured:?}"
+    );
+}
+
+#[test]
+fn times_have_the_resolution_of_their_interface() {
+    let micro = since_1970(1_700_000_000_000_000, MICROSECONDS);
+    assert_eq!(micro, Duration::from_secs(1_700_000_000));
+    assert_eq!(since_1970(1_700_000_000_000_000_000, 9), micro);
+    assert_eq!(since_1970(1_700_000_000 << 20, 0x94), micro);
+}
+
+#[test]
 fn frames_of_a_pcap_file() {
     let file = pcap(DataLink::ETHERNET, &[&[1; 60], &[2; 60]]);
     let expected = [
         Captured::Frame {
             bytes: vec![1; 60],
             whole: true,
+            time: Duration::ZERO,
         },
         Captured::Frame {
             bytes: vec![2; 60],
             whole: false,
+            time: Duration::ZERO,
         },
     ];
     assert_eq!(all(file.path()), expected);
@@ -81,6 +104,7 @@ fn frames_of_a_pcapng_file_and_other_links_among_them() {
         Captured::Frame {
             bytes: vec![0; 60],
             whole: true,
+            time: Duration::ZERO,
         },
         Captured::OtherLink(DataLink::RAW),
     ];

@@ -182,12 +182,15 @@ fn error(policy: &Policy, delivery: &Delivery) -> Permission {
             code,
             v6,
         };
-        Some(source == delivery.destination && may(policy, (source, destination), asked))
+        let is_permitted =
+            source == delivery.destination && may(policy, (source, destination), asked);
+        Some((is_permitted, protocol))
     };
-    if read() == Some(true) {
-        Permission::Permitted
-    } else {
-        Permission::Refused
+    match read() {
+        Some((true, TCP | SCTP)) => Permission::Permitted,
+        // Depends on whether the peer has asked for the service.
+        Some((true, _)) => Permission::Free,
+        _ => Permission::Refused,
     }
 }
 

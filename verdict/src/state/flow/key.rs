@@ -87,6 +87,16 @@ impl Key {
         }
     }
 
+    /// This key without a local address: of what was sent to a group.
+    #[inline(always)]
+    #[must_use]
+    pub const fn without_local(self) -> Self {
+        Self {
+            local: [0; 2],
+            ..self
+        }
+    }
+
     /// This key without addresses: sent to a group before the host had an address.
     #[inline(always)]
     #[must_use]

@@ -19,7 +19,7 @@ use crate::{
     state::{
         lease::Leases,
         limit::Limit,
-        note, sessions,
+        note, served, sessions,
         sets::{self, NOWHERE, WAYS},
     },
 };
@@ -41,6 +41,31 @@ pub trait Flows: Leases {
 
     /// Whether the packet stands for a connection that a socket of the host has already.
     fn adopts_socket(&self) -> bool;
+
+    /// The set `index` of the memory of what is served; `None` past its end.
+    fn served(&self, index: u32) -> Option<&served::Set>;
+
+    /// Number of its sets, less one; half as many as of flows.
+    #[inline(always)]
+    fn served_mask(&self) -> u32 {
+        self.mask() >> 1
+    }
+
+    /// [`served::remember`]; the kernel verifies it once, as a function of its own.
+    fn remember(&self, key: &Key)
+    where
+        Self: Sized,
+    {
+        served::remember(self, key);
+    }
+
+    /// [`served::idle`]; the kernel verifies it once, as a function of its own.
+    fn served_idle(&self, key: &Key) -> u32
+    where
+        Self: Sized,
+    {
+        served::idle(self, key)
+    }
 
     /// Whether packets change the table; not those that are only explained.
     fn writable(&self) -> bool;

@@ -27,7 +27,7 @@ fn table(image: Image) -> Table {
 }
 
 fn frame_v4(mac: [u8; 6]) -> Vec<u8> {
-    ethernet(mac, 0x0800, &ipv4(PROVER, HOST, 6, &tcp(SSH, 2)))
+    ethernet(mac, 0x0800, &ipv4(PROVER, HOST, 6, &tcp(SSH, 16)))
 }
 
 fn reason(table: &Table, bytes: &[u8], vlan: Option<u16>, ifindex: u32) -> Reason {

@@ -29,7 +29,7 @@ fn plain_packets_are_decided_at_once() {
         let frame = sample::bytes(frame);
         at_once(decision::fast::outbound(&frame, &host.0.tables, &host.0))
     };
-    let ssh = segment(OWN, SSH, SYN);
+    let ssh = segment(OWN, SSH, ACK);
     assert_eq!(takes(&v4(VIM, HOST, TCP, &ssh)), Reason::Permitted);
     assert_eq!(takes(&v6(VIM6, HOST6, TCP, &ssh)), Reason::Permitted);
     assert_eq!(takes(&v4(STRANGER, HOST, TCP, &ssh)), Reason::UnknownSource);
@@ -47,7 +47,10 @@ fn plain_packets_are_decided_at_once() {
     let elsewhere = takes(&v6(HOST6, VIM6, UDP, &unserved));
     assert_eq!(elsewhere, Reason::Unprotected);
     assert_eq!(takes(&ethernet(MAC, 0x0806, &[0; 28])), Reason::NotIp);
-    assert_eq!(takes(&v4(VIM, HOST, GRE, &[0; 8])), Reason::Permitted);
+    // The first packet of what says not itself what it begins is remembered.
+    let tunnelled = v4(VIM, HOST, GRE, &[0; 8]);
+    assert_eq!(host.takes(&tunnelled).reason(), Reason::Permitted);
+    assert_eq!(takes(&tunnelled), Reason::Permitted);
 
     let reply = segment(SSH, OWN, ACK);
     assert_eq!(sends(&v4(HOST, VIM, TCP, &reply)), Reason::Reply);

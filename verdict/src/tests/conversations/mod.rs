@@ -3,6 +3,7 @@
 mod errors;
 mod fast;
 mod fragments;
+mod served;
 mod unasked;
 
 use std::vec::Vec;

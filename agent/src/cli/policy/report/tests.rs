@@ -1,6 +1,8 @@
 use anstream::adapter::strip_str;
 use manoward::enforcer::Review;
 
+use manoward_api::Candidate;
+
 use super::*;
 
 const TEXT: &str = "apiVersion: manoward/v1\nname: x\nserial: many\ninterfaces: [eth0]\n";
@@ -14,12 +16,13 @@ endpoints: { a: { role: r, addresses: [192.0.2.1] } }
 reference_points: { p: { from: [r], services: [ssh] } }
 ";
 
-fn candidate(text: &str) -> Candidate {
+fn candidate(text: &str) -> Given {
     Candidate {
         text: text.into(),
         file: "p.yaml".into(),
         ..Candidate::default()
     }
+    .into()
 }
 
 fn report(text: &str) -> Report {
@@ -54,6 +57,7 @@ fn what_only_the_agent_finds_is_pointed_at_too() {
     assert!(policy::read(text, "p.yaml").is_ok());
     let start = text.find("eth0").unwrap();
     let mistake = Mistake {
+        file: None,
         line: 4,
         column: 14,
         span: start..start + 4,
@@ -95,6 +99,7 @@ fn remarks_name_place_and_code() {
 #[test]
 fn what_concerns_the_whole_file_points_nowhere() {
     let mistake = Mistake {
+        file: None,
         line: 1,
         column: 1,
         span: 0..0,

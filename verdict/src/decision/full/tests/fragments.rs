@@ -55,3 +55,23 @@ fn a_first_fragment_holds_the_transport_header() {
     assert_eq!(first(19), drop(Reason::FragmentTiny));
     assert_eq!(first(8), drop(Reason::FragmentTiny));
 }
+
+#[test]
+fn fragments_to_a_group_of_the_link_come_from_endpoints() {
+    let judged = |source, group, position: u16| {
+        let mut packet = ipv4(source, group, UDP, &[0; 32]);
+        packet[6..8].copy_from_slice(&position.to_be_bytes());
+        outcome(&image(false), &ethernet(MAC, 0x0800, &packet))
+    };
+    let (to_all, routed) = (Ipv4(0xe000_0001), Ipv4(0xef01_0203));
+    let unprotected = passed(Reason::Unprotected, 0, 0);
+    for position in [0x2000, 0x2001, 1] {
+        for group in [to_all, BROADCAST, Ipv4(u32::MAX)] {
+            let stranger = judged(STRANGER, group, position);
+            assert_eq!(stranger, drop(Reason::FragmentUnpermitted), "{position:x}");
+            assert_eq!(judged(VIM, group, position), unprotected);
+        }
+        assert_eq!(judged(STRANGER, routed, position), unprotected);
+    }
+    assert_eq!(judged(STRANGER, to_all, 0), unprotected);
+}
