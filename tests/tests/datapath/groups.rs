@@ -120,10 +120,10 @@ fn listener_discovery_and_echoes_of_ipv6_pass() -> Result<()> {
 fn fragments_are_judged_by_the_first() -> Result<()> {
     let mut judges = Judges::of(&usual(""))?;
     let group = GROUPS_V6[0];
-    let packet = |offset| {
+    let packet = |source, offset| {
         Packet::new()
             .with(ethernet(INTRUDER, HOST))
-            .with(Ipv6::between(INTRUDER.v6, group))
+            .with(Ipv6::between(source, group))
             .with(Fragment {
                 offset,
                 more: true,
@@ -132,6 +132,8 @@ fn fragments_are_judged_by_the_first() -> Result<()> {
             .with(Udp::to(7000))
     };
     let unknown = Ruling::from(Reason::UnknownSource).under("Nf-Vi", "relay");
-    judges.expect(&packet(0), unknown)?;
-    judges.expect(&packet(1), Reason::Unprotected)
+    judges.expect(&packet(INTRUDER.v6, 0), unknown)?;
+    // Every host keeps what others send to a group of its link.
+    judges.expect(&packet(INTRUDER.v6, 1), Reason::FragmentUnpermitted)?;
+    judges.expect(&packet(VIM.v6, 1), Reason::Unprotected)
 }

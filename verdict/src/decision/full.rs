@@ -124,21 +124,13 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         A::check_options(packet, self.frame.payload, datagram.transport)?;
         let protocol = IpProtocol(datagram.protocol);
         let is_later = datagram.position.offset() != 0;
-        let is_fragment = is_later || datagram.position.is_first();
-        if !WHOLE && is_fragment && destination == Destination::Group {
-            // Every host has joined the groups of its link, and keeps a memory of fragments that strangers
-            // could fill.
-            if !local.is_routed_group() && self.peer(datagram.source)?.id() == 0 {
-                return Err(Reason::FragmentUnpermitted);
-            }
-            // Without its first fragment, which is judged, no datagram to a group is delivered.
-            if is_later {
-                return Ok(pass(Reason::Unprotected, 0));
-            }
-        }
         if is_later {
             if WHOLE {
                 return Err(Reason::FragmentUnpermitted);
+            }
+            // Without its first fragment, which is judged, no datagram to a group is delivered.
+            if destination == Destination::Group {
+                return self.fragment_to_group(local, datagram.source);
             }
             if usize::from(datagram.position.offset()) * 8 < protocol.header_len() {
                 return Err(Reason::FragmentOverlap);
@@ -149,10 +141,25 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
             Ok(outcome) => outcome.opaque(),
             Err(reason) => self.ungoverned(reason, 0).opaque(),
         };
-        if !WHOLE && datagram.position.is_first() && destination != Destination::Group {
+        if WHOLE || !datagram.position.is_first() {
+            return Ok(outcome);
+        }
+        if destination != Destination::Group {
             self.note_first_fragment(local, &datagram, outcome);
+        } else if outcome.reason() == Reason::Unprotected {
+            return self.fragment_to_group(local, datagram.source);
         }
         Ok(outcome)
+    }
+
+    /// Decides about a fragment to a group that asks for no service. Every host has joined the groups of its
+    /// link, and keeps fragments of all senders in one memory, which strangers could fill.
+    #[inline(always)]
+    fn fragment_to_group<A: Ip>(&self, group: A, source: A) -> Result<Outcome, Reason> {
+        if !group.is_routed_group() && self.peer(source)?.id() == 0 {
+            return Err(Reason::FragmentUnpermitted);
+        }
+        Ok(pass(Reason::Unprotected, 0))
     }
 
     /// Decides about a packet that has a transport header.

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use manoward::policy::{Direction, Endpoint, Place, Policy, ServiceMatch, Transport};
 
 use super::sockets::{Delivery, Listener};
-use crate::{judge::BROADCAST, net::station::NIC};
+use crate::judge::BROADCAST;
+use crate::net::station::NIC;
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
