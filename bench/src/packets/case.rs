@@ -33,6 +33,8 @@ pub enum Kind {
     Unknown,
     /// To the protected address, from an allowed source.
     Allowed,
+    /// To the protected address, from an allowed source, the first of a connection.
+    Request,
     /// To the protected address, from an endpoint with one address.
     Single,
     /// To the protected address, from an endpoint that is bound to a MAC address, and has it.
@@ -64,6 +66,7 @@ impl Kind {
             Self::Unprotected => "unprotected",
             Self::Unknown => "unknown source",
             Self::Allowed => "allowed",
+            Self::Request => "allowed, new",
             Self::Single => "by address",
             Self::Bound => "by MAC address",
             Self::Proven => "by lease",
@@ -178,6 +181,7 @@ impl Packets {
         };
         let frame = match (kind, sources) {
             (Kind::Unprotected, _) => family.frame(false, PORT),
+            (Kind::Request, _) => family.request(PORT),
             (Kind::WrongRole, _) => family.frame(true, OTHER_PORT),
             (Kind::WrongBinding, _) => family.frame_with_other_mac(PORT),
             (Kind::Established, _) => family.answer(PEER_PORT),

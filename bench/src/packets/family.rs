@@ -172,32 +172,36 @@ impl Family {
         }
     }
 
-    /// A frame that opens a TCP connection to `port` of the protected address, or to one that is
-    /// not protected.
+    /// A frame that opens a TCP connection to `port` of the protected address.
+    pub fn request(self, port: u16) -> Vec<u8> {
+        frame(&between(self.allowed(0), self.protected()).with(Tcp::syn(port)))
+    }
+
+    /// A frame of a TCP connection with `port` of the protected address, or with one that is not
+    /// protected.
     pub fn frame(self, protected: bool, port: u16) -> Vec<u8> {
         let to = match self {
             _ if protected => self.protected(),
             Self::V4 => ELSEWHERE_V4.into(),
             Self::V6 => ELSEWHERE_V6.into(),
         };
-        frame(&between(self.allowed(0), to).with(Tcp::syn(port)))
+        frame(&between(self.allowed(0), to).with(Tcp::ack(port)))
     }
 
-    /// A frame that opens a TCP connection to `port` of the protected address, from the first
-    /// prefix.
+    /// A frame of a TCP connection with `port` of the protected address, from the first prefix.
     pub fn frame_of_prefix(self, port: u16) -> Vec<u8> {
-        frame(&between(self.in_prefix(0), self.protected()).with(Tcp::syn(port)))
+        frame(&between(self.in_prefix(0), self.protected()).with(Tcp::ack(port)))
     }
 
-    /// A frame that opens a TCP connection to `port` of the protected address, from the first
-    /// allowed address, with the MAC address of another station.
+    /// A frame of a TCP connection with `port` of the protected address, from the first allowed
+    /// address, with the MAC address of another station.
     pub fn frame_with_other_mac(self, port: u16) -> Vec<u8> {
         let ethernet = Ethernet {
             source: OTHER_MAC,
             ..Ethernet::default()
         };
         let packet = Packet::new().with(ethernet);
-        frame(&addressed(packet, self.allowed(0), self.protected()).with(Tcp::syn(port)))
+        frame(&addressed(packet, self.allowed(0), self.protected()).with(Tcp::ack(port)))
     }
 
     /// A frame from `port` of the first allowed address, mid-stream.

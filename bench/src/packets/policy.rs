@@ -88,6 +88,7 @@ impl Known {
                 (Kind::Unknown, Sources::Fixed),
                 (Kind::Allowed, Sources::Changing),
                 (Kind::Allowed, Sources::Fixed),
+                (Kind::Request, Sources::Changing),
                 (Kind::WrongRole, Sources::Changing),
                 (Kind::Established, Sources::Changing),
                 (Kind::Fragment, Sources::Changing),
