@@ -13,7 +13,8 @@ use verdict::{
 use crate::{
     control::is_released,
     frame::SocketPacket,
-    maps::{self, Image, OpenFlows},
+    maps::{self, Image},
+    remembered::OpenFlows,
     settings,
 };
 

@@ -9,6 +9,7 @@ mod door;
 mod frame;
 mod index;
 mod maps;
+mod remembered;
 mod settings;
 
 use aya_ebpf::{
@@ -17,7 +18,8 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use frame::{SkbFrame, XdpFrame};
-use maps::{Image, OpenFlows};
+use maps::Image;
+use remembered::OpenFlows;
 use verdict::{
     counters::Direction,
     decision::{

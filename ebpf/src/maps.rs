@@ -25,15 +25,14 @@ use verdict::{
     layout::{CHUNK_LINES, CHUNKS, COVERED, DoorControl, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
     state::{
-        flow::{Flows, Key, Set, Tag, displace, table},
-        lease::{self, Lease, Leases},
+        flow::Set,
+        lease::{self, Lease},
         limit::Limit,
-        note, served, sessions,
-        sets::NOWHERE,
+        served,
     },
 };
 
-use crate::{control::slot_in_force, index::masked, settings};
+use crate::{control::slot_in_force, index::masked};
 
 /// Values start on a page, so that a line of the image is one cache line.
 const MMAPABLE: usize = 1 << 10;
@@ -80,7 +79,7 @@ static IMAGES: ArrayOfMaps<ChunkMap, { (SLOTS * CHUNKS) as usize }> = ArrayOfMap
 /// passes without a flow. A miss means that the host has no such
 /// connection open.
 #[btf_map]
-static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
+pub static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
 
 /// Key: index of a set of what is served ([`served`]). Value: seven conversations that permitted peers have
 /// begun, or zeros, and their tags.
@@ -89,7 +88,7 @@ static FLOWS: Array<Set, 1, MMAPABLE> = Array::new();
 /// by the agent. Capacity: half as many sets as of flows. When a set is full, the conversation that was
 /// refreshed least recently makes room. A miss means that the host has not served that peer.
 #[btf_map]
-static SERVED: Array<served::Set, 1, MMAPABLE> = Array::new();
+pub static SERVED: Array<served::Set, 1, MMAPABLE> = Array::new();
 
 /// Key: index of an entry of the table of leases ([`lease::own_index`], [`lease::shared_index`]). Value:
 /// one lease, or zeros.
@@ -98,7 +97,7 @@ static SERVED: Array<served::Set, 1, MMAPABLE> = Array::new();
 /// [`lease::ENTRIES`]; when the shared entries are full, the agent refuses a lease at a further
 /// address. A miss drops with `no-lease`.
 #[btf_map]
-static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
+pub static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
 /// Key: index of a limit of enrolments, of a word about one of their sessions ([`sessions`]), of a note about
 /// a first fragment ([`fragment`](verdict::decision::fragment)), or of one about a peer that nobody has asked
@@ -110,14 +109,14 @@ static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new(
 /// fragments a note, which the last one has. A miss, which cannot happen, drops with `rate-limited`, and
 /// tells of no first fragment.
 #[btf_map]
-static LIMITS: Array<Limit, { WORDS as usize }> = Array::new();
+pub static LIMITS: Array<Limit, { WORDS as usize }> = Array::new();
 
 /// Key 0: the agent's settings of the table of flows.
 ///
 /// Written by the agent; read by packets for which no flow is open. While there are flows, only the
 /// deadline in it changes. A miss, which cannot happen, adopts nothing.
 #[btf_map]
-static FLOW_CONTROL: Array<FlowControl, 1> = Array::new();
+pub static FLOW_CONTROL: Array<FlowControl, 1> = Array::new();
 
 /// Key: [`Direction::cell`]. Value: packets and bytes of one direction, rule, mode and reason.
 ///
@@ -184,7 +183,7 @@ impl Image {
 
     /// The image in `slot`.
     #[inline(always)]
-    fn in_slot(slot: u32) -> Option<Self> {
+    pub fn in_slot(slot: u32) -> Option<Self> {
         FIRST.get(slot).map(|first| Self { first })
     }
 
@@ -207,7 +206,7 @@ impl Image {
 
     /// The slot that the image lies in. The control record may name another by now.
     #[inline(always)]
-    fn slot(&self) -> u32 {
+    pub fn slot(&self) -> u32 {
         Flags(self.first[HEADER as usize].0[word::FLAGS]).slot()
     }
 }
@@ -365,203 +364,6 @@ extern "C" fn endpoint_ipv6(slot: u32, high: u64, low: u64) -> u32 {
     }
 }
 
-/// The table of flows, as every packet finds it.
-pub struct OpenFlows<'a> {
-    /// The image that tells how long flows last; `None` where nobody asks.
-    image: Option<&'a Image>,
-}
-
-impl<'a> OpenFlows<'a> {
-    /// Where nobody asks how long flows last.
-    const LOOKED_UP: Self = Self { image: None };
-
-    /// The table for a packet that is judged by `image`.
-    #[inline(always)]
-    pub const fn beside(image: &'a Image) -> Self {
-        Self { image: Some(image) }
-    }
-
-    #[inline(always)]
-    fn control() -> FlowControl {
-        FLOW_CONTROL.get(0).copied().unwrap_or_default()
-    }
-}
-
-impl Leases for OpenFlows<'_> {
-    #[inline(always)]
-    fn lease(&self, index: u32) -> Option<&Lease> {
-        LEASES.get(index)
-    }
-
-    #[inline(always)]
-    fn clock(&self) -> u64 {
-        settings::lease_clock()
-    }
-
-    #[inline(always)]
-    fn seed(&self) -> u64 {
-        settings::flow_seed()
-    }
-
-    #[inline(always)]
-    fn search_lease_ipv4(&self, address: Ipv4) -> u32 {
-        search_lease_ipv4(address.0)
-    }
-
-    #[inline(always)]
-    fn search_lease_ipv6(&self, address: Ipv6) -> u32 {
-        search_lease_ipv6(address.high, address.low)
-    }
-}
-
-/// [`lease::search`] for an IPv4 address.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn search_lease_ipv4(address: u32) -> u32 {
-    lease::search(&OpenFlows::LOOKED_UP, Ipv4(address))
-}
-
-/// [`lease::search`] for an IPv6 address.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn search_lease_ipv6(high: u64, low: u64) -> u32 {
-    lease::search(&OpenFlows::LOOKED_UP, Ipv6 { high, low })
-}
-
-impl Flows for OpenFlows<'_> {
-    #[inline(always)]
-    fn limit(&self, index: u32) -> Option<&Limit> {
-        LIMITS.get(index)
-    }
-
-    #[inline(always)]
-    fn set(&self, index: u32) -> Option<&Set> {
-        FLOWS.get(index)
-    }
-
-    #[inline(always)]
-    fn mask(&self) -> u32 {
-        settings::flow_sets_mask()
-    }
-
-    #[inline(always)]
-    fn now(&self) -> u32 {
-        settings::tick()
-    }
-
-    #[inline(always)]
-    fn adopting(&self) -> bool {
-        settings::adopt() || settings::tick() < Self::control().adopting_until
-    }
-
-    #[inline(always)]
-    fn adopts_socket(&self) -> bool {
-        settings::adopt()
-    }
-
-    #[inline(always)]
-    fn writable(&self) -> bool {
-        !settings::observe()
-    }
-
-    #[inline(always)]
-    fn enrolling(&self, hash: u64) -> u32 {
-        search_enrolment(hash)
-    }
-
-    #[inline(always)]
-    fn search(&self, key: &Key) -> u32 {
-        let [a, b, c, d, e] = key.to_words();
-        search_flow(a, b, c, d, e)
-    }
-
-    #[inline(always)]
-    fn free(&self, hash: u64) -> u32 {
-        match self.image {
-            Some(image) => free_entry(hash, image.slot()),
-            None => NOWHERE,
-        }
-    }
-
-    #[inline(always)]
-    fn crowd(&self, hash: u64) -> u64 {
-        crowd_of_flow(hash)
-    }
-
-    #[inline(always)]
-    fn displace(&self, hash: u64, new: Tag, crowd: u64) -> u32 {
-        displaced_flow(hash, new.0, crowd)
-    }
-
-    #[inline(always)]
-    fn served(&self, index: u32) -> Option<&served::Set> {
-        SERVED.get(index)
-    }
-
-    #[inline(always)]
-    fn remember(&self, key: &Key) {
-        let [a, b, c, d, e] = key.to_words();
-        remember_served(a, b, c, d, e);
-    }
-
-    #[inline(always)]
-    fn served_idle(&self, key: &Key) -> u32 {
-        let [a, b, c, d, e] = key.to_words();
-        served_idle(a, b, c, d, e)
-    }
-
-    #[inline(always)]
-    fn is_noted(&self, index: u32, hash: u64, lasts: u32) -> bool {
-        is_noted(index, hash, lasts) != 0
-    }
-}
-
-/// [`served::remember`] for the key of these words; always 0.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn remember_served(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
-    served::remember(&OpenFlows::LOOKED_UP, &Key::from_words([a, b, c, d, e]));
-    0
-}
-
-/// [`served::idle`] for the key of these words.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn served_idle(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
-    served::idle(&OpenFlows::LOOKED_UP, &Key::from_words([a, b, c, d, e]))
-}
-
-/// [`note::is_noted`]; not 0 if it is.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn is_noted(index: u32, hash: u64, lasts: u32) -> u32 {
-    note::is_noted(&OpenFlows::LOOKED_UP, index, hash, lasts).into()
-}
-
-/// [`sessions::search`] for the session with this `hash`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn search_enrolment(hash: u64) -> u32 {
-    sessions::search(&OpenFlows::LOOKED_UP, hash)
-}
-
-/// [`table::search`] for the key of these words.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn search_flow(a: u64, b: u64, c: u64, d: u64, e: u64) -> u32 {
-    table::search(&OpenFlows::LOOKED_UP, &Key::from_words([a, b, c, d, e]))
-}
-
-/// [`table::free`] for a flow whose key has this `hash`, by the image in `slot`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn free_entry(hash: u64, slot: u32) -> u32 {
-    match Image::in_slot(slot) {
-        Some(image) => table::free(&OpenFlows::LOOKED_UP, &image, hash),
-        None => NOWHERE,
-    }
-}
-
 /// The agent's settings of the inner door.
 #[inline(always)]
 pub fn door() -> DoorControl {
@@ -586,20 +388,6 @@ pub fn count_at_door(direction: Direction, outcome: Outcome, bytes: u64) {
         add(unsafe { &mut *count }, bytes);
     }
     count_endpoint(direction, outcome, bytes);
-}
-
-/// [`displace::crowd`] for a flow whose key has this `hash`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn crowd_of_flow(hash: u64) -> u64 {
-    displace::crowd(&OpenFlows::LOOKED_UP, hash)
-}
-
-/// [`displace::displace`] for a flow with this `tag`, whose key has this `hash`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn displaced_flow(hash: u64, tag: u64, crowd: u64) -> u32 {
-    displace::displace(&OpenFlows::LOOKED_UP, hash, Tag(tag), crowd)
 }
 
 /// Counts one packet of `bytes` bytes.
