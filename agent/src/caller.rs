@@ -89,15 +89,6 @@ pub fn connections() -> Result<BTreeSet<Connection>, ProcError> {
     Ok(sockets()?.map(|(connection, _)| connection).collect())
 }
 
-/// The open TCP connections that others have opened to this host: their ports here are listened at.
-pub fn inbound() -> Result<BTreeSet<Connection>, ProcError> {
-    let entries = tcp()?.into_iter().chain(tcp6().unwrap_or_default());
-    let listening = entries.filter(|entry| entry.state == TcpState::Listen);
-    let ports: BTreeSet<u16> = listening.map(|entry| entry.local_address.port()).collect();
-    let all = connections()?.into_iter();
-    Ok(all.filter(|it| ports.contains(&it.local.port())).collect())
-}
-
 /// The connections that the process `pid` came over: those of the nearest of its ancestors, or of its
 /// own, that has any. `None` where this process may not look into others.
 #[must_use]

@@ -16,10 +16,11 @@ use verdict::{
 
 use super::{ApplyError, Current};
 use crate::{
-    caller::{self, Connection},
+    caller::Connection,
     datapath::{
         flows::Snapshot,
         interface::{Arrival, Interfaces},
+        sockets::{self, Progress, TcpSocket},
     },
     explain::{self, Packet, covering},
     frame::{ether_type, ip_header},
@@ -52,10 +53,16 @@ impl Session {
     }
 }
 
-/// Sessions that are open when an agent starts: of those that were opened from elsewhere the first from each
-/// of [`MOST`] peers, SSH before others.
+/// Sessions that are open when an agent starts: of those that were opened from elsewhere one for each
+/// peer and port, at most [`MOST`], SSH before others.
 pub async fn open(interfaces: &Interfaces) -> Vec<Session> {
-    let mut open: Vec<Connection> = caller::inbound().unwrap_or_default().into_iter().collect();
+    let sockets = sockets::tcp().unwrap_or_default().into_iter();
+    let begun = sockets.filter(|it| it.is_served && it.progress == Progress::Established);
+    let ends = |it: TcpSocket| Connection {
+        local: it.local,
+        peer: it.remote,
+    };
+    let mut open: Vec<Connection> = begun.map(ends).collect();
     open.sort_by_key(|it| (it.local.port() != SSH, it.peer.ip()));
     open.dedup_by_key(|it| (it.local.port(), it.peer.ip()));
     let mut sessions = Vec::new();
@@ -99,10 +106,7 @@ pub fn blocked(
     current: &Current,
     registry: Option<&Registry>,
 ) -> Option<String> {
-    let judged = Judged::by(current, registry);
-    judged
-        .blocks_inbound(session, None)
-        .or_else(|| judged.blocks_outbound(session))
+    Judged::by(current, registry).blocks(session, None)
 }
 
 /// A policy that a session is judged by.
@@ -135,20 +139,21 @@ impl<'a> Judged<'a> {
 impl Judged<'_> {
     /// Refuses a policy that would drop the packets of `session`.
     pub fn admits(&self, session: &Session) -> Result<(), ApplyError> {
-        let Some(because) = self.blocks(session) else {
+        let connection = session.connection;
+        let Some(because) = self.blocks(connection, session.arrival.as_ref()) else {
             return Ok(());
         };
-        let Connection { local, peer } = session.connection;
+        let Connection { local, peer } = connection;
         Err(ApplyError::CutsSession {
             session: format!("{peer} to {local}"),
             because,
         })
     }
 
-    fn blocks(&self, session: &Session) -> Option<String> {
-        let arrival = session.arrival.as_ref();
-        self.blocks_inbound(session.connection, arrival)
-            .or_else(|| self.blocks_outbound(session.connection))
+    /// Why packets of `session` would be dropped, in either direction.
+    fn blocks(&self, session: Connection, arrival: Option<&Arrival>) -> Option<String> {
+        self.blocks_inbound(session, arrival)
+            .or_else(|| self.blocks_outbound(session))
     }
 
     /// Packets in are judged as they arrive, as far as that is known; else as the policy says they do.
