@@ -3,8 +3,12 @@
 use core::marker::PhantomData;
 
 use super::{
-    Ip, conversation::Conversation, enrolment, pass, path::Path, permission::used, unasked,
-    ungoverned,
+    Ip,
+    conversation::Conversation,
+    enrolment, pass,
+    path::Path,
+    permission::{here, used},
+    unasked, ungoverned,
 };
 use crate::{
     frame::{ethernet::Frame, origin::Origin, packet::Packet, transport::IpProtocol},
@@ -13,7 +17,6 @@ use crate::{
         header::{Header, Modes},
         line::Missing,
         lookup::Lookup,
-        place::NO_INTERFACE,
         protected::PROTECTED_GUEST,
         service::{GOVERNING, Rule, Service},
     },
@@ -164,14 +167,12 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         asked: Service,
         role: u8,
     ) -> Result<Rule, Missing> {
-        let ifindex = if P::SEES_LINK {
-            self.packet.ifindex()
-        } else {
-            NO_INTERFACE
-        };
-        let local = about.local.to_words();
-        self.tables
-            .choose(asked.inbound_index(role), local, ifindex)
+        here(
+            self.packet,
+            self.tables,
+            asked.inbound_index(role),
+            about.local,
+        )
     }
 
     /// Decides about a packet of a connection that the host may have opened.

@@ -3,7 +3,12 @@
 use core::marker::PhantomData;
 
 use super::{
-    Ip, conversation::Conversation, pass, path::Path, permission::offered, unasked, ungoverned,
+    Ip,
+    conversation::Conversation,
+    pass,
+    path::Path,
+    permission::{here, offered},
+    unasked, ungoverned,
 };
 use crate::{
     frame::{
@@ -13,9 +18,7 @@ use crate::{
     image::{
         endpoint::Peer,
         header::{Header, Modes},
-        line::Missing,
         lookup::Lookup,
-        place::NO_INTERFACE,
         protected::PROTECTED_GUEST,
         service::{GOVERNING, Rule, Service},
     },
@@ -71,7 +74,12 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
         if wanted.is_outbound() && (wanted.concerns(id) || to_group) {
             rule = wanted.outbound(tables, policy, peer.role())?;
             if rule.is_placed() {
-                rule = self.choose(about, wanted, peer.role())?;
+                rule = here(
+                    self.packet,
+                    tables,
+                    wanted.outbound_index(peer.role()),
+                    about.local,
+                )?;
             }
         }
         let outcome = if rule.id() != 0 && !rule.is_elsewhere() {
@@ -99,24 +107,6 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Outbound<'_, P, T, F, S> {
             return Ok(answering(outcome));
         }
         self.track(about, segment, outcome.opaque())
-    }
-
-    /// The rule under which the host may use a service of `role` at the place where the packet is.
-    #[inline(always)]
-    fn choose<A: Ip>(
-        &self,
-        about: &Conversation<A>,
-        wanted: Service,
-        role: u8,
-    ) -> Result<Rule, Missing> {
-        let ifindex = if P::SEES_LINK {
-            self.packet.ifindex()
-        } else {
-            NO_INTERFACE
-        };
-        let local = about.local.to_words();
-        self.tables
-            .choose(wanted.outbound_index(role), local, ifindex)
     }
 
     /// A drop under the rule that governs a packet, or under none.

@@ -1,16 +1,36 @@
-//! Under which rule a connection is permitted, for packets that do not begin it.
+//! Under which rule a connection is permitted at the place where a packet is.
 //!
 //! What answers may come over another interface than what asked. So of the places that a rule is limited
-//! to, only the address counts.
+//! to, only the address counts for packets that do not begin a connection.
 
 use super::Ip;
-use crate::image::{
-    header::Header,
-    line::Missing,
-    lookup::Lookup,
-    place::ANY_INTERFACE,
-    service::{Rule, Service},
+use crate::{
+    frame::packet::Packet,
+    image::{
+        header::Header,
+        line::Missing,
+        lookup::Lookup,
+        place::{ANY_INTERFACE, NO_INTERFACE},
+        service::{Rule, Service},
+    },
 };
+
+/// The first of the rules from `index` on that applies where `packet` is, which begins a connection with the
+/// address `local`.
+#[inline(always)]
+pub fn here<A: Ip, P: Packet, T: Lookup>(
+    packet: &P,
+    tables: &T,
+    index: u32,
+    local: A,
+) -> Result<Rule, Missing> {
+    let ifindex = if P::SEES_LINK {
+        packet.ifindex()
+    } else {
+        NO_INTERFACE
+    };
+    tables.choose(index, local.to_words(), ifindex)
+}
 
 /// The rule under which `role` may use `service` at the address `local`; number 0 if it may not.
 #[inline(always)]
