@@ -11,7 +11,12 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{datapath::Hook, enforcer::rescue, enrolment::wire, policy};
+use crate::{
+    datapath::{FLOWS, Hook},
+    enforcer::rescue,
+    enrolment::wire,
+    policy,
+};
 
 /// Path of the configuration, unless `--config` names another.
 pub const DEFAULT_PATH: &str = "/etc/manoward/agent.yaml";
@@ -20,8 +25,6 @@ pub const DEFAULT_SOCKET: &str = "/run/manoward/control.sock";
 /// Directory in which maps and links are pinned.
 pub const DEFAULT_PINS: &str = "/sys/fs/bpf/manoward";
 
-/// Allowed sizes of the flow table, in flows.
-const FLOWS: RangeInclusive<u32> = 1 << 10..=1 << 20;
 /// Largest `adoption_grace`, in seconds.
 const DAY: u32 = 24 * 60 * 60;
 /// Allowed lifetimes of a lease, in seconds. The shortest is longer than a session's idle timeout.
@@ -151,9 +154,9 @@ pub struct Config {
     pub hook: Hook,
     /// How the TC classifiers are attached.
     pub classifiers: Classifiers,
-    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 288 to 576 bytes
-    /// of memory.
-    pub flows: u32,
+    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 416 to 832 bytes of memory.
+    /// If absent, a table that exists stays as it is, and a new one is sized for the host.
+    pub flows: Option<u32>,
     /// Seconds after the first start, or after a protected address was added, during which TCP
     /// connections of guests are adopted mid-stream; at most a day.
     pub adoption_grace: u32,
@@ -184,7 +187,7 @@ impl Default for Config {
             pins: DEFAULT_PINS.into(),
             hook: Hook::default(),
             classifiers: Classifiers::default(),
-            flows: 65_536,
+            flows: None,
             adoption_grace: 60,
             enrolment: None,
             trusted_keys: Vec::new(),
@@ -238,9 +241,11 @@ impl Config {
 
     /// Checks that numbers are in their ranges.
     fn check(&self) -> Result<(), String> {
-        if !FLOWS.contains(&self.flows) {
+        if let Some(flows) = self.flows
+            && !FLOWS.contains(&flows)
+        {
             let (least, most) = (FLOWS.start(), FLOWS.end());
-            return Err(format!("`flows` is {}, not {least} to {most}", self.flows));
+            return Err(format!("`flows` is {flows}, not {least} to {most}"));
         }
         if self.adoption_grace > DAY {
             return Err(format!(

@@ -71,6 +71,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     announce(&enforcer.view());
     let end = Arc::new(Notify::new());
     let follower = tokio::spawn(changes.follow(enforcer.clone()));
+    let keeper = tokio::spawn(enforcer.clone().keep_idle());
     let enrolling = enrol(proofs, &state, &enforcer, Arc::clone(&end)).await?;
     let ended = tokio::spawn(server::serve(listener, enforcer, Arc::clone(&end)));
     tokio::select! {
@@ -80,6 +81,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     notify(&[NotifyState::Stopping]);
     end.notify_waiters();
     follower.abort();
+    keeper.abort();
     if let Some(enrolling) = enrolling {
         // Sessions are told that the agent ends, so that they come back at once.
         let _ = tokio::time::timeout(Duration::from_secs(2), enrolling).await;

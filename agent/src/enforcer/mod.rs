@@ -24,6 +24,7 @@ mod handle;
 mod held;
 mod history;
 mod host;
+mod idle;
 mod observer;
 mod pressure;
 mod problem;
@@ -66,6 +67,7 @@ use crate::{
     },
 };
 use held::Held;
+use idle::Idle;
 use problem::Kind;
 use view::Poster;
 use watch::Watch;
@@ -177,6 +179,11 @@ impl Enforcer {
     pub fn explainers(&self) -> Explainers {
         let pins = self.datapath.pins().clone();
         Explainers::new(pins, self.config.hook, self.features)
+    }
+
+    /// Looks after silent connections.
+    fn idle(&self) -> Idle {
+        Idle::new(self.datapath.pins().clone(), self.features)
     }
 
     /// Has the leases of `registry` follow the policy.
