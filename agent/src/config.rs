@@ -1,7 +1,7 @@
 //! `agent.yaml`: the agent's files, sockets, hook and limits.
 
 use std::{
-    fs, io,
+    io,
     net::IpAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -11,7 +11,13 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{datapath::Hook, enforcer::rescue, enrolment::wire, policy};
+use crate::{
+    datapath::Hook,
+    enforcer::rescue,
+    enrolment::wire,
+    files::{self, Owner},
+    policy,
+};
 
 /// Path of the configuration, unless `--config` names another.
 pub const DEFAULT_PATH: &str = "/etc/manoward/agent.yaml";
@@ -201,7 +207,7 @@ impl Config {
     /// Reads the file at `path`. If there is no file at [`DEFAULT_PATH`], the defaults apply; at
     /// another path this is an error.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        match fs::read_to_string(path) {
+        match files::read_text(path, files::SETTINGS, Owner::Trusted) {
             Ok(text) => Self::parse(&text, path),
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound && path == Path::new(DEFAULT_PATH) =>
