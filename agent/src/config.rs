@@ -1,7 +1,7 @@
 //! `agent.yaml`: the agent's files, sockets, hook and limits.
 
 use std::{
-    fs, io,
+    io,
     net::IpAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -15,6 +15,7 @@ use crate::{
     datapath::{FLOWS, Hook},
     enforcer::rescue,
     enrolment::wire,
+    files::{self, Owner},
     policy,
 };
 
@@ -204,7 +205,7 @@ impl Config {
     /// Reads the file at `path`. If there is no file at [`DEFAULT_PATH`], the defaults apply; at
     /// another path this is an error.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        match fs::read_to_string(path) {
+        match files::read_text(path, files::SETTINGS, Owner::Trusted) {
             Ok(text) => Self::parse(&text, path),
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound && path == Path::new(DEFAULT_PATH) =>

@@ -10,5 +10,6 @@ pub mod iperf;
 pub mod nmap;
 pub mod ntp;
 pub mod openssh;
+pub mod readers;
 pub mod sctp;
 pub mod tls;

@@ -19,6 +19,7 @@ use manoward_api::{
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
+use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
@@ -53,6 +54,14 @@ pub enum ClientError {
         socket: PathBuf,
         /// Who may, and how to become one of them.
         remedy: String,
+    },
+    /// Too many others want to connect.
+    #[error(
+        "too many others connect to {socket}, or the agent does not go on. See which: `ss -xp src {socket}`, `journalctl -u manoward`"
+    )]
+    Crowded {
+        /// The socket.
+        socket: PathBuf,
     },
     /// The socket cannot be reached for another reason.
     #[error("cannot connect to {socket}: {source}")]
@@ -252,10 +261,12 @@ impl Client {
         patience: Duration,
     ) -> Result<T, ClientError> {
         let name = format!("{method} {path}");
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| self.unreachable(source))?;
-        let exchange = exchange(stream, &name, method, path, body);
+        let socket = self.socket.clone();
+        let exchange = async {
+            let stream = connect(socket, patience).await;
+            let stream = stream.map_err(|source| self.unreachable(source))?;
+            exchange(stream, &name, method, path, body).await
+        };
         match tokio::time::timeout(patience, exchange).await {
             Ok(answer) => {
                 let (status, body) = answer?;
@@ -273,6 +284,7 @@ impl Client {
         match source.kind() {
             io::ErrorKind::NotFound => ClientError::Missing { socket },
             io::ErrorKind::ConnectionRefused => ClientError::Refused { socket },
+            io::ErrorKind::WouldBlock => ClientError::Crowded { socket },
             io::ErrorKind::PermissionDenied => {
                 let remedy = entitled(&socket);
                 ClientError::Denied { socket, remedy }
@@ -280,6 +292,18 @@ impl Client {
             _ => ClientError::Connect { socket, source },
         }
     }
+}
+
+/// Connects; where many others do, it waits for its turn, as only a socket that blocks does.
+async fn connect(path: PathBuf, patience: Duration) -> io::Result<UnixStream> {
+    let connecting = move || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_write_timeout(Some(patience))?;
+        socket.connect(&SockAddr::unix(path)?)?;
+        socket.set_nonblocking(true)?;
+        io::Result::Ok(socket.into())
+    };
+    UnixStream::from_std(tokio::task::spawn_blocking(connecting).await??)
 }
 
 /// Sends one request and reads the whole answer.

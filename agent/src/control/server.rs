@@ -1,12 +1,6 @@
 //! The server of the control API.
 
-use std::{
-    fs, io,
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -17,93 +11,21 @@ use manoward_api::{
     Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList, PolicyQuery,
     PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats,
 };
-use nix::unistd::{Group, chown};
 use serde::Serialize;
-use thiserror::Error;
 use tokio::{net::UnixListener, sync::Notify};
 use tracing::info;
 
 use super::{
     answers::{Answer, Failed},
-    requests::{Agent, Peer, Request, routes},
+    connections,
+    requests::{Agent, Peer, Request},
     wire,
 };
 use crate::{
     datapath::interface::Interfaces,
     enforcer::{AnswerError, Enforcer, Handle, Observer, Order, Session, View},
+    pulse::Pulse,
 };
-
-/// Owner and group may connect.
-const SOCKET_MODE: u32 = 0o660;
-
-/// Why the API cannot be served.
-#[derive(Debug, Error)]
-pub enum ServerError {
-    /// Another agent is there.
-    #[error(
-        "{path} is already served by a live agent. Stop it first (`systemctl stop manoward`), or give this one a `socket` of its own in agent.yaml"
-    )]
-    Served {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The group does not exist.
-    #[error(
-        "this host has no group `{0}`. Create it (`groupadd --system {0}`) or correct `group` in agent.yaml"
-    )]
-    NoGroup(String),
-    /// A file operation failed.
-    #[error("cannot {operation} {path}: {source}")]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-}
-
-/// Opens the socket at `path`; members of `group` may connect to it.
-pub fn listen(path: &Path, group: Option<&str>) -> Result<UnixListener, ServerError> {
-    let failed = |operation| {
-        move |source| ServerError::Io {
-            operation,
-            path: path.to_owned(),
-            source,
-        }
-    };
-    if UnixStream::connect(path).is_ok() {
-        return Err(ServerError::Served {
-            path: path.to_owned(),
-        });
-    }
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(failed("create the directory of"))?;
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("replace")(error));
-        }
-        _ => {}
-    }
-    let group = group.map(find_group).transpose()?;
-    let listener = UnixListener::bind(path).map_err(failed("listen at"))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))
-        .map_err(failed("set the mode of"))?;
-    if let Some(group) = group {
-        chown(path, None, Some(group.gid))
-            .map_err(|error| failed("set the group of")(error.into()))?;
-    }
-    Ok(listener)
-}
-
-fn find_group(name: &str) -> Result<Group, ServerError> {
-    Group::from_name(name)
-        .ok()
-        .flatten()
-        .ok_or_else(|| ServerError::NoGroup(name.to_owned()))
-}
 
 /// The agent, as its API sees it.
 #[derive(Clone)]
@@ -114,17 +36,12 @@ struct Shared {
 }
 
 /// Serves the API until `end` is notified.
-pub async fn serve(listener: UnixListener, enforcer: Handle, end: Arc<Notify>) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, enforcer: Handle, end: Arc<Notify>, pulse: Pulse) {
     let shared = Shared {
         enforcer,
         end: Arc::clone(&end),
     };
-    axum::serve(
-        listener,
-        routes(shared).into_make_service_with_connect_info::<Peer>(),
-    )
-    .with_graceful_shutdown(async move { end.notified().await })
-    .await
+    connections::serve(listener, shared, end, pulse).await;
 }
 
 impl Agent for Shared {
@@ -229,8 +146,8 @@ impl Shared {
 
     async fn policy(&self, query: PolicyQuery) -> Answer<PolicyText> {
         if let Some(serial) = query.serial {
-            let kept = move |enforcer: &mut Enforcer| enforcer.kept(serial);
-            let stored = self.enforcer.change(kept).await??;
+            let kept = move |observer: &Observer, _: &View| observer.kept(serial);
+            let stored = self.enforcer.observe(kept).await??;
             let stored = stored.ok_or_else(|| Failed::no_such_serial(serial))?;
             return Ok(wire::text(&stored));
         }
@@ -240,16 +157,16 @@ impl Shared {
     }
 
     async fn history(&self, query: HistoryQuery) -> Answer<History> {
-        let look = move |enforcer: &mut Enforcer| -> Answer<History> {
-            let entries = enforcer.history()?.into_iter().map(Into::into).collect();
-            let verification = query.verify.then(|| enforcer.verify_history());
+        let look = move |observer: &Observer, view: &View| -> Answer<History> {
+            let entries = observer.history()?.into_iter().map(Into::into).collect();
+            let verification = query.verify.then(|| observer.verify_history(view));
             let verification = verification.transpose()?.map(Into::into);
             Ok(History {
                 entries,
                 verification,
             })
         };
-        self.enforcer.change(look).await?
+        self.enforcer.observe(look).await?
     }
 
     async fn check(&self, candidate: Candidate) -> Answer<Report> {

@@ -171,7 +171,7 @@ impl Enforcer {
     ///
     /// Counters that are not there.
     pub fn observer(&self) -> Result<Observer, CounterError> {
-        Observer::open(self.datapath.pins())
+        Observer::open(self.datapath.pins(), self.store.clone())
     }
 
     /// Explains what the programs do.

@@ -26,6 +26,7 @@ use crate::{
         CounterError, Counters, Datapath, Enforced, Features, KernelError, LoadError, Pins,
         PublishError, check_kernel, flows::FlowError, interface::Interfaces,
     },
+    files::Owner,
     image::{Facts, Image},
     policy::{
         self,
@@ -353,7 +354,7 @@ impl Enforcer {
     /// The configured policy file, if its serial is higher than that of `stored`.
     fn newer_file(&mut self, stored: Option<&Stored>) -> Result<Option<Candidate>, StartError> {
         let path = self.config.policy.display().to_string();
-        let Composed { text, sources } = match compose(&self.config.policy) {
+        let Composed { text, sources } = match compose(&self.config.policy, Owner::Trusted) {
             Ok(composed) => composed,
             Err(ComposeError::Read { path, source })
                 if source.kind() == io::ErrorKind::NotFound && path == self.config.policy =>
@@ -403,7 +404,7 @@ impl Enforcer {
             return Ok(None);
         }
         let newer = stored.is_none_or(|stored| stored.identity.serial < serial);
-        let signature = signature::read(&signature::beside(&self.config.policy));
+        let signature = signature::read(&signature::beside(&self.config.policy), Owner::Trusted);
         Ok(newer.then_some(Candidate {
             text,
             signature: signature.map_err(ApplyError::from)?,
