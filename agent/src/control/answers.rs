@@ -11,7 +11,9 @@ use tracing::warn;
 use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, interface::InterfaceError},
-    enforcer::{AnswerError, ApplyError, ConfirmError, ListError, Review, RollBackError},
+    enforcer::{
+        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, Review, RollBackError,
+    },
     explain::PacketError,
     store::StoreError,
     worker::Panicked,
@@ -56,6 +58,7 @@ codes! {
     CutsSession = "cuts-session", CONFLICT;
     NothingOnTrial = "nothing-on-trial", CONFLICT;
     Unproven = "unproven", CONFLICT;
+    NotAtConsole = "not-at-console", CONFLICT;
     Uncovered = "uncovered", CONFLICT;
     CannotAttach = "cannot-attach", CONFLICT;
     Disagreement = "disagreement", INTERNAL_SERVER_ERROR;
@@ -173,6 +176,17 @@ impl From<ConfirmError> for Failed {
     }
 }
 
+impl From<BreakGlassError> for Failed {
+    fn from(error: BreakGlassError) -> Self {
+        let code = match &error {
+            BreakGlassError::NotAtConsole => Code::NotAtConsole,
+            BreakGlassError::Store(_) | BreakGlassError::Publish(_) => Code::Internal,
+            _ => Code::BadRequest,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<RollBackError> for Failed {
     fn from(error: RollBackError) -> Self {
         match error {
@@ -198,9 +212,10 @@ impl From<AnswerError> for Failed {
             AnswerError::Packet(_) | AnswerError::Interface(_) => Code::BadRequest,
             AnswerError::Uncovered(_) => Code::Uncovered,
             AnswerError::Disagreement { .. } => Code::Disagreement,
-            AnswerError::Load(_) | AnswerError::Explain(_) | AnswerError::Flows(_) => {
-                Code::Internal
-            }
+            AnswerError::Load(_)
+            | AnswerError::Explain(_)
+            | AnswerError::Exemptions(_)
+            | AnswerError::Flows(_) => Code::Internal,
         };
         Self::new(code, error.to_string())
     }
