@@ -88,7 +88,7 @@ pub enum WithoutPolicy {
     Closed,
 }
 
-/// Who gets in while there is no valid policy.
+/// Who gets in whatever the policy says, also while there is none.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Rescue {
@@ -97,7 +97,9 @@ pub struct Rescue {
     pub from: IpNet,
     /// Source MAC address, if it is in the host's own network.
     pub mac: Option<String>,
-    /// A service of the catalogue.
+    /// Interface on which its packets arrive.
+    pub interface: Option<String>,
+    /// A service of the catalogue, of TCP, UDP or SCTP.
     pub service: String,
 }
 
@@ -173,7 +175,7 @@ pub struct Config {
     pub inside: Vec<String>,
     /// What holds while there is no valid policy to enforce.
     pub without_policy: WithoutPolicy,
-    /// Who gets in while there is none, with `without_policy: closed`.
+    /// Who gets in whatever the policy says, also while there is none.
     pub rescue: Option<Rescue>,
     /// Group whose members may read over the socket; only root may if this is absent.
     pub group: Option<String>,

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 13] = [
+pub(super) const PINNED: [&str; 14] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -30,6 +30,7 @@ pub(super) const PINNED: [&str; 13] = [
     name::FLOW_CONTROL,
     name::LEASES,
     name::LIMITS,
+    name::EXEMPTED,
     name::VERDICTS,
     name::ENDPOINTS,
     name::DOOR,
