@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 13] = [
+pub(super) const PINNED: [&str; 14] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -35,6 +35,7 @@ pub(super) const PINNED: [&str; 13] = [
     name::DOOR,
     name::COVERED_INTERFACES,
     name::DOOR_VERDICTS,
+    name::TRANSLATED,
 ];
 
 /// The loaded programs and their maps.
