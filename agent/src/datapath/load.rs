@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 14] = [
+pub(super) const PINNED: [&str; 15] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -36,6 +36,7 @@ pub(super) const PINNED: [&str; 14] = [
     name::DOOR,
     name::COVERED_INTERFACES,
     name::DOOR_VERDICTS,
+    name::TRANSLATED,
 ];
 
 /// The loaded programs and their maps.

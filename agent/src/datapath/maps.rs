@@ -44,6 +44,8 @@ pub mod name {
     pub const COVERED_INTERFACES: &str = "COVERED_INTERFACES";
     /// Verdict counters of the inner door.
     pub const DOOR_VERDICTS: &str = "DOOR_VERDICTS";
+    /// What sockets have opened and the host translates.
+    pub const TRANSLATED: &str = "TRANSLATED";
     /// The last outcome of a program in a test run.
     pub const TRACE: &str = "TRACE";
 }

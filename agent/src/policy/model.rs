@@ -50,7 +50,7 @@ pub struct Policy {
     pub outbound: Outbound,
     /// Idle timeouts of flows.
     pub flow_timeouts: FlowTimeouts,
-    /// Interface names as written; they may be bonds, bridges or VLAN devices.
+    /// Names and patterns of interfaces as written; they may be bonds, bridges or VLAN devices.
     pub interfaces: Vec<String>,
     /// Addresses whose management traffic is enforced.
     pub protect: Vec<Protect>,
@@ -68,7 +68,7 @@ impl Policy {
     /// Names of the interfaces that endpoints are bound to, and that reference points apply at.
     pub fn places(&self) -> impl Iterator<Item = &String> {
         let bound = self.endpoints.values();
-        let bound = bound.filter_map(|endpoint| endpoint.binding.interface.as_ref());
+        let bound = bound.flat_map(|endpoint| &endpoint.binding.interfaces);
         let at = self.reference_points.iter().flat_map(|point| &point.at);
         bound.chain(at.filter_map(|place| match place {
             Place::Interface(name) => Some(name),
@@ -198,8 +198,8 @@ pub struct Binding {
     pub mac: Option<[u8; 6]>,
     /// VLAN tags.
     pub vlan: Option<Vlan>,
-    /// Name of an interface; packets must arrive there.
-    pub interface: Option<String>,
+    /// Names of interfaces; packets must arrive on one of them.
+    pub interfaces: Vec<String>,
 }
 
 /// The VLAN tags that a bound endpoint's frames carry (IEEE 802.1Q, 802.1ad); ids 1 to 4094.

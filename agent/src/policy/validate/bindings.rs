@@ -4,23 +4,27 @@ use super::names;
 use crate::policy::{
     mistake::Mistakes,
     model::{Binding, Vlan},
-    raw::Text,
+    raw::{Text, Texts},
 };
 
 /// Validates the three parts of a binding; each is optional.
 pub(super) fn validate(
     mac: Option<&Text>,
     vlan: Option<&Text>,
-    interface: Option<Text>,
+    interfaces: Option<Texts>,
     mistakes: &mut Mistakes,
 ) -> Binding {
-    if let Some(interface) = &interface {
+    let interfaces = interfaces.map(|texts| texts.what).unwrap_or_default();
+    for interface in &interfaces {
         names::check_interface(interface, mistakes);
     }
     Binding {
         mac: mac.and_then(|text| validate_mac(text, mistakes)),
         vlan: vlan.and_then(|text| validate_vlan(text, mistakes)),
-        interface: interface.map(|text| text.what.into()),
+        interfaces: interfaces
+            .into_iter()
+            .map(|text| text.what.into())
+            .collect(),
     }
 }
 
