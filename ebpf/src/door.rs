@@ -19,8 +19,8 @@ use crate::{
 };
 
 /// Codes of programs at a control group.
-const DROP: i32 = 0;
-const PASS: i32 = 1;
+pub const DROP: i32 = 0;
+pub const PASS: i32 = 1;
 
 /// Index of the loopback interface in every network namespace.
 const LOOPBACK: u32 = 1;
@@ -37,7 +37,9 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
     let Some(control) = judging(&packet, Direction::In) else {
         return PASS;
     };
-    finish(Direction::In, Outcome(judge_door_in(skb)), &packet, control)
+    let outcome = in_mode(Outcome(judge_door_in(skb)), control);
+    finish(Direction::In, outcome, &packet);
+    code(outcome)
 }
 
 /// After a socket has sent a packet.
@@ -49,41 +51,64 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
     let Some(control) = judging(&packet, Direction::Out) else {
         return PASS;
     };
-    let outcome = Outcome(judge_door_out(skb));
-    finish(Direction::Out, outcome, &packet, control)
+    let outcome = in_mode(Outcome(judge_door_out(skb)), control);
+    finish(Direction::Out, outcome, &packet);
+    code(outcome)
 }
 
 /// What the agent says about the door, if it is for the door to judge `packet`.
 #[inline(always)]
 fn judging(packet: &SocketPacket, direction: Direction) -> Option<DoorControl> {
-    let ifindex = packet.ifindex();
-    let known = maps::interface_at_door(ifindex);
-    if ifindex == LOOPBACK || known == ifindex | INSIDE {
+    let known = maps::interface_at_door(packet.ifindex());
+    if is_inside(packet, known) || is_elsewhere(packet, known, direction) {
         return None;
     }
-    if known == ifindex
-        && !is_released(ifindex)
-        && let Some(image) = Image::enforced(|| NO_INTERFACE)
-        && door::is_judged_elsewhere(packet, &image, packet.ether_type(), direction)
-    {
-        return None;
-    }
-    let control = maps::door();
-    (!is_foreign(packet, control)).then_some(control)
+    of_host(packet)
 }
 
-/// Whether the packet's socket lies in a network namespace that the host does not protect.
+/// The same, wherever it is judged, with what is known of the interface.
 #[inline(always)]
-fn is_foreign(packet: &SocketPacket, control: DoorControl) -> bool {
-    packet
+pub fn concerned(packet: &SocketPacket) -> Option<(DoorControl, u32)> {
+    let known = maps::interface_at_door(packet.ifindex());
+    if is_inside(packet, known) {
+        return None;
+    }
+    of_host(packet).map(|control| (control, known))
+}
+
+/// Whether everything passes where `packet` comes from or goes to, of which this is `known`.
+#[inline(always)]
+fn is_inside(packet: &SocketPacket, known: u32) -> bool {
+    let ifindex = packet.ifindex();
+    ifindex == LOOPBACK || known == ifindex | INSIDE
+}
+
+/// Whether a program at an interface judges `packet`.
+#[inline(always)]
+pub fn is_elsewhere(packet: &SocketPacket, known: u32, direction: Direction) -> bool {
+    let ifindex = packet.ifindex();
+    known == ifindex
+        && !is_released(ifindex)
+        && Image::enforced(|| NO_INTERFACE).is_some_and(|image| {
+            door::is_judged_elsewhere(packet, &image, packet.ether_type(), direction)
+        })
+}
+
+/// What the agent says about the door, if the packet's socket does not lie in a network namespace that the
+/// host does not protect.
+#[inline(always)]
+fn of_host(packet: &SocketPacket) -> Option<DoorControl> {
+    let control = maps::door();
+    let is_foreign = packet
         .namespace()
-        .is_some_and(|inode| u64::from(inode) != control.namespace)
+        .is_some_and(|inode| u64::from(inode) != control.namespace);
+    (!is_foreign).then_some(control)
 }
 
 /// [`door::inbound`]; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
+pub extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
     let packet = SocketPacket::new(context);
     let outcome = match Image::enforced(|| NO_INTERFACE) {
         Some(image) => door::inbound(
@@ -100,7 +125,7 @@ extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
 /// [`door::outbound`]; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
+pub extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
     let packet = SocketPacket::new(context);
     let outcome = match Image::enforced(|| NO_INTERFACE) {
         Some(image) => door::outbound(
@@ -114,22 +139,28 @@ extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
     outcome.0
 }
 
-/// The door's one exit: counts, and says whether the packet goes on.
+/// `outcome`, as the door's mode has it.
 #[inline(always)]
-fn finish(
-    direction: Direction,
-    outcome: Outcome,
-    packet: &SocketPacket,
-    control: DoorControl,
-) -> i32 {
-    let mut outcome = outcome;
+pub fn in_mode(outcome: Outcome, control: DoorControl) -> Outcome {
     if control.flags & DoorControl::AUDIT != 0 {
-        outcome = outcome.in_audit();
+        outcome.in_audit()
+    } else {
+        outcome
     }
+}
+
+/// The door's one exit: counts, and leaves a trace if asked to.
+#[inline(always)]
+pub fn finish(direction: Direction, outcome: Outcome, packet: &SocketPacket) {
     maps::count_at_door(direction, outcome, packet.frame_len());
     if settings::explain() {
         maps::trace(outcome);
     }
+}
+
+/// Whether the packet goes on, as the code of the program.
+#[inline(always)]
+pub const fn code(outcome: Outcome) -> i32 {
     match outcome.verdict() {
         Verdict::Pass => PASS,
         Verdict::Drop => DROP,

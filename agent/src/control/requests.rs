@@ -17,6 +17,10 @@
 //! | `POST /v1/policy/confirm` | [`Claim`] | [`Confirmed`] | root |
 //! | `POST /v1/policy/cancel` | [`Claim`] | [`Cancelled`] | root |
 //! | `POST /v1/policy/rollback` | [`RollBack`] | [`Applied`] | root |
+//! | `GET /v1/policy/try` | | [`ShadowReport`] | |
+//! | `POST /v1/policy/try` | [`Candidate`] | [`Tried`] | root |
+//! | `POST /v1/policy/try/stop` | | [`StoppedTrying`] | root |
+//! | `POST /v1/policy/promote` | [`Promotion`] | [`Applied`] | root |
 //! | `POST /v1/explain` | [`Question`] | [`Explanation`] | |
 //! | `POST /v1/detach` | | [`Detached`] | root |
 //!
@@ -36,6 +40,7 @@
 //! | 409 | `stale-serial` | a policy with this serial, or a higher one, is in force |
 //! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
 //! | 409 | `nothing-on-trial` | no policy waits to be confirmed |
+//! | 409 | `nothing-tried` | no candidate judges beside the policy in force |
 //! | 409 | `unproven` | the confirmation has not come through the policy that it is about |
 //! | 409 | `cannot-attach` | an interface does not take the programs |
 //! | 409 | `uncovered` | no program looks at packets on the interface that is asked about |
@@ -59,6 +64,9 @@
 //! [`Applied`]: manoward_api::Applied
 //! [`Confirmed`]: manoward_api::Confirmed
 //! [`Cancelled`]: manoward_api::Cancelled
+//! [`ShadowReport`]: manoward_api::ShadowReport
+//! [`Tried`]: manoward_api::Tried
+//! [`StoppedTrying`]: manoward_api::StoppedTrying
 //! [`Explanation`]: manoward_api::Explanation
 //! [`Detached`]: manoward_api::Detached
 //! [`Failure`]: manoward_api::Failure
@@ -72,7 +80,8 @@ use axum::{
     serve::IncomingStream,
 };
 use manoward_api::{
-    Candidate, Claim, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation, RollBack,
+    Candidate, Claim, FlowQuery, HistoryQuery, PolicyQuery, Promotion, Question, Revocation,
+    RollBack,
 };
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
@@ -116,6 +125,14 @@ pub enum Request {
     Cancel(Claim),
     /// `POST /v1/policy/rollback`
     RollBack(RollBack),
+    /// `GET /v1/policy/try`
+    Trying,
+    /// `POST /v1/policy/try`
+    Try(Candidate),
+    /// `POST /v1/policy/try/stop`
+    StopTrying,
+    /// `POST /v1/policy/promote`
+    Promote(Promotion),
     /// `POST /v1/explain`
     Explain(Question),
     /// `POST /v1/detach`
@@ -178,7 +195,7 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 17] {
+fn paths<A: Agent>() -> [Path<A>; 21] {
     [
         gets("/v1/status", || Request::Status),
         gets("/v1/stats", || Request::Stats),
@@ -195,6 +212,10 @@ fn paths<A: Agent>() -> [Path<A>; 17] {
         posts("/v1/policy/confirm", Request::Confirm),
         posts("/v1/policy/cancel", Request::Cancel),
         posts("/v1/policy/rollback", Request::RollBack),
+        gets("/v1/policy/try", || Request::Trying),
+        posts("/v1/policy/try", Request::Try),
+        orders("/v1/policy/try/stop", || Request::StopTrying),
+        posts("/v1/policy/promote", Request::Promote),
         posts("/v1/explain", Request::Explain),
         orders("/v1/detach", || Request::Detach),
     ]

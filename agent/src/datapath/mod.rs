@@ -32,6 +32,7 @@ mod publish;
 mod refusal;
 mod resize;
 mod settings;
+pub mod shadow;
 pub mod sockets;
 mod statistics;
 mod verify;
@@ -42,12 +43,13 @@ pub use counters::{CounterError, Counters, EndpointCounter, Place, VerdictCounte
 pub use door::DoorError;
 pub use error::LoadError;
 pub use explain::{ExplainError, Explainer, LOOPBACK};
-pub use hook::{Hook, HookMode, Program};
+pub use hook::{Hook, HookMode, Program, Role};
 pub use kernel::{Features, KernelError, check_kernel};
 pub use load::{Datapath, flow_sets};
 pub use pins::{PinError, Pins};
 pub use publish::{Enforced, PublishError, Trial};
 pub use refusal::AttachError;
+pub use shadow::{Shadow, ShadowError};
 pub use statistics::{StatisticsError, Verified, statistics};
 
 #[doc(hidden)]

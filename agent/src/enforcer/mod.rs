@@ -29,6 +29,7 @@ mod pressure;
 mod problem;
 pub mod rescue;
 mod session;
+mod shadow;
 mod start;
 mod trial;
 mod view;
@@ -45,6 +46,7 @@ pub use host::host_facts;
 pub use observer::Observer;
 pub use problem::Problem;
 pub use session::Session;
+pub use shadow::{ReportError, ShadowReport, ShadowRow, TryError, Trying};
 pub use start::StartError;
 pub use trial::{ConfirmError, Place, Trial};
 pub use view::{Board, Current, View};
@@ -67,6 +69,7 @@ use crate::{
 };
 use held::Held;
 use problem::Kind;
+use shadow::Beside;
 use view::Poster;
 use watch::Watch;
 
@@ -83,6 +86,8 @@ struct Problems {
     sockets_missed: bool,
     /// With how full the table of flows is.
     pressure: Option<String>,
+    /// With the candidate that is tried.
+    shadow: Option<Problem>,
 }
 
 /// The agent's hold on the kernel: all that changes with the policy and with the host.
@@ -95,6 +100,8 @@ pub struct Enforcer {
     current: Option<Arc<Current>>,
     /// Set while the policy in force is on trial.
     trial: Option<Arc<Trial>>,
+    /// The candidate that judges beside it.
+    shadow: Option<Beside>,
     attachments: Vec<Attachment>,
     interfaces: Arc<Interfaces>,
     held: Held,
@@ -120,6 +127,7 @@ impl Enforcer {
             self.verify();
         }
         self.follow_door();
+        self.follow_shadow();
         self.post();
         done
     }
@@ -131,6 +139,7 @@ impl Enforcer {
             flows,
             sockets_missed: _,
             pressure,
+            shadow,
         } = &self.problems;
         let found = Kind::Policy
             .problems(policy)
@@ -138,7 +147,8 @@ impl Enforcer {
             .chain(Kind::Connections.problems(flows))
             .chain(Kind::FlowTable.problems(pressure.as_slice()))
             .chain(self.watch.problems())
-            .chain(self.door_problem.clone());
+            .chain(self.door_problem.clone())
+            .chain(shadow.clone());
         let found = found.collect();
         self.poster.post(View {
             hook: self.config.hook,
@@ -146,6 +156,7 @@ impl Enforcer {
             enrolment: self.config.enrolment.as_ref().map(|proofs| proofs.port),
             current: self.current.clone(),
             trial: self.trial.clone(),
+            trying: self.shadow.as_ref().map(|it| Arc::clone(&it.trying)),
             attachments: self.attachments.clone(),
             interfaces: Arc::clone(&self.interfaces),
             registry: self.registry.clone(),
@@ -215,6 +226,7 @@ impl Enforcer {
         self.follow_door();
         self.watch_flows();
         self.post();
+        self.keep_shadow();
     }
 
     /// Detaches from every interface and removes all pins; nothing is enforced any more. The
@@ -226,6 +238,7 @@ impl Enforcer {
     pub fn detach(&mut self) -> Result<Vec<String>, PinError> {
         self.changing(|enforcer| {
             enforcer.datapath.remove_pins()?;
+            enforcer.forget_trying();
             let current = enforcer.current.take();
             if let (Some(trial), Some(tried)) = (enforcer.trial.take(), current) {
                 let reason = Reason::default();

@@ -42,6 +42,8 @@ kinds! {
     FlowTable = "flow-table-pressure";
     /// There is no inner door.
     Door = "door";
+    /// A candidate cannot be tried.
+    Shadow = "shadow";
     /// Endpoints cannot prove who they are, or not all.
     Enrolment = "enrolment";
     /// XDP runs behind the driver.

@@ -6,6 +6,7 @@
 
 pub mod history;
 pub mod leases;
+pub mod shadow;
 mod trial;
 
 use std::{

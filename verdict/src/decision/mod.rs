@@ -3,7 +3,8 @@
 //! The policy is stated once for each direction, in [`inbound`] and [`outbound`], over two
 //! [paths](path): the [`fast`] one for the common packets, and the [`full`] one for every packet.
 //! What only the full path meets lies beside them: [`fragment`], [`quotation`], [`discovery`],
-//! [`enrolment`], [`dhcp`], [`unasked`]. The [`door`] is for what arrives at a socket.
+//! [`enrolment`], [`dhcp`], [`unasked`]. The [`door`] is for what arrives at a socket, and a [`shadow`]
+//! compares what two policies decide.
 
 pub mod conversation;
 pub mod dhcp;
@@ -18,6 +19,7 @@ pub mod outbound;
 pub mod path;
 mod permission;
 pub mod quotation;
+pub mod shadow;
 pub mod unasked;
 
 use crate::{
