@@ -170,7 +170,14 @@ fn what_it_would_do_is_told_exactly_and_not_done() -> Result<()> {
     })?;
     assert_eq!(report(&agent)?.trying.since, before.trying.since);
     assert_eq!(agent.problems()?, Vec::<String>::new());
-    enforced(&scene)?;
+    enforced(&scene)
+}
+
+#[test]
+fn it_is_tried_until_somebody_says_otherwise() -> Result<()> {
+    let scene = Topology::new()?;
+    let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    try_beside(&agent, &candidate())?;
 
     // A policy that has mistakes changes nothing, and neither does one for another host.
     let path = agent.folder().join("wrong.yaml");
@@ -194,8 +201,9 @@ fn what_it_would_do_is_told_exactly_and_not_done() -> Result<()> {
     output.succeeded()?;
     let begun = report(&agent)?;
     assert_eq!((begun.trying.beside, begun.rows.len()), (3, 0));
-    traffic(1)?;
-    wait::until(&expected(1), PATIENCE, || Ok(arrivals(&report(&agent)?)))?;
+    resets(&scene.vim, VIM, openssh::PORT, 2)?;
+    let expected = row(Newly::Dropped, "vim-1", "ssh", "wrong-role", 4);
+    wait::until(&expected, PATIENCE, || Ok(arrivals(&report(&agent)?)))?;
 
     // Stopped, it is gone, and stays so.
     let said = agent.ask(&["policy", "try", "--stop"])?;
