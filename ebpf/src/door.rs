@@ -12,6 +12,7 @@ use verdict::{
 
 use crate::{
     control::is_released,
+    exempt::{considered, exempt_door_in, exempt_door_out},
     frame::SocketPacket,
     maps::{self, Image},
     remembered::OpenFlows,
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Codes of programs at a control group.
-pub const DROP: i32 = 0;
+const DROP: i32 = 0;
 pub const PASS: i32 = 1;
 
 /// Index of the loopback interface in every network namespace.
@@ -37,7 +38,7 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
     let Some(control) = judging(&packet, Direction::In) else {
         return PASS;
     };
-    let outcome = in_mode(Outcome(judge_door_in(skb)), control);
+    let outcome = outcome_in(skb, control);
     finish(Direction::In, outcome, &packet);
     code(outcome)
 }
@@ -51,7 +52,7 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
     let Some(control) = judging(&packet, Direction::Out) else {
         return PASS;
     };
-    let outcome = in_mode(Outcome(judge_door_out(skb)), control);
+    let outcome = outcome_out(skb, control);
     finish(Direction::Out, outcome, &packet);
     code(outcome)
 }
@@ -108,7 +109,7 @@ fn of_host(packet: &SocketPacket) -> Option<DoorControl> {
 /// [`door::inbound`]; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
+extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
     let packet = SocketPacket::new(context);
     let outcome = match Image::enforced(|| NO_INTERFACE) {
         Some(image) => door::inbound(
@@ -125,7 +126,7 @@ pub extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
 /// [`door::outbound`]; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
+extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
     let packet = SocketPacket::new(context);
     let outcome = match Image::enforced(|| NO_INTERFACE) {
         Some(image) => door::outbound(
@@ -139,9 +140,26 @@ pub extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
     outcome.0
 }
 
-/// `outcome`, as the door's mode has it.
+/// What becomes of a packet in, in the door's mode.
 #[inline(always)]
-pub fn in_mode(outcome: Outcome, control: DoorControl) -> Outcome {
+pub fn outcome_in(skb: *mut __sk_buff, control: DoorControl) -> Outcome {
+    in_mode(
+        considered(Outcome(judge_door_in(skb)), || exempt_door_in(skb)),
+        control,
+    )
+}
+
+/// What becomes of a packet out, in the door's mode.
+#[inline(always)]
+pub fn outcome_out(skb: *mut __sk_buff, control: DoorControl) -> Outcome {
+    in_mode(
+        considered(Outcome(judge_door_out(skb)), || exempt_door_out(skb)),
+        control,
+    )
+}
+
+#[inline(always)]
+fn in_mode(outcome: Outcome, control: DoorControl) -> Outcome {
     if control.flags & DoorControl::AUDIT != 0 {
         outcome.in_audit()
     } else {

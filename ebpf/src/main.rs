@@ -6,6 +6,7 @@
 
 mod control;
 mod door;
+mod exempt;
 mod frame;
 mod index;
 mod maps;
@@ -18,6 +19,7 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
+use exempt::{considered, exempt_out, exempt_tcx, exempt_xdp};
 use frame::{SkbFrame, XdpFrame};
 use maps::Image;
 use remembered::OpenFlows;
@@ -61,37 +63,40 @@ pub fn manoward_out(context: TcContext) -> i32 {
 /// What becomes of the frame of an XDP program.
 #[inline(always)]
 fn outcome_xdp(context: &XdpContext, frame: &XdpFrame<'_>) -> Outcome {
-    match Image::enforced(|| frame.ifindex()) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
         Some(image) => match fast::inbound(frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => in_full(dhcp_xdp(context.ctx), || judge_xdp(context.ctx)),
         },
         None => Outcome::NO_POLICY,
-    }
+    };
+    considered(outcome, || exempt_xdp(context.ctx))
 }
 
 /// What becomes of the frame of a classifier at the ingress.
 #[inline(always)]
 fn outcome_tcx(context: &TcContext, frame: &SkbFrame<'_>) -> Outcome {
-    match Image::enforced(|| frame.ifindex()) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
         Some(image) => match fast::inbound(frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => in_full(dhcp_tcx(context.skb.skb), || judge_tcx(context.skb.skb)),
         },
         None => Outcome::NO_POLICY,
-    }
+    };
+    considered(outcome, || exempt_tcx(context.skb.skb))
 }
 
 /// What becomes of the frame of a classifier at the egress.
 #[inline(always)]
 fn outcome_out(context: &TcContext, frame: &SkbFrame<'_>) -> Outcome {
-    match Image::enforced(|| frame.ifindex()) {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
         Some(image) => match fast::outbound(frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => Outcome(judge_out(context.skb.skb)),
         },
         None => Outcome::NO_POLICY,
-    }
+    };
+    considered(outcome, || exempt_out(context.skb.skb))
 }
 
 /// The outcome of the full path for a packet in: that of [`dhcp::answer`], or what the rest of it decides.

@@ -163,7 +163,7 @@ pub fn manoward_door_in_watched(context: SkBuffContext) -> i32 {
     };
     let mut outcome = ELSEWHERE;
     if !door::is_elsewhere(&packet, known, Direction::In) {
-        outcome = door::in_mode(Outcome(door::judge_door_in(context.skb.skb)), control);
+        outcome = door::outcome_in(context.skb.skb, control);
         door::finish(Direction::In, outcome, &packet);
     }
     carry(context.skb.skb, outcome);
@@ -182,7 +182,7 @@ pub fn manoward_door_in_candidate(context: SkBuffContext) -> i32 {
     if let Some((control, known)) = door::concerned(&packet)
         && !door::is_elsewhere(&packet, known, Direction::In)
     {
-        candidate = door::in_mode(Outcome(door::judge_door_in(skb)), control);
+        candidate = door::outcome_in(skb, control);
     }
     let enforced = carried(skb);
     if enforced.verdict() != candidate.verdict() {
@@ -201,7 +201,7 @@ pub fn manoward_door_out_watched(context: SkBuffContext) -> i32 {
     };
     let mut outcome = ELSEWHERE;
     if !door::is_elsewhere(&packet, known, Direction::Out) {
-        outcome = door::in_mode(Outcome(door::judge_door_out(context.skb.skb)), control);
+        outcome = door::outcome_out(context.skb.skb, control);
         door::finish(Direction::Out, outcome, &packet);
     }
     carry(context.skb.skb, outcome);
@@ -220,7 +220,7 @@ pub fn manoward_door_out_candidate(context: SkBuffContext) -> i32 {
     if let Some((control, known)) = door::concerned(&packet)
         && !door::is_elsewhere(&packet, known, Direction::Out)
     {
-        candidate = door::in_mode(Outcome(door::judge_door_out(skb)), control);
+        candidate = door::outcome_out(skb, control);
     }
     let enforced = carried(skb);
     if enforced.verdict() != candidate.verdict() {

@@ -21,7 +21,7 @@ use verdict::{
     counters::Direction,
     decision::shadow::{Difference, Tally, Total, place},
     reason::Outcome,
-    state::served::SET_WORDS,
+    state::{served::SET_WORDS, sets::WAYS},
 };
 
 use super::{
@@ -29,16 +29,17 @@ use super::{
     error::{map_failed, program_failed},
     flows::{self, FlowError},
     load,
-    maps::{DifferenceKey, ServedValue, StrangerKey, TallyValue, name},
+    maps::{DifferenceKey, ServedValue, SetValue, StrangerKey, TallyValue, name},
     pinned::{array, pinned_map},
     resize,
 };
 use crate::image::Image;
 
 /// What a candidate shares with what it judges beside.
-const SHARED: [&str; 5] = [
+const SHARED: [&str; 6] = [
     name::FLOW_CONTROL,
     name::LEASES,
+    name::EXEMPTED,
     name::DOOR,
     name::COVERED_INTERFACES,
     name::HANDED,
@@ -114,21 +115,19 @@ pub struct ShadowCounts {
 pub struct Shadow(Datapath);
 
 impl Shadow {
-    /// Loads the programs of a candidate that judges by `image` beside `datapath`, which has a table for so
-    /// many `flows`; those at the sockets only `with_door`. With `counted` it goes on with what was counted
-    /// before.
+    /// Loads the programs of a candidate that judges by `image` beside `datapath`; those at the sockets only
+    /// `with_door`. With `counted` it goes on with what was counted before.
     ///
     /// # Errors
     ///
     /// [`ShadowError`].
     pub fn load(
-        datapath: &Datapath,
-        flows: u32,
+        datapath: &mut Datapath,
         image: &Image,
         with_door: bool,
         counted: bool,
     ) -> Result<Self, ShadowError> {
-        let beside = datapath.pins();
+        let beside = &datapath.pins().clone();
         let pins = beside.of_shadow();
         if !counted {
             pins.remove()?;
@@ -148,6 +147,8 @@ impl Shadow {
                 .map_err(|source| LoadError::Pin { path, source })?;
         }
         let (hook, features) = (datapath.hook, datapath.features);
+        let sets = array::<SetValue>(beside, name::FLOWS)?.len();
+        let flows = Some(sets * WAYS / 4);
         let mut shadow = Datapath::open_as(Role::Candidate, pins, hook, features, flows)?;
         shadow.load_program(hook.program())?;
         shadow.load_program(Program::Out)?;
@@ -161,6 +162,7 @@ impl Shadow {
         copy(beside, pins, name::SERVED, is_empty)?;
         shadow.publish(image)?;
         let mut shadow = Self(shadow);
+        shadow.follow_exemptions(datapath)?;
         shadow.take_flows(beside)?;
         Ok(shadow)
     }
@@ -182,6 +184,19 @@ impl Shadow {
     /// The image before is judged by still.
     pub fn publish(&mut self, image: &Image) -> Result<(), PublishError> {
         self.0.publish(image)
+    }
+
+    /// Lets in whom `datapath` lets in whatever the policy says.
+    ///
+    /// # Errors
+    ///
+    /// Records that cannot be read or written.
+    pub fn follow_exemptions(&mut self, datapath: &mut Datapath) -> Result<(), PublishError> {
+        let exempting = datapath.control()?.exempting;
+        if self.0.control()?.exempting != exempting {
+            self.0.write(|control| control.exempting = exempting)?;
+        }
+        Ok(())
     }
 
     /// Where it is pinned.

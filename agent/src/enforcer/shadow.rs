@@ -242,9 +242,15 @@ impl Enforcer {
         let candidate = &trying.candidate;
         let is_same =
             with == beside.with && self.interfaces.facts(candidate.policy()) == candidate.facts;
-        let Some(shadow) = beside.shadow.as_mut().filter(|_| !is_same) else {
+        let Some(shadow) = beside.shadow.as_mut() else {
             return Ok(beside);
         };
+        shadow
+            .follow_exemptions(&mut self.datapath)
+            .map_err(ShadowError::from)?;
+        if is_same {
+            return Ok(beside);
+        }
         let stored = &candidate.stored;
         let since = if with == beside.with {
             trying.since
@@ -308,13 +314,7 @@ impl Enforcer {
         let with = self.in_force()?;
         let candidate = &trying.candidate;
         let with_door = self.door != DoorMode::Off && self.features.sockets.is_some();
-        let mut shadow = Shadow::load(
-            &self.datapath,
-            self.config.flows,
-            &candidate.image,
-            with_door,
-            counted,
-        )?;
+        let mut shadow = Shadow::load(&mut self.datapath, &candidate.image, with_door, counted)?;
         let adoption = Adoption::of(
             self.current.as_deref(),
             candidate.policy(),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Trial, Trying,
+    Glass, Trial, Trying,
     adopt::protected,
     problem::{Kind, Problem},
 };
@@ -96,6 +96,8 @@ pub struct View {
     pub door: DoorMode,
     /// Whether it is attached.
     pub door_open: bool,
+    /// What break glass does.
+    pub glass: Glass,
     /// What the enforcer has found wrong.
     pub(super) found: Vec<Problem>,
 }
