@@ -12,6 +12,7 @@ use verdict::{
 
 use crate::{
     control::is_released,
+    exempt::{considered, exempt_door_in, exempt_door_out},
     frame::SocketPacket,
     maps::{self, Image},
     remembered::OpenFlows,
@@ -37,7 +38,8 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
     let Some(control) = judging(&packet, Direction::In) else {
         return PASS;
     };
-    finish(Direction::In, Outcome(judge_door_in(skb)), &packet, control)
+    let outcome = considered(Outcome(judge_door_in(skb)), || exempt_door_in(skb));
+    finish(Direction::In, outcome, &packet, control)
 }
 
 /// After a socket has sent a packet.
@@ -53,6 +55,7 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
     if door::opens(outcome) {
         keep_translation(skb);
     }
+    let outcome = considered(outcome, || exempt_door_out(skb));
     finish(Direction::Out, outcome, &packet, control)
 }
 

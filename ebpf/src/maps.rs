@@ -25,6 +25,7 @@ use verdict::{
     layout::{CHUNK_LINES, CHUNKS, COVERED, DoorControl, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
     state::{
+        exemption::{EXEMPTIONS, Exemption},
         flow::Set,
         lease::{self, Lease},
         limit::Limit,
@@ -99,6 +100,13 @@ pub static SERVED: Array<served::Set, 1, MMAPABLE> = Array::new();
 /// address. A miss drops with `no-lease`.
 #[btf_map]
 pub static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
+
+/// Key 0: the exemptions, of which any may be empty.
+///
+/// Written by the agent alone; read by packets that the policy refuses, if the control record says that there
+/// are any. A miss, which cannot happen, lets nobody in.
+#[btf_map]
+pub static EXEMPTED: Array<[Exemption; EXEMPTIONS], 1> = Array::new();
 
 /// Key: index of a limit of enrolments, of a word about one of their sessions ([`sessions`]), of a note about
 /// a first fragment ([`fragment`](verdict::decision::fragment)), or of one about a peer that nobody has asked

@@ -1,5 +1,7 @@
 //! Failures of the control API: each error with its code, and the status that goes with it.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::StatusCode,
@@ -11,7 +13,9 @@ use tracing::warn;
 use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, interface::InterfaceError},
-    enforcer::{AnswerError, ApplyError, ConfirmError, ListError, Review, RollBackError},
+    enforcer::{
+        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, Review, RollBackError,
+    },
     explain::PacketError,
     store::StoreError,
     worker::Panicked,
@@ -46,6 +50,9 @@ codes! {
     InvalidPolicy = "invalid-policy", BAD_REQUEST;
     BadRequest = "bad-request", BAD_REQUEST;
     NotAllowed = "not-allowed", FORBIDDEN;
+    TooLarge = "too-large", PAYLOAD_TOO_LARGE;
+    TooSlow = "too-slow", REQUEST_TIMEOUT;
+    Busy = "busy", SERVICE_UNAVAILABLE;
     UnknownPath = "bad-request", NOT_FOUND;
     NoSuchEndpoint = "no-such-endpoint", NOT_FOUND;
     NoSuchSerial = "no-such-serial", NOT_FOUND;
@@ -56,6 +63,7 @@ codes! {
     CutsSession = "cuts-session", CONFLICT;
     NothingOnTrial = "nothing-on-trial", CONFLICT;
     Unproven = "unproven", CONFLICT;
+    NotAtConsole = "not-at-console", CONFLICT;
     Uncovered = "uncovered", CONFLICT;
     CannotAttach = "cannot-attach", CONFLICT;
     Disagreement = "disagreement", INTERNAL_SERVER_ERROR;
@@ -117,6 +125,48 @@ impl Failed {
         RollBackError::NoSuchSerial(serial).into()
     }
 
+    /// A request of more than `most` bytes.
+    #[must_use]
+    pub fn too_large(most: usize, is_root: bool) -> Self {
+        let mib = most >> 20;
+        let remedy = if is_root {
+            "No policy needs more"
+        } else {
+            "Run the command with sudo: those of root may be larger"
+        };
+        let message = format!("the request has more than {mib} MiB. {remedy}");
+        Self::new(Code::TooLarge, message)
+    }
+
+    /// A request that is not sent to its end within `time`.
+    #[must_use]
+    pub fn too_slow(time: Duration) -> Self {
+        let message = format!("the request was not complete within {} s", time.as_secs());
+        Self::new(Code::TooSlow, message)
+    }
+
+    /// A request that ended too early.
+    #[must_use]
+    pub fn unread(why: &str) -> Self {
+        Self::new(
+            Code::BadRequest,
+            format!("the request was not complete: {why}"),
+        )
+    }
+
+    /// Too many connections.
+    #[must_use]
+    pub fn busy() -> Self {
+        let message = "too many connections to the agent are open. Try again in a minute, or with sudo: root has places of its own";
+        Self::new(Code::Busy, message)
+    }
+
+    /// The failure as it is sent. It holds text only, of which JSON can always be made.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&*self.failure).unwrap_or_default()
+    }
+
     /// No such request.
     #[must_use]
     pub fn unknown_path() -> Self {
@@ -173,6 +223,17 @@ impl From<ConfirmError> for Failed {
     }
 }
 
+impl From<BreakGlassError> for Failed {
+    fn from(error: BreakGlassError) -> Self {
+        let code = match &error {
+            BreakGlassError::NotAtConsole => Code::NotAtConsole,
+            BreakGlassError::Store(_) | BreakGlassError::Publish(_) => Code::Internal,
+            _ => Code::BadRequest,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<RollBackError> for Failed {
     fn from(error: RollBackError) -> Self {
         match error {
@@ -198,9 +259,10 @@ impl From<AnswerError> for Failed {
             AnswerError::Packet(_) | AnswerError::Interface(_) => Code::BadRequest,
             AnswerError::Uncovered(_) => Code::Uncovered,
             AnswerError::Disagreement { .. } => Code::Disagreement,
-            AnswerError::Load(_) | AnswerError::Explain(_) | AnswerError::Flows(_) => {
-                Code::Internal
-            }
+            AnswerError::Load(_)
+            | AnswerError::Explain(_)
+            | AnswerError::Exemptions(_)
+            | AnswerError::Flows(_) => Code::Internal,
         };
         Self::new(code, error.to_string())
     }

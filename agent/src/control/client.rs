@@ -13,12 +13,14 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use manoward_api::{
-    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
-    Explanation, Failure, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
-    PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats, Status,
+    Applied, BreakGlass, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder,
+    DoorsClosed, EndpointList, Explanation, Failure, FlowList, FlowQuery, FlowsCut, History,
+    HistoryQuery, LeaseList, OpenDoor, PolicyQuery, PolicyText, Question, Report, Revocation,
+    Revoked, RollBack, Stats, Status,
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
+use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
@@ -53,6 +55,14 @@ pub enum ClientError {
         socket: PathBuf,
         /// Who may, and how to become one of them.
         remedy: String,
+    },
+    /// Too many others want to connect.
+    #[error(
+        "too many others connect to {socket}, or the agent does not go on. See which: `ss -xp src {socket}`, `journalctl -u manoward`"
+    )]
+    Crowded {
+        /// The socket.
+        socket: PathBuf,
     },
     /// The socket cannot be reached for another reason.
     #[error("cannot connect to {socket}: {source}")]
@@ -204,6 +214,21 @@ impl Client {
         self.post("/v1/policy/cancel", claim).await
     }
 
+    /// Who gets in whatever the policy says.
+    pub async fn break_glass(&self) -> Result<BreakGlass, ClientError> {
+        self.get("/v1/break-glass").await
+    }
+
+    /// Opens a door for a time.
+    pub async fn open_door(&self, order: &DoorOrder) -> Result<OpenDoor, ClientError> {
+        self.post("/v1/break-glass/open", order).await
+    }
+
+    /// Closes every door.
+    pub async fn close_doors(&self, claim: &Claim) -> Result<DoorsClosed, ClientError> {
+        self.post("/v1/break-glass/close", claim).await
+    }
+
     /// What the policy in force decides about a packet, and why.
     pub async fn explain(&self, question: &Question) -> Result<Explanation, ClientError> {
         self.post("/v1/explain", question).await
@@ -252,10 +277,12 @@ impl Client {
         patience: Duration,
     ) -> Result<T, ClientError> {
         let name = format!("{method} {path}");
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| self.unreachable(source))?;
-        let exchange = exchange(stream, &name, method, path, body);
+        let socket = self.socket.clone();
+        let exchange = async {
+            let stream = connect(socket, patience).await;
+            let stream = stream.map_err(|source| self.unreachable(source))?;
+            exchange(stream, &name, method, path, body).await
+        };
         match tokio::time::timeout(patience, exchange).await {
             Ok(answer) => {
                 let (status, body) = answer?;
@@ -273,6 +300,7 @@ impl Client {
         match source.kind() {
             io::ErrorKind::NotFound => ClientError::Missing { socket },
             io::ErrorKind::ConnectionRefused => ClientError::Refused { socket },
+            io::ErrorKind::WouldBlock => ClientError::Crowded { socket },
             io::ErrorKind::PermissionDenied => {
                 let remedy = entitled(&socket);
                 ClientError::Denied { socket, remedy }
@@ -280,6 +308,18 @@ impl Client {
             _ => ClientError::Connect { socket, source },
         }
     }
+}
+
+/// Connects; where many others do, it waits for its turn, as only a socket that blocks does.
+async fn connect(path: PathBuf, patience: Duration) -> io::Result<UnixStream> {
+    let connecting = move || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_write_timeout(Some(patience))?;
+        socket.connect(&SockAddr::unix(path)?)?;
+        socket.set_nonblocking(true)?;
+        io::Result::Ok(socket.into())
+    };
+    UnixStream::from_std(tokio::task::spawn_blocking(connecting).await??)
 }
 
 /// Sends one request and reads the whole answer.

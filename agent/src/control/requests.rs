@@ -17,6 +17,9 @@
 //! | `POST /v1/policy/confirm` | [`Claim`] | [`Confirmed`] | root |
 //! | `POST /v1/policy/cancel` | [`Claim`] | [`Cancelled`] | root |
 //! | `POST /v1/policy/rollback` | [`RollBack`] | [`Applied`] | root |
+//! | `GET /v1/break-glass` | | [`BreakGlass`] | |
+//! | `POST /v1/break-glass/open` | [`DoorOrder`] | [`OpenDoor`] | root |
+//! | `POST /v1/break-glass/close` | [`Claim`] | [`DoorsClosed`] | root |
 //! | `POST /v1/explain` | [`Question`] | [`Explanation`] | |
 //! | `POST /v1/detach` | | [`Detached`] | root |
 //!
@@ -30,6 +33,9 @@
 //! | 404 | `bad-request` | there is no such path |
 //! | 404 | `no-such-endpoint` | the policy has no such endpoint that shows a certificate |
 //! | 404 | `no-such-serial` | no policy with this serial is kept, or none was in force before |
+//! | 408 | `too-slow` | the request was not complete in time |
+//! | 413 | `too-large` | the request has more bytes than its sender may send: 1 MiB, root 128 MiB |
+//! | 503 | `busy` | the sender, or all readers, have too many connections |
 //! | 409 | `no-policy` | there is no policy yet |
 //! | 409 | `no-enrolment` | the agent gives no leases, or on another port than the policy says |
 //! | 409 | `unsigned` | no key that the agent trusts has signed the policy |
@@ -37,13 +43,18 @@
 //! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
 //! | 409 | `nothing-on-trial` | no policy waits to be confirmed |
 //! | 409 | `unproven` | the confirmation has not come through the policy that it is about |
+//! | 409 | `not-at-console` | a break-glass door is opened from the console of the host only |
 //! | 409 | `cannot-attach` | an interface does not take the programs |
 //! | 409 | `uncovered` | no program looks at packets on the interface that is asked about |
 //! | 500 | `disagreement` | host and kernel judge a packet differently: a defect |
 //! | 500 | `internal` | the kernel or the disk failed, or there is a defect |
 //!
 //! What is no request at all (another method, JSON that cannot be read) is answered in plain text,
-//! with 405, 400, 413, 415 or 422.
+//! with 405, 400, 415 or 422.
+//!
+//! Who may only read has 16 connections, all readers 48, and root 128 of its own. A header has to come within
+//! 5 seconds, what follows within 10; a reader's connection lasts a minute. All but `status` is answered one
+//! request after the other for each reader, and for two readers at once.
 //!
 //! [`Status`]: manoward_api::Status
 //! [`Stats`]: manoward_api::Stats
@@ -60,28 +71,31 @@
 //! [`Confirmed`]: manoward_api::Confirmed
 //! [`Cancelled`]: manoward_api::Cancelled
 //! [`Explanation`]: manoward_api::Explanation
+//! [`BreakGlass`]: manoward_api::BreakGlass
+//! [`OpenDoor`]: manoward_api::OpenDoor
+//! [`DoorsClosed`]: manoward_api::DoorsClosed
 //! [`Detached`]: manoward_api::Detached
 //! [`Failure`]: manoward_api::Failure
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, Query, State, connect_info::Connected},
+    extract::{ConnectInfo, DefaultBodyLimit, Query, State},
     http::Method,
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get, post},
-    serve::IncomingStream,
 };
 use manoward_api::{
-    Candidate, Claim, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation, RollBack,
+    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation,
+    RollBack,
 };
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 use super::answers::Failed;
 
-/// Longest request: a policy with two million addresses is 40 MiB.
-const MAX_BODY_BYTES: usize = 256 << 20;
+/// The path that is answered without waiting for others.
+pub const STATUS: &str = "/v1/status";
 
 /// A request of the API.
 #[derive(Clone, Debug)]
@@ -116,6 +130,12 @@ pub enum Request {
     Cancel(Claim),
     /// `POST /v1/policy/rollback`
     RollBack(RollBack),
+    /// `GET /v1/break-glass`
+    BreakGlass,
+    /// `POST /v1/break-glass/open`
+    OpenDoor(DoorOrder),
+    /// `POST /v1/break-glass/close`
+    CloseDoors(Claim),
     /// `POST /v1/explain`
     Explain(Question),
     /// `POST /v1/detach`
@@ -132,22 +152,22 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Whether it may change anything.
+    /// Who is at the other end of `stream`, as the kernel tells.
     #[must_use]
-    pub fn is_root(self) -> bool {
-        self.uid == Some(Uid::from_raw(0).as_raw())
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let credentials = stream.io().peer_cred().ok();
+    pub fn of(stream: &UnixStream) -> Self {
+        let credentials = stream.peer_cred().ok();
         Self {
             uid: credentials.map(|credentials| credentials.uid()),
             pid: credentials
                 .and_then(|credentials| credentials.pid())
                 .map(i32::cast_unsigned),
         }
+    }
+
+    /// Whether it may change anything.
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        self.uid == Some(Uid::from_raw(0).as_raw())
     }
 }
 
@@ -165,7 +185,8 @@ pub fn routes<A: Agent>(agent: A) -> Router {
             router.route(path.name, path.handler)
         })
         .fallback(|| async { Failed::unknown_path().into_response() })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        // Who gives requests to the router has read them within limits.
+        .layer(DefaultBodyLimit::disable())
         .with_state(agent)
 }
 
@@ -178,9 +199,9 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 17] {
+fn paths<A: Agent>() -> [Path<A>; 20] {
     [
-        gets("/v1/status", || Request::Status),
+        gets(STATUS, || Request::Status),
         gets("/v1/stats", || Request::Stats),
         gets("/v1/endpoints", || Request::Endpoints),
         queries("/v1/flows", Request::Flows),
@@ -195,6 +216,9 @@ fn paths<A: Agent>() -> [Path<A>; 17] {
         posts("/v1/policy/confirm", Request::Confirm),
         posts("/v1/policy/cancel", Request::Cancel),
         posts("/v1/policy/rollback", Request::RollBack),
+        gets("/v1/break-glass", || Request::BreakGlass),
+        posts("/v1/break-glass/open", Request::OpenDoor),
+        posts("/v1/break-glass/close", Request::CloseDoors),
         posts("/v1/explain", Request::Explain),
         orders("/v1/detach", || Request::Detach),
     ]

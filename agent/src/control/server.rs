@@ -1,109 +1,31 @@
 //! The server of the control API.
 
-use std::{
-    fs, io,
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
     response::{IntoResponse as _, Response},
 };
 use manoward_api::{
-    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
-    Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList, PolicyQuery,
-    PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats,
+    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder, DoorsClosed,
+    EndpointList, Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
+    OpenDoor, PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats,
 };
-use nix::unistd::{Group, chown};
 use serde::Serialize;
-use thiserror::Error;
 use tokio::{net::UnixListener, sync::Notify};
 use tracing::info;
 
 use super::{
     answers::{Answer, Failed},
-    requests::{Agent, Peer, Request, routes},
+    connections,
+    requests::{Agent, Peer, Request},
     wire,
 };
 use crate::{
     datapath::interface::Interfaces,
     enforcer::{AnswerError, Enforcer, Handle, Observer, Order, Session, View},
+    pulse::Pulse,
 };
-
-/// Owner and group may connect.
-const SOCKET_MODE: u32 = 0o660;
-
-/// Why the API cannot be served.
-#[derive(Debug, Error)]
-pub enum ServerError {
-    /// Another agent is there.
-    #[error(
-        "{path} is already served by a live agent. Stop it first (`systemctl stop manoward`), or give this one a `socket` of its own in agent.yaml"
-    )]
-    Served {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The group does not exist.
-    #[error(
-        "this host has no group `{0}`. Create it (`groupadd --system {0}`) or correct `group` in agent.yaml"
-    )]
-    NoGroup(String),
-    /// A file operation failed.
-    #[error("cannot {operation} {path}: {source}")]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-}
-
-/// Opens the socket at `path`; members of `group` may connect to it.
-pub fn listen(path: &Path, group: Option<&str>) -> Result<UnixListener, ServerError> {
-    let failed = |operation| {
-        move |source| ServerError::Io {
-            operation,
-            path: path.to_owned(),
-            source,
-        }
-    };
-    if UnixStream::connect(path).is_ok() {
-        return Err(ServerError::Served {
-            path: path.to_owned(),
-        });
-    }
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(failed("create the directory of"))?;
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("replace")(error));
-        }
-        _ => {}
-    }
-    let group = group.map(find_group).transpose()?;
-    let listener = UnixListener::bind(path).map_err(failed("listen at"))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))
-        .map_err(failed("set the mode of"))?;
-    if let Some(group) = group {
-        chown(path, None, Some(group.gid))
-            .map_err(|error| failed("set the group of")(error.into()))?;
-    }
-    Ok(listener)
-}
-
-fn find_group(name: &str) -> Result<Group, ServerError> {
-    Group::from_name(name)
-        .ok()
-        .flatten()
-        .ok_or_else(|| ServerError::NoGroup(name.to_owned()))
-}
 
 /// The agent, as its API sees it.
 #[derive(Clone)]
@@ -114,17 +36,12 @@ struct Shared {
 }
 
 /// Serves the API until `end` is notified.
-pub async fn serve(listener: UnixListener, enforcer: Handle, end: Arc<Notify>) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, enforcer: Handle, end: Arc<Notify>, pulse: Pulse) {
     let shared = Shared {
         enforcer,
         end: Arc::clone(&end),
     };
-    axum::serve(
-        listener,
-        routes(shared).into_make_service_with_connect_info::<Peer>(),
-    )
-    .with_graceful_shutdown(async move { end.notified().await })
-    .await
+    connections::serve(listener, shared, end, pulse).await;
 }
 
 impl Agent for Shared {
@@ -148,6 +65,9 @@ impl Agent for Shared {
             Request::Confirm(claim) => sent(self.confirm(peer, claim).await),
             Request::Cancel(claim) => sent(self.cancel(peer, claim).await),
             Request::RollBack(wanted) => sent(self.roll_back(peer, wanted).await),
+            Request::BreakGlass => sent(Ok(wire::break_glass(&self.enforcer.view().glass))),
+            Request::OpenDoor(order) => sent(self.open_door(peer, order).await),
+            Request::CloseDoors(claim) => sent(self.close_doors(peer, claim).await),
             Request::Explain(question) => sent(self.explain(question).await),
             Request::Detach => sent(self.detach().await),
         }
@@ -172,6 +92,8 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
         Request::Apply(_) | Request::RollBack(_) => Some("apply a policy"),
         Request::Confirm(_) => Some("confirm a policy"),
         Request::Cancel(_) => Some("take a policy back"),
+        Request::OpenDoor(_) => Some("open a door"),
+        Request::CloseDoors(_) => Some("close a door"),
         Request::Detach => Some("detach"),
         _ => None,
     }
@@ -229,8 +151,8 @@ impl Shared {
 
     async fn policy(&self, query: PolicyQuery) -> Answer<PolicyText> {
         if let Some(serial) = query.serial {
-            let kept = move |enforcer: &mut Enforcer| enforcer.kept(serial);
-            let stored = self.enforcer.change(kept).await??;
+            let kept = move |observer: &Observer, _: &View| observer.kept(serial);
+            let stored = self.enforcer.observe(kept).await??;
             let stored = stored.ok_or_else(|| Failed::no_such_serial(serial))?;
             return Ok(wire::text(&stored));
         }
@@ -240,16 +162,16 @@ impl Shared {
     }
 
     async fn history(&self, query: HistoryQuery) -> Answer<History> {
-        let look = move |enforcer: &mut Enforcer| -> Answer<History> {
-            let entries = enforcer.history()?.into_iter().map(Into::into).collect();
-            let verification = query.verify.then(|| enforcer.verify_history());
+        let look = move |observer: &Observer, view: &View| -> Answer<History> {
+            let entries = observer.history()?.into_iter().map(Into::into).collect();
+            let verification = query.verify.then(|| observer.verify_history(view));
             let verification = verification.transpose()?.map(Into::into);
             Ok(History {
                 entries,
                 verification,
             })
         };
-        self.enforcer.change(look).await?
+        self.enforcer.observe(look).await?
     }
 
     async fn check(&self, candidate: Candidate) -> Answer<Report> {
@@ -318,6 +240,22 @@ impl Shared {
         let cancel = move |enforcer: &mut Enforcer| enforcer.cancel(&reason);
         let serial = self.enforcer.change(cancel).await??;
         Ok(Cancelled { serial })
+    }
+
+    async fn open_door(&self, peer: Peer, order: DoorOrder) -> Answer<OpenDoor> {
+        let wanted = wire::door_order(&order)?;
+        let term = wanted.term;
+        let (place, reason) = wire::origin(peer, order.by);
+        let open = move |enforcer: &mut Enforcer| enforcer.open_door(wanted, &place, &reason);
+        let door = self.enforcer.change(open).await??;
+        Ok(wire::opened(&door, term))
+    }
+
+    async fn close_doors(&self, peer: Peer, claim: Claim) -> Answer<DoorsClosed> {
+        let (_, reason) = wire::origin(peer, claim);
+        let close = move |enforcer: &mut Enforcer| enforcer.close_doors(&reason);
+        let closed = self.enforcer.change(close).await??;
+        Ok(DoorsClosed { closed })
     }
 
     async fn explain(&self, question: Question) -> Answer<Explanation> {

@@ -431,7 +431,8 @@ impl Interfaces {
     }
 
     /// Indexes under which a program may see packets that arrive on `name`.
-    fn arrivals(&self, name: &str) -> Option<Vec<u32>> {
+    #[must_use]
+    pub fn arrivals(&self, name: &str) -> Option<Vec<u32>> {
         let carriers = self.resolve(name).ok()?;
         let members = carriers
             .iter()

@@ -6,7 +6,10 @@ use tracing::{info, warn};
 use verdict::layout::{DoorControl, INSIDE};
 
 use super::{Enforcer, Trial, coverage::lacking, problem::Kind};
-use crate::config::DoorMode;
+use crate::{
+    config::DoorMode,
+    files::{self, Owner},
+};
 
 /// What the door does: what agent.yaml says, else what was chosen when the agent first ran here. A host
 /// that had an agent without a door begins with an audit, so that nothing is cut by surprise.
@@ -15,7 +18,7 @@ pub(super) fn mode(configured: Option<DoorMode>, state: &Path, has_policy: bool)
         return mode;
     }
     let path = state.join("door");
-    let chosen = fs::read_to_string(&path).ok();
+    let chosen = files::read_text(&path, files::SETTINGS, Owner::Trusted).ok();
     match chosen.as_deref().map(str::trim) {
         Some("enforce") => DoorMode::Enforce,
         Some("audit") => DoorMode::Audit,

@@ -11,7 +11,8 @@ use thiserror::Error;
 use tracing::info;
 
 use super::{
-    Current, Enforcer, Order, Problems, Trial, View,
+    Current, Enforcer, Glass, Order, Problems, Trial, View,
+    break_glass::Emergency,
     change::Missing,
     door,
     held::Held,
@@ -26,6 +27,7 @@ use crate::{
         CounterError, Counters, Datapath, Enforced, Features, KernelError, LoadError, Pins,
         PublishError, check_kernel, flows::FlowError, interface::Interfaces,
     },
+    files::Owner,
     image::{Facts, Image},
     policy::{
         self,
@@ -130,6 +132,7 @@ impl Enforcer {
         let store = Store::open(&config.state)?;
         let in_kernel = Pins::new(&config.pins).exist();
         let held = Held::open(&config.state);
+        let emergency = Emergency::new(&config, &store);
         let has_policy = in_kernel || store.current().is_ok_and(|it| it.is_some());
         let door = door::mode(config.door, &config.state, has_policy);
         let pins = Pins::new(&config.pins);
@@ -156,6 +159,7 @@ impl Enforcer {
             inside: config.inside.clone(),
             door,
             door_open: false,
+            glass: Glass::default(),
         });
         let mut enforcer = Self {
             config,
@@ -171,6 +175,7 @@ impl Enforcer {
             door,
             door_open: false,
             door_problem: None,
+            emergency,
             problems: Problems::default(),
             watch: Watch::default(),
             registry: None,
@@ -353,7 +358,7 @@ impl Enforcer {
     /// The configured policy file, if its serial is higher than that of `stored`.
     fn newer_file(&mut self, stored: Option<&Stored>) -> Result<Option<Candidate>, StartError> {
         let path = self.config.policy.display().to_string();
-        let Composed { text, sources } = match compose(&self.config.policy) {
+        let Composed { text, sources } = match compose(&self.config.policy, Owner::Trusted) {
             Ok(composed) => composed,
             Err(ComposeError::Read { path, source })
                 if source.kind() == io::ErrorKind::NotFound && path == self.config.policy =>
@@ -403,7 +408,7 @@ impl Enforcer {
             return Ok(None);
         }
         let newer = stored.is_none_or(|stored| stored.identity.serial < serial);
-        let signature = signature::read(&signature::beside(&self.config.policy));
+        let signature = signature::read(&signature::beside(&self.config.policy), Owner::Trusted);
         Ok(newer.then_some(Candidate {
             text,
             signature: signature.map_err(ApplyError::from)?,

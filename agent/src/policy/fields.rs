@@ -19,6 +19,7 @@ pub(super) enum Owner<'a> {
     Endpoint(&'a str),
     ReferencePoint(&'a str),
     Service(&'a str),
+    BreakGlass,
 }
 
 impl fmt::Display for Owner<'_> {
@@ -28,6 +29,7 @@ impl fmt::Display for Owner<'_> {
             Self::Endpoint(name) => write!(f, "endpoint `{name}`"),
             Self::ReferencePoint(name) => write!(f, "reference point `{name}`"),
             Self::Service(name) => write!(f, "service `{name}`"),
+            Self::BreakGlass => f.write_str("`break_glass`"),
         }
     }
 }

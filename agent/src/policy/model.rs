@@ -64,6 +64,8 @@ pub struct Policy {
     pub endpoints: BTreeMap<String, Endpoint>,
     /// Which roles may use which services, in the order of the file.
     pub reference_points: Vec<ReferencePoint>,
+    /// Who gets in whatever the policy says.
+    pub break_glass: Option<BreakGlass>,
     /// Every service that a reference point names, built-in or defined in the file.
     pub services: BTreeMap<String, Service>,
 }
@@ -85,6 +87,26 @@ impl Policy {
             Place::Address(_) => None,
         }))
     }
+}
+
+/// Who gets in whatever the policy says, to which ports.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BreakGlass {
+    /// Addresses and prefixes, host bits zero.
+    pub addresses: Vec<IpNet>,
+    /// Names of the services.
+    pub services: Vec<String>,
+    /// Their ports: IP protocol, first and last port. With each address an exemption of the kernel's.
+    pub ports: Vec<(u8, u16, u16)>,
+    /// Source MAC address.
+    pub mac: Option<[u8; 6]>,
+    /// Name of the interface on which its packets arrive.
+    pub interface: Option<String>,
+}
+
+impl BreakGlass {
+    /// Most pairs of an address and a range of ports.
+    pub const MOST: usize = 8;
 }
 
 /// One entry of `protect`.

@@ -236,6 +236,11 @@ pub(super) fn services<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema
     named(&each, limits::SERVICES, generator)
 }
 
+/// A part with fields of its own.
+pub(super) fn part<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
 /// A mapping from names.
 fn named(each: &Schema, most: usize, generator: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -27,10 +27,10 @@ fn fields_are_known_and_complete() {
     );
     assert_mistake(
         "services:\n  v",
-        "break_glass: {}\nservices:\n  v",
-        (12, "break_glass"),
-        "`break_glass`",
-        "not part of",
+        "break_glass: { services: [ssh] }\nservices:\n  v",
+        (12, "{"),
+        "`break_glass` has no `addresses`",
+        "addresses: [",
     );
     assert_mistake(
         "name: compute-17\n",

@@ -30,7 +30,7 @@ pub(super) fn validate(
     }
 }
 
-fn validate_mac(text: &Text, mistakes: &mut Mistakes) -> Option<[u8; 6]> {
+pub(super) fn validate_mac(text: &Text, mistakes: &mut Mistakes) -> Option<[u8; 6]> {
     let remedy = match parse_mac(&text.what) {
         // The group bit of IEEE 802: a frame's source never has it.
         Some(mac) if mac[0] & 1 == 1 => {
@@ -47,7 +47,9 @@ fn validate_mac(text: &Text, mistakes: &mut Mistakes) -> Option<[u8; 6]> {
     None
 }
 
-fn parse_mac(text: &str) -> Option<[u8; 6]> {
+/// The MAC address in `text`; `None` if it is none.
+#[must_use]
+pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
     let mut mac = [0; 6];
     let separator = if text.contains('-') { '-' } else { ':' };
     let mut pairs = text.split(separator);

@@ -15,7 +15,9 @@ use harness::machine::wait;
 use harness::net::station::{HOST, NIC};
 use harness::net::traffic::Stream;
 use harness::{Agent, Namespace, Policy, Topology};
-use manoward::enrolment::{pki, wire};
+use manoward::enrolment::pki::{self, Contents};
+use manoward::enrolment::wire;
+use manoward::files::Owner;
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, Connection, DatagramEvent, Endpoint, EndpointConfig};
 
@@ -43,7 +45,7 @@ const ENDPOINTS: &str = "{
 
 /// A QUIC client without a certificate; its handshakes stall before they need one.
 fn client(operator: &Operator) -> Result<ClientConfig> {
-    let (roots, _) = pki::roots(operator.authority.bundle())?;
+    let (roots, _) = pki::roots(&Contents::read(operator.authority.bundle(), Owner::Anyone)?)?;
     let mut tls = rustls::ClientConfig::builder_with_provider(pki::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
