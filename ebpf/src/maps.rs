@@ -120,10 +120,10 @@ pub static EXEMPTED: Array<[Exemption; EXEMPTIONS], 1> = Array::new();
 #[btf_map]
 pub static LIMITS: Array<Limit, { WORDS as usize }> = Array::new();
 
-/// Key 0: the agent's settings of the table of flows.
+/// Key 0: the agent's settings of the table of flows, and of groups.
 ///
-/// Written by the agent; read by packets for which no flow is open. While there are flows, only the
-/// deadline in it changes. A miss, which cannot happen, adopts nothing.
+/// Written by the agent; read by packets for which no flow is open, and by those to groups. While there are
+/// flows, only the deadline in it and what is said about groups change. A miss, which cannot happen, adopts nothing.
 #[btf_map]
 pub static FLOW_CONTROL: Array<FlowControl, 1> = Array::new();
 

@@ -164,6 +164,11 @@ impl Flows for OpenFlows<'_> {
     }
 
     #[inline(always)]
+    fn groups_at_sockets(&self) -> bool {
+        Self::control().groups_at_sockets != 0
+    }
+
+    #[inline(always)]
     fn on_wire(&self) -> Option<Key> {
         self.at_socket?.on_wire()
     }

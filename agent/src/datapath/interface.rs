@@ -9,6 +9,7 @@ mod arrival;
 mod error;
 mod home;
 mod link;
+mod segments;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,11 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
-use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
+use netlink_packet_route::{
+    AddressFamily,
+    address::AddressMessage,
+    link::{LinkExtentMask, LinkMessage},
+};
 
 pub use arrival::Arrival;
 pub use error::InterfaceError;
@@ -84,13 +89,28 @@ impl Interfaces {
             .try_collect()
             .await
             .map_err(netlink("addresses"))?;
+        let by_index = links.iter().map(Interface::of);
+        let mut by_index: BTreeMap<u32, Interface> =
+            by_index.map(|link| (link.index, link)).collect();
+        if by_index.values().any(|link| link.filters_vlans) {
+            let mask = vec![LinkExtentMask::Brvlan];
+            let tables = handle.link().get();
+            let tables = tables.set_filter_mask(AddressFamily::Bridge, mask);
+            let tables: Vec<LinkMessage> = tables
+                .execute()
+                .try_collect()
+                .await
+                .map_err(netlink("tables of bridges"))?;
+            for table in tables {
+                let bridge = by_index.get_mut(&table.header.index);
+                if let Some(bridge) = bridge.filter(|bridge| bridge.filters_vlans) {
+                    bridge.bridge_vlans = link::bridge_vlans(&table);
+                }
+            }
+        }
         connection.abort();
         Ok(Self {
-            by_index: links
-                .iter()
-                .map(Interface::of)
-                .map(|link| (link.index, link))
-                .collect(),
+            by_index,
             addresses: addresses.iter().filter_map(Address::of).collect(),
             vlan_strippers: vlan_strippers().await,
             held: BTreeMap::new(),
@@ -370,6 +390,7 @@ impl Interfaces {
                 .flat_map(Address::broadcasts)
                 .collect(),
             macs: self.macs(policy),
+            segments: self.segments(policy, &self.carriers_present(policy).0),
             arrivals,
             homes: self.homes(),
         }
@@ -431,16 +452,8 @@ mod tests {
 
     fn link(index: u32, kind: Kind, master: Option<u32>) -> (u32, Interface) {
         let interface = Interface {
-            index,
-            name: format!("eth{index}"),
-            alternatives: Vec::new(),
-            xdp_program: None,
-            mac: 0,
-            kind,
-            vlan: None,
             master,
-            to_guests: false,
-            up: true,
+            ..Interface::new(index, format!("eth{index}"), kind)
         };
         (index, interface)
     }

@@ -121,7 +121,7 @@ unsafe impl Pod for ControlValue {}
 #[repr(transparent)]
 pub struct FlowControlValue(pub FlowControl);
 
-// SAFETY: one integer of 64 and two of 32 bits: no padding.
+// SAFETY: two integers of 64 bits, and two of 32 between them: no padding.
 unsafe impl Pod for FlowControlValue {}
 
 /// The exemptions.

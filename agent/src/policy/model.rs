@@ -3,7 +3,11 @@
 //! These types carry no positions and no text; what a person wrote is
 //! [`raw`](super::raw), and what the kernel reads is an image compiled from these.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -52,6 +56,8 @@ pub struct Policy {
     pub flow_timeouts: FlowTimeouts,
     /// Names and patterns of interfaces as written; they may be bonds, bridges or VLAN devices.
     pub interfaces: Vec<String>,
+    /// Ids of the VLANs that carry the host's traffic on these interfaces; `None` if the host's devices tell.
+    pub vlans: Option<BTreeSet<u16>>,
     /// Addresses whose management traffic is enforced.
     pub protect: Vec<Protect>,
     /// Peers, by name.
@@ -65,6 +71,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Outer VLANs that endpoints are bound to.
+    pub fn bound_vlans(&self) -> impl Iterator<Item = u16> {
+        let bound = self.endpoints.values();
+        bound.filter_map(|endpoint| endpoint.binding.vlan?.outer())
+    }
+
     /// Names of the interfaces that endpoints are bound to, and that reference points apply at.
     pub fn places(&self) -> impl Iterator<Item = &String> {
         let bound = self.endpoints.values();
@@ -216,6 +228,17 @@ pub enum Vlan {
         /// The tag nearest to the payload (C-tag).
         inner: u16,
     },
+}
+
+impl Vlan {
+    /// Id of the outer tag.
+    #[must_use]
+    pub const fn outer(self) -> Option<u16> {
+        match self {
+            Self::Untagged => None,
+            Self::Tagged(id) | Self::Stacked { outer: id, .. } => Some(id),
+        }
+    }
 }
 
 /// Roles and the services they may use, under one name.

@@ -53,6 +53,10 @@ pub struct RawPolicy {
     /// devices; `all` for every one that can carry traffic from outside.
     #[schemars(required, schema_with = "schema::interfaces")]
     pub interfaces: Option<Texts>,
+    /// Ids of the VLANs that carry the host's traffic on these interfaces, beside what is `untagged`; those of
+    /// the host's VLAN devices and bridges if not given.
+    #[schemars(default, schema_with = "schema::vlans")]
+    pub vlans: Option<Texts>,
     /// Addresses whose traffic is enforced: IP addresses, or `interface-addresses` for every
     /// address of this host.
     #[schemars(required, schema_with = "schema::protect")]
@@ -213,6 +217,7 @@ impl RawPolicy {
         "name",
         "serial",
         "interfaces",
+        "vlans",
         "protect",
         "mode",
         "outbound",

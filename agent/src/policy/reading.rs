@@ -28,6 +28,7 @@ pub(super) fn policy(root: Node, mistakes: &mut Mistakes) -> Option<RawPolicy> {
         api_version: fields.scalar("apiVersion", TEXT, mistakes),
         name: fields.scalar("name", TEXT, mistakes),
         serial: fields.scalar("serial", NUMBER, mistakes),
+        vlans: fields.one_or_more("vlans", TEXT_OR_NUMBER, mistakes),
         interfaces: fields.one_or_more("interfaces", TEXT, mistakes),
         protect: fields.scalars("protect", TEXT, mistakes),
         mode: fields.scalar("mode", TEXT, mistakes),

@@ -72,6 +72,18 @@ pub(super) fn interfaces(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn vlans(_: &mut SchemaGenerator) -> Schema {
+    let vlan = json_schema!({
+        "anyOf": [
+            { "const": "untagged" },
+            { "type": "integer", "minimum": 1, "maximum": 4094 },
+        ],
+    });
+    json_schema!({
+        "anyOf": [vlan, { "type": "array", "items": vlan, "minItems": 1, "uniqueItems": true }],
+    })
+}
+
 pub(super) fn protect(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",

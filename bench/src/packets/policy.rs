@@ -131,6 +131,7 @@ pub fn policy(known: Known, count: u32) -> Result<Policy> {
         mode: Mode::Enforce,
     };
     Ok(Policy {
+        vlans: None,
         name: "bench".to_owned(),
         serial: 1,
         mode: Mode::Enforce,

@@ -1,9 +1,10 @@
 //! One interface, as the kernel describes it.
 
-use std::iter;
+use std::{collections::BTreeSet, iter};
 
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, Prop,
+    AfSpecBridge, InfoBridge, InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage, LinkXdp, Prop,
 };
 use nix::net::if_::if_indextoname;
 use verdict::frame::ethernet::mac_word;
@@ -50,6 +51,12 @@ pub struct Interface {
     pub(super) vlan: Option<u16>,
     /// Index of the bond or bridge that it is part of.
     pub(super) master: Option<u32>,
+    /// Whether it is a bridge that tells VLANs apart.
+    pub(super) filters_vlans: bool,
+    /// The VLANs that such a bridge hands to the host; `None` if they cannot be read.
+    pub(super) bridge_vlans: Option<BTreeSet<u16>>,
+    /// Whether it is a VRF, which leaves frames as they are.
+    pub(super) is_vrf: bool,
     /// Whether it is of a kind that guests and containers are joined by.
     pub(super) to_guests: bool,
     /// Whether it is up.
@@ -64,20 +71,29 @@ impl Interface {
         names.any(|own| fits(own, name))
     }
 
-    /// From the kernel's message.
-    pub(super) fn of(message: &LinkMessage) -> Self {
-        let mut interface = Self {
-            index: message.header.index,
-            name: String::new(),
+    /// One that is up, and nothing else.
+    pub(super) const fn new(index: u32, name: String, kind: Kind) -> Self {
+        Self {
+            index,
+            name,
             alternatives: Vec::new(),
             xdp_program: None,
             mac: 0,
-            kind: Kind::Carrier,
+            kind,
             vlan: None,
             master: None,
+            filters_vlans: false,
+            bridge_vlans: None,
+            is_vrf: false,
             to_guests: false,
-            up: message.header.flags.contains(LinkFlags::Up),
-        };
+            up: true,
+        }
+    }
+
+    /// From the kernel's message.
+    pub(super) fn of(message: &LinkMessage) -> Self {
+        let mut interface = Self::new(message.header.index, String::new(), Kind::Carrier);
+        interface.up = message.header.flags.contains(LinkFlags::Up);
         let mut lower = None;
         let mut kind = None;
         for attribute in &message.attributes {
@@ -99,6 +115,7 @@ impl Interface {
                 LinkAttribute::Link(index) => lower = Some(*index),
                 LinkAttribute::LinkInfo(info) => {
                     interface.vlan = info.iter().find_map(vlan_id);
+                    interface.filters_vlans = info.iter().any(filters_vlans);
                     kind = info.iter().find_map(|info| match info {
                         LinkInfo::Kind(kind) => Some(kind.clone()),
                         _ => None,
@@ -116,6 +133,7 @@ impl Interface {
             }
         }
         let loopback = message.header.flags.contains(LinkFlags::Loopback);
+        interface.is_vrf = matches!(kind, Some(InfoKind::Vrf));
         interface.to_guests = matches!(kind, Some(InfoKind::Veth | InfoKind::Tun));
         interface.kind = match (kind, lower) {
             (Some(InfoKind::Dummy), _) => Kind::Inner,
@@ -132,6 +150,27 @@ impl Interface {
         };
         interface
     }
+}
+
+fn filters_vlans(info: &LinkInfo) -> bool {
+    let LinkInfo::Data(InfoData::Bridge(attributes)) = info else {
+        return false;
+    };
+    attributes.contains(&InfoBridge::VlanFiltering(true))
+}
+
+/// The VLANs in a bridge's own table, in the kernel's message about it; `None` if that has none.
+pub(super) fn bridge_vlans(message: &LinkMessage) -> Option<BTreeSet<u16>> {
+    message.attributes.iter().find_map(|attribute| {
+        let LinkAttribute::AfSpecBridge(table) = attribute else {
+            return None;
+        };
+        let ids = table.iter().filter_map(|entry| match entry {
+            AfSpecBridge::VlanInfo(info) => Some(info.vid),
+            _ => None,
+        });
+        Some(ids.collect())
+    })
 }
 
 /// Whether a name is a pattern, which may stand for several interfaces.

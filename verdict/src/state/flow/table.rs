@@ -36,6 +36,12 @@ pub trait Flows: Leases {
     /// The tick of now.
     fn now(&self) -> u32;
 
+    /// Whether all that sockets of the host receive from groups is judged there.
+    #[inline(always)]
+    fn groups_at_sockets(&self) -> bool {
+        false
+    }
+
     /// The key on the wire of the packet that is judged, if it is one to a socket that has opened what it
     /// belongs to, and the host has translated its addresses in between.
     #[inline(always)]
