@@ -106,6 +106,23 @@ fn of_host(packet: &SocketPacket) -> Option<DoorControl> {
     (!is_foreign).then_some(control)
 }
 
+
+/// Has the socket of the packet, which it has sent, keep how the host has translated that; always 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn keep_translation(context: *mut __sk_buff) -> u32 {
+    let packet = SocketPacket::new(context);
+    let wire = door::key(&packet, packet.ether_type(), Direction::Out);
+    if let Some(wire) = wire
+        && let Some(seen) = packet.ends().and_then(|ends| ends.see(&wire))
+        // SAFETY: what a socket keeps stays as long as the program runs; threads that send at once may both write.
+        && let Some(kept) = unsafe { packet.translated(true).as_mut() }
+    {
+        kept.keep(&seen, &wire);
+    }
+    0
+}
+
 /// [`door::inbound`]; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -115,7 +132,7 @@ extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
         Some(image) => door::inbound(
             &packet,
             &image,
-            &OpenFlows::beside(&image),
+            &OpenFlows::of(packet, &image),
             packet.ether_type(),
         ),
         None => Outcome::NO_POLICY,
@@ -152,10 +169,11 @@ pub fn outcome_in(skb: *mut __sk_buff, control: DoorControl) -> Outcome {
 /// What becomes of a packet out, in the door's mode.
 #[inline(always)]
 pub fn outcome_out(skb: *mut __sk_buff, control: DoorControl) -> Outcome {
-    in_mode(
-        considered(Outcome(judge_door_out(skb)), || exempt_door_out(skb)),
-        control,
-    )
+    let outcome = Outcome(judge_door_out(skb));
+    if door::opens(outcome) {
+        keep_translation(skb);
+    }
+    in_mode(considered(outcome, || exempt_door_out(skb)), control)
 }
 
 #[inline(always)]

@@ -80,6 +80,8 @@ pub struct Remembered<S, T> {
     pub clock: u64,
     /// Whether TCP connections of guests may be taken over mid-stream.
     pub adopting: bool,
+    /// Whether all that sockets of the host receive from groups is judged there.
+    pub groups_at_sockets: bool,
     /// Whether packets change it.
     pub writable: bool,
 }
@@ -117,6 +119,10 @@ impl<S: Storage, T: Tables> Flows for Remembered<S, T> {
 
     fn adopts_socket(&self) -> bool {
         false
+    }
+
+    fn groups_at_sockets(&self) -> bool {
+        self.groups_at_sockets
     }
 
     fn writable(&self) -> bool {

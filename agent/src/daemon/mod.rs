@@ -235,7 +235,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_part_that_dies_ends_the_agent_with_what_it_was() {
-        for dies in ["following the host", "the control API", "enrolment"] {
+        for dies in [
+            "following the host",
+            "keeping silent connections",
+            "the control API",
+            "enrolment",
+        ] {
             let part = |name: &'static str| {
                 tokio::spawn(async move {
                     assert!(name != dies, "it broke");
@@ -245,6 +250,7 @@ mod tests {
             let parts = Parts {
                 enrolling: Some(part("enrolment")),
                 follower: part("following the host"),
+                keeper: part("keeping silent connections"),
                 api: part("the control API"),
             };
             let mut endings = Endings::watch().expect("signals");

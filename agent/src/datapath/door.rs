@@ -16,7 +16,7 @@ use verdict::layout::{COVERED, DoorControl, INSIDE};
 use super::{
     Datapath, LoadError, PinError, Program,
     error::map_failed,
-    load,
+    flow_control, load,
     maps::{DoorValue, name},
     pinned::array,
     refusal::Refusal,
@@ -127,6 +127,15 @@ impl Datapath {
     pub fn close_door(&mut self) -> Result<(), PinError> {
         self.door.clear();
         self.pins.remove_door()
+    }
+
+    /// Tells the programs at interfaces whether the door judges all that sockets receive from groups.
+    ///
+    /// # Errors
+    ///
+    /// Maps that cannot be read or written.
+    pub fn leave_groups(&mut self, to_sockets: bool) -> Result<(), LoadError> {
+        flow_control::leave_groups(&self.pins, to_sockets)
     }
 
     /// Tells the door what to do, and over which interfaces packets reach it only judged, or pass ([`INSIDE`]).

@@ -310,6 +310,7 @@ impl<S: Storage> Snapshot<S> {
             now: self.now,
             clock: self.lease_now,
             adopting: self.now < self.control.adopting_until,
+            groups_at_sockets: self.control.groups_at_sockets != 0,
             writable: self.writable,
         }
     }

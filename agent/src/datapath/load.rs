@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 19] = [
+pub(super) const PINNED: [&str; 20] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -36,6 +36,7 @@ pub(super) const PINNED: [&str; 19] = [
     name::DOOR,
     name::COVERED_INTERFACES,
     name::DOOR_VERDICTS,
+    name::TRANSLATED,
     name::HANDED,
     name::NEXT_XDP,
     name::NEXT_TC,

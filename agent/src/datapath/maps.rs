@@ -45,6 +45,8 @@ pub mod name {
     pub const COVERED_INTERFACES: &str = "COVERED_INTERFACES";
     /// Verdict counters of the inner door.
     pub const DOOR_VERDICTS: &str = "DOOR_VERDICTS";
+    /// What sockets have opened and the host translates.
+    pub const TRANSLATED: &str = "TRANSLATED";
     /// What a watched program has decided.
     pub const HANDED: &str = "HANDED";
     /// The candidate's XDP program.
@@ -119,7 +121,7 @@ unsafe impl Pod for ControlValue {}
 #[repr(transparent)]
 pub struct FlowControlValue(pub FlowControl);
 
-// SAFETY: one integer of 64 and two of 32 bits: no padding.
+// SAFETY: two integers of 64 bits, and two of 32 between them: no padding.
 unsafe impl Pod for FlowControlValue {}
 
 /// The exemptions.

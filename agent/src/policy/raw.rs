@@ -49,9 +49,14 @@ pub struct RawPolicy {
     /// Number of the change; a policy with a lower one is never applied over a higher one.
     #[schemars(required, schema_with = "schema::serial")]
     pub serial: Option<Text>,
-    /// Interfaces on which traffic is admitted: NICs, bonds, bridges or VLAN devices.
+    /// Interfaces on which packets are judged, by name or pattern (`eth*`): NICs, bonds, bridges or VLAN
+    /// devices; `all` for every one that can carry traffic from outside.
     #[schemars(required, schema_with = "schema::interfaces")]
     pub interfaces: Option<Texts>,
+    /// Ids of the VLANs that carry the host's traffic on these interfaces, beside what is `untagged`; those of
+    /// the host's VLAN devices and bridges if not given.
+    #[schemars(default, schema_with = "schema::vlans")]
+    pub vlans: Option<Texts>,
     /// Addresses whose traffic is enforced: IP addresses, or `interface-addresses` for every
     /// address of this host.
     #[schemars(required, schema_with = "schema::protect")]
@@ -126,9 +131,9 @@ pub struct RawEndpoint {
     /// VLAN tags that its packets must have: an id, `untagged`, or `OUTER.INNER` in quotes.
     #[schemars(default, schema_with = "schema::vlan")]
     pub vlan: Option<Text>,
-    /// Interface on which its packets must arrive.
-    #[schemars(default, schema_with = "schema::interface")]
-    pub interface: Option<Text>,
+    /// Interface, or interfaces, on which its packets must arrive.
+    #[schemars(default, schema_with = "schema::interfaces")]
+    pub interface: Option<Texts>,
 }
 
 /// Who gets in whatever the policy says.
@@ -212,6 +217,7 @@ impl RawPolicy {
         "name",
         "serial",
         "interfaces",
+        "vlans",
         "protect",
         "mode",
         "outbound",

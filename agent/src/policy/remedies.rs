@@ -28,6 +28,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("name", "name: compute-17"),
     ("serial", "serial: 1"),
     ("interfaces", "interfaces: [eth0]"),
+    ("vlans", "vlans: [untagged, 100]"),
     ("protect", "protect: [interface-addresses]"),
     ("mode", "mode: enforce"),
     ("outbound", "outbound: audit"),

@@ -140,11 +140,13 @@ pub fn policy(known: Known, count: u32) -> Result<Policy> {
         mode: Mode::Enforce,
     };
     Ok(Policy {
+        vlans: None,
         name: "bench".to_owned(),
         serial: 1,
         mode: Mode::Enforce,
         outbound: Outbound::default(),
         flow_timeouts: FlowTimeouts::default(),
+        break_glass: None,
         interfaces: Vec::new(),
         protect: Family::ALL
             .map(|family| Protect::Address(family.protected()))

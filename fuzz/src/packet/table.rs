@@ -92,6 +92,7 @@ pub fn empty(image: &Image, adopting: bool) -> Table<'_> {
         now,
         clock: now.into(),
         adopting,
+        groups_at_sockets: false,
         writable: true,
     }
 }

@@ -224,6 +224,7 @@ impl Table {
             now: 1000,
             clock: 1000,
             adopting: false,
+            groups_at_sockets: false,
             writable: true,
         }
     }
