@@ -24,7 +24,7 @@ use crate::programs::openssh;
 use crate::scene::topology::Topology;
 use crate::scene::watch::{STREAM, enforced};
 
-use changes::{Changes, policy};
+use changes::{Changes, policy, settle};
 
 /// Where the VIM's flood comes from. Its network stack has other addresses, so that all that comes from
 /// these is counted.
@@ -250,7 +250,7 @@ pub fn run(plan: &Plan, mut tell: impl FnMut(&Outcome)) -> Result<Outcome> {
     outcome.permitted.arrived = permitted.packets()?;
     outcome.forbidden.arrived = forbidden.packets()?;
     outcome.queue_drops = queue_drops(&scene)?;
-    changes.settle(&agent)?;
+    settle(&agent)?;
     drop(changes);
     outcome.permitted_dropped = agent.counters()?.endpoint("vim-1")?.dropped.packets;
     outcome.usage[1] = usage(&scene, &agent)?;

@@ -41,12 +41,11 @@ const KINDS: [(&str, u32); 6] = [
 pub(super) fn policy(serial: u64, variant: u32) -> String {
     let vim = "vim-1: { role: vim, addresses: [192.0.2.10, 192.0.2.11, \"2001:db8:0:17::10\", \
                \"2001:db8:0:17::11\"] }";
-    let crowd: String = (0..variant * 40)
-        .map(|number| {
-            let [high, low] = (number as u16).to_be_bytes();
-            format!(", peer-{number}: {{ role: nm, addresses: [10.{variant}.{high}.{low}] }}")
-        })
-        .collect();
+    let peer = |number: u32| {
+        let [.., high, low] = number.to_be_bytes();
+        format!(", peer-{number}: {{ role: nm, addresses: [10.{variant}.{high}.{low}] }}")
+    };
+    let crowd = (0..variant * 40).map(peer).collect::<Vec<_>>().concat();
     let bastion = [
         "",
         ", bastion: { role: bastion, addresses: [198.51.100.0/28] }",
@@ -176,14 +175,14 @@ impl<'a> Changes<'a> {
         change.wait(PATIENCE)?;
         Ok(())
     }
+}
 
-    /// Ends what waits.
-    pub(super) fn settle(&mut self, agent: &Agent<'_>) -> Result<()> {
-        agent.cli(&["policy", "cancel"])?;
-        await_end_of_trial(agent, PATIENCE)?;
-        agent.cli(&["policy", "try", "--stop"])?;
-        Ok(())
-    }
+/// Ends what waits.
+pub(super) fn settle(agent: &Agent<'_>) -> Result<()> {
+    agent.cli(&["policy", "cancel"])?;
+    await_end_of_trial(agent, PATIENCE)?;
+    agent.cli(&["policy", "try", "--stop"])?;
+    Ok(())
 }
 
 /// Goes back; the first policy has none before it.
