@@ -304,7 +304,12 @@ impl Datapath {
     }
 
     /// The program that it has of this kind; `None` if that is not loaded.
-    fn program(&mut self, program: Program) -> Result<Option<ProgramFd>, LoadError> {
+    ///
+    /// # Errors
+    ///
+    /// A program that the object lacks.
+    #[doc(hidden)]
+    pub fn program(&mut self, program: Program) -> Result<Option<ProgramFd>, LoadError> {
         let name = program.name_as(self.role);
         let found = self.ebpf.program(name).ok_or(LoadError::Missing(name))?;
         let Ok(fd) = found.fd() else {
