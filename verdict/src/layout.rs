@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that pinned maps hold. A datapath of another version is
 /// never opened, only replaced.
-pub const LAYOUT_VERSION: u16 = 14;
+pub const LAYOUT_VERSION: u16 = 15;
 
 /// Places for images: of the policy in force, of the one that was confirmed last, of the next, and
 /// [`NOTHING`].

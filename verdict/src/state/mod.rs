@@ -10,3 +10,4 @@ pub mod note;
 pub mod served;
 pub mod sessions;
 pub mod sets;
+pub mod tag;
