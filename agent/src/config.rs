@@ -12,7 +12,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
-    datapath::Hook,
+    datapath::{FLOWS, Hook},
     enforcer::rescue,
     enrolment::wire,
     files::{self, Owner},
@@ -26,8 +26,6 @@ pub const DEFAULT_SOCKET: &str = "/run/manoward/control.sock";
 /// Directory in which maps and links are pinned.
 pub const DEFAULT_PINS: &str = "/sys/fs/bpf/manoward";
 
-/// Allowed sizes of the flow table, in flows.
-const FLOWS: RangeInclusive<u32> = 1 << 10..=1 << 20;
 /// Largest `adoption_grace`, in seconds.
 const DAY: u32 = 24 * 60 * 60;
 /// Allowed lifetimes of a lease, in seconds. The shortest is longer than a session's idle timeout.
@@ -90,7 +88,7 @@ pub enum WithoutPolicy {
     Closed,
 }
 
-/// Who gets in while there is no valid policy.
+/// Who gets in whatever the policy says, also while there is none.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Rescue {
@@ -99,7 +97,9 @@ pub struct Rescue {
     pub from: IpNet,
     /// Source MAC address, if it is in the host's own network.
     pub mac: Option<String>,
-    /// A service of the catalogue.
+    /// Interface on which its packets arrive.
+    pub interface: Option<String>,
+    /// A service of the catalogue, of TCP, UDP or SCTP.
     pub service: String,
 }
 
@@ -157,9 +157,9 @@ pub struct Config {
     pub hook: Hook,
     /// How the TC classifiers are attached.
     pub classifiers: Classifiers,
-    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 288 to 576 bytes
-    /// of memory.
-    pub flows: u32,
+    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 416 to 832 bytes of memory.
+    /// If absent, a table that exists stays as it is, and a new one is sized for the host.
+    pub flows: Option<u32>,
     /// Seconds after the first start, or after a protected address was added, during which TCP
     /// connections of guests are adopted mid-stream; at most a day.
     pub adoption_grace: u32,
@@ -175,7 +175,7 @@ pub struct Config {
     pub inside: Vec<String>,
     /// What holds while there is no valid policy to enforce.
     pub without_policy: WithoutPolicy,
-    /// Who gets in while there is none, with `without_policy: closed`.
+    /// Who gets in whatever the policy says, also while there is none.
     pub rescue: Option<Rescue>,
     /// Group whose members may read over the socket; only root may if this is absent.
     pub group: Option<String>,
@@ -190,7 +190,7 @@ impl Default for Config {
             pins: DEFAULT_PINS.into(),
             hook: Hook::default(),
             classifiers: Classifiers::default(),
-            flows: 65_536,
+            flows: None,
             adoption_grace: 60,
             enrolment: None,
             trusted_keys: Vec::new(),
@@ -244,9 +244,11 @@ impl Config {
 
     /// Checks that numbers are in their ranges.
     fn check(&self) -> Result<(), String> {
-        if !FLOWS.contains(&self.flows) {
+        if let Some(flows) = self.flows
+            && !FLOWS.contains(&flows)
+        {
             let (least, most) = (FLOWS.start(), FLOWS.end());
-            return Err(format!("`flows` is {}, not {least} to {most}", self.flows));
+            return Err(format!("`flows` is {flows}, not {least} to {most}"));
         }
         if self.adoption_grace > DAY {
             return Err(format!(

@@ -5,7 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cli::{Cli, Command, Context, Exit, lease, pki, policy};
+use cli::{Cli, Command, Context, Exit, break_glass, lease, pki, policy};
 use tokio::runtime;
 
 /// Requests that read the kernel's maps, or check a policy, at the same time.
@@ -57,6 +57,11 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
             Command::Lease(args) => match args.command {
                 lease::Command::List(args) => lease::list(args, context).await,
                 lease::Command::Revoke(args) => lease::revoke(args, context).await,
+            },
+            Command::BreakGlass(args) => match args.command {
+                break_glass::Command::Open(args) => break_glass::open(args, context).await,
+                break_glass::Command::Close(args) => break_glass::close(args, context).await,
+                break_glass::Command::Status(args) => break_glass::status(args, context).await,
             },
             Command::Join(args) => cli::join::run(args, context).await,
             Command::Detach(args) => cli::detach::run(args, context).await,

@@ -55,6 +55,9 @@ pub struct HistoryEntry {
     /// Serial of the policy whose text it repeats.
     #[serde(default)]
     pub restores: Option<u64>,
+    /// What a break-glass door lets in.
+    #[serde(default)]
+    pub door: Option<String>,
     /// Why, in the words of whoever did it.
     #[serde(default)]
     pub message: Option<String>,
@@ -79,6 +82,10 @@ pub enum Event {
     Cancelled,
     /// It was found in force, as after an upgrade.
     Found,
+    /// A break-glass door was opened while it was in force.
+    Opened,
+    /// That door was closed, or its time was over.
+    Closed,
 }
 
 impl Event {
@@ -92,6 +99,8 @@ impl Event {
             Self::Lapsed => "lapsed",
             Self::Cancelled => "cancelled",
             Self::Found => "found",
+            Self::Opened => "opened",
+            Self::Closed => "closed",
         }
     }
 }

@@ -15,9 +15,11 @@
 //!   `/rollback`.
 //! - [`history`]: `GET /v1/policy/history`.
 //! - [`explain`]: `POST /v1/explain`.
+//! - [`break_glass`]: `GET /v1/break-glass`, `POST /v1/break-glass/open`, `/close`.
 //! - [`detach`]: `POST /v1/detach`.
 //! - [`failure`]: what is answered in place of any of them.
 
+pub mod break_glass;
 pub mod detach;
 pub mod endpoints;
 pub mod explain;
@@ -29,6 +31,7 @@ pub mod policy;
 pub mod stats;
 pub mod status;
 
+pub use break_glass::{BreakGlass, DoorOrder, DoorsClosed, GlassAccess, OpenDoor, StandingAccess};
 pub use detach::Detached;
 pub use endpoints::{EndpointEntry, EndpointList};
 pub use explain::{Explanation, Kernel, Question};

@@ -252,6 +252,8 @@ pub enum Object {
     ReferencePoint,
     /// A service that the file defines.
     Service,
+    /// `break_glass`.
+    BreakGlass,
 }
 
 impl fmt::Display for Object {
@@ -265,6 +267,7 @@ impl fmt::Display for Object {
             Self::Endpoint => "endpoint",
             Self::ReferencePoint => "reference point",
             Self::Service => "service",
+            Self::BreakGlass => "emergency access",
         })
     }
 }

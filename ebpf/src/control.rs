@@ -45,6 +45,14 @@ pub fn is_released(ifindex: u32) -> bool {
     on_trial && trial(ifindex) == OVER_HERE
 }
 
+/// Whether there are exemptions.
+#[inline(always)]
+pub fn exempting() -> bool {
+    let record = &raw const CONTROL;
+    // SAFETY: as above.
+    unsafe { read_volatile(&raw const (*record).exempting) != 0 }
+}
+
 /// The image on trial is in force.
 const GOES_ON: u32 = 0;
 /// Its time is over.

@@ -12,6 +12,7 @@ use verdict::{
 
 use crate::{
     control::is_released,
+    exempt::{considered, exempt_door_in, exempt_door_out},
     frame::SocketPacket,
     maps::{self, Image},
     remembered::OpenFlows,
@@ -37,7 +38,8 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
     let Some(control) = judging(&packet, Direction::In) else {
         return PASS;
     };
-    finish(Direction::In, Outcome(judge_door_in(skb)), &packet, control)
+    let outcome = considered(Outcome(judge_door_in(skb)), || exempt_door_in(skb));
+    finish(Direction::In, outcome, &packet, control)
 }
 
 /// After a socket has sent a packet.
@@ -50,6 +52,10 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
         return PASS;
     };
     let outcome = Outcome(judge_door_out(skb));
+    if door::opens(outcome) {
+        keep_translation(skb);
+    }
+    let outcome = considered(outcome, || exempt_door_out(skb));
     finish(Direction::Out, outcome, &packet, control)
 }
 
@@ -80,6 +86,23 @@ fn is_foreign(packet: &SocketPacket, control: DoorControl) -> bool {
         .is_some_and(|inode| u64::from(inode) != control.namespace)
 }
 
+
+/// Has the socket of the packet, which it has sent, keep how the host has translated that; always 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn keep_translation(context: *mut __sk_buff) -> u32 {
+    let packet = SocketPacket::new(context);
+    let wire = door::key(&packet, packet.ether_type(), Direction::Out);
+    if let Some(wire) = wire
+        && let Some(seen) = packet.ends().and_then(|ends| ends.see(&wire))
+        // SAFETY: what a socket keeps stays as long as the program runs; threads that send at once may both write.
+        && let Some(kept) = unsafe { packet.translated(true).as_mut() }
+    {
+        kept.keep(&seen, &wire);
+    }
+    0
+}
+
 /// [`door::inbound`]; an [`Outcome`] as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -89,7 +112,7 @@ extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
         Some(image) => door::inbound(
             &packet,
             &image,
-            &OpenFlows::beside(&image),
+            &OpenFlows::of(packet, &image),
             packet.ether_type(),
         ),
         None => Outcome::NO_POLICY,

@@ -6,6 +6,7 @@
 
 mod control;
 mod door;
+mod exempt;
 mod frame;
 mod index;
 mod maps;
@@ -17,6 +18,7 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
+use exempt::{considered, exempt_out, exempt_tcx, exempt_xdp};
 use frame::{SkbFrame, XdpFrame};
 use maps::Image;
 use remembered::OpenFlows;
@@ -42,6 +44,7 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
         },
         None => Outcome::NO_POLICY,
     };
+    let outcome = considered(outcome, || exempt_xdp(context.ctx));
     match finish(Direction::In, outcome, frame.frame_len()) {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
@@ -60,6 +63,7 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
         },
         None => Outcome::NO_POLICY,
     };
+    let outcome = considered(outcome, || exempt_tcx(context.skb.skb));
     action(finish(Direction::In, outcome, frame.frame_len()))
 }
 
@@ -75,6 +79,7 @@ pub fn manoward_out(context: TcContext) -> i32 {
         },
         None => Outcome::NO_POLICY,
     };
+    let outcome = considered(outcome, || exempt_out(context.skb.skb));
     action(finish(Direction::Out, outcome, frame.frame_len()))
 }
 

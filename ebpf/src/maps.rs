@@ -5,7 +5,7 @@
 use core::ptr::from_ref;
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, PerCpuArray, SkStorage},
     helpers::bpf_map_lookup_elem,
     macros::btf_map,
 };
@@ -25,10 +25,12 @@ use verdict::{
     layout::{CHUNK_LINES, CHUNKS, COVERED, DoorControl, FlowControl, SLOTS, chunk_index},
     reason::{Outcome, Verdict},
     state::{
+        exemption::{EXEMPTIONS, Exemption},
         flow::Set,
         lease::{self, Lease},
         limit::Limit,
         served,
+        translated::Translated,
     },
 };
 
@@ -99,6 +101,13 @@ pub static SERVED: Array<served::Set, 1, MMAPABLE> = Array::new();
 #[btf_map]
 pub static LEASES: Array<Lease, { lease::ENTRIES as usize }, MMAPABLE> = Array::new();
 
+/// Key 0: the exemptions, of which any may be empty.
+///
+/// Written by the agent alone; read by packets that the policy refuses, if the control record says that there
+/// are any. A miss, which cannot happen, lets nobody in.
+#[btf_map]
+pub static EXEMPTED: Array<[Exemption; EXEMPTIONS], 1> = Array::new();
+
 /// Key: index of a limit of enrolments, of a word about one of their sessions ([`sessions`]), of a note about
 /// a first fragment ([`fragment`](verdict::decision::fragment)), or of one about a peer that nobody has asked
 /// ([`unasked`](verdict::decision::unasked)). Value: how much was admitted in the last tick, the word, or the
@@ -147,6 +156,14 @@ static DOOR: Array<DoorControl, 1> = Array::new();
 /// same key one is listed, and packets of the other are judged again.
 #[btf_map]
 static COVERED_INTERFACES: Array<u32, { COVERED as usize }> = Array::new();
+
+/// Key: a socket. Value: what it has opened and the host translates.
+///
+/// Written by the programs at the door, about what a socket of the host opens; read by them. It goes with
+/// the socket. Where the kernel has no room for it, the answers are judged as the socket sees them. A miss
+/// means that nothing is translated.
+#[btf_map]
+pub static TRANSLATED: SkStorage<Translated> = SkStorage::new();
 
 /// As `VERDICTS`, of what the inner door has judged.
 #[btf_map]

@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod dhcp;
 pub mod dns;
 pub mod dnsmasq;
+pub mod etcd;
 pub mod iperf;
 pub mod nmap;
 pub mod ntp;

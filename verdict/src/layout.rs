@@ -83,7 +83,8 @@ pub struct Control {
     pub nothing: u32,
     /// Indexes of interfaces that only the policy on trial names; 0 for none.
     pub beyond: [u32; BEYOND],
-    reserved: u32,
+    /// Not 0 while there are [exemptions](crate::state::exemption).
+    pub exempting: u32,
     /// Digest of the policy in each slot.
     pub digests: [u64; SLOTS as usize],
 }
@@ -96,7 +97,7 @@ impl Control {
         until: [0; SLOTS as usize],
         nothing: NOTHING,
         beyond: [0; BEYOND],
-        reserved: 0,
+        exempting: 0,
         digests: [0; SLOTS as usize],
     };
 

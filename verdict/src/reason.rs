@@ -62,6 +62,8 @@ reasons! {
     GroupMembership = 9, "group-membership";
     /// On its way out: answers a peer that an audit has let in, or that has asked a group.
     Answer = 10, "answer";
+    /// The policy does not permit it, and a break-glass exemption lets it pass.
+    BreakGlass = 11, "break-glass";
 
     /// No endpoint has the source address.
     UnknownSource = 16, "unknown-source";

@@ -25,7 +25,7 @@ pub enum Exit {
     /// The agent does not answer.
     NoAgent = 4,
     /// The agent refused, to protect the host: stale serial, the caller's session would be cut, a
-    /// signature is missing, or a confirmation proves nothing.
+    /// signature is missing, a confirmation proves nothing, or break glass is not asked for at the console.
     Refused = 5,
     /// The caller may not do this.
     NotPermitted = 6,
@@ -50,7 +50,8 @@ Exit codes:
   3   the policy has mistakes
   4   the agent does not answer
   5   refused: the serial is stale, the session would be cut (--force), a
-      signature is missing, or a confirmation has not come through the new policy
+      signature is missing, a confirmation has not come through the new policy,
+      or a break-glass door is not opened from the console
   6   not permitted: this needs root
 
 Exit codes of explain:
@@ -151,7 +152,9 @@ fn of_client(error: &ClientError) -> Exit {
 fn of_code(code: &str) -> Exit {
     match code {
         "invalid-policy" => Exit::InvalidPolicy,
-        "stale-serial" | "cuts-session" | "unproven" | "unsigned" => Exit::Refused,
+        "stale-serial" | "cuts-session" | "unproven" | "unsigned" | "not-at-console" => {
+            Exit::Refused
+        }
         "not-allowed" | "too-large" => Exit::NotPermitted,
         "busy" => Exit::NoAgent,
         "disagreement" => Exit::Disagreement,
@@ -186,6 +189,7 @@ mod tests {
         assert_eq!(Exit::of(&failed("cuts-session")), Exit::Refused);
         assert_eq!(Exit::of(&failed("unproven")), Exit::Refused);
         assert_eq!(Exit::of(&failed("unsigned")), Exit::Refused);
+        assert_eq!(Exit::of(&failed("not-at-console")), Exit::Refused);
         assert_eq!(Exit::of(&failed("not-allowed")), Exit::NotPermitted);
         assert_eq!(Exit::of(&failed("too-large")), Exit::NotPermitted);
         assert_eq!(Exit::of(&failed("busy")), Exit::NoAgent);

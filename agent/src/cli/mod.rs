@@ -2,6 +2,7 @@
 //! arguments and its `run`.
 
 pub mod agent;
+pub mod break_glass;
 pub mod completions;
 pub mod detach;
 pub mod endpoints;
@@ -108,6 +109,7 @@ pub enum Command {
     Lease(lease::Lease),
     Services(services::Services),
     Explain(explain::Explain),
+    BreakGlass(break_glass::BreakGlass),
     Join(join::Join),
     Detach(detach::Detach),
     Pki(pki::Pki),

@@ -13,7 +13,9 @@ use tracing::warn;
 use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, interface::InterfaceError},
-    enforcer::{AnswerError, ApplyError, ConfirmError, ListError, Review, RollBackError},
+    enforcer::{
+        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, Review, RollBackError,
+    },
     explain::PacketError,
     store::StoreError,
     worker::Panicked,
@@ -61,6 +63,7 @@ codes! {
     CutsSession = "cuts-session", CONFLICT;
     NothingOnTrial = "nothing-on-trial", CONFLICT;
     Unproven = "unproven", CONFLICT;
+    NotAtConsole = "not-at-console", CONFLICT;
     Uncovered = "uncovered", CONFLICT;
     CannotAttach = "cannot-attach", CONFLICT;
     Disagreement = "disagreement", INTERNAL_SERVER_ERROR;
@@ -220,6 +223,17 @@ impl From<ConfirmError> for Failed {
     }
 }
 
+impl From<BreakGlassError> for Failed {
+    fn from(error: BreakGlassError) -> Self {
+        let code = match &error {
+            BreakGlassError::NotAtConsole => Code::NotAtConsole,
+            BreakGlassError::Store(_) | BreakGlassError::Publish(_) => Code::Internal,
+            _ => Code::BadRequest,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<RollBackError> for Failed {
     fn from(error: RollBackError) -> Self {
         match error {
@@ -245,9 +259,10 @@ impl From<AnswerError> for Failed {
             AnswerError::Packet(_) | AnswerError::Interface(_) => Code::BadRequest,
             AnswerError::Uncovered(_) => Code::Uncovered,
             AnswerError::Disagreement { .. } => Code::Disagreement,
-            AnswerError::Load(_) | AnswerError::Explain(_) | AnswerError::Flows(_) => {
-                Code::Internal
-            }
+            AnswerError::Load(_)
+            | AnswerError::Explain(_)
+            | AnswerError::Exemptions(_)
+            | AnswerError::Flows(_) => Code::Internal,
         };
         Self::new(code, error.to_string())
     }

@@ -13,9 +13,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use manoward_api::{
-    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
-    Explanation, Failure, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
-    PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats, Status,
+    Applied, BreakGlass, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder,
+    DoorsClosed, EndpointList, Explanation, Failure, FlowList, FlowQuery, FlowsCut, History,
+    HistoryQuery, LeaseList, OpenDoor, PolicyQuery, PolicyText, Question, Report, Revocation,
+    Revoked, RollBack, Stats, Status,
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
@@ -211,6 +212,21 @@ impl Client {
     /// Takes back the policy on trial.
     pub async fn cancel(&self, claim: &Claim) -> Result<Cancelled, ClientError> {
         self.post("/v1/policy/cancel", claim).await
+    }
+
+    /// Who gets in whatever the policy says.
+    pub async fn break_glass(&self) -> Result<BreakGlass, ClientError> {
+        self.get("/v1/break-glass").await
+    }
+
+    /// Opens a door for a time.
+    pub async fn open_door(&self, order: &DoorOrder) -> Result<OpenDoor, ClientError> {
+        self.post("/v1/break-glass/open", order).await
+    }
+
+    /// Closes every door.
+    pub async fn close_doors(&self, claim: &Claim) -> Result<DoorsClosed, ClientError> {
+        self.post("/v1/break-glass/close", claim).await
     }
 
     /// What the policy in force decides about a packet, and why.

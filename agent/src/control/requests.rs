@@ -17,6 +17,9 @@
 //! | `POST /v1/policy/confirm` | [`Claim`] | [`Confirmed`] | root |
 //! | `POST /v1/policy/cancel` | [`Claim`] | [`Cancelled`] | root |
 //! | `POST /v1/policy/rollback` | [`RollBack`] | [`Applied`] | root |
+//! | `GET /v1/break-glass` | | [`BreakGlass`] | |
+//! | `POST /v1/break-glass/open` | [`DoorOrder`] | [`OpenDoor`] | root |
+//! | `POST /v1/break-glass/close` | [`Claim`] | [`DoorsClosed`] | root |
 //! | `POST /v1/explain` | [`Question`] | [`Explanation`] | |
 //! | `POST /v1/detach` | | [`Detached`] | root |
 //!
@@ -40,6 +43,7 @@
 //! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
 //! | 409 | `nothing-on-trial` | no policy waits to be confirmed |
 //! | 409 | `unproven` | the confirmation has not come through the policy that it is about |
+//! | 409 | `not-at-console` | a break-glass door is opened from the console of the host only |
 //! | 409 | `cannot-attach` | an interface does not take the programs |
 //! | 409 | `uncovered` | no program looks at packets on the interface that is asked about |
 //! | 500 | `disagreement` | host and kernel judge a packet differently: a defect |
@@ -67,6 +71,9 @@
 //! [`Confirmed`]: manoward_api::Confirmed
 //! [`Cancelled`]: manoward_api::Cancelled
 //! [`Explanation`]: manoward_api::Explanation
+//! [`BreakGlass`]: manoward_api::BreakGlass
+//! [`OpenDoor`]: manoward_api::OpenDoor
+//! [`DoorsClosed`]: manoward_api::DoorsClosed
 //! [`Detached`]: manoward_api::Detached
 //! [`Failure`]: manoward_api::Failure
 
@@ -78,7 +85,8 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use manoward_api::{
-    Candidate, Claim, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation, RollBack,
+    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation,
+    RollBack,
 };
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
@@ -122,6 +130,12 @@ pub enum Request {
     Cancel(Claim),
     /// `POST /v1/policy/rollback`
     RollBack(RollBack),
+    /// `GET /v1/break-glass`
+    BreakGlass,
+    /// `POST /v1/break-glass/open`
+    OpenDoor(DoorOrder),
+    /// `POST /v1/break-glass/close`
+    CloseDoors(Claim),
     /// `POST /v1/explain`
     Explain(Question),
     /// `POST /v1/detach`
@@ -185,7 +199,7 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 17] {
+fn paths<A: Agent>() -> [Path<A>; 20] {
     [
         gets(STATUS, || Request::Status),
         gets("/v1/stats", || Request::Stats),
@@ -202,6 +216,9 @@ fn paths<A: Agent>() -> [Path<A>; 17] {
         posts("/v1/policy/confirm", Request::Confirm),
         posts("/v1/policy/cancel", Request::Cancel),
         posts("/v1/policy/rollback", Request::RollBack),
+        gets("/v1/break-glass", || Request::BreakGlass),
+        posts("/v1/break-glass/open", Request::OpenDoor),
+        posts("/v1/break-glass/close", Request::CloseDoors),
         posts("/v1/explain", Request::Explain),
         orders("/v1/detach", || Request::Detach),
     ]

@@ -7,9 +7,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use manoward_api::{
-    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, EndpointList,
-    Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList, PolicyQuery,
-    PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats,
+    Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder, DoorsClosed,
+    EndpointList, Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
+    OpenDoor, PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats,
 };
 use serde::Serialize;
 use tokio::{net::UnixListener, sync::Notify};
@@ -65,6 +65,9 @@ impl Agent for Shared {
             Request::Confirm(claim) => sent(self.confirm(peer, claim).await),
             Request::Cancel(claim) => sent(self.cancel(peer, claim).await),
             Request::RollBack(wanted) => sent(self.roll_back(peer, wanted).await),
+            Request::BreakGlass => sent(Ok(wire::break_glass(&self.enforcer.view().glass))),
+            Request::OpenDoor(order) => sent(self.open_door(peer, order).await),
+            Request::CloseDoors(claim) => sent(self.close_doors(peer, claim).await),
             Request::Explain(question) => sent(self.explain(question).await),
             Request::Detach => sent(self.detach().await),
         }
@@ -89,6 +92,8 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
         Request::Apply(_) | Request::RollBack(_) => Some("apply a policy"),
         Request::Confirm(_) => Some("confirm a policy"),
         Request::Cancel(_) => Some("take a policy back"),
+        Request::OpenDoor(_) => Some("open a door"),
+        Request::CloseDoors(_) => Some("close a door"),
         Request::Detach => Some("detach"),
         _ => None,
     }
@@ -235,6 +240,22 @@ impl Shared {
         let cancel = move |enforcer: &mut Enforcer| enforcer.cancel(&reason);
         let serial = self.enforcer.change(cancel).await??;
         Ok(Cancelled { serial })
+    }
+
+    async fn open_door(&self, peer: Peer, order: DoorOrder) -> Answer<OpenDoor> {
+        let wanted = wire::door_order(&order)?;
+        let term = wanted.term;
+        let (place, reason) = wire::origin(peer, order.by);
+        let open = move |enforcer: &mut Enforcer| enforcer.open_door(wanted, &place, &reason);
+        let door = self.enforcer.change(open).await??;
+        Ok(wire::opened(&door, term))
+    }
+
+    async fn close_doors(&self, peer: Peer, claim: Claim) -> Answer<DoorsClosed> {
+        let (_, reason) = wire::origin(peer, claim);
+        let close = move |enforcer: &mut Enforcer| enforcer.close_doors(&reason);
+        let closed = self.enforcer.change(close).await??;
+        Ok(DoorsClosed { closed })
     }
 
     async fn explain(&self, question: Question) -> Answer<Explanation> {

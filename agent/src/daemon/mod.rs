@@ -69,6 +69,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             let parts = Parts {
                 enrolling: enrol(proofs, &state, &enforcer, Arc::clone(&end)).await?,
                 follower: tokio::spawn(changes.follow(enforcer.clone(), pulses.part("following the host"))),
+                keeper: tokio::spawn(enforcer.clone().keep_idle()),
                 api: tokio::spawn(server::serve(listener, enforcer, Arc::clone(&end), pulses.part("the control API"))),
             };
             parts.go_on(&mut endings, &end, pulses).await
@@ -89,6 +90,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 struct Parts {
     enrolling: Option<JoinHandle<()>>,
     follower: JoinHandle<()>,
+    keeper: JoinHandle<()>,
     api: JoinHandle<()>,
 }
 
@@ -115,6 +117,7 @@ impl Parts {
                 Ok(())
             }
             ended = &mut self.follower => Err(gone("following the host", ended)),
+            ended = &mut self.keeper => Err(gone("keeping silent connections", ended)),
             ended = &mut self.api => Err(gone("the control API", ended)),
             ended = enrolling => Err(gone("enrolment", ended)),
             () = pulses.tell() => Ok(()),
@@ -122,6 +125,7 @@ impl Parts {
         notify(&[NotifyState::Stopping]);
         end.notify_waiters();
         self.follower.abort();
+        self.keeper.abort();
         // Sessions are told that the agent ends, so that they come back at once. Requests under way get a
         // moment; a client that keeps its connection open does not hold us.
         for part in self.enrolling.into_iter().chain([self.api]) {
@@ -231,7 +235,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_part_that_dies_ends_the_agent_with_what_it_was() {
-        for dies in ["following the host", "the control API", "enrolment"] {
+        for dies in [
+            "following the host",
+            "keeping silent connections",
+            "the control API",
+            "enrolment",
+        ] {
             let part = |name: &'static str| {
                 tokio::spawn(async move {
                     assert!(name != dies, "it broke");
@@ -241,6 +250,7 @@ mod tests {
             let parts = Parts {
                 enrolling: Some(part("enrolment")),
                 follower: part("following the host"),
+                keeper: part("keeping silent connections"),
                 api: part("the control API"),
             };
             let mut endings = Endings::watch().expect("signals");

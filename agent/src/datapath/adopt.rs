@@ -3,6 +3,8 @@
 //! They are found among the host's sockets and in the kernel's table of connections (NAT). For each, a
 //! copy of the egress program is run on a packet mid-stream; if the policy permits the connection, the
 //! program opens a flow for it. A flow that exists is left as it is.
+//!
+//! A flow that is silent for long is kept the same way, as long as a socket has the connection.
 
 mod conntrack;
 mod sockets;
@@ -13,11 +15,15 @@ use procfs::ProcError;
 use thiserror::Error;
 use verdict::{
     frame::transport::IpProtocol,
+    image::line::Tables,
     reason::{Reason, Verdict},
+    state::flow::{Key, key::CONNECTION},
 };
 
 use super::{
-    ExplainError, Explainer, Features, LOOPBACK, LoadError, Pins, Program, settings::Purpose,
+    ExplainError, Explainer, Features, LOOPBACK, LoadError, Pins, Program,
+    flows::{self, FlowError},
+    settings::Purpose,
 };
 use crate::frame::{ether_type, ip_header};
 
@@ -31,6 +37,9 @@ pub enum AdoptError {
     /// The copy of the program cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The table of flows cannot be read.
+    #[error(transparent)]
+    Flows(#[from] FlowError),
     /// The copy of the program gave no verdict.
     #[error(transparent)]
     Run(#[from] ExplainError),
@@ -70,6 +79,11 @@ impl Connection {
         }
     }
 
+    /// The key of its flow.
+    fn key(self) -> Option<Key> {
+        flows::key(CONNECTION, self.protocol, self.local, self.remote)
+    }
+
     /// The same connection, seen from the other end.
     const fn reversed(self) -> Self {
         Self {
@@ -97,11 +111,7 @@ struct Connections {
 /// of others that leave with an address of this host (NAT). Connections of guests are adopted
 /// mid-stream, during `adoption_grace`.
 pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
-    let mut connections = sockets::connections()?;
-    for translated in conntrack::translated()? {
-        connections.begun.remove(&translated.at_socket);
-        connections.begun.insert(translated.on_wire);
-    }
+    let connections = connections()?;
     let mut adopted = Adopted::default();
     if connections.begun.is_empty() && connections.served.is_empty() {
         return Ok(adopted);
@@ -121,6 +131,48 @@ pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
         }
     }
     Ok(adopted)
+}
+
+/// Keeps the flows of connections that a socket of the host still has, and that have been silent for more
+/// than half of the time that a flow lasts by the image in `tables`, which is pinned under `pins`. How many.
+///
+/// # Errors
+///
+/// [`AdoptError`].
+pub fn keep_silent<T: Tables>(
+    pins: &Pins,
+    features: Features,
+    tables: &T,
+) -> Result<usize, AdoptError> {
+    let begun: Vec<_> = connections()?
+        .begun
+        .into_iter()
+        .filter_map(|it| Some((it, it.key()?)))
+        .collect();
+    let silent = flows::silent(pins, tables, begun.iter().map(|(_, key)| *key))?;
+    let silent = begun.into_iter().zip(silent).filter(|(_, silent)| *silent);
+    let silent: Vec<_> = silent.map(|((connection, _), _)| connection).collect();
+    if silent.is_empty() {
+        return Ok(0);
+    }
+    let mut twin = Explainer::load_for(Purpose::Adopt, pins, Program::Out, features)?;
+    let mut kept = 0;
+    for connection in silent {
+        if let Some(frame) = frame(connection, true) {
+            kept += usize::from(twin.outcome(&frame, LOOPBACK)?.verdict() == Verdict::Pass);
+        }
+    }
+    Ok(kept)
+}
+
+/// Connections of the host's sockets, as they look on the wire.
+fn connections() -> Result<Connections, AdoptError> {
+    let mut connections = sockets::connections()?;
+    for translated in conntrack::translated()? {
+        connections.begun.remove(&translated.at_socket);
+        connections.begun.insert(translated.on_wire);
+    }
+    Ok(connections)
 }
 
 fn described(connection: Connection) -> String {

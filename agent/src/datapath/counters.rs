@@ -4,6 +4,7 @@ use aya::maps::{MapData, MapError, PerCpuArray, PerCpuValues};
 use thiserror::Error;
 use verdict::{
     counters::{Count, Direction, EndpointCount, Fates, VERDICT_CELLS, of_cell},
+    decision::exempt::EXEMPT,
     reason::{Outcome, Reason},
 };
 
@@ -107,6 +108,17 @@ impl Counters {
             }
         }
         Ok(counters)
+    }
+
+    /// Packets in that an exemption has let pass.
+    pub fn exempted(&self) -> Result<u64, CounterError> {
+        let cell = Direction::In.cell(EXEMPT);
+        let mut packets = 0;
+        for map in [&self.verdicts, &self.door] {
+            let values = map.get(&cell, 0).map_err(failed("read"))?;
+            packets += values.iter().map(|value| value.0.packets).sum::<u64>();
+        }
+        Ok(packets)
     }
 
     /// The counters of `endpoints`, also those that are zero.

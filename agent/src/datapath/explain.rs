@@ -94,6 +94,7 @@ impl Explainer {
             name::SERVED,
             name::LEASES,
             name::LIMITS,
+            name::EXEMPTED,
             name::FLOW_CONTROL,
         ];
         let mut loader = settings.loader(pins, &shared);

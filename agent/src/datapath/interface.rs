@@ -22,7 +22,10 @@ pub use arrival::Arrival;
 pub use error::InterfaceError;
 pub use link::{Interface, name_of};
 
-use self::{address::Address, link::Kind};
+use self::{
+    address::Address,
+    link::{Kind, is_pattern},
+};
 use super::offload::vlan_strippers;
 use crate::{image::Facts, policy::Policy};
 
@@ -94,11 +97,16 @@ impl Interfaces {
         })
     }
 
-    /// The interface called `name`, also if that is an alternative name.
+    /// The interfaces called `name`, which may be an alternative name or a pattern.
+    pub fn called(&self, name: &str) -> impl Iterator<Item = &Interface> {
+        let interfaces = self.by_index.values();
+        interfaces.filter(move |interface| interface.is_called(name))
+    }
+
+    /// Whether the host has an interface that `name` stands for.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&Interface> {
-        let mut interfaces = self.by_index.values();
-        interfaces.find(|interface| interface.is_called(name))
+    pub fn has(&self, name: &str) -> bool {
+        name == ALL || !self.meant_by(name).is_empty()
     }
 
     /// Has names stand for these interfaces, too, whatever they are called now.
@@ -118,10 +126,15 @@ impl Interfaces {
 
     /// The interfaces that `name` stands for.
     fn meant_by(&self, name: &str) -> BTreeSet<u32> {
-        let held = self.held.get(name).into_iter().flatten().copied();
-        let named = self.named(name).map(|interface| interface.index);
-        let exist = held.filter(|&index| self.get(index).is_some());
-        exist.chain(named).collect()
+        let held = self.held.get(name).into_iter().flatten();
+        let held = held.filter_map(|&index| self.get(index));
+        let meant = held.chain(self.called(name));
+        let meant = meant.map(|interface| match interface.master {
+            // A bond stands for its ports. One that is named itself is meant itself.
+            Some(master) if is_pattern(name) && !self.bond_ports(master).is_empty() => master,
+            _ => interface.index,
+        });
+        meant.collect()
     }
 
     /// The interface with `index`.
@@ -397,7 +410,8 @@ impl Interfaces {
     }
 
     /// Indexes under which a program may see packets that arrive on `name`.
-    fn arrivals(&self, name: &str) -> Option<Vec<u32>> {
+    #[must_use]
+    pub fn arrivals(&self, name: &str) -> Option<Vec<u32>> {
         let carriers = self.resolve(name).ok()?;
         let members = carriers
             .iter()

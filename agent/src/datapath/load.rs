@@ -12,7 +12,7 @@ use verdict::{layout::MAX_FLOW_SETS, state::sets::WAYS};
 use super::{
     Features, Hook, LoadError, Program,
     error::program_failed,
-    flow_control,
+    flow_control, host_size,
     maps::name,
     object::{for_kernel, object},
     pins::{LinkPin, PinError, Pins},
@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 13] = [
+pub(super) const PINNED: [&str; 15] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -30,11 +30,13 @@ pub(super) const PINNED: [&str; 13] = [
     name::FLOW_CONTROL,
     name::LEASES,
     name::LIMITS,
+    name::EXEMPTED,
     name::VERDICTS,
     name::ENDPOINTS,
     name::DOOR,
     name::COVERED_INTERFACES,
     name::DOOR_VERDICTS,
+    name::TRANSLATED,
 ];
 
 /// The loaded programs and their maps.
@@ -60,7 +62,12 @@ impl Datapath {
     /// [`Self::open`].
     ///
     /// Attached programs do not change yet.
-    pub fn load(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
+    pub fn load(
+        pins: Pins,
+        hook: Hook,
+        features: Features,
+        flows: Option<u32>,
+    ) -> Result<Self, LoadError> {
         let mut datapath = Self::open(pins, hook, features, flows)?;
         for program in [hook.program(), Program::Out] {
             datapath.load_program(program)?;
@@ -69,11 +76,21 @@ impl Datapath {
     }
 
     /// Opens the maps pinned under `pins`, or creates them, and loads no program yet. The flow
-    /// table is sized for `flows` flows; the flows of one with another size are moved.
-    pub fn open(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
+    /// table is sized for `flows` flows, where that is given, and the flows of one with another size are moved;
+    /// else it stays as it is, and a new one is sized for the host.
+    pub fn open(
+        pins: Pins,
+        hook: Hook,
+        features: Features,
+        flows: Option<u32>,
+    ) -> Result<Self, LoadError> {
         pins.prepare()?;
-        let before = resize::take(&pins, flow_sets(flows))?;
-        let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
+        let before = match flows {
+            Some(flows) => resize::take(&pins, flow_sets(flows))?,
+            None => None,
+        };
+        let sets = flow_sets(flows.unwrap_or_else(host_size::flows));
+        let settings = Settings::new(features, Purpose::Enforce, &pins, sets)?;
         let ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
         flow_control::write_if_new(&pins, settings.flow_control)?;
         drop(settings);

@@ -7,7 +7,11 @@ use verdict::{
     counters::{Count, EndpointCount},
     image::line::Line,
     layout::{CHUNK_LINES, Control, DoorControl, FlowControl},
-    state::{flow::entry::SET_WORDS, served},
+    state::{
+        exemption::{EXEMPTIONS, Exemption},
+        flow::entry::SET_WORDS,
+        served,
+    },
 };
 
 /// Names of the maps in the kernel object.
@@ -24,6 +28,8 @@ pub mod name {
     pub const SERVED: &str = "SERVED";
     /// The lease table.
     pub const LEASES: &str = "LEASES";
+    /// The exemptions.
+    pub const EXEMPTED: &str = "EXEMPTED";
     /// Rate limits of enrolment.
     pub const LIMITS: &str = "LIMITS";
     /// The control record of the flow table.
@@ -38,6 +44,8 @@ pub mod name {
     pub const COVERED_INTERFACES: &str = "COVERED_INTERFACES";
     /// Verdict counters of the inner door.
     pub const DOOR_VERDICTS: &str = "DOOR_VERDICTS";
+    /// What sockets have opened and the host translates.
+    pub const TRANSLATED: &str = "TRANSLATED";
     /// The last outcome of a program in a test run.
     pub const TRACE: &str = "TRACE";
 }
@@ -98,6 +106,14 @@ pub struct FlowControlValue(pub FlowControl);
 
 // SAFETY: one integer of 64 and two of 32 bits: no padding.
 unsafe impl Pod for FlowControlValue {}
+
+/// The exemptions.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub struct ExemptionsValue(pub [Exemption; EXEMPTIONS]);
+
+// SAFETY: arrays of integers of 64, 32 and 16 bits, 64 bytes each as asserted beside the type: no padding.
+unsafe impl Pod for ExemptionsValue {}
 
 /// Settings of the inner door.
 #[derive(Clone, Copy, Default)]

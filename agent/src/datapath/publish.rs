@@ -158,7 +158,7 @@ impl Datapath {
         self.wait_for_programs()
     }
 
-    fn write(&mut self, change: impl FnOnce(&mut Control)) -> Result<(), PublishError> {
+    pub(super) fn write(&mut self, change: impl FnOnce(&mut Control)) -> Result<(), PublishError> {
         let _writing = settings::record();
         let mut record = self.control()?;
         change(&mut record);
@@ -172,7 +172,7 @@ impl Datapath {
     }
 
     /// The time in `term` by the clock of leases.
-    fn time_in(&self, term: Duration) -> Result<u64, PublishError> {
+    pub(super) fn time_in(&self, term: Duration) -> Result<u64, PublishError> {
         let clock = LeaseClock::of(&flow_control::read(&self.pins)?);
         Ok(clock.at(flows::monotonic()?) + clock.steps(term))
     }
@@ -224,7 +224,7 @@ impl Datapath {
     }
 
     /// The control record.
-    fn control(&mut self) -> Result<Control, PublishError> {
+    pub(super) fn control(&mut self) -> Result<Control, PublishError> {
         let control: Array<_, ControlValue> = self
             .map(name::CONTROL)?
             .try_into()

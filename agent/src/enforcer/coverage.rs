@@ -57,7 +57,7 @@ impl View {
             let addresses = self.interfaces.addresses_of(interface.index);
             let ingress = self.first(&carriers, |mode| !mode.is_egress());
             let egress = self.first(&carriers, HookMode::is_egress);
-            let inside = self.inside.contains(&interface.name);
+            let inside = self.inside.iter().any(|name| interface.is_called(name));
             let exposed = self.exposure(&carriers).filter(|_| !inside);
             let leads_inside = self.interfaces.seems_to_lead_to_guests(interface);
             let seems_inside = exposed.is_some() && leads_inside;

@@ -81,7 +81,7 @@ impl Enforcer {
     /// Indexes of the interfaces that agent.yaml says lead to the host's own guests, marked.
     fn interfaces_inside(&self) -> Vec<u32> {
         let names = self.config.inside.iter();
-        let inside = names.filter_map(|name| self.interfaces.named(name));
+        let inside = names.flat_map(|name| self.interfaces.called(name));
         inside.map(|interface| interface.index | INSIDE).collect()
     }
 

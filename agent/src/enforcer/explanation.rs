@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 use verdict::{
     counters::Direction,
-    decision::full,
+    decision::{exempt, full},
     frame::transport::IpProtocol,
     host::Frame,
     image::line::Tables,
@@ -21,7 +21,8 @@ use verdict::{
 use super::{Current, View};
 use crate::{
     datapath::{
-        ExplainError, Explainer, Features, Hook, LOOPBACK, LoadError, Pins, Program,
+        Exempted, ExplainError, Explainer, Features, Hook, LOOPBACK, LoadError, Pins, Program,
+        PublishError,
         flows::{FlowError, Snapshot, key},
         interface::Interfaces,
     },
@@ -56,6 +57,9 @@ pub enum AnswerError {
     /// The kernel's program gave no answer.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// The exemptions cannot be read.
+    #[error(transparent)]
+    Exemptions(#[from] PublishError),
     /// The flows cannot be read.
     #[error(transparent)]
     Flows(#[from] FlowError),
@@ -164,16 +168,18 @@ impl Explainers {
         {
             return Err(AnswerError::Uncovered(name.clone()));
         }
+        let exempted = Exempted::read(&self.pins)?;
         let judge = |ifindex| {
             let frame = Frame {
                 bytes: &bytes,
                 ifindex,
                 vlan: None,
             };
-            match direction {
+            let outcome = match direction {
                 Direction::In => full::inbound(&frame, &current.image, &flows),
                 Direction::Out => full::outbound(&frame, &current.image, &flows),
-            }
+            };
+            exempt::considered(outcome, || exempt::frame(&frame, &exempted, direction))
         };
         let (host, on_loopback) = (judge(ifindex), judge(LOOPBACK));
         let kernel = match self.compare(&bytes, ifindex, direction, host) {

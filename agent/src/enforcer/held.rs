@@ -64,10 +64,10 @@ impl Held {
     pub(super) fn hold(&mut self, policy: &Policy, interfaces: &Interfaces) {
         let before = self.sheet.interfaces.clone();
         let bound = policy.endpoints.values();
-        let bound = bound.filter_map(|endpoint| endpoint.binding.interface.as_ref());
+        let bound = bound.flat_map(|endpoint| &endpoint.binding.interfaces);
         for name in policy.interfaces.iter().chain(bound) {
             let indexes = self.sheet.interfaces.entry(name.clone()).or_default();
-            indexes.extend(interfaces.named(name).map(|interface| interface.index));
+            indexes.extend(interfaces.called(name).map(|interface| interface.index));
         }
         for indexes in self.sheet.interfaces.values_mut() {
             indexes.retain(|&index| interfaces.get(index).is_some());

@@ -13,6 +13,7 @@
 
 mod adapt;
 mod adopt;
+mod break_glass;
 mod change;
 mod check;
 mod compile;
@@ -24,6 +25,7 @@ mod handle;
 mod held;
 mod history;
 mod host;
+mod idle;
 mod observer;
 mod pressure;
 mod problem;
@@ -34,6 +36,7 @@ mod trial;
 mod view;
 mod watch;
 
+pub use break_glass::{BreakGlassError, DoorOrder, Glass};
 pub use change::{Applied, ApplyError, Order};
 pub use check::{Difference, Review};
 pub use coverage::Coverage;
@@ -65,7 +68,9 @@ use crate::{
         history::{Event, Reason},
     },
 };
+use break_glass::Emergency;
 use held::Held;
+use idle::Idle;
 use problem::Kind;
 use view::Poster;
 use watch::Watch;
@@ -103,6 +108,7 @@ pub struct Enforcer {
     /// Whether it is attached.
     door_open: bool,
     door_problem: Option<Problem>,
+    emergency: Emergency,
     problems: Problems,
     watch: Watch,
     /// Who has proven who it is, where that is asked for.
@@ -120,6 +126,7 @@ impl Enforcer {
             self.verify();
         }
         self.follow_door();
+        self.follow_break_glass();
         self.post();
         done
     }
@@ -138,7 +145,8 @@ impl Enforcer {
             .chain(Kind::Connections.problems(flows))
             .chain(Kind::FlowTable.problems(pressure.as_slice()))
             .chain(self.watch.problems())
-            .chain(self.door_problem.clone());
+            .chain(self.door_problem.clone())
+            .chain(self.emergency.problems.iter().cloned());
         let found = found.collect();
         self.poster.post(View {
             hook: self.config.hook,
@@ -154,6 +162,7 @@ impl Enforcer {
             inside: self.config.inside.clone(),
             door: self.door,
             door_open: self.door_open,
+            glass: self.emergency.glass.clone(),
         });
     }
 
@@ -179,6 +188,11 @@ impl Enforcer {
         Explainers::new(pins, self.config.hook, self.features)
     }
 
+    /// Looks after silent connections.
+    fn idle(&self) -> Idle {
+        Idle::new(self.datapath.pins().clone(), self.features)
+    }
+
     /// Has the leases of `registry` follow the policy.
     pub fn set_registry(&mut self, registry: Arc<Registry>) {
         registry.inherit();
@@ -202,7 +216,9 @@ impl Enforcer {
     /// outlives the agent.
     pub fn keep(&mut self) {
         self.end_overdue();
+        self.follow_break_glass();
         if self.current.is_none() {
+            self.post();
             return;
         }
         self.adopt_missed();
@@ -226,6 +242,7 @@ impl Enforcer {
     pub fn detach(&mut self) -> Result<Vec<String>, PinError> {
         self.changing(|enforcer| {
             enforcer.datapath.remove_pins()?;
+            enforcer.forget_doors();
             let current = enforcer.current.take();
             if let (Some(trial), Some(tried)) = (enforcer.trial.take(), current) {
                 let reason = Reason::default();

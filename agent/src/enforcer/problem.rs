@@ -40,6 +40,8 @@ kinds! {
     Connections = "connections-not-adopted";
     /// The table of flows will soon be full.
     FlowTable = "flow-table-pressure";
+    /// A break-glass door is open, was used, or cannot be.
+    BreakGlass = "break-glass";
     /// There is no inner door.
     Door = "door";
     /// Endpoints cannot prove who they are, or not all.

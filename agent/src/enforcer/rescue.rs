@@ -13,13 +13,15 @@ use crate::{
 /// Name of the policy that holds while there is none.
 pub const NAME: &str = "rescue";
 
-/// The policy that lets in whom `rescue` names, and nobody else.
+/// The policy that lets in whom `rescue` names, as break glass, and nobody else.
 ///
 /// The host may open connections: it may need its network to get a policy, or its very disk.
 #[must_use]
 pub fn policy_text(rescue: &Rescue) -> String {
     let mac = rescue.mac.as_ref();
     let mac = mac.map_or_else(String::new, |mac| format!(", mac: \"{mac}\""));
+    let interface = rescue.interface.as_ref();
+    let interface = interface.map_or_else(String::new, |it| format!(", interface: \"{it}\""));
     format!(
         "apiVersion: manoward/v1\n\
          name: {NAME}\n\
@@ -28,8 +30,9 @@ pub fn policy_text(rescue: &Rescue) -> String {
          outbound: any\n\
          interfaces: [all]\n\
          protect: [interface-addresses]\n\
-         endpoints:\n  rescue: {{ role: rescue, addresses: [\"{}\"]{mac} }}\n\
-         reference_points:\n  rescue: {{ from: [rescue], services: [{}] }}\n",
+         endpoints: {{}}\n\
+         reference_points: {{}}\n\
+         break_glass: {{ addresses: [\"{}\"], services: [{}]{mac}{interface} }}\n",
         rescue.from, rescue.service
     )
 }

@@ -11,7 +11,8 @@ use thiserror::Error;
 use tracing::info;
 
 use super::{
-    Current, Enforcer, Order, Problems, Trial, View,
+    Current, Enforcer, Glass, Order, Problems, Trial, View,
+    break_glass::Emergency,
     change::Missing,
     door,
     held::Held,
@@ -131,6 +132,7 @@ impl Enforcer {
         let store = Store::open(&config.state)?;
         let in_kernel = Pins::new(&config.pins).exist();
         let held = Held::open(&config.state);
+        let emergency = Emergency::new(&config, &store);
         let has_policy = in_kernel || store.current().is_ok_and(|it| it.is_some());
         let door = door::mode(config.door, &config.state, has_policy);
         let pins = Pins::new(&config.pins);
@@ -157,6 +159,7 @@ impl Enforcer {
             inside: config.inside.clone(),
             door,
             door_open: false,
+            glass: Glass::default(),
         });
         let mut enforcer = Self {
             config,
@@ -172,6 +175,7 @@ impl Enforcer {
             door,
             door_open: false,
             door_problem: None,
+            emergency,
             problems: Problems::default(),
             watch: Watch::default(),
             registry: None,

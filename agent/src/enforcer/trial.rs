@@ -62,6 +62,14 @@ pub struct Place {
     pub connections: Vec<Connection>,
 }
 
+impl Place {
+    /// Whether it is the console of the host itself, which nobody came over a network to.
+    #[must_use]
+    pub fn is_console(&self) -> bool {
+        self.connections.is_empty() && self.terminal.is_some_and(Terminal::is_console)
+    }
+}
+
 /// Why a trial goes on as it is.
 #[derive(Debug, Error)]
 pub enum ConfirmError {
@@ -167,7 +175,7 @@ impl Enforcer {
                 ),
             };
         }
-        if place.connections.is_empty() && place.terminal.is_some_and(Terminal::is_console) {
+        if place.is_console() {
             return Ok(());
         }
         Err(ConfirmError::Unproven(why))
@@ -273,6 +281,7 @@ impl Enforcer {
             file: stored.file.clone(),
             confirm_within: within.map(|within| within.as_secs()),
             restores: reason.restores,
+            door: None,
             message: reason.message,
             who: reason.who,
             before: String::new(),

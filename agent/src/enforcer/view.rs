@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Trial,
+    Glass, Trial,
     adopt::protected,
     problem::{Kind, Problem},
 };
@@ -94,6 +94,8 @@ pub struct View {
     pub door: DoorMode,
     /// Whether it is attached.
     pub door_open: bool,
+    /// What break glass does.
+    pub glass: Glass,
     /// What the enforcer has found wrong.
     pub(super) found: Vec<Problem>,
 }

@@ -124,6 +124,9 @@ const fn general(reason: Reason) -> &'static str {
         Reason::Answer => {
             "it answers a peer that an audit let in, or that asked a group, and opens no connection"
         }
+        Reason::BreakGlass => {
+            "the policy refuses it, and a break-glass exemption lets it pass: `manoward break-glass status` lists these"
+        }
         Reason::NoService => {
             "no reference point offers this protocol and port at a protected address"
         }

@@ -19,6 +19,7 @@ pub(super) enum Owner<'a> {
     Endpoint(&'a str),
     ReferencePoint(&'a str),
     Service(&'a str),
+    BreakGlass,
 }
 
 impl fmt::Display for Owner<'_> {
@@ -28,6 +29,7 @@ impl fmt::Display for Owner<'_> {
             Self::Endpoint(name) => write!(f, "endpoint `{name}`"),
             Self::ReferencePoint(name) => write!(f, "reference point `{name}`"),
             Self::Service(name) => write!(f, "service `{name}`"),
+            Self::BreakGlass => f.write_str("`break_glass`"),
         }
     }
 }
@@ -107,6 +109,25 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Takes a field that is a scalar of an accepted kind, or a list of such.
+    pub(super) fn one_or_more(
+        &mut self,
+        field: &str,
+        accepted: &[Kind],
+        mistakes: &mut Mistakes,
+    ) -> Option<Texts> {
+        let node = self.take(field)?;
+        if !matches!(node.value, Value::Scalar { .. }) {
+            return self.list(field, node, accepted, mistakes);
+        }
+        let at = node.at;
+        let item = self.item(field, node, accepted, mistakes)?;
+        Some(Located {
+            what: vec![item],
+            at,
+        })
+    }
+
     /// Takes a field that is a list of scalars of an accepted kind.
     pub(super) fn scalars(
         &mut self,
@@ -115,6 +136,16 @@ impl<'a> Fields<'a> {
         mistakes: &mut Mistakes,
     ) -> Option<Texts> {
         let node = self.take(field)?;
+        self.list(field, node, accepted, mistakes)
+    }
+
+    fn list(
+        &self,
+        field: &str,
+        node: Node,
+        accepted: &[Kind],
+        mistakes: &mut Mistakes,
+    ) -> Option<Texts> {
         let (at, kind) = (node.at, node.kind());
         let items = match node.value {
             Value::List(items) => items,

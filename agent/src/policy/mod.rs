@@ -37,14 +37,15 @@ pub use diff::{Access, Change, access, diff};
 pub use lint::{HostFacts, Lint, lint};
 pub use mistake::{Mistake, PolicyError};
 pub use model::{
-    ANYONE, Authenticate, Binding, Direction, ENROLMENT, Encryption, Endpoint, Mode, Outbound,
-    Place, Policy, Protect, ReferencePoint, Roles, Service, ServiceMatch, Sessions, Transport,
-    Vlan,
+    ANYONE, Authenticate, Binding, BreakGlass, Direction, ENROLMENT, Encryption, Endpoint, Mode,
+    Outbound, Place, Policy, Protect, ReferencePoint, Roles, Service, ServiceMatch, Sessions,
+    Transport, Vlan,
 };
 pub use positions::{At, Object, Positions};
 pub use raw::json_schema;
 pub use renumber::renumbered;
 pub use timeouts::FlowTimeouts;
+pub use validate::{parse_mac, ports_of};
 
 use mistake::Mistakes;
 

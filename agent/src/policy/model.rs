@@ -50,7 +50,7 @@ pub struct Policy {
     pub outbound: Outbound,
     /// Idle timeouts of flows.
     pub flow_timeouts: FlowTimeouts,
-    /// Interface names as written; they may be bonds, bridges or VLAN devices.
+    /// Names and patterns of interfaces as written; they may be bonds, bridges or VLAN devices.
     pub interfaces: Vec<String>,
     /// Addresses whose management traffic is enforced.
     pub protect: Vec<Protect>,
@@ -58,6 +58,8 @@ pub struct Policy {
     pub endpoints: BTreeMap<String, Endpoint>,
     /// Which roles may use which services, in the order of the file.
     pub reference_points: Vec<ReferencePoint>,
+    /// Who gets in whatever the policy says.
+    pub break_glass: Option<BreakGlass>,
     /// Every service that a reference point names, built-in or defined in the file.
     pub services: BTreeMap<String, Service>,
 }
@@ -66,13 +68,33 @@ impl Policy {
     /// Names of the interfaces that endpoints are bound to, and that reference points apply at.
     pub fn places(&self) -> impl Iterator<Item = &String> {
         let bound = self.endpoints.values();
-        let bound = bound.filter_map(|endpoint| endpoint.binding.interface.as_ref());
+        let bound = bound.flat_map(|endpoint| &endpoint.binding.interfaces);
         let at = self.reference_points.iter().flat_map(|point| &point.at);
         bound.chain(at.filter_map(|place| match place {
             Place::Interface(name) => Some(name),
             Place::Address(_) => None,
         }))
     }
+}
+
+/// Who gets in whatever the policy says, to which ports.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BreakGlass {
+    /// Addresses and prefixes, host bits zero.
+    pub addresses: Vec<IpNet>,
+    /// Names of the services.
+    pub services: Vec<String>,
+    /// Their ports: IP protocol, first and last port. With each address an exemption of the kernel's.
+    pub ports: Vec<(u8, u16, u16)>,
+    /// Source MAC address.
+    pub mac: Option<[u8; 6]>,
+    /// Name of the interface on which its packets arrive.
+    pub interface: Option<String>,
+}
+
+impl BreakGlass {
+    /// Most pairs of an address and a range of ports.
+    pub const MOST: usize = 8;
 }
 
 /// One entry of `protect`.
@@ -178,8 +200,8 @@ pub struct Binding {
     pub mac: Option<[u8; 6]>,
     /// VLAN tags.
     pub vlan: Option<Vlan>,
-    /// Name of an interface; packets must arrive there.
-    pub interface: Option<String>,
+    /// Names of interfaces; packets must arrive on one of them.
+    pub interfaces: Vec<String>,
 }
 
 /// The VLAN tags that a bound endpoint's frames carry (IEEE 802.1Q, 802.1ad); ids 1 to 4094.

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
+
 use super::icmp;
-use super::model::{Direction, Encryption, Mode, Outbound, Protect, ServiceMatch, Transport, Vlan};
+use super::model::{
+    BreakGlass, Direction, Encryption, Mode, Outbound, Protect, ServiceMatch, Transport, Vlan,
+};
 
 /// Protocols that a policy may name.
 pub const PROTOCOLS: &[(&str, u8)] = &[
@@ -80,6 +84,35 @@ impl ServiceMatch {
             Self::Protocol(number) => (number, 0, u16::MAX),
             Self::Icmp { protocol, kind, .. } => (protocol, kind as u16, kind as u16),
         }
+    }
+}
+
+impl fmt::Display for BreakGlass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<String> = self.addresses.iter().map(shortest).collect();
+        write!(
+            f,
+            "{} from {}",
+            self.services.join(", "),
+            addresses.join(", ")
+        )?;
+        if let Some(mac) = self.mac {
+            write!(f, " with MAC address {}", Mac(mac))?;
+        }
+        match &self.interface {
+            Some(interface) => write!(f, " on {interface}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An address, or a prefix.
+#[must_use]
+pub fn shortest(prefix: &IpNet) -> String {
+    if prefix.prefix_len() == prefix.max_prefix_len() {
+        prefix.addr().to_string()
+    } else {
+        prefix.to_string()
     }
 }
 

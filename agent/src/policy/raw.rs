@@ -49,7 +49,8 @@ pub struct RawPolicy {
     /// Number of the change; a policy with a lower one is never applied over a higher one.
     #[schemars(required, schema_with = "schema::serial")]
     pub serial: Option<Text>,
-    /// Interfaces on which traffic is admitted: NICs, bonds, bridges or VLAN devices.
+    /// Interfaces on which packets are judged, by name or pattern (`eth*`): NICs, bonds, bridges or VLAN
+    /// devices; `all` for every one that can carry traffic from outside.
     #[schemars(required, schema_with = "schema::interfaces")]
     pub interfaces: Option<Texts>,
     /// Addresses whose traffic is enforced: IP addresses, or `interface-addresses` for every
@@ -77,6 +78,9 @@ pub struct RawPolicy {
         schema_with = "schema::reference_points::<RawReferencePoint>"
     )]
     pub reference_points: Option<Named<RawReferencePoint>>,
+    /// Who gets in whatever this policy says, also while it is broken or there is none.
+    #[schemars(default, schema_with = "schema::part::<RawBreakGlass>")]
+    pub break_glass: Option<RawBreakGlass>,
     /// Services in addition to the built-in catalogue, or replacing one of its services.
     #[schemars(default, schema_with = "schema::services::<RawMatch>")]
     pub services: Option<Named<Vec<RawMatch>>>,
@@ -127,9 +131,30 @@ pub struct RawEndpoint {
     /// VLAN tags that its packets must have: an id, `untagged`, or `OUTER.INNER` in quotes.
     #[schemars(default, schema_with = "schema::vlan")]
     pub vlan: Option<Text>,
+    /// Interface, or interfaces, on which its packets must arrive.
+    #[schemars(default, schema_with = "schema::interfaces")]
+    pub interface: Option<Texts>,
+}
+
+/// Who gets in whatever the policy says.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "BreakGlass", deny_unknown_fields)]
+pub struct RawBreakGlass {
+    /// IP addresses and prefixes.
+    #[schemars(required, schema_with = "schema::addresses")]
+    pub addresses: Option<Texts>,
+    /// Services with ports, of the catalogue or of this file.
+    #[schemars(required, schema_with = "schema::names")]
+    pub services: Option<Texts>,
+    /// Source MAC address that its packets must have.
+    #[schemars(default, schema_with = "schema::mac")]
+    pub mac: Option<Text>,
     /// Interface on which its packets must arrive.
     #[schemars(default, schema_with = "schema::interface")]
     pub interface: Option<Text>,
+    /// Where it is written.
+    #[schemars(skip)]
+    pub at: At,
 }
 
 /// Roles and the services they may use.
@@ -198,6 +223,7 @@ impl RawPolicy {
         "flow_timeouts",
         "endpoints",
         "reference_points",
+        "break_glass",
         "services",
         "accept",
     ];
@@ -217,6 +243,11 @@ impl RawEndpoint {
         "vlan",
         "interface",
     ];
+}
+
+impl RawBreakGlass {
+    /// Fields, in the order in which they are documented.
+    pub const FIELDS: &[&str] = &["addresses", "services", "mac", "interface"];
 }
 
 impl RawReferencePoint {

@@ -4,7 +4,9 @@ use super::{
     fields::{self, BOOLEAN, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
     mistake::Mistakes,
     positions::At,
-    raw::{Located, Named, RawEndpoint, RawMatch, RawPolicy, RawReferencePoint, Text},
+    raw::{
+        Located, Named, RawBreakGlass, RawEndpoint, RawMatch, RawPolicy, RawReferencePoint, Text,
+    },
     remedies,
     yaml::{Kind, Node, Value},
 };
@@ -26,13 +28,14 @@ pub(super) fn policy(root: Node, mistakes: &mut Mistakes) -> Option<RawPolicy> {
         api_version: fields.scalar("apiVersion", TEXT, mistakes),
         name: fields.scalar("name", TEXT, mistakes),
         serial: fields.scalar("serial", NUMBER, mistakes),
-        interfaces: fields.scalars("interfaces", TEXT, mistakes),
+        interfaces: fields.one_or_more("interfaces", TEXT, mistakes),
         protect: fields.scalars("protect", TEXT, mistakes),
         mode: fields.scalar("mode", TEXT, mistakes),
         outbound: fields.scalar("outbound", TEXT, mistakes),
         flow_timeouts: named(&mut fields, "flow_timeouts", duration, mistakes),
         endpoints: named(&mut fields, "endpoints", endpoint, mistakes),
         reference_points: named(&mut fields, "reference_points", reference_point, mistakes),
+        break_glass: break_glass(&mut fields, mistakes),
         services: named(&mut fields, "services", service, mistakes),
         accept: named(&mut fields, "accept", reason, mistakes),
     };
@@ -136,10 +139,26 @@ fn endpoint(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawEndpoint {
         routed: fields.scalar("routed", BOOLEAN, mistakes),
         mac: fields.scalar("mac", TEXT, mistakes),
         vlan: fields.scalar("vlan", TEXT_OR_NUMBER, mistakes),
-        interface: fields.scalar("interface", TEXT, mistakes),
+        interface: fields.one_or_more("interface", TEXT, mistakes),
     };
     fields.close(mistakes);
     raw
+}
+
+fn break_glass(fields: &mut Fields<'_>, mistakes: &mut Mistakes) -> Option<RawBreakGlass> {
+    let node = fields.take("break_glass")?;
+    let at = node.at;
+    let known = (RawBreakGlass::FIELDS, ["addresses", "services"].as_slice());
+    let mut fields = Fields::open(node, (Owner::BreakGlass, at), known, mistakes)?;
+    let raw = RawBreakGlass {
+        addresses: fields.scalars("addresses", TEXT, mistakes),
+        services: fields.scalars("services", TEXT, mistakes),
+        mac: fields.scalar("mac", TEXT, mistakes),
+        interface: fields.scalar("interface", TEXT, mistakes),
+        at,
+    };
+    fields.close(mistakes);
+    Some(raw)
 }
 
 fn reference_point(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawReferencePoint {

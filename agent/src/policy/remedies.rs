@@ -20,7 +20,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Fields that are planned for the format, and are not part of this version.
-pub(super) const LATER: &[&str] = &["break_glass", "transport"];
+pub(super) const LATER: &[&str] = &["transport"];
 
 /// How each field is written, for remedies.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -42,6 +42,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "reference_points",
         "reference_points: { Nf-Vi: { from: [vim], services: [ssh] } }",
+    ),
+    (
+        "break_glass",
+        "break_glass: { addresses: [198.51.100.2], services: [ssh] }",
     ),
     ("services", "services: [ssh]"),
     ("role", "role: vim"),

@@ -51,7 +51,7 @@ pub(super) fn serial(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn interface(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
-        "pattern": "^[A-Za-z0-9._-]+$",
+        "pattern": "^[A-Za-z0-9._*-]+$",
         "minLength": 1,
         "maxLength": limits::INTERFACE_NAME_BYTES,
     })
@@ -59,11 +59,16 @@ pub(super) fn interface(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn interfaces(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "array",
-        "items": interface(generator),
-        "minItems": 1,
-        "maxItems": limits::INTERFACES,
-        "uniqueItems": true,
+        "anyOf": [
+            interface(generator),
+            {
+                "type": "array",
+                "items": interface(generator),
+                "minItems": 1,
+                "maxItems": limits::INTERFACES,
+                "uniqueItems": true,
+            },
+        ],
     })
 }
 
@@ -221,6 +226,11 @@ pub(super) fn services<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema
     let one = generator.subschema_for::<T>();
     let each = json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] });
     named(&each, limits::SERVICES, generator)
+}
+
+/// A part with fields of its own.
+pub(super) fn part<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
 }
 
 /// A mapping from names.

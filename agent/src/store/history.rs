@@ -32,6 +32,10 @@ pub enum Event {
     Cancelled,
     /// It was found in force, and nothing above says how that came.
     Found,
+    /// A break-glass door was opened while it was in force.
+    Opened,
+    /// That door was closed, or its time was over.
+    Closed,
 }
 
 impl Event {
@@ -84,6 +88,9 @@ pub struct Entry {
     /// Serial of the policy whose text it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
+    /// What a break-glass door lets in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<String>,
     /// Why, in the words of whoever did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -4,6 +4,7 @@
 //! be found again. The kernel holds the digest of the policy that it enforces, beside the image; the
 //! file `current` names it by serial and digest for a host that has just booted.
 
+pub mod break_glass;
 pub mod history;
 pub mod leases;
 mod trial;

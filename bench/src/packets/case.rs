@@ -171,7 +171,8 @@ impl Packets {
     /// Packets of a kind where `count` sources are allowed.
     pub fn new(family: Family, kind: Kind, sources: Sources, count: u32) -> Self {
         let (field, different) = match (kind, sources) {
-            (Kind::Opening | Kind::Sent, _) => (family.local_port(PEER_PORT), OPENED),
+            (Kind::Opening, _) => (family.local_port(PEER_PORT), OPENED),
+            (Kind::Sent, _) => (family.local_port(PEER_PORT), count.min(OPENED)),
             (Kind::Reply, _) => (family.destination(), count),
             (Kind::Neighbour, _) => (family.solicitor(), count),
             (Kind::Established, _) => (family.source(true), count.min(FLOWS_PER_FAMILY)),
@@ -206,7 +207,7 @@ impl Packets {
     /// Packets of a run: where each opens a connection, as many as there are local ports.
     pub fn per_run(&self) -> u32 {
         match self.kind {
-            Kind::Opening | Kind::Sent => self.different,
+            Kind::Opening => self.different,
             _ => Driver::PACKETS,
         }
     }

@@ -136,6 +136,7 @@ pub fn policy(known: Known, count: u32) -> Result<Policy> {
         mode: Mode::Enforce,
         outbound: Outbound::default(),
         flow_timeouts: FlowTimeouts::default(),
+        break_glass: None,
         interfaces: Vec::new(),
         protect: Family::ALL
             .map(|family| Protect::Address(family.protected()))

@@ -57,7 +57,7 @@ impl Tables {
         let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(folder));
         let features = datapath::check_kernel()?;
         let flows = FLOWS.max(2 * count.min(FLOWS_PER_FAMILY));
-        let mut datapath = Datapath::open(pins.clone(), Hook::Xdp, features, flows)?;
+        let mut datapath = Datapath::open(pins.clone(), Hook::Xdp, features, Some(flows))?;
         datapath.publish(&image)?;
         match known {
             Known::Addresses => open_flows(&pins, features, count)?,

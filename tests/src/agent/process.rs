@@ -65,8 +65,14 @@ impl<'a> Agent<'a> {
         let folder = Scratch::new("agent")?;
         let pins = PathBuf::from(format!("/sys/fs/bpf/mw-{}-{number}", std::process::id()));
         folder.write("policy.yaml", policy)?;
+        // The usual size takes longer to read than tests have to wait.
+        let flows = if more.contains("flows:") {
+            ""
+        } else {
+            "flows: 65536\n"
+        };
         let config = format!(
-            "policy: {}\nstate: {}\nsocket: {}\npins: {}\nhook: {}\n{more}",
+            "policy: {}\nstate: {}\nsocket: {}\npins: {}\nhook: {}\n{flows}{more}",
             folder.join("policy.yaml").display(),
             folder.join("state").display(),
             folder.join("control.sock").display(),

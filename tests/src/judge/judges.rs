@@ -8,13 +8,17 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use manoward::datapath::flow_control;
 use manoward::datapath::flows::{self, Snapshot};
-use manoward::datapath::{Datapath, Explainer, Hook, Pins, Program, check_kernel, flow_sets};
+use manoward::datapath::{
+    Datapath, Exempted, Explainer, Hook, Pins, Program, check_kernel, flow_sets,
+};
 use manoward::explain::to_hex;
 use manoward::image::{Facts, Image, Numbers, compile};
 use manoward::policy::Policy;
-use verdict::decision::full;
+use verdict::counters::Direction;
+use verdict::decision::{exempt, full};
 use verdict::host::Frame;
 use verdict::reason::Outcome;
+use verdict::state::exemption::Exemption;
 
 use super::facts::{ARRIVAL, facts, read};
 use super::pool::{Pooled, pool};
@@ -37,6 +41,7 @@ pub struct Judges {
     tcx: Explainer,
     out: Explainer,
     flows: Snapshot,
+    exempted: Exempted,
     namespace: Namespace,
 }
 
@@ -55,6 +60,7 @@ impl Judges {
         };
         judges.numbers = Numbers::default();
         judges.forget_flows()?;
+        judges.exempt(&[])?;
         judges.publish(policy, facts)?;
         Ok(Pooled::from(judges))
     }
@@ -72,7 +78,7 @@ impl Judges {
         let pins = Pins::new(Path::new(PINS));
         let features = check_kernel()?;
         let (datapath, [xdp, tcx, out], flows) = namespace.enter(|| -> Result<_> {
-            let datapath = Datapath::open(pins.clone(), Hook::Xdp, features, FLOWS)?;
+            let datapath = Datapath::open(pins.clone(), Hook::Xdp, features, Some(FLOWS))?;
             let twin = |program| Explainer::rehearsing(&pins, program, features);
             let twins = [twin(Program::Xdp)?, twin(Program::In)?, twin(Program::Out)?];
             Ok((datapath, twins, no_flows(&pins)?))
@@ -85,6 +91,7 @@ impl Judges {
             tcx,
             out,
             flows,
+            exempted: Exempted::default(),
             namespace,
         })
     }
@@ -102,6 +109,15 @@ impl Judges {
         self.namespace.enter(|| -> Result<_> {
             self.datapath.forget_flows()?;
             self.flows = no_flows(&Pins::new(Path::new(PINS)))?;
+            Ok(())
+        })?
+    }
+
+    /// Has exactly these exemptions hold.
+    pub fn exempt(&mut self, exemptions: &[Exemption]) -> Result<()> {
+        self.namespace.enter(|| -> Result<_> {
+            self.datapath.exempt(exemptions)?;
+            self.exempted = Exempted::read(&Pins::new(Path::new(PINS)))?;
             Ok(())
         })?
     }
@@ -154,6 +170,7 @@ impl Judges {
         };
         self.flows.at(flows::now()?);
         let here = full::inbound(&frame, &self.image, &self.flows.by(&self.image));
+        let here = self.considered(here, &frame, Direction::In);
         let explainers = [("xdp", &mut self.xdp), ("tcx", &mut self.tcx)];
         let asked = if runs_at_tcx(bytes) { 2 } else { 1 };
         for (hook, explainer) in explainers.into_iter().take(asked) {
@@ -169,6 +186,10 @@ impl Judges {
         Ok(here)
     }
 
+    fn considered(&self, outcome: Outcome, frame: &Frame<'_>, direction: Direction) -> Outcome {
+        exempt::considered(outcome, || exempt::frame(frame, &self.exempted, direction))
+    }
+
     /// The outcome on egress that all agree on. Fails with the frame in hexadecimal if they do not.
     pub fn outcome_out(&mut self, bytes: &[u8]) -> Result<Outcome> {
         let frame = Frame {
@@ -178,6 +199,7 @@ impl Judges {
         };
         self.flows.at(flows::now()?);
         let here = full::outbound(&frame, &self.image, &self.flows.by(&self.image));
+        let here = self.considered(here, &frame, Direction::Out);
         if runs_at_tcx(bytes) {
             let there = self
                 .out

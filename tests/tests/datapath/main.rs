@@ -6,6 +6,7 @@
 
 mod arp;
 mod bindings;
+mod break_glass;
 mod counters;
 mod dhcp;
 mod endpoints;

@@ -80,6 +80,8 @@ fn under_a_policy_of_bindings_every_reason_is_given() -> Result<()> {
         Reason::NotInitial,
         // Nothing is audited.
         Reason::Answer,
+        // There are no exemptions.
+        Reason::BreakGlass,
         // Only at a socket.
         Reason::BindingUnseen,
         Reason::WrongPlace,

@@ -7,3 +7,4 @@ mod door;
 mod following;
 mod hooks;
 mod oracle;
+mod translated;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod break_glass;
 mod explain;
 mod files;
 mod history;

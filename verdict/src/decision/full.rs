@@ -192,7 +192,11 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         } else {
             UNICAST
         };
-        let about = Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
+        let mut about =
+            Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
+        if let Some(wire) = self.flows.on_wire() {
+            about = Conversation::keyed(&wire);
+        }
         let len = datagram.transport_len as u32;
         let about = about.at(datagram.transport, len).opaque();
         let outcome = self.decide(&about)?.opaque();

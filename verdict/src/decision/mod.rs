@@ -3,13 +3,15 @@
 //! The policy is stated once for each direction, in [`inbound`] and [`outbound`], over two
 //! [paths](path): the [`fast`] one for the common packets, and the [`full`] one for every packet.
 //! What only the full path meets lies beside them: [`fragment`], [`quotation`], [`discovery`],
-//! [`enrolment`], [`dhcp`], [`unasked`]. The [`door`] is for what arrives at a socket.
+//! [`enrolment`], [`dhcp`], [`unasked`]. The [`door`] is for what arrives at a socket, and [`exempt`] for what
+//! passes whatever the policy says.
 
 pub mod conversation;
 pub mod dhcp;
 pub mod discovery;
 pub mod door;
 pub mod enrolment;
+pub mod exempt;
 pub mod fast;
 pub mod fragment;
 pub mod full;

@@ -3,6 +3,7 @@
 //! Programs on several CPUs read and write the same tables without a lock; so does the agent.
 
 pub mod clock;
+pub mod exemption;
 pub mod flow;
 pub mod lease;
 pub mod limit;
@@ -11,3 +12,4 @@ pub mod served;
 pub mod sessions;
 pub mod sets;
 pub mod tag;
+pub mod translated;

@@ -17,7 +17,8 @@ use crate::cli::{
 /// List what was done to the policy in force, by whom and why.
 ///
 /// Each entry has the serial of a policy and what became of it: it was applied; it was tried, and then
-/// confirmed, lapsed or cancelled; or it was found in force by an agent that knew nothing of it.
+/// confirmed, lapsed or cancelled; or it was found in force by an agent that knew nothing of it. Doors of
+/// `break-glass` that were opened and closed under it are listed, too.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -92,8 +93,8 @@ fn when(time: &str) -> String {
 const fn tone(event: Event) -> Tone {
     match event {
         Event::Applied | Event::Confirmed => Tone::Good,
-        Event::Tried | Event::Cancelled | Event::Found => Tone::Plain,
-        Event::Lapsed => Tone::Warning,
+        Event::Tried | Event::Cancelled | Event::Found | Event::Closed => Tone::Plain,
+        Event::Lapsed | Event::Opened => Tone::Warning,
     }
 }
 
@@ -116,7 +117,9 @@ fn why(entry: &HistoryEntry) -> String {
     let within = within.map(|seconds| format!("to be confirmed within {seconds} s"));
     let restores = entry.restores;
     let restores = restores.map(|serial| format!("the text of serial {serial}"));
-    let parts = [entry.message.clone(), restores, within];
+    let door = entry.door.as_deref();
+    let door = door.map(|door| format!("break glass: {door}"));
+    let parts = [door, entry.message.clone(), restores, within];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 

@@ -24,6 +24,11 @@ pub enum QueryError {
         /// What was asked for.
         found: String,
     },
+    /// No MAC address.
+    #[error(
+        "`{0}` is no MAC address: write six pairs of hexadecimal digits, such as 52:54:00:aa:bb:01"
+    )]
+    Mac(String),
     /// No address.
     #[error("`{0}` is neither an IP address nor a prefix")]
     Address(String),

@@ -15,6 +15,7 @@ impl From<history::Entry> for HistoryEntry {
             file: entry.file,
             confirm_within_seconds: entry.confirm_within,
             restores: entry.restores,
+            door: entry.door,
             message: entry.message,
             who: entry.who.map(Into::into),
         }
@@ -41,6 +42,8 @@ impl From<history::Event> for Event {
             history::Event::Lapsed => Self::Lapsed,
             history::Event::Cancelled => Self::Cancelled,
             history::Event::Found => Self::Found,
+            history::Event::Opened => Self::Opened,
+            history::Event::Closed => Self::Closed,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From what the agent knows to what goes over the wire, and back: a file for each resource, as in
 //! [`manoward_api`].
 
+mod break_glass;
 mod endpoints;
 mod explain;
 mod flows;
@@ -11,6 +12,7 @@ mod policy;
 mod stats;
 mod status;
 
+pub(super) use break_glass::{break_glass, door_order, opened};
 pub(super) use endpoints::endpoints;
 pub(super) use explain::explanation;
 pub use explain::question;

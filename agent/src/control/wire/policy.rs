@@ -169,6 +169,7 @@ impl From<policy::Object> for Object {
             policy::Object::Endpoint => Self::Endpoint,
             policy::Object::ReferencePoint => Self::ReferencePoint,
             policy::Object::Service => Self::Service,
+            policy::Object::BreakGlass => Self::BreakGlass,
         }
     }
 }

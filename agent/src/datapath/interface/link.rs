@@ -1,5 +1,7 @@
 //! One interface, as the kernel describes it.
 
+use std::iter;
+
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, Prop,
 };
@@ -55,10 +57,11 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// Whether this is one of its names.
+    /// Whether this is one of its names, or a pattern that one of them fits.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.alternatives.iter().any(|other| other == name)
+        let mut names = iter::once(&self.name).chain(&self.alternatives);
+        names.any(|own| fits(own, name))
     }
 
     /// From the kernel's message.
@@ -131,6 +134,30 @@ impl Interface {
     }
 }
 
+/// Whether a name is a pattern, which may stand for several interfaces.
+pub(super) fn is_pattern(name: &str) -> bool {
+    name.contains('*')
+}
+
+/// Whether `name` is what `pattern` says, where `*` stands for any characters, or none.
+fn fits(name: &str, pattern: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return name == pattern;
+    };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let left = name.strip_prefix(first);
+    let Some(mut left) = left.and_then(|left| left.strip_suffix(last)) else {
+        return false;
+    };
+    for part in middle.split('*') {
+        match left.split_once(part) {
+            Some((_, behind)) => left = behind,
+            None => return false,
+        }
+    }
+    true
+}
+
 fn vlan_id(info: &LinkInfo) -> Option<u16> {
     let LinkInfo::Data(InfoData::Vlan(attributes)) = info else {
         return None;
@@ -139,4 +166,34 @@ fn vlan_id(info: &LinkInfo) -> Option<u16> {
         InfoVlan::Id(id) => Some(*id),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_the_names_that_it_fits() {
+        for (name, pattern) in [
+            ("eth0", "eth0"),
+            ("eth0", "eth*"),
+            ("eth", "eth*"),
+            ("enp3s0f1np1", "enp*f*np*"),
+            ("bond0", "*"),
+            ("mgmt-a", "*-a"),
+            ("aba", "a*a"),
+        ] {
+            assert!(fits(name, pattern), "{name} {pattern}");
+        }
+        for (name, pattern) in [
+            ("eth0", "eth"),
+            ("eth0", "eth1*"),
+            ("veth0", "eth*"),
+            ("enp3s0", "enp*f*"),
+            ("a", "a*a"),
+            ("ab", "*b*b"),
+        ] {
+            assert!(!fits(name, pattern), "{name} {pattern}");
+        }
+    }
 }

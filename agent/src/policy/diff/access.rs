@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
-    super::{ANYONE, Direction, Place, Policy, ReferencePoint, Roles},
+    super::{ANYONE, Direction, Place, Policy, ReferencePoint, Roles, protocol::shortest},
     reference_points::places,
 };
 
@@ -155,15 +155,6 @@ pub fn access(old: Option<&Policy>, new: Option<&Policy>) -> Vec<Access> {
     }
     gained.sort();
     gained
-}
-
-/// An address, or a prefix.
-fn shortest(prefix: &IpNet) -> String {
-    if prefix.prefix_len() == prefix.max_prefix_len() {
-        prefix.addr().to_string()
-    } else {
-        prefix.to_string()
-    }
 }
 
 /// The ranges of ports of `wanted` that none of `known` has.

@@ -113,6 +113,9 @@ fn bindings(endpoint: &Endpoint) -> [(&'static str, Option<String>); 6] {
         ("routed", routed),
         ("mac", binding.mac.map(|mac| Mac(mac).to_string())),
         ("vlan", binding.vlan.map(|vlan| vlan.to_string())),
-        ("interface", binding.interface.clone()),
+        (
+            "interface",
+            (!binding.interfaces.is_empty()).then(|| binding.interfaces.join(" or ")),
+        ),
     ]
 }

@@ -83,6 +83,7 @@ pub fn diff(old: Option<&Policy>, new: &Policy) -> Vec<Change> {
         &new.protect,
         &mut changes,
     );
+    break_glass(old, new, &mut changes);
     services(old, new, &mut changes);
     endpoints::diff(old, new, &mut changes);
     reference_points::diff(old, new, &mut changes);
@@ -135,6 +136,21 @@ fn listed<T: PartialEq + fmt::Display>(
     };
     note(ChangeKind::Added, new, old);
     note(ChangeKind::Removed, old, new);
+}
+
+/// Who gets in whatever the policy says.
+fn break_glass(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
+    let before = old.and_then(|old| old.break_glass.as_ref());
+    let after = new.break_glass.as_ref();
+    let (kind, detail) = match (before, after) {
+        (None, Some(after)) => (ChangeKind::Added, after.to_string()),
+        (Some(before), None) => (ChangeKind::Removed, before.to_string()),
+        (Some(before), Some(after)) if before != after => {
+            (ChangeKind::Changed, format!("from {before} to {after}"))
+        }
+        _ => return,
+    };
+    changes.push(Change::new(kind, Object::BreakGlass, "break_glass", detail));
 }
 
 /// Services that changed, and services added or removed that differ from the catalogue.

@@ -188,7 +188,7 @@ impl fmt::Display for Lint {
 pub struct HostFacts {
     /// All addresses of the host.
     pub addresses: Vec<IpAddr>,
-    /// Names of all interfaces.
+    /// Names of interfaces in the policy for which there is one.
     pub interfaces: Vec<String>,
     /// Addresses on interfaces where the policy is not enforced, with the interface.
     pub unenforced: Vec<(String, IpAddr)>,

@@ -258,7 +258,8 @@ pub(super) fn directions(policy: &Policy, lints: &mut Vec<Lint>) {
 
 pub(super) fn unused_services(policy: &Policy, positions: &Positions, lints: &mut Vec<Lint>) {
     for name in positions.names(Object::Service) {
-        if !policy.services.contains_key(name) {
+        let mut break_glass = policy.break_glass.iter().flat_map(|it| &it.services);
+        if !policy.services.contains_key(name) && !break_glass.any(|used| used == name) {
             let message = format!("no reference point names the service `{name}`");
             let remedy = "Name it in a reference point, or remove it.";
             lints.push(Lint::new(

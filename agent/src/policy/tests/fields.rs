@@ -27,10 +27,10 @@ fn fields_are_known_and_complete() {
     );
     assert_mistake(
         "services:\n  v",
-        "break_glass: {}\nservices:\n  v",
-        (12, "break_glass"),
-        "`break_glass`",
-        "not part of",
+        "break_glass: { services: [ssh] }\nservices:\n  v",
+        (12, "{ "),
+        "`break_glass` has no `addresses`",
+        "addresses: [",
     );
     assert_mistake(
         "name: compute-17\n",
@@ -58,11 +58,11 @@ fn fields_are_known_and_complete() {
 #[test]
 fn kinds_of_value_are_checked() {
     assert_mistake(
-        "[bond0]",
-        "bond0",
-        (4, "bond0"),
+        "[interface-addresses",
+        "interface-addresses #",
+        (5, "interface-addresses"),
         "must be a list, not text",
-        "Write `interfaces: [bond0]`.",
+        "Write `protect: [interface-addresses]`.",
     );
     assert_mistake("[bond0]", "[]", (4, "["), "is empty", "interfaces: [eth0]");
     assert_mistake(

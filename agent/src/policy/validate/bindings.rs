@@ -4,27 +4,31 @@ use super::names;
 use crate::policy::{
     mistake::Mistakes,
     model::{Binding, Vlan},
-    raw::Text,
+    raw::{Text, Texts},
 };
 
 /// Validates the three parts of a binding; each is optional.
 pub(super) fn validate(
     mac: Option<&Text>,
     vlan: Option<&Text>,
-    interface: Option<Text>,
+    interfaces: Option<Texts>,
     mistakes: &mut Mistakes,
 ) -> Binding {
-    if let Some(interface) = &interface {
+    let interfaces = interfaces.map(|texts| texts.what).unwrap_or_default();
+    for interface in &interfaces {
         names::check_interface(interface, mistakes);
     }
     Binding {
         mac: mac.and_then(|text| validate_mac(text, mistakes)),
         vlan: vlan.and_then(|text| validate_vlan(text, mistakes)),
-        interface: interface.map(|text| text.what.into()),
+        interfaces: interfaces
+            .into_iter()
+            .map(|text| text.what.into())
+            .collect(),
     }
 }
 
-fn validate_mac(text: &Text, mistakes: &mut Mistakes) -> Option<[u8; 6]> {
+pub(super) fn validate_mac(text: &Text, mistakes: &mut Mistakes) -> Option<[u8; 6]> {
     let remedy = match parse_mac(&text.what) {
         // The group bit of IEEE 802: a frame's source never has it.
         Some(mac) if mac[0] & 1 == 1 => {
@@ -41,7 +45,9 @@ fn validate_mac(text: &Text, mistakes: &mut Mistakes) -> Option<[u8; 6]> {
     None
 }
 
-fn parse_mac(text: &str) -> Option<[u8; 6]> {
+/// The MAC address in `text`; `None` if it is none.
+#[must_use]
+pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
     let mut mac = [0; 6];
     let separator = if text.contains('-') { '-' } else { ':' };
     let mut pairs = text.split(separator);

@@ -7,6 +7,7 @@ mod accept;
 mod addresses;
 mod authenticate;
 mod bindings;
+mod break_glass;
 mod endpoints;
 mod icmp;
 mod names;
@@ -16,6 +17,9 @@ mod reference_points;
 mod services;
 mod timeouts;
 mod uniqueness;
+
+pub use bindings::parse_mac;
+pub use break_glass::ports as ports_of;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,6 +71,10 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let reference_points =
         reference_points::validate(raw_points, &context, &mut positions, mistakes);
 
+    let break_glass = raw
+        .break_glass
+        .map(|raw| break_glass::validate(raw, &defined, mistakes));
+
     let mut reference_points = reference_points;
     reference_points.extend(enrolment(&peers.endpoints));
     let policy = Policy {
@@ -81,6 +89,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         interfaces,
         protect,
         endpoints: peers.endpoints,
+        break_glass,
         services: services::used(&reference_points, defined),
         reference_points,
     };

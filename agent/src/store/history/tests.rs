@@ -12,6 +12,7 @@ fn entry(serial: u64, event: Event) -> Entry {
         file: "policy.yaml".into(),
         confirm_within: None,
         restores: None,
+        door: None,
         message: Some("why".into()),
         who: None,
         before: String::new(),

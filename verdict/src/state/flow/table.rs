@@ -36,6 +36,13 @@ pub trait Flows: Leases {
     /// The tick of now.
     fn now(&self) -> u32;
 
+    /// The key on the wire of the packet that is judged, if it is one to a socket that has opened what it
+    /// belongs to, and the host has translated its addresses in between.
+    #[inline(always)]
+    fn on_wire(&self) -> Option<Key> {
+        None
+    }
+
     /// Whether TCP connections of guests may be taken over mid-stream.
     fn adopting(&self) -> bool;
 

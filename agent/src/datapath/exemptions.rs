@@ -1,0 +1,147 @@
+//! Exemptions in the kernel: who gets in whatever the policy says.
+
+use std::time::Duration;
+
+use aya::maps::{Array, MapData};
+use verdict::state::exemption::{EXEMPTIONS, Exemption, Exemptions};
+
+use super::{
+    Datapath, LoadError, Pins, PublishError,
+    clock::LeaseClock,
+    error::map_failed,
+    flow_control, flows,
+    maps::{ExemptionsValue, name},
+    pinned::array,
+};
+
+/// The exemptions as they were at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Exempted {
+    all: [Exemption; EXEMPTIONS],
+    clock: u64,
+}
+
+impl Exemptions for Exempted {
+    fn exemptions(&self) -> Option<&[Exemption; EXEMPTIONS]> {
+        Some(&self.all)
+    }
+
+    fn clock(&self) -> u64 {
+        self.clock
+    }
+}
+
+impl Exempted {
+    /// Reads those pinned under `pins`.
+    ///
+    /// # Errors
+    ///
+    /// Maps that cannot be read.
+    pub fn read(pins: &Pins) -> Result<Self, PublishError> {
+        Ok(Self {
+            all: read(pins)?,
+            clock: clock(pins)?.at(flows::monotonic()?),
+        })
+    }
+
+    /// Time until the exemption that ends at `until` is over; `None` if none that holds ends then.
+    #[must_use]
+    pub fn left(&self, until: u64, pins: &Pins) -> Option<Duration> {
+        let holds = self.all.iter().any(|it| it.until == until) && until > self.clock;
+        let steps = until.saturating_sub(self.clock);
+        holds.then(|| clock(pins).ok().map(|clock| clock.duration(steps)))?
+    }
+}
+
+impl Datapath {
+    /// Has exactly the exemptions `wanted` hold, of which there are at most [`EXEMPTIONS`]. Those that do
+    /// already go on without a break.
+    ///
+    /// # Errors
+    ///
+    /// Maps that cannot be read or written.
+    pub fn exempt(&mut self, wanted: &[Exemption]) -> Result<(), PublishError> {
+        let before = read(&self.pins)?;
+        let after = placed(&before, wanted);
+        let exempting = (!wanted.is_empty()).into();
+        if after != before {
+            // What changes holds for nobody while it does.
+            let mut between = after;
+            for (place, before) in between.iter_mut().zip(before) {
+                if *place != before {
+                    place.until = 0;
+                }
+            }
+            let mut map = map(&self.pins)?;
+            for all in [between, after] {
+                map.set(0, ExemptionsValue(all), 0)
+                    .map_err(map_failed(name::EXEMPTED))?;
+            }
+        }
+        if self.control()?.exempting != exempting {
+            self.write(|control| control.exempting = exempting)?;
+        }
+        Ok(())
+    }
+
+    /// When an exemption ends that holds for `term` from now on, by the clock of leases.
+    ///
+    /// # Errors
+    ///
+    /// A clock that cannot be read.
+    pub fn exempt_until(&self, term: Duration) -> Result<u64, PublishError> {
+        self.time_in(term)
+    }
+}
+
+/// The places of `wanted`: where they were before, if they were.
+fn placed(before: &[Exemption; EXEMPTIONS], wanted: &[Exemption]) -> [Exemption; EXEMPTIONS] {
+    let mut after = [Exemption::default(); EXEMPTIONS];
+    for (place, before) in after.iter_mut().zip(before) {
+        if wanted.contains(before) {
+            *place = *before;
+        }
+    }
+    for new in wanted {
+        if !after.contains(new)
+            && let Some(place) = after.iter_mut().find(|place| place.until == 0)
+        {
+            *place = *new;
+        }
+    }
+    after
+}
+
+fn read(pins: &Pins) -> Result<[Exemption; EXEMPTIONS], LoadError> {
+    let value = map(pins)?.get(&0, 0);
+    Ok(value.map_err(map_failed(name::EXEMPTED))?.0)
+}
+
+fn map(pins: &Pins) -> Result<Array<MapData, ExemptionsValue>, LoadError> {
+    array(pins, name::EXEMPTED)
+}
+
+fn clock(pins: &Pins) -> Result<LeaseClock, LoadError> {
+    Ok(LeaseClock::of(&flow_control::read(pins)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(until: u64) -> Exemption {
+        Exemption {
+            until,
+            ..Exemption::default()
+        }
+    }
+
+    #[test]
+    fn an_exemption_that_goes_on_keeps_its_place() {
+        let first = placed(&[Exemption::default(); EXEMPTIONS], &[ending(1), ending(2)]);
+        assert_eq!((first[0].until, first[1].until, first[2].until), (1, 2, 0));
+        let second = placed(&first, &[ending(3), ending(2)]);
+        assert_eq!((second[0].until, second[1].until), (3, 2));
+        assert_eq!(placed(&second, &[]), [Exemption::default(); EXEMPTIONS]);
+    }
+}
