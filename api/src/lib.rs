@@ -12,7 +12,7 @@
 //! - [`flows`]: `GET /v1/flows`.
 //! - [`leases`]: `GET /v1/leases`, `POST /v1/leases/revoke`.
 //! - [`policy`]: `GET /v1/policy`, `POST /v1/policy/check`, `/diff`, `/apply`, `/confirm`, `/cancel`,
-//!   `/rollback`.
+//!   `/rollback`, `/patch`.
 //! - [`history`]: `GET /v1/policy/history`.
 //! - [`explain`]: `POST /v1/explain`.
 //! - [`break_glass`]: `GET /v1/break-glass`, `POST /v1/break-glass/open`, `/close`.
@@ -41,7 +41,8 @@ pub use history::{Event, History, HistoryEntry, HistoryQuery, Verification, Who}
 pub use leases::{BarEntry, LeaseEntry, LeaseList, RefusedCount, Revocation, Revoked};
 pub use policy::{
     Access, Applied, Cancelled, Candidate, Change, ChangeKind, Claim, Confirmed, Difference, Lint,
-    Mistake, Mode, Object, Outbound, PolicyQuery, PolicyText, Report, RollBack, Session,
+    Mistake, Mode, Object, Outbound, Patch, PatchedAddress, PolicyQuery, PolicyText, Report,
+    RollBack, Session,
 };
 pub use stats::{Count, EndpointCount, Fate, Fates, Place, Stats, VerdictCount, Way};
 pub use status::{

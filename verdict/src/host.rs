@@ -80,6 +80,8 @@ pub struct Remembered<S, T> {
     pub clock: u64,
     /// Whether TCP connections of guests may be taken over mid-stream.
     pub adopting: bool,
+    /// Whether it is shown packets of connections that exist already.
+    pub shown: bool,
     /// Whether packets change it.
     pub writable: bool,
 }
@@ -116,7 +118,7 @@ impl<S: Storage, T: Tables> Flows for Remembered<S, T> {
     }
 
     fn adopts_socket(&self) -> bool {
-        false
+        self.shown
     }
 
     fn writable(&self) -> bool {

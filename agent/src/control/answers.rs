@@ -12,7 +12,8 @@ use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, interface::InterfaceError},
     enforcer::{
-        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, Review, RollBackError,
+        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, PatchPolicyError,
+        Review, RollBackError,
     },
     explain::PacketError,
     store::StoreError,
@@ -184,6 +185,16 @@ impl From<BreakGlassError> for Failed {
             _ => Code::BadRequest,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<PatchPolicyError> for Failed {
+    fn from(error: PatchPolicyError) -> Self {
+        match error {
+            PatchPolicyError::NoPolicy => Self::no_policy(),
+            PatchPolicyError::Patch(error) => Self::new(Code::BadRequest, error.to_string()),
+            PatchPolicyError::Apply(error) => error.into(),
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use hyper_util::rt::TokioIo;
 use manoward_api::{
     Applied, BreakGlass, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder,
     DoorsClosed, EndpointList, Explanation, Failure, FlowList, FlowQuery, FlowsCut, History,
-    HistoryQuery, LeaseList, OpenDoor, PolicyQuery, PolicyText, Question, Report, Revocation,
-    Revoked, RollBack, Stats, Status,
+    HistoryQuery, LeaseList, OpenDoor, Patch, PolicyQuery, PolicyText, Question, Report,
+    Revocation, Revoked, RollBack, Stats, Status,
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
@@ -193,6 +193,11 @@ impl Client {
     /// Applies a policy.
     pub async fn apply(&self, candidate: &Candidate) -> Result<Applied, ClientError> {
         self.post("/v1/policy/apply", candidate).await
+    }
+
+    /// Changes addresses of the policy in force.
+    pub async fn patch(&self, patch: &Patch) -> Result<Applied, ClientError> {
+        self.post("/v1/policy/patch", patch).await
     }
 
     /// Confirms the policy on trial.

@@ -17,6 +17,7 @@
 //! | `POST /v1/policy/confirm` | [`Claim`] | [`Confirmed`] | root |
 //! | `POST /v1/policy/cancel` | [`Claim`] | [`Cancelled`] | root |
 //! | `POST /v1/policy/rollback` | [`RollBack`] | [`Applied`] | root |
+//! | `POST /v1/policy/patch` | [`Patch`] | [`Applied`] | root |
 //! | `GET /v1/break-glass` | | [`BreakGlass`] | |
 //! | `POST /v1/break-glass/open` | [`DoorOrder`] | [`OpenDoor`] | root |
 //! | `POST /v1/break-glass/close` | [`Claim`] | [`DoorsClosed`] | root |
@@ -79,7 +80,7 @@ use axum::{
     serve::IncomingStream,
 };
 use manoward_api::{
-    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation,
+    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, Patch, PolicyQuery, Question, Revocation,
     RollBack,
 };
 use nix::unistd::Uid;
@@ -124,6 +125,8 @@ pub enum Request {
     Cancel(Claim),
     /// `POST /v1/policy/rollback`
     RollBack(RollBack),
+    /// `POST /v1/policy/patch`
+    Patch(Patch),
     /// `GET /v1/break-glass`
     BreakGlass,
     /// `POST /v1/break-glass/open`
@@ -192,7 +195,7 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 20] {
+fn paths<A: Agent>() -> [Path<A>; 21] {
     [
         gets("/v1/status", || Request::Status),
         gets("/v1/stats", || Request::Stats),
@@ -209,6 +212,7 @@ fn paths<A: Agent>() -> [Path<A>; 20] {
         posts("/v1/policy/confirm", Request::Confirm),
         posts("/v1/policy/cancel", Request::Cancel),
         posts("/v1/policy/rollback", Request::RollBack),
+        posts("/v1/policy/patch", Request::Patch),
         gets("/v1/break-glass", || Request::BreakGlass),
         posts("/v1/break-glass/open", Request::OpenDoor),
         posts("/v1/break-glass/close", Request::CloseDoors),

@@ -15,7 +15,8 @@ use axum::{
 use manoward_api::{
     Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder, DoorsClosed,
     EndpointList, Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
-    OpenDoor, PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats,
+    OpenDoor, Patch, PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack,
+    Stats,
 };
 use nix::unistd::{Group, chown};
 use serde::Serialize;
@@ -148,6 +149,7 @@ impl Agent for Shared {
             Request::Confirm(claim) => sent(self.confirm(peer, claim).await),
             Request::Cancel(claim) => sent(self.cancel(peer, claim).await),
             Request::RollBack(wanted) => sent(self.roll_back(peer, wanted).await),
+            Request::Patch(patch) => sent(self.patch(peer, patch).await),
             Request::BreakGlass => sent(Ok(wire::break_glass(&self.enforcer.view().glass))),
             Request::OpenDoor(order) => sent(self.open_door(peer, order).await),
             Request::CloseDoors(claim) => sent(self.close_doors(peer, claim).await),
@@ -172,7 +174,7 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
     match request {
         Request::Cut(_) => Some("cut connections"),
         Request::Revoke(_) => Some("revoke leases"),
-        Request::Apply(_) | Request::RollBack(_) => Some("apply a policy"),
+        Request::Apply(_) | Request::RollBack(_) | Request::Patch(_) => Some("apply a policy"),
         Request::Confirm(_) => Some("confirm a policy"),
         Request::Cancel(_) => Some("take a policy back"),
         Request::OpenDoor(_) => Some("open a door"),
@@ -290,6 +292,7 @@ impl Shared {
             confirm_within: candidate.confirm_within_seconds.map(Duration::from_secs),
             next_serial: candidate.next_serial,
             reason,
+            patched: None,
         };
         let apply = move |enforcer: &mut Enforcer| enforcer.apply(order, interfaces);
         Ok(self.enforcer.change(apply).await??.into())
@@ -311,6 +314,22 @@ impl Shared {
         Ok(self.enforcer.change(roll_back).await??.into())
     }
 
+    async fn patch(&self, peer: Peer, patch: Patch) -> Answer<Applied> {
+        let interfaces = Interfaces::read().await?;
+        let (_, reason) = wire::origin(peer, patch.by);
+        let order = Order {
+            sessions: Vec::from_iter(
+                arriving(patch.session.filter(|_| !patch.force), &interfaces).await,
+            ),
+            confirm_within: patch.confirm_within_seconds.map(Duration::from_secs),
+            reason,
+            ..Order::default()
+        };
+        let wanted = wire::patch(patch.add, patch.remove);
+        let patch = move |enforcer: &mut Enforcer| enforcer.patch(&wanted, order, interfaces);
+        Ok(self.enforcer.change(patch).await??.into())
+    }
+
     async fn confirm(&self, peer: Peer, claim: Claim) -> Answer<Confirmed> {
         let (place, reason) = wire::origin(peer, claim);
         let confirm = move |enforcer: &mut Enforcer| enforcer.confirm(&place, &reason);
@@ -329,7 +348,7 @@ impl Shared {
         let wanted = wire::door_order(&order)?;
         let term = wanted.term;
         let (place, reason) = wire::origin(peer, order.by);
-        let open = move |enforcer: &mut Enforcer| enforcer.open_door(wanted, &place, &reason);
+        let open = move |enforcer: &mut Enforcer| enforcer.open_door(&wanted, &place, &reason);
         let door = self.enforcer.change(open).await??;
         Ok(wire::opened(&door, term))
     }

@@ -1,8 +1,8 @@
 //! Adoption of the connections that exist when enforcement begins, so that they are not cut off.
 //!
-//! They are found among the host's sockets and in the kernel's table of connections (NAT). For each, a
-//! copy of the egress program is run on a packet mid-stream; if the policy permits the connection, the
-//! program opens a flow for it. A flow that exists is left as it is.
+//! They are found among the host's sockets and in the kernel's table of connections (NAT). For each, a packet
+//! mid-stream is judged as the egress program would, in memory: no program has to be loaded for it. If the
+//! policy permits the connection, a flow is opened for it. A flow that exists is left as it is.
 
 mod conntrack;
 mod sockets;
@@ -12,14 +12,20 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use procfs::ProcError;
 use thiserror::Error;
 use verdict::{
+    decision::full,
     frame::transport::IpProtocol,
+    host::Frame,
     reason::{Reason, Verdict},
 };
 
 use super::{
-    ExplainError, Explainer, Features, LOOPBACK, LoadError, Pins, Program, settings::Purpose,
+    LOOPBACK, Pins,
+    flows::{FlowError, Snapshot},
 };
-use crate::frame::{ether_type, ip_header};
+use crate::{
+    frame::{ether_type, ip_header},
+    image::Image,
+};
 
 pub use conntrack::ConntrackError;
 
@@ -28,12 +34,9 @@ const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 /// Why connections were not adopted.
 #[derive(Debug, Error)]
 pub enum AdoptError {
-    /// The copy of the program cannot be loaded.
+    /// The flows cannot be read or written.
     #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The copy of the program gave no verdict.
-    #[error(transparent)]
-    Run(#[from] ExplainError),
+    Flows(#[from] FlowError),
     /// The kernel's tables of sockets cannot be read.
     #[error("cannot read the host's sockets: {0}")]
     Sockets(#[from] ProcError),
@@ -90,13 +93,13 @@ struct Connections {
     served: BTreeSet<Connection>,
 }
 
-/// Adopts every TCP connection and connected UDP socket that this host has begun: those that the image
-/// pinned under `pins` permits get a flow in the flow table there.
+/// Adopts every TCP connection and connected UDP socket that this host has begun: those that `image`
+/// permits get a flow in the flow table pinned under `pins`.
 ///
 /// This includes the network namespaces of all processes that the agent may examine, and connections
 /// of others that leave with an address of this host (NAT). Connections of guests are adopted
 /// mid-stream, during `adoption_grace`.
-pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
+pub fn adopt(pins: &Pins, image: &Image) -> Result<Adopted, AdoptError> {
     let mut connections = sockets::connections()?;
     for translated in conntrack::translated()? {
         connections.begun.remove(&translated.at_socket);
@@ -106,20 +109,26 @@ pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
     if connections.begun.is_empty() && connections.served.is_empty() {
         return Ok(adopted);
     }
-    let mut twin = Explainer::load_for(Purpose::Adopt, pins, Program::Out, features)?;
+    let mut flows = Snapshot::to_be_shown(pins)?;
     let begun = connections.begun.into_iter().map(|begun| (begun, true));
     let served = connections.served.into_iter().map(|served| (served, false));
     for (connection, begun) in begun.chain(served) {
         let Some(frame) = frame(connection, begun) else {
             continue;
         };
-        let outcome = twin.outcome(&frame, LOOPBACK)?;
+        let frame = Frame {
+            bytes: &frame,
+            ifindex: LOOPBACK,
+            vlan: None,
+        };
+        let outcome = full::outbound(&frame, image, &flows.by(image));
         match (outcome.reason(), outcome.verdict()) {
             (Reason::Unprotected | Reason::Reply, _) => {}
             (_, Verdict::Pass) => adopted.flows += usize::from(begun),
             (_, Verdict::Drop) => adopted.refused.push(described(connection)),
         }
     }
+    flows.write_back()?;
     Ok(adopted)
 }
 

@@ -13,6 +13,7 @@
 
 mod adapt;
 mod adopt;
+mod apply_error;
 mod break_glass;
 mod change;
 mod check;
@@ -26,6 +27,7 @@ mod held;
 mod history;
 mod host;
 mod observer;
+mod patch;
 mod pressure;
 mod problem;
 pub mod rescue;
@@ -35,8 +37,9 @@ mod trial;
 mod view;
 mod watch;
 
+pub use apply_error::ApplyError;
 pub use break_glass::{BreakGlassError, DoorOrder, Glass};
-pub use change::{Applied, ApplyError, Order};
+pub use change::{Applied, Order};
 pub use check::{Difference, Review};
 pub use coverage::Coverage;
 pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
@@ -45,6 +48,7 @@ pub use handle::Handle;
 pub use history::{RollBackError, Verification};
 pub use host::host_facts;
 pub use observer::Observer;
+pub use patch::PatchPolicyError;
 pub use problem::Problem;
 pub use session::Session;
 pub use start::StartError;

@@ -9,6 +9,7 @@ pub mod diff;
 mod file;
 pub mod history;
 pub mod learn;
+pub mod patch;
 pub mod replay;
 mod report;
 pub mod rollback;
@@ -41,6 +42,7 @@ pub enum Command {
     Check(check::Check),
     Diff(diff::Diff),
     Apply(apply::Apply),
+    Patch(patch::Patch),
     Confirm(confirm::Confirm),
     Cancel(confirm::Cancel),
     Rollback(rollback::Rollback),
