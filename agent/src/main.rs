@@ -38,6 +38,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
                 policy::Command::Check(args) => policy::check::run(args, context).await,
                 policy::Command::Diff(args) => policy::diff::run(args, context).await,
                 policy::Command::Apply(args) => policy::apply::run(args, context).await,
+                policy::Command::Patch(args) => policy::patch::run(args, context).await,
                 policy::Command::Confirm(args) => policy::confirm::confirm(args, context).await,
                 policy::Command::Cancel(args) => policy::confirm::cancel(args, context).await,
                 policy::Command::Try(args) => policy::try_out::run(args, context).await,

@@ -164,6 +164,7 @@ impl Replay {
         };
         let now = tick(time.as_nanos() as u64);
         let flows = Remembered {
+            shown: false,
             storage: &self.memory,
             tables: &self.image,
             seed: 0,

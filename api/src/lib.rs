@@ -12,7 +12,7 @@
 //! - [`flows`]: `GET /v1/flows`.
 //! - [`leases`]: `GET /v1/leases`, `POST /v1/leases/revoke`.
 //! - [`policy`]: `GET /v1/policy`, `POST /v1/policy/check`, `/diff`, `/apply`, `/confirm`, `/cancel`,
-//!   `/rollback`.
+//!   `/rollback`, `/patch`.
 //! - [`shadow`]: `GET /v1/policy/try`, `POST /v1/policy/try`, `/try/stop`, `/promote`.
 //! - [`history`]: `GET /v1/policy/history`.
 //! - [`explain`]: `POST /v1/explain`.
@@ -43,7 +43,8 @@ pub use history::{Event, History, HistoryEntry, HistoryQuery, Verification, Who}
 pub use leases::{BarEntry, LeaseEntry, LeaseList, RefusedCount, Revocation, Revoked};
 pub use policy::{
     Access, Applied, Cancelled, Candidate, Change, ChangeKind, Claim, Confirmed, Difference, Lint,
-    Mistake, Mode, Object, Outbound, PolicyQuery, PolicyText, Report, RollBack, Session,
+    Mistake, Mode, Object, Outbound, Patch, PatchedAddress, PolicyQuery, PolicyText, Report,
+    RollBack, Session,
 };
 pub use shadow::{Newly, Promotion, ShadowReport, ShadowRow, StoppedTrying, Tried, Trying};
 pub use stats::{Count, EndpointCount, Fate, Fates, Place, Stats, VerdictCount, Way};

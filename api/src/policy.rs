@@ -94,6 +94,38 @@ pub struct Confirmed {
     pub serial: u64,
 }
 
+/// A change of addresses of the policy in force.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Patch {
+    /// What is added to endpoints.
+    #[serde(default)]
+    pub add: Vec<PatchedAddress>,
+    /// What is removed from endpoints.
+    #[serde(default)]
+    pub remove: Vec<PatchedAddress>,
+    /// Whether it is applied although it would cut the session.
+    #[serde(default)]
+    pub force: bool,
+    /// The session that it is applied from.
+    #[serde(default)]
+    pub session: Option<Session>,
+    /// Seconds within which it is to be confirmed.
+    #[serde(default)]
+    pub confirm_within_seconds: Option<u64>,
+    /// Why, and from where.
+    #[serde(default)]
+    pub by: Claim,
+}
+
+/// An address or prefix of an endpoint.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PatchedAddress {
+    /// Name of the endpoint.
+    pub endpoint: String,
+    /// The address or prefix.
+    pub address: String,
+}
+
 /// A policy that was taken back.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Cancelled {

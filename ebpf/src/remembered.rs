@@ -121,12 +121,12 @@ impl Flows for OpenFlows<'_> {
 
     #[inline(always)]
     fn adopting(&self) -> bool {
-        settings::adopt() || settings::tick() < Self::control().adopting_until
+        settings::tick() < Self::control().adopting_until
     }
 
     #[inline(always)]
     fn adopts_socket(&self) -> bool {
-        settings::adopt()
+        false
     }
 
     #[inline(always)]

@@ -28,10 +28,6 @@ static FLOW_SEED: u64 = 0;
 #[unsafe(no_mangle)]
 static OBSERVE: u8 = 0;
 
-/// 1 in a program that is shown connections which exist already.
-#[unsafe(no_mangle)]
-static ADOPT: u8 = 0;
-
 /// Jiffies at boot.
 #[unsafe(no_mangle)]
 static INITIAL_JIFFIES: u64 = 0;
@@ -89,13 +85,6 @@ pub fn flow_seed() -> u64 {
 pub fn observe() -> bool {
     // SAFETY: as above.
     unsafe { read_volatile(&raw const OBSERVE) != 0 }
-}
-
-/// Whether connections are shown that exist already.
-#[inline(always)]
-pub fn adopt() -> bool {
-    // SAFETY: as above.
-    unsafe { read_volatile(&raw const ADOPT) != 0 }
 }
 
 /// Offsets in bytes on the way from a packet to the inode of its socket's network namespace.

@@ -14,8 +14,8 @@ use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, interface::InterfaceError},
     enforcer::{
-        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, ReportError, Review,
-        RollBackError, TryError,
+        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, PatchPolicyError,
+        ReportError, Review, RollBackError, TryError,
     },
     explain::PacketError,
     store::StoreError,
@@ -253,6 +253,16 @@ impl From<BreakGlassError> for Failed {
             _ => Code::BadRequest,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<PatchPolicyError> for Failed {
+    fn from(error: PatchPolicyError) -> Self {
+        match error {
+            PatchPolicyError::NoPolicy => Self::no_policy(),
+            PatchPolicyError::Patch(error) => Self::new(Code::BadRequest, error.to_string()),
+            PatchPolicyError::Apply(error) => error.into(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use manoward_api::{
     Applied, BreakGlass, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder,
     DoorsClosed, EndpointList, Explanation, Failure, FlowList, FlowQuery, FlowsCut, History,
-    HistoryQuery, LeaseList, OpenDoor, PolicyQuery, PolicyText, Promotion, Question, Report,
+    HistoryQuery, LeaseList, OpenDoor, Patch, PolicyQuery, PolicyText, Promotion, Question, Report,
     Revocation, Revoked, RollBack, ShadowReport, Stats, Status, StoppedTrying, Tried,
 };
 use nix::unistd::{Gid, Group};
@@ -202,6 +202,11 @@ impl Client {
     /// Applies a policy.
     pub async fn apply(&self, candidate: &Candidate) -> Result<Applied, ClientError> {
         self.post("/v1/policy/apply", candidate).await
+    }
+
+    /// Changes addresses of the policy in force.
+    pub async fn patch(&self, patch: &Patch) -> Result<Applied, ClientError> {
+        self.post("/v1/policy/patch", patch).await
     }
 
     /// Confirms the policy on trial.

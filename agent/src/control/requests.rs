@@ -21,6 +21,7 @@
 //! | `POST /v1/policy/try` | [`Candidate`] | [`Tried`] | root |
 //! | `POST /v1/policy/try/stop` | | [`StoppedTrying`] | root |
 //! | `POST /v1/policy/promote` | [`Promotion`] | [`Applied`] | root |
+//! | `POST /v1/policy/patch` | [`Patch`] | [`Applied`] | root |
 //! | `GET /v1/break-glass` | | [`BreakGlass`] | |
 //! | `POST /v1/break-glass/open` | [`DoorOrder`] | [`OpenDoor`] | root |
 //! | `POST /v1/break-glass/close` | [`Claim`] | [`DoorsClosed`] | root |
@@ -93,7 +94,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use manoward_api::{
-    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, PolicyQuery, Promotion, Question,
+    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, Patch, PolicyQuery, Promotion, Question,
     Revocation, RollBack,
 };
 use nix::unistd::Uid;
@@ -146,6 +147,8 @@ pub enum Request {
     StopTrying,
     /// `POST /v1/policy/promote`
     Promote(Promotion),
+    /// `POST /v1/policy/patch`
+    Patch(Patch),
     /// `GET /v1/break-glass`
     BreakGlass,
     /// `POST /v1/break-glass/open`
@@ -215,7 +218,7 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 24] {
+fn paths<A: Agent>() -> [Path<A>; 25] {
     [
         gets(STATUS, || Request::Status),
         gets("/v1/stats", || Request::Stats),
@@ -236,6 +239,7 @@ fn paths<A: Agent>() -> [Path<A>; 24] {
         posts("/v1/policy/try", Request::Try),
         orders("/v1/policy/try/stop", || Request::StopTrying),
         posts("/v1/policy/promote", Request::Promote),
+        posts("/v1/policy/patch", Request::Patch),
         gets("/v1/break-glass", || Request::BreakGlass),
         posts("/v1/break-glass/open", Request::OpenDoor),
         posts("/v1/break-glass/close", Request::CloseDoors),

@@ -9,8 +9,8 @@ use axum::{
 use manoward_api::{
     Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder, DoorsClosed,
     EndpointList, Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
-    OpenDoor, PolicyQuery, PolicyText, Promotion, Question, Report, Revocation, Revoked, RollBack,
-    ShadowReport, Stats, StoppedTrying, Tried,
+    OpenDoor, Patch, PolicyQuery, PolicyText, Promotion, Question, Report, Revocation, Revoked,
+    RollBack, ShadowReport, Stats, StoppedTrying, Tried,
 };
 use serde::Serialize;
 use tokio::{net::UnixListener, sync::Notify};
@@ -70,6 +70,7 @@ impl Agent for Shared {
             Request::Try(candidate) => sent(self.try_beside(candidate).await),
             Request::StopTrying => sent(self.stop_trying().await),
             Request::Promote(wanted) => sent(self.promote(peer, wanted).await),
+            Request::Patch(patch) => sent(self.patch(peer, patch).await),
             Request::BreakGlass => sent(Ok(wire::break_glass(&self.enforcer.view().glass))),
             Request::OpenDoor(order) => sent(self.open_door(peer, order).await),
             Request::CloseDoors(claim) => sent(self.close_doors(peer, claim).await),
@@ -94,7 +95,9 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
     match request {
         Request::Cut(_) => Some("cut connections"),
         Request::Revoke(_) => Some("revoke leases"),
-        Request::Apply(_) | Request::RollBack(_) | Request::Promote(_) => Some("apply a policy"),
+        Request::Apply(_) | Request::RollBack(_) | Request::Promote(_) | Request::Patch(_) => {
+            Some("apply a policy")
+        }
         Request::Confirm(_) => Some("confirm a policy"),
         Request::Cancel(_) => Some("take a policy back"),
         Request::Try(_) | Request::StopTrying => Some("try a policy"),
@@ -213,6 +216,7 @@ impl Shared {
             confirm_within: candidate.confirm_within_seconds.map(Duration::from_secs),
             next_serial: candidate.next_serial,
             reason,
+            patched: None,
         };
         let apply = move |enforcer: &mut Enforcer| enforcer.apply(order, interfaces);
         Ok(self.enforcer.change(apply).await??.into())
@@ -232,6 +236,22 @@ impl Shared {
         let roll_back =
             move |enforcer: &mut Enforcer| enforcer.roll_back(wanted.serial, order, interfaces);
         Ok(self.enforcer.change(roll_back).await??.into())
+    }
+
+    async fn patch(&self, peer: Peer, patch: Patch) -> Answer<Applied> {
+        let interfaces = Interfaces::read().await?;
+        let (_, reason) = wire::origin(peer, patch.by);
+        let order = Order {
+            sessions: Vec::from_iter(
+                arriving(patch.session.filter(|_| !patch.force), &interfaces).await,
+            ),
+            confirm_within: patch.confirm_within_seconds.map(Duration::from_secs),
+            reason,
+            ..Order::default()
+        };
+        let wanted = wire::patch(patch.add, patch.remove);
+        let patch = move |enforcer: &mut Enforcer| enforcer.patch(&wanted, order, interfaces);
+        Ok(self.enforcer.change(patch).await??.into())
     }
 
     async fn confirm(&self, peer: Peer, claim: Claim) -> Answer<Confirmed> {
@@ -301,7 +321,7 @@ impl Shared {
         let wanted = wire::door_order(&order)?;
         let term = wanted.term;
         let (place, reason) = wire::origin(peer, order.by);
-        let open = move |enforcer: &mut Enforcer| enforcer.open_door(wanted, &place, &reason);
+        let open = move |enforcer: &mut Enforcer| enforcer.open_door(&wanted, &place, &reason);
         let door = self.enforcer.change(open).await??;
         Ok(wire::opened(&door, term))
     }

@@ -1,10 +1,10 @@
 //! Adoption of the connections that exist when enforcement begins, so that they are not cut off.
 //!
-//! They are found among the host's sockets and in the kernel's table of connections (NAT). For each, a
-//! copy of the egress program is run on a packet mid-stream; if the policy permits the connection, the
-//! program opens a flow for it. A flow that exists is left as it is.
+//! They are found among the host's sockets and in the kernel's table of connections (NAT). For each, a packet
+//! mid-stream is judged as the egress program would, in memory: no program has to be loaded for it. If the
+//! policy permits the connection, a flow is opened for it. A flow that exists is left as it is.
 //!
-//! A flow that is silent for long is kept the same way, as long as a socket has the connection.
+//! A flow that is silent for long is kept in the same way, as long as a socket has the connection.
 
 mod conntrack;
 mod sockets;
@@ -14,18 +14,21 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use procfs::ProcError;
 use thiserror::Error;
 use verdict::{
+    decision::full,
     frame::transport::IpProtocol,
-    image::line::Tables,
-    reason::{Reason, Verdict},
-    state::flow::{Key, key::CONNECTION},
+    host::Frame,
+    reason::{Outcome, Reason, Verdict},
+    state::flow::{Flows, Key, key::CONNECTION, table},
 };
 
 use super::{
-    ExplainError, Explainer, Features, LOOPBACK, LoadError, Pins, Program,
-    flows::{self, FlowError},
-    settings::Purpose,
+    LOOPBACK, Pins,
+    flows::{self, FlowError, OnDemand, Snapshot},
 };
-use crate::frame::{ether_type, ip_header};
+use crate::{
+    frame::{ether_type, ip_header},
+    image::Image,
+};
 
 pub use conntrack::ConntrackError;
 
@@ -34,15 +37,9 @@ const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 /// Why connections were not adopted.
 #[derive(Debug, Error)]
 pub enum AdoptError {
-    /// The copy of the program cannot be loaded.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The table of flows cannot be read.
+    /// The flows cannot be read or written.
     #[error(transparent)]
     Flows(#[from] FlowError),
-    /// The copy of the program gave no verdict.
-    #[error(transparent)]
-    Run(#[from] ExplainError),
     /// The kernel's tables of sockets cannot be read.
     #[error("cannot read the host's sockets: {0}")]
     Sockets(#[from] ProcError),
@@ -104,65 +101,74 @@ struct Connections {
     served: BTreeSet<Connection>,
 }
 
-/// Adopts every TCP connection and connected UDP socket that this host has begun: those that the image
-/// pinned under `pins` permits get a flow in the flow table there.
+/// Adopts every TCP connection and connected UDP socket that this host has begun: those that `image`
+/// permits get a flow in the flow table pinned under `pins`.
 ///
 /// This includes the network namespaces of all processes that the agent may examine, and connections
 /// of others that leave with an address of this host (NAT). Connections of guests are adopted
 /// mid-stream, during `adoption_grace`.
-pub fn adopt(pins: &Pins, features: Features) -> Result<Adopted, AdoptError> {
+pub fn adopt(pins: &Pins, image: &Image) -> Result<Adopted, AdoptError> {
     let connections = connections()?;
     let mut adopted = Adopted::default();
     if connections.begun.is_empty() && connections.served.is_empty() {
         return Ok(adopted);
     }
-    let mut twin = Explainer::load_for(Purpose::Adopt, pins, Program::Out, features)?;
+    let mut flows = Snapshot::to_be_shown(pins)?;
     let begun = connections.begun.into_iter().map(|begun| (begun, true));
     let served = connections.served.into_iter().map(|served| (served, false));
     for (connection, begun) in begun.chain(served) {
         let Some(frame) = frame(connection, begun) else {
             continue;
         };
-        let outcome = twin.outcome(&frame, LOOPBACK)?;
+        let outcome = judged(&frame, image, &flows);
         match (outcome.reason(), outcome.verdict()) {
             (Reason::Unprotected | Reason::Reply, _) => {}
             (_, Verdict::Pass) => adopted.flows += usize::from(begun),
             (_, Verdict::Drop) => adopted.refused.push(described(connection)),
         }
     }
+    flows.write_back()?;
     Ok(adopted)
 }
 
-/// Keeps the flows of connections that a socket of the host still has, and that have been silent for more
-/// than half of the time that a flow lasts by the image in `tables`, which is pinned under `pins`. How many.
+/// Keeps the flows of connections that a socket of the host still has and `image` permits, and that have been
+/// silent for more than half of the time that a flow lasts; in the flow table pinned under `pins`. How many.
 ///
 /// # Errors
 ///
 /// [`AdoptError`].
-pub fn keep_silent<T: Tables>(
-    pins: &Pins,
-    features: Features,
-    tables: &T,
-) -> Result<usize, AdoptError> {
-    let begun: Vec<_> = connections()?
-        .begun
-        .into_iter()
-        .filter_map(|it| Some((it, it.key()?)))
-        .collect();
-    let silent = flows::silent(pins, tables, begun.iter().map(|(_, key)| *key))?;
-    let silent = begun.into_iter().zip(silent).filter(|(_, silent)| *silent);
-    let silent: Vec<_> = silent.map(|((connection, _), _)| connection).collect();
-    if silent.is_empty() {
-        return Ok(0);
-    }
-    let mut twin = Explainer::load_for(Purpose::Adopt, pins, Program::Out, features)?;
+pub fn keep_silent(pins: &Pins, image: &Image) -> Result<usize, AdoptError> {
+    let mut flows = Snapshot::to_be_shown(pins)?;
     let mut kept = 0;
-    for connection in silent {
-        if let Some(frame) = frame(connection, true) {
-            kept += usize::from(twin.outcome(&frame, LOOPBACK)?.verdict() == Verdict::Pass);
+    for connection in connections()?.begun {
+        let by = flows.by(image);
+        let Some(slot) = connection.key().and_then(|key| by.slot(by.search(&key))) else {
+            continue;
+        };
+        // An image in memory has all of its lines.
+        let lasts = table::timeout(image, slot.tag().state()).unwrap_or(0);
+        if slot.tag().idle(by.now()) <= lasts / 2 {
+            continue;
+        }
+        if let Some(frame) = frame(connection, true)
+            && judged(&frame, image, &flows).verdict() == Verdict::Pass
+        {
+            slot.keep(by.now());
+            kept += 1;
         }
     }
+    flows.write_back()?;
     Ok(kept)
+}
+
+/// What becomes of a packet out of the host.
+fn judged(frame: &[u8], image: &Image, flows: &Snapshot<OnDemand>) -> Outcome {
+    let frame = Frame {
+        bytes: frame,
+        ifindex: LOOPBACK,
+        vlan: None,
+    };
+    full::outbound(&frame, image, &flows.by(image))
 }
 
 /// Connections of the host's sockets, as they look on the wire.

@@ -81,13 +81,12 @@ impl Datapath {
             return Err(DoorError::NoSockets);
         }
         let root = root()?;
+        load::load_together(
+            &mut self.ebpf,
+            &PROGRAMS.map(|(program, _)| program),
+            self.role,
+        )?;
         for (program, direction) in PROGRAMS {
-            if load::door(&mut self.ebpf, program, self.role)?
-                .fd()
-                .is_err()
-            {
-                self.load_program(program)?;
-            }
             self.attach_door(&root, program, direction)
                 .map_err(|refusal| DoorError::Refused {
                     root: root.clone(),

@@ -1,18 +1,23 @@
 //! Exemptions in the kernel: who gets in whatever the policy says.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use aya::maps::{Array, MapData};
-use verdict::state::exemption::{EXEMPTIONS, Exemption, Exemptions};
+use verdict::{
+    frame::ethernet::mac_word,
+    state::exemption::{EXEMPTIONS, Exemption, Exemptions, IPV4, IPV6},
+};
 
 use super::{
     Datapath, LoadError, Pins, PublishError,
     clock::LeaseClock,
     error::map_failed,
     flow_control, flows,
+    interface::Interfaces,
     maps::{ExemptionsValue, name},
     pinned::array,
 };
+use crate::{image::ipv6, policy::BreakGlass};
 
 /// The exemptions as they were at one time.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +97,44 @@ impl Datapath {
     pub fn exempt_until(&self, term: Duration) -> Result<u64, PublishError> {
         self.time_in(term)
     }
+}
+
+/// The exemptions of `access`; none if its interface is not there.
+#[must_use]
+pub fn exemptions(access: &BreakGlass, until: u64, interfaces: &Interfaces) -> Vec<Exemption> {
+    let arrivals = match &access.interface {
+        None => vec![0],
+        Some(name) => interfaces.arrivals(name).unwrap_or_default(),
+    };
+    let mut all = Vec::new();
+    for net in &access.addresses {
+        let (family, address, mask) = match (net.addr(), net.netmask()) {
+            (IpAddr::V4(address), IpAddr::V4(mask)) => (
+                IPV4,
+                [0, address.to_bits().into()],
+                [u64::MAX, mask.to_bits().into()],
+            ),
+            (IpAddr::V6(address), IpAddr::V6(mask)) => {
+                let (address, mask) = (ipv6(address.to_bits()), ipv6(mask.to_bits()));
+                (IPV6, [address.high, address.low], [mask.high, mask.low])
+            }
+            _ => continue,
+        };
+        for &(protocol, first, last) in &access.ports {
+            all.extend(arrivals.iter().map(|&ifindex| Exemption {
+                address,
+                mask,
+                mac: access.mac.map_or(0, mac_word),
+                until,
+                ifindex,
+                family,
+                protocol: protocol.into(),
+                first,
+                last,
+            }));
+        }
+    }
+    all
 }
 
 /// The places of `wanted`: where they were before, if they were.

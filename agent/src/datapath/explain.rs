@@ -79,7 +79,7 @@ impl Explainer {
         Self::load_for(Purpose::Rehearse, pins, program, features)
     }
 
-    pub(super) fn load_for(
+    fn load_for(
         purpose: Purpose,
         pins: &Pins,
         program: Program,

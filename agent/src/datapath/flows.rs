@@ -26,7 +26,7 @@ use verdict::{
         lease::Lease,
         limit::Limit,
         served::{self, Served},
-        sets::{self, WAYS},
+        sets::WAYS,
     },
 };
 
@@ -134,7 +134,13 @@ pub struct OnDemand {
 /// A table of the kernel, and the entries read from it.
 struct Read<V: Pod, T> {
     map: Array<MapData, V>,
-    read: FrozenMap<u32, Box<T>>,
+    read: FrozenMap<u32, Box<Entry<V, T>>>,
+}
+
+/// An entry as it was read, and as it has become since.
+struct Entry<V, T> {
+    was: V,
+    is: T,
 }
 
 impl<V: Pod, T> Read<V, T> {
@@ -147,10 +153,36 @@ impl<V: Pod, T> Read<V, T> {
 
     fn get(&self, index: u32, new: impl FnOnce(V) -> T) -> Option<&T> {
         if let Some(known) = self.read.get(&index) {
-            return Some(known);
+            return Some(&known.is);
         }
-        let value = self.map.get(&index, 0).ok()?;
-        Some(self.read.insert(index, Box::new(new(value))))
+        let was = self.map.get(&index, 0).ok()?;
+        let is = new(was);
+        Some(&self.read.insert(index, Box::new(Entry { was, is })).is)
+    }
+
+    /// Writes the words of entries that have changed since they were read, which `value` tells. As programs on
+    /// several CPUs do, it leaves all other words to whoever has changed them meanwhile.
+    fn write_back<const N: usize>(
+        &mut self,
+        name: &'static str,
+        value: impl Fn(&T) -> V,
+        words: impl Fn(&mut V) -> &mut [u64; N],
+    ) -> Result<(), LoadError> {
+        for (&index, entry) in self.read.as_mut().iter() {
+            let (mut was, mut is) = (entry.was, value(&entry.is));
+            let (was, is) = (words(&mut was), words(&mut is));
+            if was == is {
+                continue;
+            }
+            let mut now = self.map.get(&index, 0).map_err(map_failed(name))?;
+            for ((now, was), is) in words(&mut now).iter_mut().zip(was).zip(is) {
+                if was != is {
+                    *now = *is;
+                }
+            }
+            self.map.set(index, now, 0).map_err(map_failed(name))?;
+        }
+        Ok(())
     }
 }
 
@@ -185,6 +217,7 @@ pub struct Snapshot<S = InMemory> {
     now: u32,
     /// By the clock of leases.
     lease_now: u64,
+    shown: bool,
     writable: bool,
 }
 
@@ -203,6 +236,7 @@ impl Snapshot {
             control,
             now,
             lease_now: 0,
+            shown: false,
             writable: true,
         }
     }
@@ -224,6 +258,7 @@ impl Snapshot {
             control: flow_control::read(pins)?,
             now: now()?,
             lease_now: 0,
+            shown: false,
             writable: false,
         })
     }
@@ -294,8 +329,31 @@ impl Snapshot<OnDemand> {
             control,
             now,
             lease_now,
+            shown: false,
             writable: false,
         })
+    }
+
+    /// The tables pinned under `pins`, to be shown packets of connections that exist already:
+    /// [`write_back`](Self::write_back) has the kernel know these connections, too.
+    pub fn to_be_shown(pins: &Pins) -> Result<Self, FlowError> {
+        Ok(Self {
+            shown: true,
+            writable: true,
+            ..Self::open(pins)?
+        })
+    }
+
+    /// Writes what has become of the flows, and of what is served, to the kernel's tables.
+    pub fn write_back(&mut self) -> Result<(), FlowError> {
+        let state = &mut self.state;
+        let value = |set: &Set| SetValue(set.to_words());
+        state.flows.write_back(name::FLOWS, value, |it| &mut it.0)?;
+        let value = |set: &served::Set| ServedValue(set.to_words());
+        state
+            .served
+            .write_back(name::SERVED, value, |it| &mut it.0)?;
+        Ok(())
     }
 }
 
@@ -309,7 +367,8 @@ impl<S: Storage> Snapshot<S> {
             seed: self.control.seed,
             now: self.now,
             clock: self.lease_now,
-            adopting: self.now < self.control.adopting_until,
+            adopting: self.shown || self.now < self.control.adopting_until,
+            shown: self.shown,
             groups_at_sockets: self.control.groups_at_sockets != 0,
             writable: self.writable,
         }
@@ -324,41 +383,6 @@ fn read_served(pins: &Pins) -> Result<Vec<served::Set>, LoadError> {
         Ok(served::Set::from_words(&value.0))
     });
     sets.collect()
-}
-
-/// Which of the flows with these keys, in the table pinned under `pins`, have been silent for more than half
-/// of the time that their state lasts.
-///
-/// # Errors
-///
-/// A table that cannot be read.
-pub(super) fn silent<T: Tables>(
-    pins: &Pins,
-    tables: &T,
-    keys: impl Iterator<Item = Key>,
-) -> Result<Vec<bool>, FlowError> {
-    let (map, now) = (flow_map(pins)?, now()?);
-    let (seed, mask) = (flow_control::read(pins)?.seed, map.len().saturating_sub(1));
-    let is_silent = |key: Key| {
-        let hash = key.hash_under(seed);
-        for step in [0, WAYS] {
-            let there = sets::index(hash, mask, step) / WAYS;
-            let value: SetValue = map.get(&there, 0).map_err(map_failed(name::FLOWS))?;
-            let set = Set::from_words(&value.0);
-            let is_it = |&way: &u32| {
-                let flow = set.slot(way).read();
-                flow.is_some_and(|flow| flow.key.to_words() == key.to_words())
-            };
-            if let Some(way) = (0..WAYS).find(is_it) {
-                let tag = set.tag(way);
-                // An image in memory has all of its lines.
-                let lasts = table::timeout(tables, tag.state()).unwrap_or(0);
-                return Ok(tag.idle(now) > lasts / 2);
-            }
-        }
-        Ok(false)
-    };
-    keys.map(is_silent).collect()
 }
 
 /// Sets that tell enough of how full a table is.

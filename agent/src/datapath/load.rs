@@ -1,6 +1,6 @@
 //! Loads the programs, with pinned or new maps.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, panic, thread};
 
 use aya::{
     Ebpf,
@@ -16,6 +16,7 @@ use super::{
     maps::name,
     object::{for_kernel, object},
     pins::{LinkPin, PinError, Pins},
+    publish::Placed,
     resize,
     settings::{Purpose, Settings},
 };
@@ -78,6 +79,8 @@ pub struct Datapath {
     pub(super) door: BTreeMap<Program, FdLink>,
     /// The table of flows before, which had another size, until no program uses it any more.
     pub(super) flows_before: Option<resize::Before>,
+    /// The chunks of the images in the slots.
+    pub(super) placed: Placed,
     /// Why XDP is in generic mode, by interface index; only for interfaces that this process
     /// attached.
     pub(super) generic: BTreeMap<u32, String>,
@@ -95,9 +98,8 @@ impl Datapath {
         flows: Option<u32>,
     ) -> Result<Self, LoadError> {
         let mut datapath = Self::open(pins, hook, features, flows)?;
-        for program in [hook.program(), Program::Out] {
-            datapath.load_program(program)?;
-        }
+        let role = datapath.role;
+        load_together(&mut datapath.ebpf, &[hook.program(), Program::Out], role)?;
         Ok(datapath)
     }
 
@@ -147,6 +149,7 @@ impl Datapath {
             features,
             links: BTreeMap::new(),
             door: BTreeMap::new(),
+            placed: Placed::default(),
             generic: BTreeMap::new(),
         })
     }
@@ -278,14 +281,49 @@ pub fn load_over(
         .map_err(|error| program_failed(program)(error.into()))
 }
 
-/// Loads `program` into the kernel.
-pub(super) fn load_program(ebpf: &mut Ebpf, program: Program, role: Role) -> Result<(), LoadError> {
+/// Loads `programs` into the kernel at the same time, unless they are: what takes time is the kernel's
+/// verifier, which follows each on a CPU of its own.
+pub(super) fn load_together(
+    ebpf: &mut Ebpf,
+    programs: &[Program],
+    role: Role,
+) -> Result<(), LoadError> {
+    thread::scope(|scope| {
+        let mut loading = Vec::new();
+        for (name, loaded) in ebpf.programs_mut() {
+            let program = programs.iter().find(|it| it.name_as(role) == name);
+            if let Some(&program) = program
+                && loaded.fd().is_err()
+            {
+                loading.push(scope.spawn(move || load(loaded, program)));
+            }
+        }
+        let loaded = loading.into_iter().map(|thread| match thread.join() {
+            Ok(loaded) => loaded,
+            Err(panic) => panic::resume_unwind(panic),
+        });
+        loaded.collect()
+    })
+}
+
+fn load(loaded: &mut aya::programs::Program, program: Program) -> Result<(), LoadError> {
     match program {
-        Program::Xdp => xdp(ebpf, role)?.load(),
-        Program::In | Program::Out => classifier(ebpf, program, role)?.load(),
-        Program::DoorIn | Program::DoorOut => door(ebpf, program, role)?.load(),
+        Program::Xdp => <&mut Xdp>::try_from(loaded).and_then(Xdp::load),
+        Program::In | Program::Out => {
+            <&mut SchedClassifier>::try_from(loaded).and_then(SchedClassifier::load)
+        }
+        Program::DoorIn | Program::DoorOut => {
+            <&mut CgroupSkb>::try_from(loaded).and_then(CgroupSkb::load)
+        }
     }
     .map_err(program_failed(program))
+}
+
+/// Loads `program` into the kernel.
+pub(super) fn load_program(ebpf: &mut Ebpf, program: Program, role: Role) -> Result<(), LoadError> {
+    let name = program.name_as(role);
+    let loaded = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
+    load(loaded, program)
 }
 
 /// The XDP program.

@@ -76,6 +76,14 @@ pub struct Chunk(pub [Line; CHUNK_LINES as usize]);
 unsafe impl Pod for Chunk {}
 
 impl Chunk {
+    /// A chunk that begins with `lines`, and is zeros behind them.
+    #[must_use]
+    pub fn holding(lines: &[Line]) -> Box<Self> {
+        let mut chunk = Self::zeroed();
+        chunk.0[..lines.len()].copy_from_slice(lines);
+        chunk
+    }
+
     /// A chunk of zeros, made on the heap: it is too large for the stack.
     #[must_use]
     pub fn zeroed() -> Box<Self> {

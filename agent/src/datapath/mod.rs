@@ -44,7 +44,7 @@ pub use attach::Attachment;
 pub use counters::{CounterError, Counters, EndpointCounter, Place, VerdictCounter};
 pub use door::DoorError;
 pub use error::LoadError;
-pub use exemptions::Exempted;
+pub use exemptions::{Exempted, exemptions};
 pub use explain::{ExplainError, Explainer, LOOPBACK};
 pub use hook::{Hook, HookMode, Program, Role};
 pub use host_size::FLOWS;

@@ -1,9 +1,10 @@
 //! Publishes an image: writes it into a slot that no program reads, then switches to that slot by
 //! writing one word.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, panic, sync::Arc, thread, time::Duration};
 
-use aya::maps::{Array, ArrayOfMaps, MapData, MapError};
+use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use verdict::{
     image::{
@@ -20,6 +21,7 @@ use super::{
     flow_control,
     flows::{self, FlowError},
     maps::{Chunk, ControlValue, name},
+    pinned::pinned_map,
     settings,
 };
 use crate::image::Image;
@@ -62,6 +64,66 @@ pub enum PublishError {
         /// Why it failed.
         source: MapError,
     },
+}
+
+type ChunkMap = Array<MapData, Chunk>;
+
+/// Threads that put chunks into their places at the same time.
+const PUTTING: usize = 16;
+
+/// Most chunks that are remembered: each takes a file descriptor.
+const REMEMBERED: usize = 256;
+
+/// SHA-256 of the lines of a chunk.
+type Digest = [u8; 32];
+
+/// The chunks that this process has put into slots, by their index.
+#[derive(Default)]
+pub(super) struct Placed(BTreeMap<u32, (Digest, Arc<ChunkMap>)>);
+
+impl fmt::Debug for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Placed {
+    fn holds(&self, index: u32, digest: Digest) -> bool {
+        self.0
+            .get(&index)
+            .is_some_and(|(known, _)| *known == digest)
+    }
+
+    fn with(&self, digest: Digest) -> Option<Arc<ChunkMap>> {
+        let mut all = self.0.values();
+        let found = all.find(|(known, _)| *known == digest);
+        found.map(|(_, chunk)| Arc::clone(chunk))
+    }
+
+    fn note(&mut self, index: u32, digest: Digest, chunk: Arc<ChunkMap>) {
+        self.0.remove(&index);
+        if self.0.len() < REMEMBERED {
+            self.0.insert(index, (digest, chunk));
+        }
+    }
+}
+
+fn digest(lines: &[Line]) -> Digest {
+    let mut hasher = Sha256::new();
+    let mut bytes = [0; 64];
+    for line in lines {
+        for (bytes, word) in bytes.chunks_exact_mut(8).zip(line) {
+            bytes.copy_from_slice(&word.to_ne_bytes());
+        }
+        hasher.update(bytes);
+    }
+    hasher.finalize().into()
+}
+
+fn new_chunk(value: &Chunk) -> Result<ChunkMap, PublishError> {
+    let mut chunk = Array::create(1, MMAPABLE).map_err(failed("create a map for the policy"))?;
+    chunk.set(0, value, 0).map_err(failed("write the policy"))?;
+    Ok(chunk)
 }
 
 type Chunks<'a> = ArrayOfMaps<&'a mut MapData, Array<MapData, Chunk>>;
@@ -177,14 +239,13 @@ impl Datapath {
         Ok(clock.at(flows::monotonic()?) + clock.steps(term))
     }
 
-    /// Writes every chunk of `image` into `slot`.
+    /// Writes every chunk of `image` into `slot`. Of what lies there already, or in another slot, no chunk is
+    /// written again: slots share the maps of equal chunks.
     fn fill(&mut self, slot: u32, image: &Image) -> Result<(), PublishError> {
-        let mut value = Chunk::zeroed();
+        let mut missing = Vec::new();
         for (number, lines) in (0..).zip(image.chunks()) {
-            let (filled, rest) = value.0.split_at_mut(lines.len());
-            filled.copy_from_slice(lines);
-            rest.fill(Line::default());
             if number == 0 {
+                let mut value = Chunk::holding(lines);
                 let flags = &mut value.0[HEADER as usize][word::FLAGS];
                 *flags = Flags(*flags).in_slot(slot).0;
                 let mut first: Array<_, Chunk> = self
@@ -194,11 +255,60 @@ impl Datapath {
                 first
                     .set(slot, *value, 0)
                     .map_err(failed("write the policy"))?;
-            } else {
-                self.set_chunk(chunk_index(slot, number), &value)?;
+                continue;
             }
+            let index = chunk_index(slot, number);
+            let digest = digest(lines);
+            if self.placed.holds(index, digest) {
+                continue;
+            }
+            let chunk = match self.placed.with(digest) {
+                Some(chunk) => chunk,
+                None => Arc::new(new_chunk(&Chunk::holding(lines))?),
+            };
+            missing.push((index, digest, chunk));
+        }
+        self.put(&missing)?;
+        for (index, digest, chunk) in missing {
+            self.placed.note(index, digest, chunk);
         }
         Ok(())
+    }
+
+    /// Has the places of an image hold chunks. The kernel waits for all programs with each, so many are put
+    /// at the same time.
+    fn put(&mut self, chunks: &[(u32, Digest, Arc<ChunkMap>)]) -> Result<(), PublishError> {
+        if chunks.len() <= 1 {
+            return chunks
+                .iter()
+                .try_for_each(|(index, _, chunk)| self.set_chunk(*index, chunk));
+        }
+        let pins = &self.pins;
+        let share = chunks.len().div_ceil(PUTTING);
+        thread::scope(|scope| {
+            let threads = chunks.chunks(share).map(|share| {
+                scope.spawn(move || {
+                    let images = pinned_map(pins, name::IMAGES)?;
+                    let mut images: ArrayOfMaps<MapData, Array<MapData, Chunk>> =
+                        Map::ArrayOfMaps(images)
+                            .try_into()
+                            .map_err(failed("open the images"))?;
+                    for (index, _, chunk) in share {
+                        images
+                            .set(*index, &**chunk, 0)
+                            .map_err(failed("place a part of the policy"))?;
+                    }
+                    Ok(())
+                })
+            });
+            let threads: Vec<_> = threads.collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| match thread.join() {
+                    Ok(put) => put,
+                    Err(panic) => panic::resume_unwind(panic),
+                })
+        })
     }
 
     /// Waits until every program run that is in progress has ended: it may use the image before, if
@@ -207,19 +317,16 @@ impl Datapath {
     /// The kernel does this when a map of maps is updated. The entry for the first chunk of nothing is
     /// written for this alone: nobody reads it.
     fn wait_for_programs(&mut self) -> Result<(), PublishError> {
-        self.set_chunk(chunk_index(NOTHING, 0), &Chunk::zeroed())
+        self.set_chunk(chunk_index(NOTHING, 0), &new_chunk(&Chunk::zeroed())?)
     }
 
-    fn set_chunk(&mut self, index: u32, value: &Chunk) -> Result<(), PublishError> {
-        let mut chunk =
-            Array::create(1, MMAPABLE).map_err(failed("create a map for the policy"))?;
-        chunk.set(0, value, 0).map_err(failed("write the policy"))?;
+    fn set_chunk(&mut self, index: u32, chunk: &ChunkMap) -> Result<(), PublishError> {
         let mut chunks: Chunks<'_> = self
             .map(name::IMAGES)?
             .try_into()
             .map_err(failed("open the images"))?;
         chunks
-            .set(index, &chunk, 0)
+            .set(index, chunk, 0)
             .map_err(failed("place a part of the policy"))
     }
 

@@ -37,8 +37,6 @@ pub(super) enum Purpose {
     Explain,
     /// For test runs that open and update flows.
     Rehearse,
-    /// For test runs that adopt existing connections.
-    Adopt,
 }
 
 /// Values of the programs' global variables.
@@ -48,7 +46,6 @@ pub(super) struct Settings {
     coarse_clock: u8,
     explain: u8,
     observe: u8,
-    adopt: u8,
     sockets: SocketFields,
     flow_sets: u32,
     flow_sets_mask: u32,
@@ -99,7 +96,6 @@ impl Settings {
             coarse_clock: features.coarse_clock.into(),
             explain: u8::from(!matches!(purpose, Purpose::Enforce | Purpose::Try)),
             observe: (purpose == Purpose::Explain).into(),
-            adopt: (purpose == Purpose::Adopt).into(),
             sockets: features.sockets.unwrap_or_default(),
             flow_sets,
             flow_sets_mask: flow_sets.saturating_sub(1),
@@ -118,7 +114,6 @@ impl Settings {
         loader.override_global("COARSE_CLOCK", &self.coarse_clock, true);
         loader.override_global("EXPLAIN", &self.explain, true);
         loader.override_global("OBSERVE", &self.observe, true);
-        loader.override_global("ADOPT", &self.adopt, true);
         loader.override_global("SOCKET_OF_PACKET", &self.sockets.socket, true);
         loader.override_global("NAMESPACE_OF_SOCKET", &self.sockets.namespace, true);
         loader.override_global("INODE_OF_NAMESPACE", &self.sockets.inode, true);

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::{Current, Enforcer};
 use crate::{
     datapath::adopt,
-    image::Facts,
+    image::{Facts, Image},
     policy::{Policy, Protect},
 };
 
@@ -50,8 +50,9 @@ impl Adoption {
 }
 
 impl Enforcer {
-    /// Takes connections over. What fails is reported: it is no reason to protect nothing.
-    pub(super) fn adopt_connections(&mut self, adoption: Adoption) {
+    /// Takes over the connections that `image` permits. What fails is reported: it is no reason to protect
+    /// nothing.
+    pub(super) fn adopt_connections(&mut self, adoption: Adoption, image: &Image) {
         if adoption == Adoption::Nothing {
             return;
         }
@@ -62,20 +63,22 @@ impl Enforcer {
             let problem = format!("connections of guests are not taken over: {error}");
             self.flow_problem(problem);
         }
-        self.adopt_sockets();
+        self.adopt_sockets(image);
     }
 
     /// Takes over the connections of sockets, where that has failed before.
     pub(super) fn adopt_missed(&mut self) {
-        if self.problems.sockets_missed {
+        if self.problems.sockets_missed
+            && let Some(current) = self.current.clone()
+        {
             self.problems.flows.clear();
-            self.adopt_sockets();
+            self.adopt_sockets(&current.image);
             self.post();
         }
     }
 
-    fn adopt_sockets(&mut self) {
-        let adopted = adopt(self.datapath.pins(), self.features);
+    fn adopt_sockets(&mut self, image: &Image) {
+        let adopted = adopt(self.datapath.pins(), image);
         self.problems.sockets_missed = adopted.is_err();
         match adopted {
             Ok(adopted) => {

@@ -5,7 +5,6 @@
 //! follows the policies and the host, writes down who opened what, and tells.
 
 use std::{
-    net::IpAddr,
     ops::RangeInclusive,
     time::{Duration, Instant},
 };
@@ -13,10 +12,7 @@ use std::{
 use ipnet::IpNet;
 use thiserror::Error;
 use tracing::{error, info, warn};
-use verdict::{
-    frame::ethernet::mac_word,
-    state::exemption::{EXEMPTIONS, Exemption, FOR_GOOD, IPV4, IPV6},
-};
+use verdict::state::exemption::{EXEMPTIONS, Exemption, FOR_GOOD};
 
 use super::{
     Enforcer, Trial, now,
@@ -26,8 +22,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    datapath::{Exempted, PublishError, interface::Interfaces},
-    image::ipv6,
+    datapath::{Exempted, PublishError, exemptions},
     policy::{self, BreakGlass, catalogue},
     store::{
         Store, StoreError,
@@ -151,11 +146,11 @@ impl Enforcer {
     /// [`BreakGlassError`]: nothing is opened.
     pub fn open_door(
         &mut self,
-        order: DoorOrder,
+        order: &DoorOrder,
         place: &Place,
         reason: &Reason,
     ) -> Result<OpenDoor, BreakGlassError> {
-        self.changing(|enforcer| enforcer.open(&order, place, reason))
+        self.changing(|enforcer| enforcer.open(order, place, reason))
     }
 
     fn open(
@@ -463,41 +458,4 @@ impl Enforcer {
             before: String::new(),
         })
     }
-}
-
-/// The exemptions of `access`; none if its interface is not there.
-fn exemptions(access: &BreakGlass, until: u64, interfaces: &Interfaces) -> Vec<Exemption> {
-    let arrivals = match &access.interface {
-        None => vec![0],
-        Some(name) => interfaces.arrivals(name).unwrap_or_default(),
-    };
-    let mut all = Vec::new();
-    for net in &access.addresses {
-        let (family, address, mask) = match (net.addr(), net.netmask()) {
-            (IpAddr::V4(address), IpAddr::V4(mask)) => (
-                IPV4,
-                [0, address.to_bits().into()],
-                [u64::MAX, mask.to_bits().into()],
-            ),
-            (IpAddr::V6(address), IpAddr::V6(mask)) => {
-                let (address, mask) = (ipv6(address.to_bits()), ipv6(mask.to_bits()));
-                (IPV6, [address.high, address.low], [mask.high, mask.low])
-            }
-            _ => continue,
-        };
-        for &(protocol, first, last) in &access.ports {
-            all.extend(arrivals.iter().map(|&ifindex| Exemption {
-                address,
-                mask,
-                mac: access.mac.map_or(0, mac_word),
-                until,
-                ifindex,
-                family,
-                protocol: protocol.into(),
-                first,
-                last,
-            }));
-        }
-    }
-    all
 }

@@ -5,12 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use thiserror::Error;
 use tracing::{info, warn};
-use verdict::layout::BEYOND;
 
 use super::{
-    Current, Enforcer, Trial,
+    ApplyError, Current, Enforcer, Trial,
     adapt::{How, Put},
     adopt::Adoption,
     check::follows,
@@ -21,87 +19,17 @@ use super::{
 };
 use crate::{
     datapath::{
-        AttachError, CounterError, PublishError,
+        CounterError,
         interface::{Carrier, InterfaceError, Interfaces},
     },
-    image::{CompileError, Numbers},
-    policy::{self, Change, Lint, Policy, PolicyError, Validated},
+    image::Numbers,
+    policy::{self, Change, Lint, Policy, Validated, patch::Patched},
     signature::{self, SignatureError},
     store::{
-        Identity, StoreError, Stored, TrialRecord, digest,
+        Identity, Stored, TrialRecord, digest,
         history::{Added, Event, Reason},
     },
 };
-
-/// Why a policy was not applied. The one before is still in force.
-#[derive(Debug, Error)]
-pub enum ApplyError {
-    /// It has mistakes.
-    #[error(transparent)]
-    Policy(#[from] Box<PolicyError>),
-    /// It is not signed by somebody who is trusted.
-    #[error(transparent)]
-    Signature(#[from] SignatureError),
-    /// It is older than the one in force, or as old and different.
-    #[error(
-        "the policy has serial {candidate}, and serial {current} is in force. Give it a higher serial"
-    )]
-    Stale {
-        /// Its serial.
-        candidate: u64,
-        /// The serial in force.
-        current: u64,
-    },
-    /// It would cut the session that it is applied from, or one that is open when it is applied by itself.
-    #[error(
-        "the policy would cut the session {session}: {because}. Admit that session, or apply the policy with --force"
-    )]
-    CutsSession {
-        /// The session.
-        session: String,
-        /// Why its packets would be dropped.
-        because: String,
-    },
-    /// Endpoints are to show certificates to an agent that looks at none.
-    #[error(
-        "endpoint `{0}` shows a certificate, and this agent looks at none. Set `enrolment` in agent.yaml"
-    )]
-    NoEnrolment(String),
-    /// Endpoints are let to another port than the one that the agent listens on.
-    #[error(
-        "the policy's service `enrolment` has no UDP port {0}, where this agent listens. Make the service and `enrolment.port` in agent.yaml agree"
-    )]
-    EnrolmentPort(u16),
-    /// An interface cannot be used.
-    #[error(transparent)]
-    Interface(#[from] InterfaceError),
-    /// It cannot be compiled for this host.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// It cannot be kept on disk.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// It cannot be confirmed in this time.
-    #[error("a policy can be confirmed within {shortest} s to 24 h, and not within {seconds} s", shortest = TERMS.start())]
-    Term {
-        /// That time.
-        seconds: u64,
-    },
-    /// The policy on trial names too many interfaces that the confirmed one does not.
-    #[error(
-        "the policy names {0} interfaces that the one in force does not, and at most {BEYOND} can be tried at once. Apply it in steps, or without --confirm-within"
-    )]
-    TooManyInterfaces(usize),
-    /// A program cannot be attached.
-    #[error(transparent)]
-    Attach(#[from] AttachError),
-    /// The kernel did not take it.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// Counters cannot be cleared for new names.
-    #[error(transparent)]
-    Counters(#[from] CounterError),
-}
 
 /// A policy that is to be enforced.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +48,8 @@ pub struct Order {
     pub next_serial: bool,
     /// Who wants it, and why.
     pub reason: Reason,
+    /// What it was patched to, if the text is that of the policy in force after a patch.
+    pub patched: Option<Arc<(Validated, Vec<Patched>)>>,
 }
 
 /// What was applied.
@@ -272,12 +202,12 @@ impl Enforcer {
             facts: compiled.facts,
         };
         let policy = current.policy();
+        let patched = order.patched.as_deref();
+        let (changes, lints) = self.remarkable(&current, before.as_deref(), patched);
         let applied = Applied {
             serial: identity.serial,
-            changes: policy::diff(before.as_deref().map(Current::policy), policy),
-            lints: current
-                .validated
-                .lint(Some(&host_facts(&self.interfaces, policy))),
+            changes,
+            lints,
             addresses: current.addresses(),
             image_bytes: current.image.kernel_bytes(),
             read: ready.read,
@@ -316,6 +246,23 @@ impl Enforcer {
         Ok(applied)
     }
 
+    /// What `current` changes, and what is to be remarked about it; nothing is of a patch, which would have
+    /// been remarked before.
+    fn remarkable(
+        &self,
+        current: &Current,
+        before: Option<&Current>,
+        patched: Option<&(Validated, Vec<Patched>)>,
+    ) -> (Vec<Change>, Vec<Lint>) {
+        if let Some((_, changes)) = patched {
+            return (changes.iter().map(Change::of_patch).collect(), Vec::new());
+        }
+        let policy = current.policy();
+        let facts = host_facts(&self.interfaces, policy);
+        let changes = policy::diff(before.map(Current::policy), policy);
+        (changes, current.validated.lint(Some(&facts)))
+    }
+
     /// Holds the interfaces that `policy` names; beside those of the policy before, unless it is in force
     /// `for_good`.
     fn hold(&mut self, policy: &Policy, for_good: bool) {
@@ -326,7 +273,7 @@ impl Enforcer {
     }
 
     /// A serial that is higher than all that were ever in force.
-    fn next_serial(&self) -> Result<u64, ApplyError> {
+    pub(super) fn next_serial(&self) -> Result<u64, ApplyError> {
         let entries = self.store.history().entries()?;
         let known = entries.iter().map(|entry| entry.serial);
         let current = self.current.as_ref().map(|it| it.stored.identity.serial);
@@ -349,7 +296,10 @@ impl Enforcer {
         }
         self.check_signature(&order.text, order.signature.as_deref())?;
         let mut clock = Stopwatch::start();
-        let validated = policy::read(&order.text, &order.file).map_err(Box::new)?;
+        let validated = match order.patched.as_deref() {
+            Some((validated, _)) => validated.clone(),
+            None => policy::read(&order.text, &order.file).map_err(Box::new)?,
+        };
         let identity = Identity {
             serial: validated.policy.serial,
             digest: digest(&order.text),
@@ -363,9 +313,17 @@ impl Enforcer {
         let inherited = self.trial.as_ref().map(|trial| trial.within);
         let within = order.confirm_within.or(inherited);
         let confirmed = within.and_then(|_| self.confirmed());
-        let compiled =
-            self.compiler(confirmed.as_deref())
-                .compile(&validated.policy, interfaces, identity)?;
+        let patched = order.patched.as_deref();
+        let patched = patched
+            .and_then(|(_, changes)| self.patched_image(&validated, changes, interfaces, identity));
+        let compiled = match patched {
+            Some(compiled) => compiled,
+            None => self.compiler(confirmed.as_deref()).compile(
+                &validated.policy,
+                interfaces,
+                identity,
+            )?,
+        };
         if !order.sessions.is_empty() {
             let judged = session::Judged {
                 policy: &validated.policy,

@@ -8,7 +8,7 @@ use verdict::state::flow::State;
 
 use super::{Current, Handle};
 use crate::{
-    datapath::{Features, Pins, keep_silent},
+    datapath::{Pins, keep_silent},
     policy::Policy,
 };
 
@@ -26,17 +26,16 @@ const SHORTEST: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(super) struct Idle {
     pins: Pins,
-    features: Features,
 }
 
 impl Idle {
-    pub(super) const fn new(pins: Pins, features: Features) -> Self {
-        Self { pins, features }
+    pub(super) const fn new(pins: Pins) -> Self {
+        Self { pins }
     }
 
     /// Keeps the flows of silent connections.
     fn keep(&self, current: &Current) {
-        if let Err(error) = keep_silent(&self.pins, self.features, &current.image) {
+        if let Err(error) = keep_silent(&self.pins, &current.image) {
             warn!(%error, "flows of silent connections may end before their sockets");
         }
     }

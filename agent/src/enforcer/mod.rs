@@ -13,6 +13,7 @@
 
 mod adapt;
 mod adopt;
+mod apply_error;
 mod break_glass;
 mod change;
 mod check;
@@ -27,6 +28,7 @@ mod history;
 mod host;
 mod idle;
 mod observer;
+mod patch;
 mod pressure;
 mod problem;
 pub mod rescue;
@@ -37,8 +39,9 @@ mod trial;
 mod view;
 mod watch;
 
+pub use apply_error::ApplyError;
 pub use break_glass::{BreakGlassError, DoorOrder, Glass};
-pub use change::{Applied, ApplyError, Order};
+pub use change::{Applied, Order};
 pub use check::{Difference, Review};
 pub use coverage::Coverage;
 pub use explanation::{AnswerError, Explainers, Explanation, KernelSays};
@@ -47,6 +50,7 @@ pub use handle::Handle;
 pub use history::{RollBackError, Verification};
 pub use host::host_facts;
 pub use observer::Observer;
+pub use patch::PatchPolicyError;
 pub use problem::Problem;
 pub use session::Session;
 pub use shadow::{ReportError, ShadowReport, ShadowRow, TryError, Trying};
@@ -201,7 +205,7 @@ impl Enforcer {
 
     /// Looks after silent connections.
     fn idle(&self) -> Idle {
-        Idle::new(self.datapath.pins().clone(), self.features)
+        Idle::new(self.datapath.pins().clone())
     }
 
     /// Has the leases of `registry` follow the policy.

@@ -199,10 +199,9 @@ impl Enforcer {
         }
         if let Some(tried) = tried {
             let protected = tried.protected();
-            let current = self.current.as_deref();
-            let more = current.is_some_and(|now| !now.protected().is_subset(&protected));
-            if more {
-                self.adopt_connections(Adoption::HostAndGuests);
+            let more = |now: &Arc<Current>| !now.protected().is_subset(&protected);
+            if let Some(current) = self.current.clone().filter(more) {
+                self.adopt_connections(Adoption::HostAndGuests, &current.image);
             }
             self.close(event, &tried.stored, trial.within, reason);
         }

@@ -10,6 +10,7 @@ mod error;
 mod facts;
 mod lines;
 mod numbers;
+mod patch;
 mod places;
 mod prefixes;
 mod records;

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod lint;
 pub mod mistake;
 pub mod model;
+pub mod patch;
 pub mod positions;
 pub mod protocol;
 pub mod raw;
@@ -63,6 +64,8 @@ pub struct Validated {
     pub accepted: Vec<lint::Accepted>,
     /// Where its serial is written.
     pub serial_at: At,
+    /// Where each endpoint has its list of addresses.
+    pub addresses_at: patch::Lists,
 }
 
 /// Reads a policy from YAML; `file` names it in mistakes.

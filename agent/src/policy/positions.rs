@@ -76,6 +76,11 @@ impl Positions {
             .map(|(name, _)| name.as_str())
     }
 
+    /// All positions.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut At> {
+        self.0.values_mut().flat_map(BTreeMap::values_mut)
+    }
+
     pub(super) fn note(&mut self, object: Object, name: &str, at: At) {
         let known = self.0.entry(object).or_default();
         if !known.contains_key(name) {

@@ -93,6 +93,7 @@ pub fn empty(image: &Image, adopting: bool) -> Table<'_> {
         clock: now.into(),
         adopting,
         groups_at_sockets: false,
+        shown: false,
         writable: true,
     }
 }

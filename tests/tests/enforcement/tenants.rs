@@ -20,7 +20,7 @@ const CROSSED: Duration = Duration::from_millis(100);
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-fn policy<'a>(more: &'a str) -> Policy<'a> {
+fn policy(more: &str) -> Policy<'_> {
     Policy {
         reference_points: "{ Nf-Vi: { from: [vim], services: [ssh, snmp, ping] } }",
         services: "{}",

@@ -8,6 +8,7 @@ mod files;
 mod history;
 mod learn;
 mod mistakes;
+mod patch;
 mod refused_policies;
 mod scale;
 mod shadow;

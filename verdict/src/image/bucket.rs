@@ -35,6 +35,12 @@ pub trait Bucketed: Family {
     /// of `bucket`.
     fn put(self, length: u8, value: u32, bucket: &mut Line, at: usize);
 
+    /// Whether entry `at` of `bucket` holds no prefix.
+    fn is_empty(bucket: &Line, at: usize) -> bool;
+
+    /// Empties entry `at` of `bucket`; its mark stays.
+    fn clear(bucket: &mut Line, at: usize);
+
     /// Marks entry `at` of `bucket`: a prefix that prefers it lies elsewhere.
     fn displace(bucket: &mut Line, at: usize);
 }
@@ -113,6 +119,14 @@ impl Bucketed for Ipv4 {
         bucket[at] |= (u64::from(self.0) << 32) | tagged(length, value);
     }
 
+    fn is_empty(bucket: &Line, at: usize) -> bool {
+        bucket[at] & !u64::from(Entry::DISPLACED) == 0
+    }
+
+    fn clear(bucket: &mut Line, at: usize) {
+        bucket[at] &= u64::from(Entry::DISPLACED);
+    }
+
     fn displace(bucket: &mut Line, at: usize) {
         bucket[at] |= u64::from(Entry::DISPLACED);
     }
@@ -149,6 +163,19 @@ impl Bucketed for Ipv6 {
         bucket[2 * at] = self.high;
         bucket[2 * at + 1] = self.low;
         bucket[6 + at / 2] |= tagged(length, value) << (32 * (at % 2));
+    }
+
+    fn is_empty(bucket: &Line, at: usize) -> bool {
+        let word = (bucket[6 + at / 2] >> (32 * (at % 2))) as u32;
+        word & !Entry::DISPLACED == 0
+    }
+
+    fn clear(bucket: &mut Line, at: usize) {
+        let kept = u64::from(u32::MAX) << (32 * (1 - at % 2))
+            | u64::from(Entry::DISPLACED) << (32 * (at % 2));
+        bucket[6 + at / 2] &= kept;
+        bucket[2 * at] = 0;
+        bucket[2 * at + 1] = 0;
     }
 
     fn displace(bucket: &mut Line, at: usize) {

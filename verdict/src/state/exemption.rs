@@ -119,17 +119,17 @@ impl Exemption {
     #[must_use]
     pub const fn covers(&self, case: &Case) -> bool {
         let kind = self.family << 8 | self.protocol;
-        let mut other = (case.peer[0] ^ self.address[0]) & self.mask[0]
-            | (case.peer[1] ^ self.address[1]) & self.mask[1]
+        let mut other = ((case.peer[0] ^ self.address[0]) & self.mask[0])
+            | ((case.peer[1] ^ self.address[1]) & self.mask[1])
             | ((case.asked >> 16) ^ kind) as u64;
         if let Some(origin) = case.origin {
-            other |= (origin.mac ^ self.mac) * (self.mac != 0) as u64
-                | ((origin.ifindex ^ self.ifindex) as u64) * (self.ifindex != 0) as u64;
+            other |= (origin.mac ^ self.mac) * (self.mac != 0) as u64;
+            other |= ((origin.ifindex ^ self.ifindex) as u64) * (self.ifindex != 0) as u64;
         }
         // The port, less the first, is at most the last less that.
         let past = (self.last.wrapping_sub(self.first) as u64)
             .wrapping_sub((case.asked as u16).wrapping_sub(self.first) as u64);
-        other | past >> 63 == 0
+        (other | (past >> 63)) == 0
     }
 }
 

@@ -64,6 +64,12 @@ impl Set {
         Self(core::array::from_fn(line))
     }
 
+    /// Its words.
+    #[must_use]
+    pub fn to_words(&self) -> [u64; SET_WORDS] {
+        core::array::from_fn(|word| self.0[word / 8][word % 8].get())
+    }
+
     /// The conversations in it.
     pub fn read(&self) -> impl Iterator<Item = Served> + '_ {
         (0..WAYS)

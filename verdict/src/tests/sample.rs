@@ -223,6 +223,7 @@ impl Table {
             seed: SEED,
             now: 1000,
             clock: 1000,
+            shown: false,
             adopting: false,
             groups_at_sockets: false,
             writable: true,

@@ -9,6 +9,7 @@ pub mod diff;
 mod file;
 pub mod history;
 pub mod learn;
+pub mod patch;
 pub mod replay;
 mod report;
 pub mod rollback;
@@ -44,6 +45,7 @@ pub enum Command {
     Check(check::Check),
     Diff(diff::Diff),
     Apply(apply::Apply),
+    Patch(patch::Patch),
     Confirm(confirm::Confirm),
     Cancel(confirm::Cancel),
     Try(try_out::Try),

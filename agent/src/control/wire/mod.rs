@@ -21,7 +21,7 @@ pub use flows::{QueryError, query};
 pub(super) use flows::{cut, list as flows};
 pub(super) use leases::list as leases;
 pub(super) use origin::origin;
-pub(super) use policy::text;
+pub(super) use policy::{patch, text};
 pub(super) use shadow::{report, trying};
 pub(super) use stats::stats;
 pub(super) use status::status;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use manoward_api::{
     Access, Applied, Change, ChangeKind, Difference, Lint, Mistake, Mode, Object, Outbound,
-    PolicyText, Report, Session, Way,
+    PatchedAddress, PolicyText, Report, Session, Way,
 };
 
 use crate::{
     caller::Connection,
     enforcer,
-    policy::{self, diff},
+    policy::{self, diff, patch::Patch},
     store::Stored,
 };
 
@@ -190,5 +190,17 @@ impl From<policy::Outbound> for Outbound {
             policy::Outbound::Audit => Self::Audit,
             policy::Outbound::Any => Self::Any,
         }
+    }
+}
+
+/// A change of addresses.
+pub fn patch(add: Vec<PatchedAddress>, remove: Vec<PatchedAddress>) -> Patch {
+    let entries = |all: Vec<PatchedAddress>| {
+        let all = all.into_iter();
+        all.map(|it| (it.endpoint, it.address)).collect()
+    };
+    Patch {
+        add: entries(add),
+        remove: entries(remove),
     }
 }

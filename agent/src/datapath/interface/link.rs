@@ -35,6 +35,7 @@ pub fn name_of(index: u32) -> Option<String> {
 
 /// An interface.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Interface {
     /// Index.
     pub index: u32,

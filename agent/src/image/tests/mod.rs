@@ -4,6 +4,7 @@ mod addresses;
 mod bindings;
 mod errors;
 mod numbers;
+mod patch;
 mod prefixes;
 mod services;
 

@@ -15,7 +15,10 @@ use std::{fmt, iter};
 
 use serde::Serialize;
 
-use super::{Encryption, FlowTimeouts, Object, Policy, Service, catalogue};
+use super::{
+    Encryption, FlowTimeouts, Object, Policy, Service, catalogue, patch::Patched,
+    protocol::shortest,
+};
 
 /// Names shown of a list that changed; the others are counted.
 const SHOWN: usize = 3;
@@ -216,6 +219,19 @@ fn described(service: &Service) -> String {
 }
 
 impl Change {
+    /// What a patch has changed.
+    #[must_use]
+    pub fn of_patch(patched: &Patched) -> Self {
+        let verb = if patched.added { "added" } else { "removed" };
+        let detail = format!("{verb} {}", shortest(&patched.address));
+        Self::new(
+            ChangeKind::Changed,
+            Object::Endpoint,
+            &patched.endpoint,
+            detail,
+        )
+    }
+
     fn new(kind: ChangeKind, object: Object, name: &str, detail: String) -> Self {
         Self {
             kind,

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// A text that is not valid as an address or prefix of an endpoint, or as an address to protect.
 #[derive(Debug, Error)]
-pub(super) enum BadAddress {
+pub enum BadAddress {
     #[error("`{0}` is not an IP address or prefix")]
     Unreadable(String),
     #[error("`{0}` is not an IP address")]
@@ -29,7 +29,9 @@ pub(super) enum BadAddress {
 }
 
 impl BadAddress {
-    pub(super) fn remedy(&self) -> String {
+    /// What to write instead.
+    #[must_use]
+    pub fn remedy(&self) -> String {
         match self {
             Self::Unreadable(_) => {
                 "Write for example `192.0.2.10`, `192.0.2.0/24`, `2001:db8::10` or \
@@ -79,7 +81,7 @@ impl BadAddress {
 }
 
 /// An address or prefix of an endpoint; a single address becomes a prefix of full length.
-pub(super) fn peer(text: &str) -> Result<IpNet, BadAddress> {
+pub fn peer(text: &str) -> Result<IpNet, BadAddress> {
     let net = match text.split_once('/') {
         None => match text.parse() {
             Ok(address) => IpNet::from(one(address)?),

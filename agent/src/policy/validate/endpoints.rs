@@ -24,6 +24,8 @@ pub(super) struct Peers {
     pub(super) carriers: BTreeMap<String, At>,
     /// Whether the role of every endpoint could be read.
     pub(super) complete: bool,
+    /// Where each endpoint has its list of addresses.
+    pub(super) lists: BTreeMap<String, At>,
 }
 
 /// Validates all endpoints. If there is no `endpoints` at all, that was reported already.
@@ -73,6 +75,9 @@ pub(super) fn validate(
                 let at = endpoint.identity.as_ref().map_or(name.at, |text| text.at);
                 mistakes.add(at, || twice(identity, &first));
             }
+        }
+        if let Some(addresses) = &endpoint.addresses {
+            peers.lists.insert(name.what.to_string(), addresses.at);
         }
         let index = order.len() as u32;
         let note = |net: IpNet, at: At| uniqueness.note(net, at, index);

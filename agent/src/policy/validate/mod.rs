@@ -18,6 +18,7 @@ mod services;
 mod timeouts;
 mod uniqueness;
 
+pub use addresses::{BadAddress, peer as peer_address};
 pub use bindings::parse_mac;
 pub use break_glass::ports as ports_of;
 
@@ -101,6 +102,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         positions,
         accepted,
         serial_at,
+        addresses_at: peers.lists,
     }
 }
 

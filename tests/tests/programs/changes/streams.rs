@@ -172,13 +172,13 @@ fn tcp(name: String, ends: Ends<'_>, speaker: Speaker, done: &Arc<AtomicBool>) -
             Ok(())
         }
     };
-    stream(name, done, speaking, move || {
+    Ok(stream(name, done, speaking, move || {
         let heard = listens.read(&mut [0; 4096])?;
         if heard == 0 {
             return Err(ErrorKind::ConnectionAborted.into());
         }
         Ok(())
-    })
+    }))
 }
 
 fn udp(name: String, ends: Ends<'_>, speaker: Speaker, done: &Arc<AtomicBool>) -> Result<Stream> {
@@ -209,9 +209,9 @@ fn udp(name: String, ends: Ends<'_>, speaker: Speaker, done: &Arc<AtomicBool>) -
             Ok(())
         }
     };
-    stream(name, done, speaking, move || {
+    Ok(stream(name, done, speaking, move || {
         listens.recv(&mut [0; 16]).map(|_| ())
-    })
+    }))
 }
 
 fn stream(
@@ -219,7 +219,7 @@ fn stream(
     done: &Arc<AtomicBool>,
     speaking: impl FnOnce() -> Result<()> + Send + 'static,
     mut hear: impl FnMut() -> std::io::Result<()> + Send + 'static,
-) -> Result<Stream> {
+) -> Stream {
     let heard = Heard::new();
     let hearing = {
         let (heard, done) = (Arc::clone(&heard), Arc::clone(done));
@@ -237,11 +237,11 @@ fn stream(
         }
     };
     let threads = vec![thread::spawn(speaking), thread::spawn(hearing)];
-    Ok(Stream {
+    Stream {
         name,
         heard,
         threads,
-    })
+    }
 }
 
 /// An SCTP association of the host's.

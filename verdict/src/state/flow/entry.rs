@@ -73,6 +73,26 @@ impl Set {
         }
     }
 
+    /// Its words.
+    #[must_use]
+    pub fn to_words(&self) -> [u64; SET_WORDS] {
+        let mut words = [0; SET_WORDS];
+        let (entries, tags) = words.split_at_mut(8 * WAYS as usize);
+        for (entry, words) in self.entries.iter().zip(entries.chunks_mut(8)) {
+            for (word, key) in words.iter_mut().zip(&entry.key) {
+                *word = key.get();
+            }
+            let [local, remote] = &entry.numbers;
+            words[5] = u64::from(remote.get()) << 32 | u64::from(local.get());
+            words[6] = entry.sent.get();
+            words[7] = entry.received.get();
+        }
+        for (word, tag) in tags.iter_mut().zip(&self.tags) {
+            *word = tag.get();
+        }
+        words
+    }
+
     /// The place `way`, modulo [`WAYS`].
     #[inline(always)]
     pub const fn slot(&self, way: u32) -> Slot<'_> {
@@ -193,6 +213,11 @@ impl Slot<'_> {
         if tag != before {
             self.tag.set(tag.0);
         }
+    }
+
+    /// Notes at `now` that the connection is open still.
+    pub fn keep(self, now: u32) {
+        self.note(now, self.sent(), self.received());
     }
 
     #[inline(always)]
