@@ -83,6 +83,32 @@ impl LeaseTable {
         })
     }
 
+    /// Gives the programs a new key of the marks in the tokens of enrolment, which is returned.
+    ///
+    /// # Errors
+    ///
+    /// No random numbers, or a map that cannot be written.
+    pub fn renew_mark(&mut self) -> Result<[u64; 2], LoadError> {
+        let mut key = [0; 2];
+        for (index, word) in (sessions::KEY..).zip(&mut key) {
+            *word = getrandom::u64().map_err(LoadError::Seed)?;
+            let set = self.sessions.set(index, *word, 0);
+            set.map_err(map_failed(name::LIMITS))?;
+        }
+        Ok(key)
+    }
+
+    /// How many datagrams at the port of enrolment the programs have refused as too many, or as none that begins
+    /// a handshake, about.
+    ///
+    /// # Errors
+    ///
+    /// A map that cannot be read.
+    pub fn flooded(&self) -> Result<u64, LoadError> {
+        let refused = self.sessions.get(&sessions::REFUSED, 0);
+        refused.map_err(map_failed(name::LIMITS))
+    }
+
     /// Gives `holder` a lease for `term` from now, or renews it. Returns `false` if the table has
     /// no free entry for it.
     pub fn give(&mut self, holder: &Holder, term: Duration) -> Result<bool, FlowError> {

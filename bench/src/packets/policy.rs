@@ -215,6 +215,7 @@ fn proving(numbers: Range<u32>) -> Result<Endpoint> {
         authenticate: Authenticate::Certificate {
             identity,
             sessions: Sessions::default(),
+            routed: false,
         },
         ..addressed(&numbers)
     })

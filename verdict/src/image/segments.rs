@@ -48,3 +48,37 @@ pub fn is_own<T: Tables>(tables: &T, ifindex: u32, id: u16) -> Result<bool, Miss
     let (word, bit) = bit(ifindex, id);
     Ok(tables.fixed32_kept(word)? >> bit & 1 != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+    use crate::{
+        image::{fixed::FIXED_LINES, line::Line},
+        tests::sample::Image,
+    };
+
+    #[test]
+    fn only_the_interface_that_has_a_place_has_its_vlans() {
+        let mut image = Image(vec![Line::default(); FIXED_LINES as usize]);
+        let mut set = |word: u32, value: u32| {
+            let line = &mut image.0[(word / PER_LINE_32) as usize];
+            line[(word / 2 % 8) as usize] |= u64::from(value) << (32 * (word % 2));
+        };
+        for ifindex in [7, 63, SETS] {
+            set(owner(ifindex), ifindex);
+            for id in [1, 100, 4094] {
+                let (word, bit) = bit(ifindex, id);
+                set(word, 1 << bit);
+            }
+        }
+        for ifindex in [7, 63, SETS] {
+            let own = (0..4096).filter(|&id| is_own(&image, ifindex, id) == Ok(true));
+            assert!(own.eq([1, 100, 4094]), "{ifindex}");
+        }
+        for unknown in [8, 7 + SETS, 2 * SETS] {
+            assert_eq!(is_own(&image, unknown, 300), Ok(true), "{unknown}");
+        }
+    }
+}
