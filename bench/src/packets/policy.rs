@@ -51,14 +51,14 @@ pub enum Known {
 }
 
 impl Known {
-    /// All of them.
+    /// All of them; that with a candidate first, as flows of others do not last while its programs are loaded.
     pub const ALL: [Self; 7] = [
+        Self::Tried,
         Self::Addresses,
         Self::Prefixes,
         Self::Singles,
         Self::Macs,
         Self::Leases,
-        Self::Tried,
         Self::Peers,
     ];
 

@@ -155,7 +155,7 @@ impl<'a> Changes<'a> {
     /// Kills the agent in the middle of a change.
     pub(super) fn killed_meanwhile(&mut self, agent: &mut Agent<'_>) -> Result<()> {
         let file = self.file(agent)?;
-        let words: &[&str] = match self.random.u32(0..3) {
+        let words: &[&str] = match self.random.u32(0..4) {
             0 => &["policy", "apply", "--serial", "auto", &file],
             1 => &[
                 "policy",
@@ -166,7 +166,11 @@ impl<'a> Changes<'a> {
                 LONG,
                 &file,
             ],
-            _ => &["policy", "try", &file],
+            2 => &["policy", "try", &file],
+            _ => {
+                agent.ask(&["policy", "try", &file])?;
+                &["policy", "promote", "--serial", "auto"]
+            }
         };
         let mut change = agent.begin(words)?;
         thread::sleep(Duration::from_millis(self.random.u64(0..MEANWHILE)));
