@@ -5,6 +5,7 @@
 //! own table where the datagrams came from, and alone writes leases ([`agent`]).
 
 pub mod agent;
+mod claim;
 pub mod message;
 pub mod process;
 mod sandbox;
