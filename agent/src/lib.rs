@@ -6,6 +6,7 @@
 //! - [`signature`]: who has signed a policy.
 //! - [`store`]: the policies that were applied, on disk.
 //! - `leases`: which endpoints have proven who they are.
+//! - [`prover`]: the process that strangers talk to.
 //! - [`explain`]: which packet a question is about, and why a verdict is what it is.
 //! - [`files`]: reads what lies on the host.
 //! - [`enforcer`]: keeps a policy enforced, and answers what is asked about that.
@@ -29,6 +30,7 @@ pub mod learn;
 mod leases;
 pub mod logging;
 pub mod policy;
+pub mod prover;
 pub mod pulse;
 pub mod replay;
 pub mod signature;

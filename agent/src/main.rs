@@ -34,6 +34,10 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
     runtime.block_on(async {
         match command {
             Command::Agent(args) => cli::agent::run(args).await,
+            Command::EnrolmentProcess => {
+                manoward::prover::process::run().await?;
+                Ok(Exit::Success)
+            }
             Command::Policy(args) => match args.command {
                 policy::Command::Check(args) => policy::check::run(args, context).await,
                 policy::Command::Diff(args) => policy::diff::run(args, context).await,

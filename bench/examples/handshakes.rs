@@ -8,6 +8,7 @@
 
 use std::{
     fs,
+    future::ready,
     io::{BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -19,7 +20,7 @@ use std::{
 use anyhow::Context as _;
 use manoward::{
     enrolment::{
-        Claim, Config, End, Files, Grant, Refusal, Registrar, Server, SessionId, StaleCrl,
+        Claim, Config, End, Files, Grant, Later, Refusal, Registrar, Server, SessionId, StaleCrl,
         Timestamp,
     },
     join::{self, Host, Join, Options, Source},
@@ -49,17 +50,19 @@ fn main() -> anyhow::Result<()> {
 struct All;
 
 impl Registrar for All {
-    fn admit(&self, _: &Claim) -> Result<Grant, Refusal> {
-        Ok(Grant {
+    fn admit<'a>(&'a self, _: &'a Claim) -> Later<'a, Result<Grant, Refusal>> {
+        Box::pin(ready(Ok(Grant {
             endpoint: "vim-1".into(),
             role: "vim".into(),
             expires_in: Duration::from_secs(15),
-        })
+        })))
     }
 
     fn renew(&self, _: SessionId, _: Timestamp) {}
 
-    fn end(&self, _: SessionId, _: &End) {}
+    fn end<'a>(&'a self, _: SessionId, _: &'a End) -> Later<'a, ()> {
+        Box::pin(ready(()))
+    }
 
     fn refused(&self, _: SocketAddr, refusal: &Refusal) {
         eprintln!("refused: {refusal}");

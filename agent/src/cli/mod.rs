@@ -112,6 +112,9 @@ pub enum Command {
     BreakGlass(break_glass::BreakGlass),
     Join(join::Join),
     Detach(detach::Detach),
+    /// The process that looks at proofs; the agent starts it
+    #[command(hide = true)]
+    EnrolmentProcess,
     Pki(pki::Pki),
     Schema(schema::Schema),
     Completions(completions::Completions),

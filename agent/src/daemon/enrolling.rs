@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
+    time::timeout,
 };
-use tracing::{info, warn};
 
 use crate::{
     config::Enrolment,
@@ -20,11 +20,14 @@ use crate::{
     enforcer::Handle,
     enrolment::{self, MarkKey},
     leases::{Closing, Registry},
+    prover,
     store::leases::LeaseStore,
 };
 
-/// Time between two attempts to use certificate files, and between two looks at how they are.
-const ENROLMENT_RETRY: Duration = Duration::from_secs(5);
+/// Time between two looks at whether the port is flooded.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long the start of the agent waits for the process that looks at proofs.
+const BEGIN: Duration = Duration::from_secs(5);
 
 /// Lets endpoints prove who they are, if the agent is to; until `end` is notified.
 pub(super) async fn enrol(
@@ -53,58 +56,36 @@ pub(super) async fn enrol(
     enforcer
         .change(|enforcer| enforcer.set_registry(followed))
         .await?;
-    Ok(Some(tokio::spawn(serve_enrolments(
-        config, mark, registry, closed, end,
-    ))))
+    let (tell, told) = oneshot::channel();
+    let serving = serve_enrolments(config, mark, registry, closed, tell, end);
+    let serving = tokio::spawn(serving);
+    // Whoever sees that the agent answers may enrol, unless its files are at fault.
+    let _ = timeout(BEGIN, told).await;
+    Ok(Some(serving))
 }
 
-/// Serves endpoints that prove who they are. Files that cannot be used are tried again, as nothing
-/// else depends on them.
+/// Has a process of its own look at proofs, and looks whether its port is flooded.
 async fn serve_enrolments(
     config: Enrolment,
     mark: MarkKey,
     registry: Arc<Registry>,
-    mut closed: mpsc::UnboundedReceiver<Closing>,
+    closed: mpsc::UnboundedReceiver<Closing>,
+    begun: oneshot::Sender<()>,
     end: Arc<Notify>,
 ) {
-    let ended = end.notified();
-    tokio::pin!(ended);
-    let server = loop {
-        match enrolment::Server::start(enrolment_config(&config, mark), registry.clone()) {
-            Ok(server) => break server,
-            Err(error) => {
-                warn!(%error, "endpoints cannot prove who they are; trying again");
-                registry.set_problems(vec![format!(
-                    "endpoints cannot prove who they are: {error}"
-                )]);
-            }
-        }
-        tokio::select! {
-            () = &mut ended => return,
-            () = tokio::time::sleep(ENROLMENT_RETRY) => {}
-        }
-    };
-    info!(port = config.port, "endpoints may prove who they are");
-    let mut looking = tokio::time::interval(ENROLMENT_RETRY);
+    let settings = settings(&config, mark);
+    let serving = prover::agent::keep(settings, registry.clone(), closed, begun, end.notified());
+    tokio::pin!(serving);
+    let mut looking = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
-            () = &mut ended => break,
-            _ = looking.tick() => {
-                registry.watch();
-                registry.set_problems(server.problems());
-            }
-            closing = closed.recv() => match closing {
-                Some((session, why)) => {
-                    server.close(session, why);
-                }
-                None => break,
-            },
+            () = &mut serving => return,
+            _ = looking.tick() => registry.watch(),
         }
     }
-    server.shutdown().await;
 }
 
-fn enrolment_config(config: &Enrolment, mark: MarkKey) -> enrolment::Config {
+fn settings(config: &Enrolment, mark: MarkKey) -> prover::agent::Settings {
     let files = enrolment::Files {
         certificate: config.certificate.clone(),
         key: config.key.clone(),
@@ -113,9 +94,6 @@ fn enrolment_config(config: &Enrolment, mark: MarkKey) -> enrolment::Config {
         stale_crl: enrolment::StaleCrl::default(),
     };
     let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-    enrolment::Config {
-        mark,
-        listen: any.map(|any| SocketAddr::new(any, config.port)).to_vec(),
-        ..enrolment::Config::new(files)
-    }
+    let listen = any.map(|any| SocketAddr::new(any, config.port)).to_vec();
+    prover::agent::Settings::new(listen, files, mark)
 }

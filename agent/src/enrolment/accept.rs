@@ -20,6 +20,7 @@ use super::{
     facts::Certificate,
     gate::Permit,
     log::{Known, Log},
+    pki,
     refusal::{Reason, Refusal},
     session,
     sessions::Session,
@@ -201,7 +202,7 @@ async fn claim(
         local: to.ip(),
         identities: leaf.identities,
         certificate: leaf.facts,
-        chain,
+        chain: pki::to_pem(&chain).into(),
         until,
         program: wire::shortened(&hello.program),
         stated,
@@ -210,7 +211,7 @@ async fn claim(
         grant,
         permit,
         alone,
-    } = match admit(&claim, shared) {
+    } = match admit(&claim, shared).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
             shared.sessions.remove(id);
@@ -262,7 +263,7 @@ fn stated(hello: &Hello) -> Result<Place, Refusal> {
 }
 
 /// Has the registrar decide, if another session may be open.
-fn admit(claim: &Claim, shared: &Shared) -> Result<Admitted, Refusal> {
+async fn admit(claim: &Claim, shared: &Shared) -> Result<Admitted, Refusal> {
     let permit = Arc::clone(&shared.session_permits)
         .try_acquire_owned()
         .map_err(|_| {
@@ -282,7 +283,7 @@ fn admit(claim: &Claim, shared: &Shared) -> Result<Admitted, Refusal> {
             return Err(Refusal::new(Reason::TooManySessions, sentence));
         }
     }
-    let grant = shared.registrar.admit(claim)?;
+    let grant = shared.registrar.admit(claim).await?;
     Ok(Admitted {
         grant,
         permit,

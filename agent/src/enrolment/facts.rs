@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use x509_parser::{
     certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _, time::ASN1Time,
@@ -20,7 +21,7 @@ use super::{
 const IDENTITIES: usize = 64;
 
 /// The fields of a certificate that output and logs show.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Facts {
     /// Distinguished name; may be empty.
     pub subject: String,

@@ -7,6 +7,7 @@ use std::{
     time::SystemTime,
 };
 
+use ::pem::{EncodeConfig, LineEnding, Pem, encode_many_config};
 use rustls::{
     RootCertStore,
     crypto::{CryptoProvider, ring},
@@ -257,6 +258,16 @@ fn sections<T: PemObject>(
         return Err(PkiError::Missing { file, what, hint });
     }
     Ok(found)
+}
+
+/// A chain of certificates in PEM form.
+#[must_use]
+pub fn to_pem(chain: &[CertificateDer<'_>]) -> String {
+    let blocks = chain
+        .iter()
+        .map(|der| Pem::new("CERTIFICATE", der.to_vec()));
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    encode_many_config(&blocks.collect::<Vec<_>>(), config)
 }
 
 /// Detects changes of files.

@@ -4,11 +4,12 @@ use std::fmt;
 
 use quinn::{ConnectionError, TransportErrorCode};
 use rustls::{AlertDescription, CertificateError};
+use serde::{Deserialize, Serialize};
 
 use super::wire;
 
 /// A refusal's reason.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Reason {
     /// The certificate was not issued by an authority of the CA bundle.
     UnknownCa,
@@ -108,7 +109,7 @@ impl fmt::Display for Reason {
 }
 
 /// A refusal, for programs and for people.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Refusal {
     /// Why.
     pub reason: Reason,

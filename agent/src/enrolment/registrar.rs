@@ -3,12 +3,14 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 
 use super::{Facts, Identity, Refusal, wire::Place};
 
@@ -35,8 +37,8 @@ pub struct Claim {
     pub identities: Vec<Identity>,
     /// Its certificate.
     pub certificate: Facts,
-    /// The whole chain as the endpoint sent it, beginning with that certificate.
-    pub chain: Arc<[CertificateDer<'static>]>,
+    /// The whole chain as the endpoint sent it, beginning with that certificate, PEM.
+    pub chain: Arc<str>,
     /// When the first certificate of the verified chain expires, the authority's included.
     pub until: Timestamp,
     /// Name and version of the endpoint's program, as it states them.
@@ -57,7 +59,7 @@ pub struct Grant {
 }
 
 /// Why a session ended.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum End {
     /// The endpoint closed it.
     Closed,
@@ -114,6 +116,9 @@ impl fmt::Display for End {
     }
 }
 
+/// What comes once somebody else has answered.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// Decides about claims and follows sessions.
 ///
 /// The calls come from the tasks of the sessions, so they must not block for long.
@@ -123,14 +128,14 @@ pub trait Registrar: Send + Sync + 'static {
     /// # Errors
     ///
     /// The refusal, if the claim is refused; [`end`](Self::end) is then not called for it.
-    fn admit(&self, claim: &Claim) -> Result<Grant, Refusal>;
+    fn admit<'a>(&'a self, claim: &'a Claim) -> Later<'a, Result<Grant, Refusal>>;
 
     /// The session is still alive: the peer has answered since the last call. Called every
     /// keepalive interval. Its chain is valid until the time `until`.
     fn renew(&self, session: SessionId, until: Timestamp);
 
     /// An admitted session has ended; called once for each, before the peer is told.
-    fn end(&self, session: SessionId, why: &End);
+    fn end<'a>(&'a self, session: SessionId, why: &'a End) -> Later<'a, ()>;
 
     /// The files have been read, at the start and whenever they have changed, or time has passed:
     /// `verify` tells until when a chain is valid, or why it is refused. What rests on chains that no

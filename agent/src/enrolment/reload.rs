@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tracing::{info, warn};
 
 use super::{
     pki::{PkiError, Stamps},
     shared::Shared,
+    trust::FileContents,
 };
 
 /// How often the files are checked for changes.
@@ -45,6 +49,26 @@ pub(super) async fn follow(shared: Arc<Shared>, mut stamps: Stamps) {
             continue;
         }
         verified = Instant::now();
+    }
+}
+
+/// Takes the files whose contents are handed over, and verifies all sessions then, whenever there is nothing in the
+/// message, and at least every [`VERIFY`].
+pub(super) async fn take(shared: Arc<Shared>, mut handed: mpsc::Receiver<Option<FileContents>>) {
+    loop {
+        let contents = match timeout(VERIFY, handed.recv()).await {
+            Ok(Some(contents)) => contents,
+            Ok(None) => return,
+            Err(_) => None,
+        };
+        let shared = Arc::clone(&shared);
+        let work = move || match contents {
+            Some(contents) => log(&shared.take(&contents), true),
+            None => drop(shared.verify()),
+        };
+        if let Err(error) = tokio::task::spawn_blocking(work).await {
+            warn!(%error, "verifying sessions ended in a panic");
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The host's side of enrolment: listens, and closes sessions that changed files no longer allow.
 
 use std::{
+    future::poll_fn,
     net::{SocketAddr, UdpSocket},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
     Config, Counts, End, Expiring, Registrar, ServerError, Session, SessionId, accept,
@@ -15,7 +16,7 @@ use super::{
     reload,
     shared::Shared,
     sockets,
-    trust::Trust,
+    trust::{FileContents, Trust},
     wire,
 };
 
@@ -49,6 +50,38 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let stamps = Stamps::of(config.files.paths());
         let trust = Trust::read(&config.files)?;
+        let server = Self::begin(sockets, config, trust, registrar)?;
+        let following = reload::follow(Arc::clone(&server.shared), stamps);
+        server.tasks().spawn(following);
+        Ok(server)
+    }
+
+    /// Listens on `sockets` with the contents of files, and with those that are `handed` over later; nothing there
+    /// has all sessions verified. The files and addresses of `config` are ignored.
+    pub fn start_with(
+        sockets: Vec<UdpSocket>,
+        config: Config,
+        contents: &FileContents,
+        handed: mpsc::Receiver<Option<FileContents>>,
+        registrar: Arc<dyn Registrar>,
+    ) -> Result<Self, ServerError> {
+        let trust = Trust::of(contents, config.files.stale_crl)?;
+        let server = Self::begin(sockets, config, trust, registrar)?;
+        let taking = reload::take(Arc::clone(&server.shared), handed);
+        server.tasks().spawn(taking);
+        Ok(server)
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(
+        sockets: Vec<UdpSocket>,
+        config: Config,
+        trust: Trust,
+        registrar: Arc<dyn Registrar>,
+    ) -> Result<Self, ServerError> {
         let transport = config.transport()?;
         let endpoints = sockets
             .into_iter()
@@ -61,7 +94,6 @@ impl Server {
         for endpoint in endpoints {
             tasks.spawn(accept::accept(endpoint, Arc::clone(&shared)));
         }
-        tasks.spawn(reload::follow(Arc::clone(&shared), stamps));
         Ok(Self {
             shared,
             tasks: Mutex::new(tasks),
@@ -120,6 +152,11 @@ impl Server {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.counts()
+    }
+
+    /// Waits until a part of it has ended that is to go on as long as it does.
+    pub async fn lost(&self) {
+        let _ = poll_fn(|context| self.tasks().poll_join_next(context)).await;
     }
 
     /// Ends all sessions, tells the peers, and frees the sockets.

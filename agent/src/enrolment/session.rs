@@ -48,7 +48,7 @@ impl Live {
             Err(error) => failed(&error),
         };
         // First the datapath: from here on no packet of the endpoint passes.
-        shared.registrar.end(self.session.id, &end);
+        shared.registrar.end(self.session.id, &end).await;
         shared.sessions.remove(self.session.id);
         Log::ended(&self.session, &end);
         if self.connection.close_reason().is_none() {

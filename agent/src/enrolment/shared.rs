@@ -9,8 +9,13 @@ use quinn::{Endpoint, TransportConfig, crypto::rustls::QuicServerConfig};
 use tokio::sync::Semaphore;
 
 use super::{
-    Config, Registrar, gate::Gate, log::Log, pki::PkiError, sessions::Sessions, sockets,
-    trust::Trust,
+    Config, Registrar,
+    gate::Gate,
+    log::Log,
+    pki::PkiError,
+    sessions::Sessions,
+    sockets,
+    trust::{FileContents, Trust},
 };
 
 /// Counts since the start, and current numbers.
@@ -96,7 +101,15 @@ impl Shared {
     /// Reads all files again and verifies all sessions with them; returns how many it closed. On an
     /// error nothing changes.
     pub(super) fn reload(&self) -> Result<usize, PkiError> {
-        let read = Trust::read(&self.config.files);
+        self.replace(Trust::read(&self.config.files))
+    }
+
+    /// Does as [`reload`](Self::reload) with what was in the files.
+    pub(super) fn take(&self, contents: &FileContents) -> Result<usize, PkiError> {
+        self.replace(Trust::of(contents, self.config.files.stale_crl))
+    }
+
+    fn replace(&self, read: Result<Trust, PkiError>) -> Result<usize, PkiError> {
         let unread = read.as_ref().err().map(ToString::to_string);
         *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
         let trust = Arc::new(read?);

@@ -42,7 +42,7 @@ pub enum StaleCrl {
 }
 
 /// The files that authentication needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Files {
     /// The host's certificate, followed by its intermediates, PEM.
     pub certificate: PathBuf,
@@ -94,6 +94,15 @@ pub struct FileContents {
     pub crls: Vec<Contents>,
 }
 
+impl FileContents {
+    /// All of them: certificate, key, authorities and lists.
+    pub fn all(&self) -> impl Iterator<Item = &Contents> {
+        [&self.certificate, &self.key, &self.ca]
+            .into_iter()
+            .chain(&self.crls)
+    }
+}
+
 /// A file whose content expires soon, or has expired.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expiring {
@@ -143,11 +152,11 @@ pub(super) struct Trust {
 impl Trust {
     /// Reads all files.
     pub(super) fn read(files: &Files) -> Result<Self, PkiError> {
-        Self::of(files, &files.read()?)
+        Self::of(&files.read()?, files.stale_crl)
     }
 
-    /// What `contents` say, which were read from `files`.
-    pub(super) fn of(files: &Files, contents: &FileContents) -> Result<Self, PkiError> {
+    /// What `contents` say.
+    pub(super) fn of(contents: &FileContents, stale_crl: StaleCrl) -> Result<Self, PkiError> {
         let pair = pki::key_pair(&contents.certificate, &contents.key)?;
         let (roots, authorities) = pki::roots(&contents.ca)?;
         let certificates = pki::certificates(&contents.ca)?;
@@ -155,19 +164,19 @@ impl Trust {
         for contents in &contents.crls {
             lists.extend(pki::revocation_lists(contents)?);
         }
-        let verifier = Verifier::new(roots, certificates, lists, files.stale_crl);
+        let verifier = Verifier::new(roots, certificates, lists, stale_crl);
         let verifier = verifier.map_err(|reason| PkiError::Damaged {
-            file: files.ca.clone(),
+            file: contents.ca.file.clone(),
             reason,
         })?;
         let (counting, strange) = verifier.lists();
-        let lasting = lasting(files, &pair, &authorities, &counting);
+        let lasting = lasting(contents, &pair, &authorities, &counting);
         let unused = strange.into_iter().map(|list| {
             format!(
                 "the CRL of {} in {} was signed by no authority of this name in {}, and is used for nothing: put its own list there, or the authority's new certificate into the bundle",
                 list.issuer,
                 list.file.display(),
-                files.ca.display()
+                contents.ca.file.display()
             )
         });
         Ok(Self {
@@ -234,7 +243,7 @@ impl Trust {
 }
 
 fn lasting(
-    files: &Files,
+    contents: &FileContents,
     pair: &KeyPair,
     authorities: &[Certificate],
     lists: &[&RevocationList],
@@ -245,10 +254,10 @@ fn lasting(
         name: certificate.facts.subject.clone(),
         until: certificate.facts.not_after,
     };
-    let own = certificate("certificate", &files.certificate, &pair.leaf);
+    let own = certificate("certificate", &contents.certificate.file, &pair.leaf);
     let authorities = authorities
         .iter()
-        .map(|authority| certificate("CA certificate", &files.ca, authority));
+        .map(|authority| certificate("CA certificate", &contents.ca.file, authority));
     let lists = lists.iter().filter_map(|list| {
         Some(Expiring {
             what: LIST,

@@ -273,11 +273,6 @@ impl Registry {
         self.port
     }
 
-    /// Notes what is wrong with proofs of identity in general, until it is told otherwise.
-    pub fn set_problems(&self, problems: Vec<String>) {
-        self.state().problems = problems;
-    }
-
     /// What is wrong with proofs of identity in general, in sentences.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {

@@ -1,28 +1,116 @@
 //! Decides about claims, and follows the sessions of those that were granted.
 
 use std::{
-    collections::BTreeMap,
+    future::ready,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use rustls_pki_types::CertificateDer;
 use tracing::{error, info, warn};
 use verdict::frame::origin::Origin;
 
 use super::{
     Registry,
-    state::{Held, Peer, State, beside, covers, is_beside},
+    state::{Held, Inherited, Peer, State, beside, covers, is_beside},
 };
 use crate::{
     datapath::leases::Holder,
-    enrolment::{Claim, End, Grant, Reason, Refusal, Registrar, SessionId},
+    enrolment::{Claim, End, Grant, Later, Reason, Refusal, Registrar, SessionId},
     policy::Sessions,
+    prover::{agent::Leases, message::Chain},
 };
 
 impl Registrar for Registry {
-    fn admit(&self, claim: &Claim) -> Result<Grant, Refusal> {
+    fn admit<'a>(&'a self, claim: &'a Claim) -> Later<'a, Result<Grant, Refusal>> {
+        Box::pin(ready(self.decide(claim)))
+    }
+
+    fn renew(&self, session: SessionId, until: Timestamp) {
+        let mut state = self.state();
+        if !state.is_latest(session) {
+            return;
+        }
+        let State { held, links, .. } = &mut *state;
+        let Some(held) = held.get_mut(&session) else {
+            return;
+        };
+        // A bond gets and loses ports while a session lives.
+        held.holder.beside = beside(links, held.holder.origin);
+        let endpoint = held.peer.endpoint.clone();
+        match state.write(session, self.ends(until)) {
+            Ok(true) => {}
+            Ok(false) => error!(endpoint, "no room to renew a lease"),
+            Err(error) => error!(%error, endpoint, "a lease cannot be renewed"),
+        }
+    }
+
+    fn end<'a>(&'a self, session: SessionId, why: &'a End) -> Later<'a, ()> {
+        let mut state = self.state();
+        if *why == End::Shutdown {
+            // The next agent finds the endpoint again; until then its connections go on.
+            state.held.remove(&session);
+        } else {
+            state.drop_lease(session);
+        }
+        info!(%session, why = why.name(), "a lease ended");
+        Box::pin(ready(()))
+    }
+
+    fn refused(&self, _: SocketAddr, refusal: &Refusal) {
+        *self.state().refused.entry(refusal.reason).or_default() += 1;
+    }
+}
+
+impl Leases for Registry {
+    fn chains(&self) -> Vec<Chain> {
+        let state = self.state();
+        let inherited = state.inherited.iter().map(|lease| Chain {
+            number: lease.number,
+            address: lease.address,
+            chain: lease.chain.to_string(),
+        });
+        inherited.collect()
+    }
+
+    fn verified(&self, number: u32, address: IpAddr, refused: Option<Refusal>) {
+        let mut state = self.state();
+        let place = (number, address);
+        if let Some(refusal) = refused {
+            warn!(
+                number,
+                %address,
+                reason = refusal.reason.name(),
+                "a lease of an earlier agent is ended"
+            );
+            state.drop_inherited(|_, lease| lease.place() == place);
+            return;
+        }
+        for lease in &mut state.inherited {
+            lease.verified |= lease.place() == place;
+        }
+    }
+
+    fn orphan(&self) {
+        let mut state = self.state();
+        let held: Vec<Held> = state.held.drain().map(|(_, held)| held).collect();
+        state.owners.clear();
+        for held in held {
+            let orphan = Inherited::orphan(held);
+            state
+                .inherited
+                .retain(|lease| lease.place() != orphan.place());
+            state.inherited.push(orphan);
+        }
+    }
+
+    fn set_problems(&self, problems: Vec<String>) {
+        self.state().problems = problems;
+    }
+}
+
+impl Registry {
+    fn decide(&self, claim: &Claim) -> Result<Grant, Refusal> {
         let address = claim.remote.ip().to_canonical();
         let mut state = self.state();
         let peer = peer(&state, claim, address)?;
@@ -60,63 +148,6 @@ impl Registrar for Registry {
         Ok(grant)
     }
 
-    fn renew(&self, session: SessionId, until: Timestamp) {
-        let mut state = self.state();
-        if !state.is_latest(session) {
-            return;
-        }
-        let State { held, links, .. } = &mut *state;
-        let Some(held) = held.get_mut(&session) else {
-            return;
-        };
-        // A bond gets and loses ports while a session lives.
-        held.holder.beside = beside(links, held.holder.origin);
-        let endpoint = held.peer.endpoint.clone();
-        match state.write(session, self.ends(until)) {
-            Ok(true) => {}
-            Ok(false) => error!(endpoint, "no room to renew a lease"),
-            Err(error) => error!(%error, endpoint, "a lease cannot be renewed"),
-        }
-    }
-
-    fn end(&self, session: SessionId, why: &End) {
-        let mut state = self.state();
-        if *why == End::Shutdown {
-            // The next agent finds the endpoint again; until then its connections go on.
-            state.held.remove(&session);
-        } else {
-            state.drop_lease(session);
-        }
-        info!(%session, why = why.name(), "a lease ended");
-    }
-
-    fn verify(&self, verify: &dyn Fn(&[CertificateDer<'_>]) -> Result<Timestamp, Refusal>) {
-        let inherited = self.state().inherited.clone();
-        // Without the lock: verifying takes time.
-        let verified: BTreeMap<_, _> = inherited
-            .iter()
-            .map(|lease| (lease.place(), verify(&lease.chain)))
-            .collect();
-        let mut state = self.state();
-        for lease in &mut state.inherited {
-            match verified.get(&lease.place()) {
-                Some(Ok(_)) => lease.verified = true,
-                Some(Err(refusal)) => {
-                    let (identity, address) = (&lease.identity, lease.address);
-                    warn!(%identity, %address, %refusal, "a lease of an earlier agent is ended");
-                }
-                None => {}
-            }
-        }
-        state.drop_inherited(|_, lease| matches!(verified.get(&lease.place()), Some(Err(_))));
-    }
-
-    fn refused(&self, _: SocketAddr, refusal: &Refusal) {
-        *self.state().refused.entry(refusal.reason).or_default() += 1;
-    }
-}
-
-impl Registry {
     /// When a lease that is given or renewed now ends: no later than the chain that it rests on.
     fn ends(&self, until: Timestamp) -> Instant {
         let left = Duration::try_from(until.duration_since(Timestamp::now()));

@@ -9,8 +9,6 @@ use std::{
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use pem::Pem;
-use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tracing::error;
 use verdict::frame::origin::Origin;
 
@@ -20,7 +18,7 @@ use crate::{
         flows::FlowError,
         leases::{Found, Holder, LeaseTable},
     },
-    enrolment::{Certificate, Claim, Facts, Identity, Reason, Refusal, SessionId},
+    enrolment::{Claim, Facts, Identity, Reason, Refusal, SessionId},
     policy::{Sessions, protocol::Mac},
     store::{
         StoreError,
@@ -37,7 +35,7 @@ pub(super) struct State {
     /// Leases by session.
     pub(super) held: HashMap<SessionId, Held>,
     /// The latest session of each endpoint at each address: its place alone is written.
-    owners: HashMap<(u32, IpAddr), SessionId>,
+    pub(super) owners: HashMap<(u32, IpAddr), SessionId>,
     /// Leases that an earlier agent gave, whose endpoints are yet to come back.
     pub(super) inherited: Vec<Inherited>,
     /// Whose leases were revoked, and until when they get no other: `None` is for good.
@@ -90,7 +88,7 @@ pub(super) struct Inherited {
     pub(super) identity: Identity,
     pub(super) since: Timestamp,
     pub(super) certificate: Facts,
-    pub(super) chain: Arc<[CertificateDer<'static>]>,
+    pub(super) chain: Arc<str>,
     /// Whether this agent has verified the chain.
     pub(super) verified: bool,
 }
@@ -337,7 +335,8 @@ impl Held {
             link: self.holder.origin.link,
             identity: self.peer.identity.to_string(),
             since: self.since,
-            chain: to_pem(&self.claim.chain),
+            certificate: self.claim.certificate.clone(),
+            chain: self.claim.chain.to_string(),
         }
     }
 
@@ -367,21 +366,32 @@ impl Inherited {
         if origin != found.origin {
             return None;
         }
-        let chain = CertificateDer::pem_slice_iter(record.chain.as_bytes());
-        let chain: Vec<_> = chain.collect::<Result<_, _>>().ok()?;
-        let leaf = Certificate::read(chain.first()?).ok()?;
-        let identity = Identity::parse(&record.identity)?;
-        leaf.identities.contains(&identity).then(|| Self {
+        Some(Self {
             number: found.id,
             address: found.address,
             origin,
             ends: Instant::now() + found.left,
-            identity,
+            identity: Identity::parse(&record.identity)?,
             since: record.since,
-            certificate: leaf.facts,
-            chain: chain.into(),
+            certificate: record.certificate.clone(),
+            chain: record.chain.as_str().into(),
             verified: false,
         })
+    }
+
+    /// The lease of a session that has ended with the process that it was in.
+    pub(super) fn orphan(held: Held) -> Self {
+        Self {
+            number: held.holder.id,
+            address: held.holder.address,
+            origin: held.holder.origin,
+            ends: held.ends,
+            identity: held.peer.identity,
+            since: held.since,
+            certificate: held.claim.certificate,
+            chain: held.claim.chain,
+            verified: true,
+        }
     }
 
     /// Whose lease it is, and at which address.
@@ -397,7 +407,8 @@ impl Inherited {
             link: self.origin.link,
             identity: self.identity.to_string(),
             since: self.since,
-            chain: to_pem(&self.chain),
+            certificate: self.certificate.clone(),
+            chain: self.chain.to_string(),
         }
     }
 
@@ -415,14 +426,6 @@ impl Inherited {
             lives: false,
         }
     }
-}
-
-/// A chain of certificates in PEM form.
-fn to_pem(chain: &[CertificateDer<'_>]) -> String {
-    let blocks = chain
-        .iter()
-        .map(|der| Pem::new("CERTIFICATE", der.to_vec()));
-    pem::encode_many(&blocks.collect::<Vec<_>>())
 }
 
 pub(super) fn covers(addresses: &[IpNet], address: IpAddr) -> bool {

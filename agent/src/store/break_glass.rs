@@ -1,12 +1,15 @@
 //! Break glass, on disk: who gets in by the last valid policy, and which doors are open. An agent that starts
 //! finds both, also if it finds no policy.
 
-use std::{fs, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, failed, history::Who};
-use crate::policy::BreakGlass;
+use crate::{
+    files::{self, Owner},
+    policy::BreakGlass,
+};
 
 const FILE: &str = "break-glass.json";
 
@@ -36,7 +39,7 @@ impl Store {
     /// What was kept; nothing if there is nothing.
     pub fn break_glass(&self) -> Result<Kept, StoreError> {
         let path = self.break_glass_path();
-        match fs::read(&path) {
+        match files::read(&path, files::SETTINGS, Owner::Trusted) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(path, &error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
             Err(source) => Err(failed("read", &path)(source)),
@@ -87,7 +90,7 @@ mod tests {
         };
         store.keep_break_glass(&kept).expect("write");
         assert_eq!(store.break_glass().expect("read"), kept);
-        fs::write(store.break_glass_path(), "{").expect("write");
+        std::fs::write(store.break_glass_path(), "{").expect("write");
         assert!(store.break_glass().is_err());
     }
 }

@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::{StoreError, failed};
-use crate::files::{self, Owner};
+use crate::{
+    enrolment::Facts,
+    files::{self, Owner},
+};
 
 const RECORDS: &str = "leases.jsonl";
 const BARS: &str = "bars.json";
@@ -41,6 +44,8 @@ pub struct LeaseRecord {
     pub identity: String,
     /// When.
     pub since: Timestamp,
+    /// The certificate that it rests on.
+    pub certificate: Facts,
     /// The chain of certificates, PEM, the endpoint's own first.
     pub chain: String,
 }
@@ -209,6 +214,14 @@ mod tests {
             link: 2 << 32,
             identity: identity.into(),
             since: Timestamp::UNIX_EPOCH,
+            certificate: Facts {
+                subject: "CN=vim".into(),
+                issuer: "CN=authority".into(),
+                serial: "0a".into(),
+                not_before: Timestamp::UNIX_EPOCH,
+                not_after: Timestamp::UNIX_EPOCH,
+                fingerprint: "0b".into(),
+            },
             chain: "PEM\n".into(),
         }
     }

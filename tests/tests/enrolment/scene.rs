@@ -1,6 +1,7 @@
 //! Enrolment in network namespaces: a host with its agent, endpoints and intruders.
 
 mod admitted;
+mod apart;
 mod floods;
 mod inherited;
 mod intruders;

@@ -1,6 +1,7 @@
 //! A host, a registrar that records its calls, and endpoints.
 
 use std::{
+    future::ready,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -9,8 +10,8 @@ use std::{
 
 use manoward::{
     enrolment::{
-        Claim, Config, End, Files, Grant, Identity, Reason, Refusal, Registrar, Server, SessionId,
-        Timestamp, pki::Contents,
+        Claim, Config, End, Files, Grant, Identity, Later, Reason, Refusal, Registrar, Server,
+        SessionId, Timestamp, pki::Contents,
     },
     files::Owner,
     join::{self, Host, HostStatus, Join, Options, Source, State},
@@ -108,7 +109,26 @@ impl Recorder {
 }
 
 impl Registrar for Recorder {
-    fn admit(&self, claim: &Claim) -> Result<Grant, Refusal> {
+    fn admit<'a>(&'a self, claim: &'a Claim) -> Later<'a, Result<Grant, Refusal>> {
+        Box::pin(ready(self.decide(claim)))
+    }
+
+    fn renew(&self, session: SessionId, _: Timestamp) {
+        self.write(Entry::Renewed(session));
+    }
+
+    fn end<'a>(&'a self, session: SessionId, why: &'a End) -> Later<'a, ()> {
+        self.write(Entry::Ended(session, why.clone()));
+        Box::pin(ready(()))
+    }
+
+    fn refused(&self, _: SocketAddr, refusal: &Refusal) {
+        self.write(Entry::Refused(refusal.clone()));
+    }
+}
+
+impl Recorder {
+    fn decide(&self, claim: &Claim) -> Result<Grant, Refusal> {
         let known = [Identity::uri(VIM), Identity::dns("vim.example")];
         if !claim
             .identities
@@ -124,18 +144,6 @@ impl Registrar for Recorder {
             role: "vim".into(),
             expires_in: Duration::from_secs(15),
         })
-    }
-
-    fn renew(&self, session: SessionId, _: Timestamp) {
-        self.write(Entry::Renewed(session));
-    }
-
-    fn end(&self, session: SessionId, why: &End) {
-        self.write(Entry::Ended(session, why.clone()));
-    }
-
-    fn refused(&self, _: SocketAddr, refusal: &Refusal) {
-        self.write(Entry::Refused(refusal.clone()));
     }
 }
 
