@@ -27,55 +27,61 @@ pub(super) fn protected(policy: &Policy, facts: &Facts) -> BTreeSet<IpAddr> {
 }
 
 /// Which connections are taken over by a change.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Adoption {
     /// None: no address has become protected.
     Nothing,
     /// Those of the host: an address may have been gained while no agent ran.
     Host,
-    /// Those of the host, and for some time those of guests.
-    HostAndGuests,
+    /// Those of the host at these addresses, which were not protected before, and for some time those of
+    /// guests.
+    Gained(BTreeSet<IpAddr>),
 }
 
 impl Adoption {
     /// What is taken over when `policy` follows on `current`.
     pub(super) fn of(current: Option<&Current>, policy: &Policy, facts: &Facts) -> Self {
         let before = current.map_or_else(BTreeSet::new, Current::protected);
-        if protected(policy, facts).is_subset(&before) {
+        let after = protected(policy, facts);
+        let gained: BTreeSet<IpAddr> = after.difference(&before).copied().collect();
+        if gained.is_empty() {
             Self::Nothing
         } else {
-            Self::HostAndGuests
+            Self::Gained(gained)
         }
     }
 }
 
 impl Enforcer {
     /// Takes connections over. What fails is reported: it is no reason to protect nothing.
-    pub(super) fn adopt_connections(&mut self, adoption: Adoption) {
-        if adoption == Adoption::Nothing {
-            return;
-        }
+    pub(super) fn adopt_connections(&mut self, adoption: &Adoption) {
+        let gained = match adoption {
+            Adoption::Nothing => return,
+            Adoption::Host => None,
+            Adoption::Gained(gained) => Some(gained),
+        };
         self.problems.flows.clear();
-        if adoption == Adoption::HostAndGuests
+        if gained.is_some()
             && let Err(error) = self.datapath.adopt_for(self.config.adoption_grace)
         {
             let problem = format!("connections of guests are not taken over: {error}");
             self.flow_problem(problem);
         }
-        self.adopt_sockets();
+        self.adopt_sockets(gained);
     }
 
     /// Takes over the connections of sockets, where that has failed before.
     pub(super) fn adopt_missed(&mut self) {
         if self.problems.sockets_missed {
             self.problems.flows.clear();
-            self.adopt_sockets();
+            self.adopt_sockets(None);
             self.post();
         }
     }
 
-    fn adopt_sockets(&mut self) {
-        let adopted = adopt(self.datapath.pins(), self.features);
+    /// Takes over the connections of sockets, at these addresses if some are given.
+    fn adopt_sockets(&mut self, at: Option<&BTreeSet<IpAddr>>) {
+        let adopted = adopt(self.datapath.pins(), self.features, at);
         self.problems.sockets_missed = adopted.is_err();
         match adopted {
             Ok(adopted) => {

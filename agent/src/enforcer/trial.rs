@@ -198,11 +198,9 @@ impl Enforcer {
             self.policy_problem(error.to_string());
         }
         if let Some(tried) = tried {
-            let protected = tried.protected();
-            let current = self.current.as_deref();
-            let more = current.is_some_and(|now| !now.protected().is_subset(&protected));
-            if more {
-                self.adopt_connections(Adoption::HostAndGuests);
+            if let Some(now) = self.current.clone() {
+                let adoption = Adoption::of(Some(&tried), now.policy(), &now.facts);
+                self.adopt_connections(&adoption);
             }
             self.close(event, &tried.stored, trial.within, reason);
         }
