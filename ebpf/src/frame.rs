@@ -20,6 +20,7 @@ use verdict::{
         ethernet::EtherType,
         ipv4, ipv6,
         packet::{self, Packet},
+        quic,
     },
     state::{flow::Key, translated::Translated},
 };
@@ -103,6 +104,11 @@ impl Packet for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn token(&self, at: u32) -> u64 {
+        token_xdp(self.context.ctx, at)
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         self.context.ingress_ifindex() as u32
     }
@@ -134,6 +140,13 @@ extern "C" fn word_xdp(context: *mut xdp_md, offset: u32) -> u32 {
 #[inline(never)]
 extern "C" fn client_xdp(context: *mut xdp_md, at: u32) -> u64 {
     dhcp::client(&XdpFrame::new(&XdpContext::new(context)), at)
+}
+
+/// [`quic::token`] of the frame of an XDP program.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn token_xdp(context: *mut xdp_md, at: u32) -> u64 {
+    quic::token(&XdpFrame::new(&XdpContext::new(context)), at)
 }
 
 /// Bytes that hold every header which is read, in all but absurd packets.
@@ -197,6 +210,11 @@ impl Packet for SkbFrame<'_> {
     }
 
     #[inline(always)]
+    fn token(&self, at: u32) -> u64 {
+        token_tcx(self.context.skb.skb, at)
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: as above.
         unsafe { (*self.context.skb.skb).ifindex }
@@ -233,6 +251,14 @@ extern "C" fn word_tcx(context: *mut __sk_buff, offset: u32) -> u32 {
 extern "C" fn client_tcx(context: *mut __sk_buff, at: u32) -> u64 {
     let context = TcContext::new(context);
     dhcp::client(&SkbFrame { context: &context }, at)
+}
+
+/// [`quic::token`] of the frame of a classifier, whose headers are pulled already.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn token_tcx(context: *mut __sk_buff, at: u32) -> u64 {
+    let context = TcContext::new(context);
+    quic::token(&SkbFrame { context: &context }, at)
 }
 
 /// `BPF_HDR_START_MAC`: offsets are those in the frame (`linux/bpf.h`).

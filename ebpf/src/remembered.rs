@@ -135,6 +135,11 @@ impl Flows for OpenFlows<'_> {
     }
 
     #[inline(always)]
+    fn shown(&self, [high, low]: [u64; 2], port: u32) -> u64 {
+        shown_enrolment(high, low, port)
+    }
+
+    #[inline(always)]
     fn enrolling(&self, hash: u64) -> u32 {
         search_enrolment(hash)
     }
@@ -223,6 +228,13 @@ extern "C" fn is_noted(index: u32, hash: u64, lasts: u32) -> u32 {
 #[inline(never)]
 extern "C" fn search_enrolment(hash: u64) -> u32 {
     sessions::search(&OpenFlows::LOOKED_UP, hash)
+}
+
+/// [`sessions::shown`] for the address of these words.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn shown_enrolment(high: u64, low: u64, port: u32) -> u64 {
+    sessions::shown(&OpenFlows::LOOKED_UP, [high, low], port)
 }
 
 /// [`table::search`] for the key of these words.

@@ -14,7 +14,8 @@ use super::wire::QueryError;
 use crate::{
     datapath::{CounterError, PinError, interface::InterfaceError},
     enforcer::{
-        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, Review, RollBackError,
+        AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, ReportError, Review,
+        RollBackError, TryError,
     },
     explain::PacketError,
     store::StoreError,
@@ -62,6 +63,7 @@ codes! {
     StaleSerial = "stale-serial", CONFLICT;
     CutsSession = "cuts-session", CONFLICT;
     NothingOnTrial = "nothing-on-trial", CONFLICT;
+    NothingTried = "nothing-tried", CONFLICT;
     Unproven = "unproven", CONFLICT;
     NotAtConsole = "not-at-console", CONFLICT;
     Uncovered = "uncovered", CONFLICT;
@@ -220,6 +222,26 @@ impl From<ConfirmError> for Failed {
             ConfirmError::Store(_) | ConfirmError::Publish(_) => Code::Internal,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<TryError> for Failed {
+    fn from(error: TryError) -> Self {
+        match error {
+            TryError::Apply(error) => error.into(),
+            TryError::Store(error) => error.into(),
+            TryError::NoPolicy => Self::new(Code::NoPolicy, error.to_string()),
+            TryError::NothingTried => Self::new(Code::NothingTried, error.to_string()),
+            TryError::Shadow(_) | TryError::Load(_) | TryError::Door(_) => {
+                Self::new(Code::Internal, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ReportError> for Failed {
+    fn from(error: ReportError) -> Self {
+        Self::new(Code::Internal, error.to_string())
     }
 }
 

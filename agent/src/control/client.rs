@@ -15,8 +15,8 @@ use hyper_util::rt::TokioIo;
 use manoward_api::{
     Applied, BreakGlass, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder,
     DoorsClosed, EndpointList, Explanation, Failure, FlowList, FlowQuery, FlowsCut, History,
-    HistoryQuery, LeaseList, OpenDoor, PolicyQuery, PolicyText, Question, Report, Revocation,
-    Revoked, RollBack, Stats, Status,
+    HistoryQuery, LeaseList, OpenDoor, PolicyQuery, PolicyText, Promotion, Question, Report,
+    Revocation, Revoked, RollBack, ShadowReport, Stats, Status, StoppedTrying, Tried,
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
@@ -212,6 +212,27 @@ impl Client {
     /// Takes back the policy on trial.
     pub async fn cancel(&self, claim: &Claim) -> Result<Cancelled, ClientError> {
         self.post("/v1/policy/cancel", claim).await
+    }
+
+    /// What the candidate that is tried would do otherwise.
+    pub async fn trying(&self) -> Result<ShadowReport, ClientError> {
+        self.get("/v1/policy/try").await
+    }
+
+    /// Has a candidate judge beside the policy in force.
+    pub async fn try_beside(&self, candidate: &Candidate) -> Result<Tried, ClientError> {
+        self.post("/v1/policy/try", candidate).await
+    }
+
+    /// Ends the candidate.
+    pub async fn stop_trying(&self) -> Result<StoppedTrying, ClientError> {
+        self.request(Method::POST, "/v1/policy/try/stop", Bytes::new(), WORKING)
+            .await
+    }
+
+    /// Puts the candidate in force.
+    pub async fn promote(&self, wanted: &Promotion) -> Result<Applied, ClientError> {
+        self.post("/v1/policy/promote", wanted).await
     }
 
     /// Who gets in whatever the policy says.

@@ -17,6 +17,10 @@
 //! | `POST /v1/policy/confirm` | [`Claim`] | [`Confirmed`] | root |
 //! | `POST /v1/policy/cancel` | [`Claim`] | [`Cancelled`] | root |
 //! | `POST /v1/policy/rollback` | [`RollBack`] | [`Applied`] | root |
+//! | `GET /v1/policy/try` | | [`ShadowReport`] | |
+//! | `POST /v1/policy/try` | [`Candidate`] | [`Tried`] | root |
+//! | `POST /v1/policy/try/stop` | | [`StoppedTrying`] | root |
+//! | `POST /v1/policy/promote` | [`Promotion`] | [`Applied`] | root |
 //! | `GET /v1/break-glass` | | [`BreakGlass`] | |
 //! | `POST /v1/break-glass/open` | [`DoorOrder`] | [`OpenDoor`] | root |
 //! | `POST /v1/break-glass/close` | [`Claim`] | [`DoorsClosed`] | root |
@@ -42,6 +46,7 @@
 //! | 409 | `stale-serial` | a policy with this serial, or a higher one, is in force |
 //! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
 //! | 409 | `nothing-on-trial` | no policy waits to be confirmed |
+//! | 409 | `nothing-tried` | no candidate judges beside the policy in force |
 //! | 409 | `unproven` | the confirmation has not come through the policy that it is about |
 //! | 409 | `not-at-console` | a break-glass door is opened from the console of the host only |
 //! | 409 | `cannot-attach` | an interface does not take the programs |
@@ -70,6 +75,9 @@
 //! [`Applied`]: manoward_api::Applied
 //! [`Confirmed`]: manoward_api::Confirmed
 //! [`Cancelled`]: manoward_api::Cancelled
+//! [`ShadowReport`]: manoward_api::ShadowReport
+//! [`Tried`]: manoward_api::Tried
+//! [`StoppedTrying`]: manoward_api::StoppedTrying
 //! [`Explanation`]: manoward_api::Explanation
 //! [`BreakGlass`]: manoward_api::BreakGlass
 //! [`OpenDoor`]: manoward_api::OpenDoor
@@ -85,8 +93,8 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use manoward_api::{
-    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, PolicyQuery, Question, Revocation,
-    RollBack,
+    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, PolicyQuery, Promotion, Question,
+    Revocation, RollBack,
 };
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
@@ -130,6 +138,14 @@ pub enum Request {
     Cancel(Claim),
     /// `POST /v1/policy/rollback`
     RollBack(RollBack),
+    /// `GET /v1/policy/try`
+    Trying,
+    /// `POST /v1/policy/try`
+    Try(Candidate),
+    /// `POST /v1/policy/try/stop`
+    StopTrying,
+    /// `POST /v1/policy/promote`
+    Promote(Promotion),
     /// `GET /v1/break-glass`
     BreakGlass,
     /// `POST /v1/break-glass/open`
@@ -199,7 +215,7 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 20] {
+fn paths<A: Agent>() -> [Path<A>; 24] {
     [
         gets(STATUS, || Request::Status),
         gets("/v1/stats", || Request::Stats),
@@ -216,6 +232,10 @@ fn paths<A: Agent>() -> [Path<A>; 20] {
         posts("/v1/policy/confirm", Request::Confirm),
         posts("/v1/policy/cancel", Request::Cancel),
         posts("/v1/policy/rollback", Request::RollBack),
+        gets("/v1/policy/try", || Request::Trying),
+        posts("/v1/policy/try", Request::Try),
+        orders("/v1/policy/try/stop", || Request::StopTrying),
+        posts("/v1/policy/promote", Request::Promote),
         gets("/v1/break-glass", || Request::BreakGlass),
         posts("/v1/break-glass/open", Request::OpenDoor),
         posts("/v1/break-glass/close", Request::CloseDoors),

@@ -9,7 +9,8 @@ use axum::{
 use manoward_api::{
     Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder, DoorsClosed,
     EndpointList, Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
-    OpenDoor, PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack, Stats,
+    OpenDoor, PolicyQuery, PolicyText, Promotion, Question, Report, Revocation, Revoked, RollBack,
+    ShadowReport, Stats, StoppedTrying, Tried,
 };
 use serde::Serialize;
 use tokio::{net::UnixListener, sync::Notify};
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     datapath::interface::Interfaces,
-    enforcer::{AnswerError, Enforcer, Handle, Observer, Order, Session, View},
+    enforcer::{AnswerError, Enforcer, Handle, Observer, Order, Session, TryError, View},
     pulse::Pulse,
 };
 
@@ -65,6 +66,10 @@ impl Agent for Shared {
             Request::Confirm(claim) => sent(self.confirm(peer, claim).await),
             Request::Cancel(claim) => sent(self.cancel(peer, claim).await),
             Request::RollBack(wanted) => sent(self.roll_back(peer, wanted).await),
+            Request::Trying => sent(self.trying().await),
+            Request::Try(candidate) => sent(self.try_beside(candidate).await),
+            Request::StopTrying => sent(self.stop_trying().await),
+            Request::Promote(wanted) => sent(self.promote(peer, wanted).await),
             Request::BreakGlass => sent(Ok(wire::break_glass(&self.enforcer.view().glass))),
             Request::OpenDoor(order) => sent(self.open_door(peer, order).await),
             Request::CloseDoors(claim) => sent(self.close_doors(peer, claim).await),
@@ -89,9 +94,10 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
     match request {
         Request::Cut(_) => Some("cut connections"),
         Request::Revoke(_) => Some("revoke leases"),
-        Request::Apply(_) | Request::RollBack(_) => Some("apply a policy"),
+        Request::Apply(_) | Request::RollBack(_) | Request::Promote(_) => Some("apply a policy"),
         Request::Confirm(_) => Some("confirm a policy"),
         Request::Cancel(_) => Some("take a policy back"),
+        Request::Try(_) | Request::StopTrying => Some("try a policy"),
         Request::OpenDoor(_) => Some("open a door"),
         Request::CloseDoors(_) => Some("close a door"),
         Request::Detach => Some("detach"),
@@ -240,6 +246,55 @@ impl Shared {
         let cancel = move |enforcer: &mut Enforcer| enforcer.cancel(&reason);
         let serial = self.enforcer.change(cancel).await??;
         Ok(Cancelled { serial })
+    }
+
+    async fn trying(&self) -> Answer<ShadowReport> {
+        let report = |_: &Observer, view: &View| -> Answer<ShadowReport> {
+            let trying = view.trying.as_deref().ok_or(TryError::NothingTried)?;
+            Ok(wire::report(trying, view)?)
+        };
+        self.enforcer.observe(report).await?
+    }
+
+    async fn try_beside(&self, candidate: Candidate) -> Answer<Tried> {
+        let interfaces = Interfaces::read().await?;
+        let session = arriving(candidate.session, &interfaces).await;
+        let (text, file) = (candidate.text.clone(), candidate.file.clone());
+        let (view, host) = (self.enforcer.view(), interfaces.clone());
+        let order = Order {
+            text: candidate.text,
+            file: candidate.file,
+            signature: candidate.signature,
+            ..Order::default()
+        };
+        let begin = move |enforcer: &mut Enforcer| enforcer.try_beside(order, interfaces);
+        let trying = self.enforcer.change(begin).await??;
+        let review = view.check(&text, &file, &host, session.as_ref());
+        Ok(Tried {
+            trying: wire::trying(&trying),
+            apply_refuses: review.apply_refuses,
+        })
+    }
+
+    async fn stop_trying(&self) -> Answer<StoppedTrying> {
+        let serial = self.enforcer.change(Enforcer::stop_trying).await??;
+        Ok(StoppedTrying { serial })
+    }
+
+    async fn promote(&self, peer: Peer, wanted: Promotion) -> Answer<Applied> {
+        let interfaces = Interfaces::read().await?;
+        let (_, reason) = wire::origin(peer, wanted.by);
+        let order = Order {
+            sessions: Vec::from_iter(
+                arriving(wanted.session.filter(|_| !wanted.force), &interfaces).await,
+            ),
+            confirm_within: wanted.confirm_within_seconds.map(Duration::from_secs),
+            next_serial: wanted.next_serial,
+            reason,
+            ..Order::default()
+        };
+        let promote = move |enforcer: &mut Enforcer| enforcer.promote(order, interfaces);
+        Ok(self.enforcer.change(promote).await??.into())
     }
 
     async fn open_door(&self, peer: Peer, order: DoorOrder) -> Answer<OpenDoor> {

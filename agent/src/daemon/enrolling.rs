@@ -18,7 +18,7 @@ use crate::{
     config::Enrolment,
     datapath::leases::LeaseTable,
     enforcer::Handle,
-    enrolment,
+    enrolment::{self, MarkKey},
     leases::{Closing, Registry},
     store::leases::LeaseStore,
 };
@@ -36,7 +36,10 @@ pub(super) async fn enrol(
     let Some(config) = config else {
         return Ok(None);
     };
-    let table = LeaseTable::open(enforcer.pins()).context("cannot open the table of leases")?;
+    let mut table = LeaseTable::open(enforcer.pins()).context("cannot open the table of leases")?;
+    let mark = table
+        .renew_mark()
+        .context("cannot give the programs a key")?;
     let (closings, closed) = mpsc::unbounded_channel();
     let term = Duration::from_secs(config.lease.into());
     let registry = Arc::new(Registry::new(
@@ -51,7 +54,7 @@ pub(super) async fn enrol(
         .change(|enforcer| enforcer.set_registry(followed))
         .await?;
     Ok(Some(tokio::spawn(serve_enrolments(
-        config, registry, closed, end,
+        config, mark, registry, closed, end,
     ))))
 }
 
@@ -59,6 +62,7 @@ pub(super) async fn enrol(
 /// else depends on them.
 async fn serve_enrolments(
     config: Enrolment,
+    mark: MarkKey,
     registry: Arc<Registry>,
     mut closed: mpsc::UnboundedReceiver<Closing>,
     end: Arc<Notify>,
@@ -66,7 +70,7 @@ async fn serve_enrolments(
     let ended = end.notified();
     tokio::pin!(ended);
     let server = loop {
-        match enrolment::Server::start(enrolment_config(&config), registry.clone()) {
+        match enrolment::Server::start(enrolment_config(&config, mark), registry.clone()) {
             Ok(server) => break server,
             Err(error) => {
                 warn!(%error, "endpoints cannot prove who they are; trying again");
@@ -85,7 +89,10 @@ async fn serve_enrolments(
     loop {
         tokio::select! {
             () = &mut ended => break,
-            _ = looking.tick() => registry.set_problems(server.problems()),
+            _ = looking.tick() => {
+                registry.watch();
+                registry.set_problems(server.problems());
+            }
             closing = closed.recv() => match closing {
                 Some((session, why)) => {
                     server.close(session, why);
@@ -97,7 +104,7 @@ async fn serve_enrolments(
     server.shutdown().await;
 }
 
-fn enrolment_config(config: &Enrolment) -> enrolment::Config {
+fn enrolment_config(config: &Enrolment, mark: MarkKey) -> enrolment::Config {
     let files = enrolment::Files {
         certificate: config.certificate.clone(),
         key: config.key.clone(),
@@ -107,6 +114,7 @@ fn enrolment_config(config: &Enrolment) -> enrolment::Config {
     };
     let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
     enrolment::Config {
+        mark,
         listen: any.map(|any| SocketAddr::new(any, config.port)).to_vec(),
         ..enrolment::Config::new(files)
     }

@@ -82,7 +82,10 @@ impl Datapath {
         }
         let root = root()?;
         for (program, direction) in PROGRAMS {
-            if load::door(&mut self.ebpf, program)?.fd().is_err() {
+            if load::door(&mut self.ebpf, program, self.role)?
+                .fd()
+                .is_err()
+            {
                 self.load_program(program)?;
             }
             self.attach_door(&root, program, direction)
@@ -104,7 +107,7 @@ impl Datapath {
         let path = self.pins.door(program);
         // A BPF file system takes no dot in a name.
         let next = path.with_file_name(format!("{}-next", program.name()));
-        let door = load::door(&mut self.ebpf, program)?;
+        let door = load::door(&mut self.ebpf, program, self.role)?;
         let id = door.attach(File::open(root)?, direction, CgroupAttachMode::Single)?;
         let link = FdLink::try_from(door.take_link(id)?)?;
         if next.exists() {

@@ -10,7 +10,7 @@ use aya::{
 use verdict::{layout::MAX_FLOW_SETS, state::sets::WAYS};
 
 use super::{
-    Features, Hook, LoadError, Program,
+    Features, Hook, LoadError, Program, Role,
     error::program_failed,
     flow_control, host_size,
     maps::name,
@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 15] = [
+pub(super) const PINNED: [&str; 20] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -37,6 +37,30 @@ pub(super) const PINNED: [&str; 15] = [
     name::COVERED_INTERFACES,
     name::DOOR_VERDICTS,
     name::TRANSLATED,
+    name::HANDED,
+    name::NEXT_XDP,
+    name::NEXT_TC,
+    name::NEXT_DOOR_IN,
+    name::NEXT_DOOR_OUT,
+];
+
+/// Those of a candidate.
+pub(super) const PINNED_OF_CANDIDATE: [&str; 15] = [
+    name::CONTROL,
+    name::FIRST,
+    name::IMAGES,
+    name::FLOWS,
+    name::SERVED,
+    name::FLOW_CONTROL,
+    name::LEASES,
+    name::LIMITS,
+    name::EXEMPTED,
+    name::DOOR,
+    name::COVERED_INTERFACES,
+    name::HANDED,
+    name::DIFFERENCES,
+    name::STRANGERS,
+    name::TOTALS,
 ];
 
 /// The loaded programs and their maps.
@@ -45,6 +69,8 @@ pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) pins: Pins,
     pub(super) hook: Hook,
+    /// What its programs are there for.
+    pub(super) role: Role,
     pub(super) features: Features,
     /// The links, kept open in addition to the pins: removing a pin does not detach a program.
     pub(super) links: BTreeMap<LinkPin, FdLink>,
@@ -84,14 +110,29 @@ impl Datapath {
         features: Features,
         flows: Option<u32>,
     ) -> Result<Self, LoadError> {
+        Self::open_as(Role::Alone, pins, hook, features, flows)
+    }
+
+    /// The same for programs that have this `role`.
+    pub(super) fn open_as(
+        role: Role,
+        pins: Pins,
+        hook: Hook,
+        features: Features,
+        flows: Option<u32>,
+    ) -> Result<Self, LoadError> {
         pins.prepare()?;
         let before = match flows {
             Some(flows) => resize::take(&pins, flow_sets(flows))?,
             None => None,
         };
+        let (purpose, pinned): (_, &[_]) = match role {
+            Role::Alone | Role::Watched => (Purpose::Enforce, &PINNED),
+            Role::Candidate => (Purpose::Try, &PINNED_OF_CANDIDATE),
+        };
         let sets = flow_sets(flows.unwrap_or_else(host_size::flows));
-        let settings = Settings::new(features, Purpose::Enforce, &pins, sets)?;
-        let ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
+        let settings = Settings::new(features, purpose, &pins, sets)?;
+        let ebpf = settings.loader(&pins, pinned).load(&object(features))?;
         flow_control::write_if_new(&pins, settings.flow_control)?;
         drop(settings);
         if let Some(before) = &before {
@@ -102,6 +143,7 @@ impl Datapath {
             ebpf,
             pins,
             hook,
+            role,
             features,
             links: BTreeMap::new(),
             door: BTreeMap::new(),
@@ -124,7 +166,7 @@ impl Datapath {
 
     /// Loads `program` into the kernel.
     pub fn load_program(&mut self, program: Program) -> Result<(), LoadError> {
-        load_program(&mut self.ebpf, program)
+        load_program(&mut self.ebpf, program, self.role)
     }
 
     /// Instructions that the verifier followed in the program that took most; its limit is a
@@ -140,7 +182,7 @@ impl Datapath {
     /// Instructions that the verifier followed in `program`, which is loaded; `None` before Linux
     /// 5.16, which does not report them.
     fn instructions_of(&self, program: Program) -> Option<u32> {
-        let info = self.ebpf.program(program.name())?.info().ok()?;
+        let info = self.ebpf.program(program.name_as(self.role))?.info().ok()?;
         info.verified_instruction_count()
     }
 
@@ -228,7 +270,7 @@ pub fn load_over(
     let object = for_kernel(object, features);
     let mut ebpf = settings.loader(pins, &PINNED).load(&object)?;
     drop(settings);
-    load_program(&mut ebpf, program)?;
+    load_program(&mut ebpf, program, Role::Alone)?;
     let name = program.name();
     let loaded = ebpf.program(name).ok_or(LoadError::Missing(name))?;
     let fd = loaded.fd().map_err(program_failed(program))?;
@@ -237,25 +279,29 @@ pub fn load_over(
 }
 
 /// Loads `program` into the kernel.
-pub(super) fn load_program(ebpf: &mut Ebpf, program: Program) -> Result<(), LoadError> {
+pub(super) fn load_program(ebpf: &mut Ebpf, program: Program, role: Role) -> Result<(), LoadError> {
     match program {
-        Program::Xdp => xdp(ebpf)?.load(),
-        Program::In | Program::Out => classifier(ebpf, program)?.load(),
-        Program::DoorIn | Program::DoorOut => door(ebpf, program)?.load(),
+        Program::Xdp => xdp(ebpf, role)?.load(),
+        Program::In | Program::Out => classifier(ebpf, program, role)?.load(),
+        Program::DoorIn | Program::DoorOut => door(ebpf, program, role)?.load(),
     }
     .map_err(program_failed(program))
 }
 
 /// The XDP program.
-pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
-    let name = Program::Xdp.name();
+pub(super) fn xdp(ebpf: &mut Ebpf, role: Role) -> Result<&mut Xdp, LoadError> {
+    let name = Program::Xdp.name_as(role);
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(program_failed(Program::Xdp))
 }
 
 /// A program of the inner door.
-pub(super) fn door(ebpf: &mut Ebpf, program: Program) -> Result<&mut CgroupSkb, LoadError> {
-    let name = program.name();
+pub(super) fn door(
+    ebpf: &mut Ebpf,
+    program: Program,
+    role: Role,
+) -> Result<&mut CgroupSkb, LoadError> {
+    let name = program.name_as(role);
     let found = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     found.try_into().map_err(program_failed(program))
 }
@@ -264,8 +310,9 @@ pub(super) fn door(ebpf: &mut Ebpf, program: Program) -> Result<&mut CgroupSkb, 
 pub(super) fn classifier(
     ebpf: &mut Ebpf,
     program: Program,
+    role: Role,
 ) -> Result<&mut SchedClassifier, LoadError> {
-    let name = program.name();
+    let name = program.name_as(role);
     let found = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     found.try_into().map_err(program_failed(program))
 }

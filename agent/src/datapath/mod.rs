@@ -34,6 +34,7 @@ mod publish;
 mod refusal;
 mod resize;
 mod settings;
+pub mod shadow;
 pub mod sockets;
 mod statistics;
 mod verify;
@@ -45,13 +46,14 @@ pub use door::DoorError;
 pub use error::LoadError;
 pub use exemptions::Exempted;
 pub use explain::{ExplainError, Explainer, LOOPBACK};
-pub use hook::{Hook, HookMode, Program};
+pub use hook::{Hook, HookMode, Program, Role};
 pub use host_size::FLOWS;
 pub use kernel::{Features, KernelError, check_kernel};
 pub use load::{Datapath, flow_sets};
 pub use pins::{PinError, Pins};
 pub use publish::{Enforced, PublishError, Trial};
 pub use refusal::AttachError;
+pub use shadow::{Shadow, ShadowError};
 pub use statistics::{StatisticsError, Verified, statistics};
 
 #[doc(hidden)]

@@ -31,6 +31,7 @@ mod pressure;
 mod problem;
 pub mod rescue;
 mod session;
+mod shadow;
 mod start;
 mod trial;
 mod view;
@@ -48,6 +49,7 @@ pub use host::host_facts;
 pub use observer::Observer;
 pub use problem::Problem;
 pub use session::Session;
+pub use shadow::{ReportError, ShadowReport, ShadowRow, TryError, Trying};
 pub use start::StartError;
 pub use trial::{ConfirmError, Place, Trial};
 pub use view::{Board, Current, View};
@@ -72,6 +74,7 @@ use break_glass::Emergency;
 use held::Held;
 use idle::Idle;
 use problem::Kind;
+use shadow::Beside;
 use view::Poster;
 use watch::Watch;
 
@@ -88,6 +91,8 @@ struct Problems {
     sockets_missed: bool,
     /// With how full the table of flows is.
     pressure: Option<String>,
+    /// With the candidate that is tried.
+    shadow: Option<Problem>,
 }
 
 /// The agent's hold on the kernel: all that changes with the policy and with the host.
@@ -100,6 +105,8 @@ pub struct Enforcer {
     current: Option<Arc<Current>>,
     /// Set while the policy in force is on trial.
     trial: Option<Arc<Trial>>,
+    /// The candidate that judges beside it.
+    shadow: Option<Beside>,
     attachments: Vec<Attachment>,
     interfaces: Arc<Interfaces>,
     held: Held,
@@ -127,6 +134,7 @@ impl Enforcer {
         }
         self.follow_door();
         self.follow_break_glass();
+        self.follow_shadow();
         self.post();
         done
     }
@@ -138,6 +146,7 @@ impl Enforcer {
             flows,
             sockets_missed: _,
             pressure,
+            shadow,
         } = &self.problems;
         let found = Kind::Policy
             .problems(policy)
@@ -146,7 +155,8 @@ impl Enforcer {
             .chain(Kind::FlowTable.problems(pressure.as_slice()))
             .chain(self.watch.problems())
             .chain(self.door_problem.clone())
-            .chain(self.emergency.problems.iter().cloned());
+            .chain(self.emergency.problems.iter().cloned())
+            .chain(shadow.clone());
         let found = found.collect();
         self.poster.post(View {
             hook: self.config.hook,
@@ -154,6 +164,7 @@ impl Enforcer {
             enrolment: self.config.enrolment.as_ref().map(|proofs| proofs.port),
             current: self.current.clone(),
             trial: self.trial.clone(),
+            trying: self.shadow.as_ref().map(|it| Arc::clone(&it.trying)),
             attachments: self.attachments.clone(),
             interfaces: Arc::clone(&self.interfaces),
             registry: self.registry.clone(),
@@ -231,6 +242,7 @@ impl Enforcer {
         self.follow_door();
         self.watch_flows();
         self.post();
+        self.keep_shadow();
     }
 
     /// Detaches from every interface and removes all pins; nothing is enforced any more. The
@@ -242,6 +254,7 @@ impl Enforcer {
     pub fn detach(&mut self) -> Result<Vec<String>, PinError> {
         self.changing(|enforcer| {
             enforcer.datapath.remove_pins()?;
+            enforcer.forget_trying();
             enforcer.forget_doors();
             let current = enforcer.current.take();
             if let (Some(trial), Some(tried)) = (enforcer.trial.take(), current) {

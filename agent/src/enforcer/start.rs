@@ -151,6 +151,7 @@ impl Enforcer {
             enrolment: None,
             current: None,
             trial: None,
+            trying: None,
             attachments: Vec::new(),
             interfaces: Arc::clone(&interfaces),
             registry: None,
@@ -169,6 +170,7 @@ impl Enforcer {
             counters,
             current: None,
             trial: None,
+            shadow: None,
             attachments: Vec::new(),
             interfaces,
             held,
@@ -184,6 +186,7 @@ impl Enforcer {
         };
         enforcer.changing(|enforcer| enforcer.begin(in_kernel, open))?;
         enforcer.datapath.settle_flows()?;
+        enforcer.changing(Self::resume_shadow);
         Ok(enforcer)
     }
 

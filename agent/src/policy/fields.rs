@@ -37,6 +37,7 @@ impl fmt::Display for Owner<'_> {
 /// Kinds of scalar that a field takes.
 pub(super) const TEXT: &[Kind] = &[Kind::Text];
 pub(super) const NUMBER: &[Kind] = &[Kind::Integer];
+pub(super) const BOOLEAN: &[Kind] = &[Kind::Boolean];
 pub(super) const TEXT_OR_NUMBER: &[Kind] = &[Kind::Text, Kind::Integer];
 
 /// The fields of one mapping that have not been taken yet.

@@ -169,6 +169,8 @@ pub enum Authenticate {
         identity: Identity,
         /// Whether it may be used from several addresses.
         sessions: Sessions,
+        /// Whether a router lies between it and the host: frames then come from the router.
+        routed: bool,
     },
 }
 

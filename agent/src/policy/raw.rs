@@ -99,7 +99,7 @@ pub struct RawPolicy {
 #[schemars(
     rename = "Endpoint",
     deny_unknown_fields,
-    extend("dependentRequired" = { "identity": ["authenticate"], "sessions": ["authenticate"] }),
+    extend("dependentRequired" = { "identity": ["authenticate"], "sessions": ["authenticate"], "routed": ["authenticate"] }),
     extend("oneOf" = [{ "required": ["role"] }, { "required": ["roles"] }])
 )]
 pub struct RawEndpoint {
@@ -125,6 +125,10 @@ pub struct RawEndpoint {
     /// many addresses hold one.
     #[schemars(default, schema_with = "schema::sessions")]
     pub sessions: Option<Text>,
+    /// Whether a router lies between the peer and the host, with a certificate: `true` accepts that its frames
+    /// come from another MAC address than it sends from.
+    #[schemars(default, schema_with = "schema::routed")]
+    pub routed: Option<Text>,
     /// Source MAC address that its packets must have.
     #[schemars(default, schema_with = "schema::mac")]
     pub mac: Option<Text>,
@@ -239,6 +243,7 @@ impl RawEndpoint {
         "authenticate",
         "identity",
         "sessions",
+        "routed",
         "mac",
         "vlan",
         "interface",

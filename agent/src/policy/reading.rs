@@ -1,7 +1,7 @@
 //! Turns the YAML tree of a file into the types of [`raw`](super::raw).
 
 use super::{
-    fields::{self, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
+    fields::{self, BOOLEAN, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
     mistake::Mistakes,
     positions::At,
     raw::{
@@ -137,6 +137,7 @@ fn endpoint(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawEndpoint {
         authenticate: fields.scalar("authenticate", TEXT, mistakes),
         identity: fields.scalar("identity", TEXT, mistakes),
         sessions: fields.scalar("sessions", TEXT_OR_NUMBER, mistakes),
+        routed: fields.scalar("routed", BOOLEAN, mistakes),
         mac: fields.scalar("mac", TEXT, mistakes),
         vlan: fields.scalar("vlan", TEXT_OR_NUMBER, mistakes),
         interface: fields.one_or_more("interface", TEXT, mistakes),

@@ -56,6 +56,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("authenticate", "authenticate: certificate"),
     ("identity", "identity: spiffe://operator.example/vim/1"),
     ("sessions", "sessions: replace"),
+    ("routed", "routed: true"),
     ("mac", "mac: 52:54:00:aa:bb:01"),
     ("vlan", "vlan: 200"),
     ("interface", "interface: eth0"),

@@ -158,6 +158,10 @@ pub(super) fn sessions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn routed(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "boolean", "default": false })
+}
+
 pub(super) fn mac(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$" })
 }

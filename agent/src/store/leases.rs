@@ -35,7 +35,7 @@ pub struct LeaseRecord {
     pub address: IpAddr,
     /// MAC address that the proof came from, as [`Origin`](verdict::frame::origin::Origin) has it.
     pub mac: u64,
-    /// VLAN tags and interface, likewise.
+    /// VLAN tags and interface, as the kernel knows them.
     pub link: u64,
     /// What was proven.
     pub identity: String,

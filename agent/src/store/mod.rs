@@ -7,6 +7,7 @@
 pub mod break_glass;
 pub mod history;
 pub mod leases;
+pub mod shadow;
 mod trial;
 
 use std::{

@@ -107,6 +107,11 @@ impl<'a> Agent<'a> {
         self.namespace.output(&self.command(words)?)
     }
 
+    /// Begins one of the agent's commands against this agent.
+    pub fn begin(&self, words: &[&str]) -> Result<Process> {
+        self.namespace.spawn(&self.command(words)?)
+    }
+
     /// One of the agent's commands, yet to be run.
     pub fn command(&self, words: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary()?);

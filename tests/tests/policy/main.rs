@@ -10,6 +10,7 @@ mod learn;
 mod mistakes;
 mod refused_policies;
 mod scale;
+mod shadow;
 mod signed;
 mod storage;
 mod trial;

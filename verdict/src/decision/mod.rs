@@ -4,7 +4,7 @@
 //! [paths](path): the [`fast`] one for the common packets, and the [`full`] one for every packet.
 //! What only the full path meets lies beside them: [`fragment`], [`quotation`], [`discovery`],
 //! [`enrolment`], [`dhcp`], [`unasked`]. The [`door`] is for what arrives at a socket, and [`exempt`] for what
-//! passes whatever the policy says.
+//! passes whatever the policy says. A [`shadow`] compares what two policies decide.
 
 pub mod conversation;
 pub mod dhcp;
@@ -20,6 +20,7 @@ pub mod outbound;
 pub mod path;
 mod permission;
 pub mod quotation;
+pub mod shadow;
 pub mod unasked;
 
 use crate::{

@@ -28,7 +28,7 @@ fn fields_are_known_and_complete() {
     assert_mistake(
         "services:\n  v",
         "break_glass: { services: [ssh] }\nservices:\n  v",
-        (12, "{"),
+        (12, "{ "),
         "`break_glass` has no `addresses`",
         "addresses: [",
     );

@@ -1,12 +1,12 @@
 //! What strangers say is shown in a way that cannot be taken for anything else.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use manoward::{
     enrolment::{
         End,
         pki::{self, provider},
-        wire::{self, Hello},
+        wire::{self, Hello, Place},
     },
     join::State,
 };
@@ -56,6 +56,10 @@ fn hello(program: &str) -> Hello {
         version: wire::VERSION,
         program: program.into(),
         keepalive_seconds: 5,
+        place: Some(Place {
+            address: Ipv4Addr::LOCALHOST.into(),
+            mac: Some([0; 6]),
+        }),
     }
 }
 

@@ -11,6 +11,9 @@ use harness::{Agent, Policy, Topology};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
+/// Changes what is kept of a policy.
+type Hurt = fn(&mut serde_json::Value);
+
 /// Runs the command between backticks that mends `path`, as a message names it.
 fn mend(message: &str, path: &Path) -> Result<()> {
     let shown = path.display().to_string();
@@ -101,19 +104,19 @@ fn numbers_that_were_damaged_by_hand_end_the_start_and_enforcement_goes_on() -> 
         .context("no policy is kept")?;
     let sound = fs::read_to_string(&path)?;
     let sheet: serde_json::Value = serde_json::from_str(&sound)?;
-    let damages: [(&str, &dyn Fn(&mut serde_json::Value)); 3] = [
-        ("65535", &|sheet| sheet["rules"][0][1] = 65_535.into()),
-        ("4294967295", &|sheet| {
+    let hurts: [(&str, Hurt); 3] = [
+        ("65535", |sheet| sheet["rules"][0][1] = 65_535.into()),
+        ("4294967295", |sheet| {
             sheet["endpoints"]["vim-1"] = u32::MAX.into();
         }),
-        ("two of the endpoints", &|sheet| {
+        ("two of the endpoints", |sheet| {
             sheet["endpoints"]["vim-1"] = sheet["endpoints"]["bastion"].clone();
         }),
     ];
-    for (said, hurt) in damages {
-        let mut damaged = sheet.clone();
-        hurt(&mut damaged);
-        fs::write(&path, damaged.to_string())?;
+    for (said, hurt) in hurts {
+        let mut changed = sheet.clone();
+        hurt(&mut changed);
+        fs::write(&path, changed.to_string())?;
         let error = agent.restart().err().map(|error| error.to_string());
         let error = error.context(said)?;
         for part in ["is damaged", said, "Move it away and apply"] {

@@ -94,6 +94,14 @@ pub trait Flows: Leases {
         sessions::search(self, hash)
     }
 
+    /// [`sessions::shown`]; the kernel verifies it once, as a function of its own.
+    fn shown(&self, address: [u64; 2], port: u32) -> u64
+    where
+        Self: Sized,
+    {
+        sessions::shown(self, address, port)
+    }
+
     /// [`search`]; the kernel verifies it once, as a function of its own.
     fn search(&self, key: &Key) -> u32
     where
