@@ -321,7 +321,7 @@ impl Enforcer {
             &candidate.facts,
         );
         if adoption != Adoption::Nothing
-            && let Err(error) = adopt(shadow.pins(), self.features)
+            && let Err(error) = adopt(shadow.pins(), self.features, None)
         {
             warn!(%error, "the candidate does not know the connections that are open");
         }
