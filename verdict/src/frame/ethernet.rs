@@ -139,15 +139,14 @@ pub const fn mac_word(bytes: [u8; 6]) -> u64 {
 /// Id of the outer VLAN tag of a frame, however many it has; `None` if it has none, or first a priority tag.
 #[inline(always)]
 pub fn segment<P: Packet>(packet: &P) -> Option<u16> {
-    let tci = match packet.offloaded_vlan() {
-        Some(tci) => tci,
-        None => {
-            let &[a, b, c, d] = packet.view::<TAG_LEN>(HEADER_LEN - 2)?;
-            if !EtherType(u16::from_be_bytes([a, b])).is_tag() {
-                return None;
-            }
-            u16::from_be_bytes([c, d])
+    let tci = if let Some(tci) = packet.offloaded_vlan() {
+        tci
+    } else {
+        let &[a, b, c, d] = packet.view::<TAG_LEN>(HEADER_LEN - 2)?;
+        if !EtherType(u16::from_be_bytes([a, b])).is_tag() {
+            return None;
         }
+        u16::from_be_bytes([c, d])
     };
     Some(tci & 0xfff).filter(|&id| id != 0)
 }
