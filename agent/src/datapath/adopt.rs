@@ -9,7 +9,10 @@
 mod conntrack;
 mod sockets;
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use procfs::ProcError;
 use thiserror::Error;
@@ -101,14 +104,23 @@ struct Connections {
     served: BTreeSet<Connection>,
 }
 
-/// Adopts every TCP connection and connected UDP socket that this host has begun: those that `image`
-/// permits get a flow in the flow table pinned under `pins`.
+/// Adopts every TCP connection and connected UDP socket that this host has begun, of those `at` some local
+/// addresses if these are given: those that `image` permits get a flow in the flow table pinned under `pins`.
 ///
 /// This includes the network namespaces of all processes that the agent may examine, and connections
 /// of others that leave with an address of this host (NAT). Connections of guests are adopted
 /// mid-stream, during `adoption_grace`.
-pub fn adopt(pins: &Pins, image: &Image) -> Result<Adopted, AdoptError> {
-    let connections = connections()?;
+pub fn adopt(
+    pins: &Pins,
+    image: &Image,
+    at: Option<&BTreeSet<IpAddr>>,
+) -> Result<Adopted, AdoptError> {
+    let mut connections = connections()?;
+    if let Some(at) = at {
+        let is_there = |it: &Connection| at.contains(&it.local.ip());
+        connections.begun.retain(is_there);
+        connections.served.retain(is_there);
+    }
     let mut adopted = Adopted::default();
     if connections.begun.is_empty() && connections.served.is_empty() {
         return Ok(adopted);

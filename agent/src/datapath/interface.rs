@@ -29,7 +29,7 @@ pub use link::{Interface, name_of};
 
 use self::{
     address::Address,
-    link::{Kind, is_pattern},
+    link::{Bridging, Kind, is_pattern},
 };
 use super::offload::vlan_strippers;
 use crate::{image::Facts, policy::Policy};
@@ -92,7 +92,8 @@ impl Interfaces {
         let by_index = links.iter().map(Interface::of);
         let mut by_index: BTreeMap<u32, Interface> =
             by_index.map(|link| (link.index, link)).collect();
-        if by_index.values().any(|link| link.filters_vlans) {
+        let apart = |link: &Interface| link.bridging != Bridging::Alike;
+        if by_index.values().any(apart) {
             let mask = vec![LinkExtentMask::Brvlan];
             let tables = handle.link().get();
             let tables = tables.set_filter_mask(AddressFamily::Bridge, mask);
@@ -103,8 +104,8 @@ impl Interfaces {
                 .map_err(netlink("tables of bridges"))?;
             for table in tables {
                 let bridge = by_index.get_mut(&table.header.index);
-                if let Some(bridge) = bridge.filter(|bridge| bridge.filters_vlans) {
-                    bridge.bridge_vlans = link::bridge_vlans(&table);
+                if let Some(bridge) = bridge.filter(|bridge| apart(bridge)) {
+                    bridge.bridging = Bridging::Apart(link::bridge_vlans(&table));
                 }
             }
         }

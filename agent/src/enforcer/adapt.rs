@@ -49,13 +49,13 @@ impl Enforcer {
         let each = matches!(put.how, How::AsBefore);
         if self.datapath.enforced()?.is_none() {
             self.publish(put, &[])?;
-            self.adopt_connections(put.adoption, put.image);
+            self.adopt_connections(&put.adoption, put.image);
             self.attachments = self.attach(put.carriers, put.confirmed, each)?.0;
         } else {
             let (attachments, beyond) = self.attach(put.carriers, put.confirmed, each)?;
             self.publish(put, &beyond)?;
             self.attachments = attachments;
-            self.adopt_connections(put.adoption, put.image);
+            self.adopt_connections(&put.adoption, put.image);
         }
         self.datapath
             .release_others(&self.attachments, &self.interfaces)?;

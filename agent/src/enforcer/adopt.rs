@@ -27,24 +27,27 @@ pub(super) fn protected(policy: &Policy, facts: &Facts) -> BTreeSet<IpAddr> {
 }
 
 /// Which connections are taken over by a change.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Adoption {
     /// None: no address has become protected.
     Nothing,
     /// Those of the host: an address may have been gained while no agent ran.
     Host,
-    /// Those of the host, and for some time those of guests.
-    HostAndGuests,
+    /// Those of the host at these addresses, which were not protected before, and for some time those of
+    /// guests.
+    Gained(BTreeSet<IpAddr>),
 }
 
 impl Adoption {
     /// What is taken over when `policy` follows on `current`.
     pub(super) fn of(current: Option<&Current>, policy: &Policy, facts: &Facts) -> Self {
         let before = current.map_or_else(BTreeSet::new, Current::protected);
-        if protected(policy, facts).is_subset(&before) {
+        let after = protected(policy, facts);
+        let gained: BTreeSet<IpAddr> = after.difference(&before).copied().collect();
+        if gained.is_empty() {
             Self::Nothing
         } else {
-            Self::HostAndGuests
+            Self::Gained(gained)
         }
     }
 }
@@ -52,18 +55,20 @@ impl Adoption {
 impl Enforcer {
     /// Takes over the connections that `image` permits. What fails is reported: it is no reason to protect
     /// nothing.
-    pub(super) fn adopt_connections(&mut self, adoption: Adoption, image: &Image) {
-        if adoption == Adoption::Nothing {
-            return;
-        }
+    pub(super) fn adopt_connections(&mut self, adoption: &Adoption, image: &Image) {
+        let gained = match adoption {
+            Adoption::Nothing => return,
+            Adoption::Host => None,
+            Adoption::Gained(gained) => Some(gained),
+        };
         self.problems.flows.clear();
-        if adoption == Adoption::HostAndGuests
+        if gained.is_some()
             && let Err(error) = self.datapath.adopt_for(self.config.adoption_grace)
         {
             let problem = format!("connections of guests are not taken over: {error}");
             self.flow_problem(problem);
         }
-        self.adopt_sockets(image);
+        self.adopt_sockets(image, gained);
     }
 
     /// Takes over the connections of sockets, where that has failed before.
@@ -72,13 +77,14 @@ impl Enforcer {
             && let Some(current) = self.current.clone()
         {
             self.problems.flows.clear();
-            self.adopt_sockets(&current.image);
+            self.adopt_sockets(&current.image, None);
             self.post();
         }
     }
 
-    fn adopt_sockets(&mut self, image: &Image) {
-        let adopted = adopt(self.datapath.pins(), image);
+    /// Takes over the connections of sockets, at these addresses if some are given.
+    fn adopt_sockets(&mut self, image: &Image, at: Option<&BTreeSet<IpAddr>>) {
+        let adopted = adopt(self.datapath.pins(), image, at);
         self.problems.sockets_missed = adopted.is_err();
         match adopted {
             Ok(adopted) => {

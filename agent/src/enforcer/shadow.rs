@@ -321,7 +321,7 @@ impl Enforcer {
             &candidate.facts,
         );
         if adoption != Adoption::Nothing
-            && let Err(error) = adopt(shadow.pins(), &candidate.image)
+            && let Err(error) = adopt(shadow.pins(), &candidate.image, None)
         {
             warn!(%error, "the candidate does not know the connections that are open");
         }

@@ -198,10 +198,9 @@ impl Enforcer {
             self.policy_problem(error.to_string());
         }
         if let Some(tried) = tried {
-            let protected = tried.protected();
-            let more = |now: &Arc<Current>| !now.protected().is_subset(&protected);
-            if let Some(current) = self.current.clone().filter(more) {
-                self.adopt_connections(Adoption::HostAndGuests, &current.image);
+            if let Some(now) = self.current.clone() {
+                let adoption = Adoption::of(Some(&tried), now.policy(), &now.facts);
+                self.adopt_connections(&adoption, &now.image);
             }
             self.close(event, &tried.stored, trial.within, reason);
         }

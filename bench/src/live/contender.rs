@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
-use harness::agent::Agent;
+use harness::agent::{Agent, Hook};
 use serde::{Deserialize, Serialize};
 
 use super::scene::{FLOOD_PORT, IPERF_PORT, RECEIVER_V4, ROUND_TRIP_PORT, Scene, source};
@@ -27,6 +27,8 @@ pub enum Contender {
     BarePass,
     /// The agent, with a policy.
     Manoward,
+    /// The same without programs at the sockets.
+    ManowardNoDoor,
     /// xdp-filter of xdp-tools, configured to deny by default.
     XdpFilter,
     /// nftables at the netdev ingress hook, with a set.
@@ -44,6 +46,7 @@ impl Contender {
             Self::ParseOnly,
             Self::BarePass,
             Self::Manoward,
+            Self::ManowardNoDoor,
         ];
         if peers {
             all.extend([Self::XdpFilter, Self::NftNetdev, Self::NftInput]);
@@ -59,6 +62,7 @@ impl Contender {
             Self::ParseOnly => "headers read, XDP_DROP",
             Self::BarePass => "bare XDP_PASS",
             Self::Manoward => "manoward",
+            Self::ManowardNoDoor => "manoward, no inner door",
             Self::XdpFilter => "xdp-filter",
             Self::NftNetdev => "nftables, netdev ingress",
             Self::NftInput => "nftables, inet input",
@@ -91,7 +95,12 @@ impl Contender {
     pub const fn is_xdp(self) -> bool {
         matches!(
             self,
-            Self::BareDrop | Self::ParseOnly | Self::BarePass | Self::Manoward | Self::XdpFilter
+            Self::BareDrop
+                | Self::ParseOnly
+                | Self::BarePass
+                | Self::Manoward
+                | Self::ManowardNoDoor
+                | Self::XdpFilter
         )
     }
 }
@@ -114,16 +123,20 @@ impl<'a> Guard<'a> {
             Contender::BareDrop => return attach(scene, driver, "bare_single"),
             Contender::ParseOnly => return attach(scene, driver, "parse_frags"),
             Contender::BarePass => return attach(scene, driver, "bare_pass"),
-            Contender::Manoward => {
-                let agent = Agent::start(&scene.receiver, &policy(scene.interface))?;
-                return Ok(Self::Agent { _agent: agent });
-            }
+            Contender::Manoward => return agent(scene, "door: enforce\n"),
+            Contender::ManowardNoDoor => return agent(scene, "door: off\n"),
             Contender::XdpFilter => xdp_filter(scene)?,
             Contender::NftNetdev => nft(scene, &netdev(scene.interface))?,
             Contender::NftInput => nft(scene, &input())?,
         }
         Ok(Self::None)
     }
+}
+
+fn agent<'a>(scene: &'a Scene, door: &str) -> Result<Guard<'a>> {
+    let policy = policy(scene.interface);
+    let agent = Agent::start_with(&scene.receiver, &policy, Hook::Xdp, door)?;
+    Ok(Guard::Agent { _agent: agent })
 }
 
 fn attach<'a>(scene: &Scene, driver: &Path, name: &str) -> Result<Guard<'a>> {

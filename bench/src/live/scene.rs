@@ -63,6 +63,7 @@ impl Scene {
             Contender::ParseOnly => "parse0",
             Contender::BarePass => "pass0",
             Contender::Manoward => "mw0",
+            Contender::ManowardNoDoor => "mwnd0",
             Contender::XdpFilter => "xdpf0",
             Contender::NftNetdev => "netdev0",
             Contender::NftInput => "inet0",

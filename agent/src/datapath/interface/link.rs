@@ -24,6 +24,15 @@ pub(super) enum Kind {
     Overlay,
 }
 
+/// What a bridge does with VLANs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Bridging {
+    /// It leaves tags as they are.
+    Alike,
+    /// It tells them apart, and hands these to the host; `None` if they cannot be read.
+    Apart(Option<BTreeSet<u16>>),
+}
+
 /// The name of the interface with this index; `None` if there is none.
 #[must_use]
 pub fn name_of(index: u32) -> Option<String> {
@@ -35,7 +44,6 @@ pub fn name_of(index: u32) -> Option<String> {
 
 /// An interface.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Interface {
     /// Index.
     pub index: u32,
@@ -52,10 +60,8 @@ pub struct Interface {
     pub(super) vlan: Option<u16>,
     /// Index of the bond or bridge that it is part of.
     pub(super) master: Option<u32>,
-    /// Whether it is a bridge that tells VLANs apart.
-    pub(super) filters_vlans: bool,
-    /// The VLANs that such a bridge hands to the host; `None` if they cannot be read.
-    pub(super) bridge_vlans: Option<BTreeSet<u16>>,
+    /// What it does with VLANs, if it is a bridge.
+    pub(super) bridging: Bridging,
     /// Whether it is a VRF, which leaves frames as they are.
     pub(super) is_vrf: bool,
     /// Whether it is of a kind that guests and containers are joined by.
@@ -83,8 +89,7 @@ impl Interface {
             kind,
             vlan: None,
             master: None,
-            filters_vlans: false,
-            bridge_vlans: None,
+            bridging: Bridging::Alike,
             is_vrf: false,
             to_guests: false,
             up: true,
@@ -116,7 +121,9 @@ impl Interface {
                 LinkAttribute::Link(index) => lower = Some(*index),
                 LinkAttribute::LinkInfo(info) => {
                     interface.vlan = info.iter().find_map(vlan_id);
-                    interface.filters_vlans = info.iter().any(filters_vlans);
+                    if info.iter().any(filters_vlans) {
+                        interface.bridging = Bridging::Apart(None);
+                    }
                     kind = info.iter().find_map(|info| match info {
                         LinkInfo::Kind(kind) => Some(kind.clone()),
                         _ => None,

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Carrier, Interface, Interfaces, link::Kind};
+use super::{
+    Carrier, Interface, Interfaces,
+    link::{Bridging, Kind},
+};
 use crate::policy::Policy;
 
 impl Interfaces {
@@ -49,11 +52,10 @@ impl Interfaces {
         let master = self.get(master)?;
         match master.kind {
             Kind::Bond => ids.extend(self.vlans_upon(master)?),
-            Kind::Bridge => match &master.bridge_vlans {
+            Kind::Bridge => match &master.bridging {
                 // The bridge hands to the host what is in its own table, and takes the tag off.
-                Some(own) => ids.extend(own),
-                None if master.filters_vlans => return None,
-                None => ids.extend(self.vlans_upon(master)?),
+                Bridging::Apart(own) => ids.extend(own.as_ref()?),
+                Bridging::Alike => ids.extend(self.vlans_upon(master)?),
             },
             _ if master.is_vrf => {}
             _ => return None,
@@ -122,10 +124,10 @@ mod tests {
     #[test]
     fn a_bridge_that_filters_hands_the_host_what_is_in_its_own_table() {
         let mut bridge = interface(5, Kind::Bridge);
-        bridge.filters_vlans = true;
+        bridge.bridging = Bridging::Apart(None);
         let unread = vec![port(5), bridge.clone(), vlan(6, 5, 300)];
         assert_eq!(upon(unread), None);
-        bridge.bridge_vlans = Some([1, 40].into());
+        bridge.bridging = Bridging::Apart(Some([1, 40].into()));
         assert_eq!(
             upon(vec![port(5), bridge, vlan(6, 5, 300)]),
             Some(vec![1, 40])
