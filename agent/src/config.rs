@@ -1,7 +1,7 @@
 //! `agent.yaml`: the agent's files, sockets, hook and limits.
 
 use std::{
-    fs, io,
+    io,
     net::IpAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -11,7 +11,13 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{datapath::Hook, enforcer::rescue, enrolment::wire, policy};
+use crate::{
+    datapath::{FLOWS, Hook},
+    enforcer::rescue,
+    enrolment::wire,
+    files::{self, Owner},
+    policy,
+};
 
 /// Path of the configuration, unless `--config` names another.
 pub const DEFAULT_PATH: &str = "/etc/manoward/agent.yaml";
@@ -20,8 +26,6 @@ pub const DEFAULT_SOCKET: &str = "/run/manoward/control.sock";
 /// Directory in which maps and links are pinned.
 pub const DEFAULT_PINS: &str = "/sys/fs/bpf/manoward";
 
-/// Allowed sizes of the flow table, in flows.
-const FLOWS: RangeInclusive<u32> = 1 << 10..=1 << 20;
 /// Largest `adoption_grace`, in seconds.
 const DAY: u32 = 24 * 60 * 60;
 /// Allowed lifetimes of a lease, in seconds. The shortest is longer than a session's idle timeout.
@@ -153,9 +157,9 @@ pub struct Config {
     pub hook: Hook,
     /// How the TC classifiers are attached.
     pub classifiers: Classifiers,
-    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 288 to 576 bytes
-    /// of memory.
-    pub flows: u32,
+    /// Number of flows that the table is sized for, 1,024 to 1,048,576. Each takes 416 to 832 bytes of memory.
+    /// If absent, a table that exists stays as it is, and a new one is sized for the host.
+    pub flows: Option<u32>,
     /// Seconds after the first start, or after a protected address was added, during which TCP
     /// connections of guests are adopted mid-stream; at most a day.
     pub adoption_grace: u32,
@@ -186,7 +190,7 @@ impl Default for Config {
             pins: DEFAULT_PINS.into(),
             hook: Hook::default(),
             classifiers: Classifiers::default(),
-            flows: 65_536,
+            flows: None,
             adoption_grace: 60,
             enrolment: None,
             trusted_keys: Vec::new(),
@@ -203,7 +207,7 @@ impl Config {
     /// Reads the file at `path`. If there is no file at [`DEFAULT_PATH`], the defaults apply; at
     /// another path this is an error.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        match fs::read_to_string(path) {
+        match files::read_text(path, files::SETTINGS, Owner::Trusted) {
             Ok(text) => Self::parse(&text, path),
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound && path == Path::new(DEFAULT_PATH) =>
@@ -240,9 +244,11 @@ impl Config {
 
     /// Checks that numbers are in their ranges.
     fn check(&self) -> Result<(), String> {
-        if !FLOWS.contains(&self.flows) {
+        if let Some(flows) = self.flows
+            && !FLOWS.contains(&flows)
+        {
             let (least, most) = (FLOWS.start(), FLOWS.end());
-            return Err(format!("`flows` is {}, not {least} to {most}", self.flows));
+            return Err(format!("`flows` is {flows}, not {least} to {most}"));
         }
         if self.adoption_grace > DAY {
             return Err(format!(

@@ -7,8 +7,10 @@
 //! - [`store`]: the policies that were applied, on disk.
 //! - `leases`: which endpoints have proven who they are.
 //! - [`explain`]: which packet a question is about, and why a verdict is what it is.
+//! - [`files`]: reads what lies on the host.
 //! - [`enforcer`]: keeps a policy enforced, and answers what is asked about that.
 //! - [`caller`]: who is at the other end of the control socket.
+//! - [`pulse`]: whether what goes on and on still does.
 //! - [`control`]: the API to it all; nothing above knows of it.
 
 pub mod caller;
@@ -19,7 +21,7 @@ pub mod datapath;
 pub mod enforcer;
 pub mod enrolment;
 pub mod explain;
-mod files;
+pub mod files;
 pub mod frame;
 pub mod image;
 pub mod join;
@@ -27,6 +29,7 @@ pub mod learn;
 mod leases;
 pub mod logging;
 pub mod policy;
+pub mod pulse;
 pub mod replay;
 pub mod signature;
 pub mod store;

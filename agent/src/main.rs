@@ -41,6 +41,8 @@ fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
                 policy::Command::Patch(args) => policy::patch::run(args, context).await,
                 policy::Command::Confirm(args) => policy::confirm::confirm(args, context).await,
                 policy::Command::Cancel(args) => policy::confirm::cancel(args, context).await,
+                policy::Command::Try(args) => policy::try_out::run(args, context).await,
+                policy::Command::Promote(args) => policy::try_out::promote(args, context).await,
                 policy::Command::Rollback(args) => policy::rollback::run(args, context).await,
                 policy::Command::History(args) => policy::history::run(args, context).await,
                 policy::Command::Keygen(args) => policy::sign::keygen(&args),

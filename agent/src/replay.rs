@@ -171,6 +171,7 @@ impl Replay {
             now,
             clock: now.into(),
             adopting: true,
+            groups_at_sockets: false,
             writable: true,
         };
         let sent = full::outbound(&frame, &self.image, &flows);

@@ -5,13 +5,15 @@
 
 use std::{
     ffi::OsString,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use pem::Pem;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use thiserror::Error;
+
+use crate::files::{self, Owner};
 
 /// PKCS#8 of an Ed25519 key, up to the 32 bytes of its seed (RFC 8410, section 7).
 const PRIVATE: [u8; 16] = [
@@ -113,7 +115,7 @@ impl PrivateKey {
     ///
     /// A file that holds none.
     pub fn read(path: &Path) -> Result<Self, SignatureError> {
-        let contents = contents(path, PRIVATE_LABEL);
+        let contents = contents(path, PRIVATE_LABEL, Owner::Anyone);
         let pair = contents.and_then(|found| {
             let contents = found.ok_or_else(|| no_key(path, "private"))?;
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(&contents)
@@ -141,7 +143,7 @@ pub fn verify(
 ) -> Result<(), SignatureError> {
     let signature = signature.ok_or(SignatureError::Unsigned)?;
     for path in trusted {
-        let found = contents(path, PUBLIC_LABEL)?;
+        let found = contents(path, PUBLIC_LABEL, Owner::Trusted)?;
         let key = found
             .as_deref()
             .and_then(|contents| contents.strip_prefix(&PUBLIC))
@@ -167,8 +169,8 @@ pub fn beside(path: &Path) -> PathBuf {
 /// # Errors
 ///
 /// A file that cannot be read.
-pub fn read(path: &Path) -> Result<Option<Vec<u8>>, SignatureError> {
-    match fs::read(path) {
+pub fn read(path: &Path, owner: Owner) -> Result<Option<Vec<u8>>, SignatureError> {
+    match files::read(path, files::SETTINGS, owner) {
         Ok(signature) => Ok(Some(signature)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(SignatureError::Read {
@@ -179,11 +181,12 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, SignatureError> {
 }
 
 /// What is under `label` in the file at `path`.
-fn contents(path: &Path, label: &str) -> Result<Option<Vec<u8>>, SignatureError> {
-    let text = fs::read(path).map_err(|source| SignatureError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+fn contents(path: &Path, label: &str, owner: Owner) -> Result<Option<Vec<u8>>, SignatureError> {
+    let text =
+        files::read(path, files::SETTINGS, owner).map_err(|source| SignatureError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
     let blocks = pem::parse_many(text).unwrap_or_default();
     let found = blocks.into_iter().find(|block| block.tag() == label);
     Ok(found.map(Pem::into_contents))
@@ -198,6 +201,8 @@ fn no_key(path: &Path, kind: &'static str) -> SignatureError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn keys(folder: &Path, name: &str) -> (PrivateKey, PathBuf) {

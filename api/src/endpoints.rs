@@ -28,8 +28,9 @@ pub struct EndpointEntry {
     pub mac: Option<String>,
     /// VLAN it is bound to: an id, `untagged`, or `OUTER.INNER`.
     pub vlan: Option<String>,
-    /// Interface it is bound to.
-    pub interface: Option<String>,
+    /// Interfaces that it is bound to; none if it may use any.
+    #[serde(default)]
+    pub interfaces: Vec<String>,
     /// Packets from it.
     pub received: Fates,
     /// Packets to it.

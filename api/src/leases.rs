@@ -40,6 +40,9 @@ pub struct LeaseEntry {
     pub address: IpAddr,
     /// The MAC address.
     pub mac: String,
+    /// Whether that is a router's, by the policy: the lease then proves that router, not the machine behind it.
+    #[serde(default)]
+    pub routed: bool,
     /// Index of the interface.
     pub ifindex: u32,
     /// Name of the interface, while it exists.

@@ -13,6 +13,7 @@
 //! - [`leases`]: `GET /v1/leases`, `POST /v1/leases/revoke`.
 //! - [`policy`]: `GET /v1/policy`, `POST /v1/policy/check`, `/diff`, `/apply`, `/confirm`, `/cancel`,
 //!   `/rollback`, `/patch`.
+//! - [`shadow`]: `GET /v1/policy/try`, `POST /v1/policy/try`, `/try/stop`, `/promote`.
 //! - [`history`]: `GET /v1/policy/history`.
 //! - [`explain`]: `POST /v1/explain`.
 //! - [`break_glass`]: `GET /v1/break-glass`, `POST /v1/break-glass/open`, `/close`.
@@ -28,6 +29,7 @@ pub mod flows;
 pub mod history;
 pub mod leases;
 pub mod policy;
+pub mod shadow;
 pub mod stats;
 pub mod status;
 
@@ -44,6 +46,7 @@ pub use policy::{
     Mistake, Mode, Object, Outbound, Patch, PatchedAddress, PolicyQuery, PolicyText, Report,
     RollBack, Session,
 };
+pub use shadow::{Newly, Promotion, ShadowReport, ShadowRow, StoppedTrying, Tried, Trying};
 pub use stats::{Count, EndpointCount, Fate, Fates, Place, Stats, VerdictCount, Way};
 pub use status::{
     Attachment, Coverage, Door, EnrolmentStatus, Health, Hook, HookMode, PolicyInForce, Problem,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Mode, Outbound, RefusedCount};
+use crate::{Mode, Outbound, RefusedCount, Trying};
 
 /// What the agent does.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -22,6 +22,9 @@ pub struct Status {
     /// Set while the policy in force waits to be confirmed.
     #[serde(default)]
     pub trial: Option<TrialStatus>,
+    /// The candidate that judges beside it, and only counts.
+    #[serde(default)]
+    pub trying: Option<Trying>,
     /// Where the programs are attached.
     pub attachments: Vec<Attachment>,
     /// Addresses whose management traffic is enforced.

@@ -21,7 +21,7 @@ use crate::{
 
 /// Codes of programs at a control group.
 const DROP: i32 = 0;
-const PASS: i32 = 1;
+pub const PASS: i32 = 1;
 
 /// Index of the loopback interface in every network namespace.
 const LOOPBACK: u32 = 1;
@@ -38,8 +38,9 @@ pub fn manoward_door_in(context: SkBuffContext) -> i32 {
     let Some(control) = judging(&packet, Direction::In) else {
         return PASS;
     };
-    let outcome = considered(Outcome(judge_door_in(skb)), || exempt_door_in(skb));
-    finish(Direction::In, outcome, &packet, control)
+    let outcome = outcome_in(skb, control);
+    finish(Direction::In, outcome, &packet);
+    code(outcome)
 }
 
 /// After a socket has sent a packet.
@@ -51,35 +52,75 @@ pub fn manoward_door_out(context: SkBuffContext) -> i32 {
     let Some(control) = judging(&packet, Direction::Out) else {
         return PASS;
     };
-    let outcome = considered(Outcome(judge_door_out(skb)), || exempt_door_out(skb));
-    finish(Direction::Out, outcome, &packet, control)
+    let outcome = outcome_out(skb, control);
+    finish(Direction::Out, outcome, &packet);
+    code(outcome)
 }
 
 /// What the agent says about the door, if it is for the door to judge `packet`.
 #[inline(always)]
 fn judging(packet: &SocketPacket, direction: Direction) -> Option<DoorControl> {
-    let ifindex = packet.ifindex();
-    let known = maps::interface_at_door(ifindex);
-    if ifindex == LOOPBACK || known == ifindex | INSIDE {
+    let known = maps::interface_at_door(packet.ifindex());
+    if is_inside(packet, known) || is_elsewhere(packet, known, direction) {
         return None;
     }
-    if known == ifindex
-        && !is_released(ifindex)
-        && let Some(image) = Image::enforced(|| NO_INTERFACE)
-        && door::is_judged_elsewhere(packet, &image, packet.ether_type(), direction)
-    {
-        return None;
-    }
-    let control = maps::door();
-    (!is_foreign(packet, control)).then_some(control)
+    of_host(packet)
 }
 
-/// Whether the packet's socket lies in a network namespace that the host does not protect.
+/// The same, wherever it is judged, with what is known of the interface.
 #[inline(always)]
-fn is_foreign(packet: &SocketPacket, control: DoorControl) -> bool {
-    packet
+pub fn concerned(packet: &SocketPacket) -> Option<(DoorControl, u32)> {
+    let known = maps::interface_at_door(packet.ifindex());
+    if is_inside(packet, known) {
+        return None;
+    }
+    of_host(packet).map(|control| (control, known))
+}
+
+/// Whether everything passes where `packet` comes from or goes to, of which this is `known`.
+#[inline(always)]
+fn is_inside(packet: &SocketPacket, known: u32) -> bool {
+    let ifindex = packet.ifindex();
+    ifindex == LOOPBACK || known == ifindex | INSIDE
+}
+
+/// Whether a program at an interface judges `packet`.
+#[inline(always)]
+pub fn is_elsewhere(packet: &SocketPacket, known: u32, direction: Direction) -> bool {
+    let ifindex = packet.ifindex();
+    known == ifindex
+        && !is_released(ifindex)
+        && Image::enforced(|| NO_INTERFACE).is_some_and(|image| {
+            door::is_judged_elsewhere(packet, &image, packet.ether_type(), direction)
+        })
+}
+
+/// What the agent says about the door, if the packet's socket does not lie in a network namespace that the
+/// host does not protect.
+#[inline(always)]
+fn of_host(packet: &SocketPacket) -> Option<DoorControl> {
+    let control = maps::door();
+    let is_foreign = packet
         .namespace()
-        .is_some_and(|inode| u64::from(inode) != control.namespace)
+        .is_some_and(|inode| u64::from(inode) != control.namespace);
+    (!is_foreign).then_some(control)
+}
+
+
+/// Has the socket of the packet, which it has sent, keep how the host has translated that; always 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn keep_translation(context: *mut __sk_buff) -> u32 {
+    let packet = SocketPacket::new(context);
+    let wire = door::key(&packet, packet.ether_type(), Direction::Out);
+    if let Some(wire) = wire
+        && let Some(seen) = packet.ends().and_then(|ends| ends.see(&wire))
+        // SAFETY: what a socket keeps stays as long as the program runs; threads that send at once may both write.
+        && let Some(kept) = unsafe { packet.translated(true).as_mut() }
+    {
+        kept.keep(&seen, &wire);
+    }
+    0
 }
 
 /// [`door::inbound`]; an [`Outcome`] as a word.
@@ -91,7 +132,7 @@ extern "C" fn judge_door_in(context: *mut __sk_buff) -> u64 {
         Some(image) => door::inbound(
             &packet,
             &image,
-            &OpenFlows::beside(&image),
+            &OpenFlows::of(packet, &image),
             packet.ether_type(),
         ),
         None => Outcome::NO_POLICY,
@@ -116,22 +157,46 @@ extern "C" fn judge_door_out(context: *mut __sk_buff) -> u64 {
     outcome.0
 }
 
-/// The door's one exit: counts, and says whether the packet goes on.
+/// What becomes of a packet in, in the door's mode.
 #[inline(always)]
-fn finish(
-    direction: Direction,
-    outcome: Outcome,
-    packet: &SocketPacket,
-    control: DoorControl,
-) -> i32 {
-    let mut outcome = outcome;
-    if control.flags & DoorControl::AUDIT != 0 {
-        outcome = outcome.in_audit();
+pub fn outcome_in(skb: *mut __sk_buff, control: DoorControl) -> Outcome {
+    in_mode(
+        considered(Outcome(judge_door_in(skb)), || exempt_door_in(skb)),
+        control,
+    )
+}
+
+/// What becomes of a packet out, in the door's mode.
+#[inline(always)]
+pub fn outcome_out(skb: *mut __sk_buff, control: DoorControl) -> Outcome {
+    let outcome = Outcome(judge_door_out(skb));
+    if door::opens(outcome) {
+        keep_translation(skb);
     }
+    in_mode(considered(outcome, || exempt_door_out(skb)), control)
+}
+
+#[inline(always)]
+fn in_mode(outcome: Outcome, control: DoorControl) -> Outcome {
+    if control.flags & DoorControl::AUDIT != 0 {
+        outcome.in_audit()
+    } else {
+        outcome
+    }
+}
+
+/// The door's one exit: counts, and leaves a trace if asked to.
+#[inline(always)]
+pub fn finish(direction: Direction, outcome: Outcome, packet: &SocketPacket) {
     maps::count_at_door(direction, outcome, packet.frame_len());
     if settings::explain() {
         maps::trace(outcome);
     }
+}
+
+/// Whether the packet goes on, as the code of the program.
+#[inline(always)]
+pub const fn code(outcome: Outcome) -> i32 {
     match outcome.verdict() {
         Verdict::Pass => PASS,
         Verdict::Drop => DROP,

@@ -1,21 +1,31 @@
 //! Reading frames: the only place that dereferences packet pointers.
 
+use core::ptr::{null_mut, read_volatile};
+
 use aya_ebpf::{
-    bindings::{__sk_buff, xdp_md},
+    bindings::{__sk_buff, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock, xdp_md},
     helpers::{
         bpf_probe_read_kernel,
-        generated::{bpf_skb_load_bytes_relative, bpf_xdp_get_buff_len},
+        generated::{
+            bpf_sk_fullsock, bpf_sk_storage_get, bpf_skb_load_bytes_relative, bpf_xdp_get_buff_len,
+        },
     },
     programs::{TcContext, XdpContext},
 };
-use verdict::frame::{
-    dhcp,
-    ethernet::EtherType,
-    ipv4, ipv6,
-    packet::{self, Packet},
+use verdict::{
+    counters::Direction,
+    decision::door,
+    frame::{
+        dhcp,
+        ethernet::EtherType,
+        ipv4, ipv6,
+        packet::{self, Packet},
+        quic,
+    },
+    state::{flow::Key, translated::Translated},
 };
 
-use crate::settings;
+use crate::{maps::TRANSLATED, settings};
 
 /// Furthest byte that a header is read at; it tells the verifier that offsets stay small.
 const MAX_OFFSET: usize = 0x7fff;
@@ -94,6 +104,11 @@ impl Packet for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn token(&self, at: u32) -> u64 {
+        token_xdp(self.context.ctx, at)
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         self.context.ingress_ifindex() as u32
     }
@@ -125,6 +140,13 @@ extern "C" fn word_xdp(context: *mut xdp_md, offset: u32) -> u32 {
 #[inline(never)]
 extern "C" fn client_xdp(context: *mut xdp_md, at: u32) -> u64 {
     dhcp::client(&XdpFrame::new(&XdpContext::new(context)), at)
+}
+
+/// [`quic::token`] of the frame of an XDP program.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn token_xdp(context: *mut xdp_md, at: u32) -> u64 {
+    quic::token(&XdpFrame::new(&XdpContext::new(context)), at)
 }
 
 /// Bytes that hold every header which is read, in all but absurd packets.
@@ -188,6 +210,11 @@ impl Packet for SkbFrame<'_> {
     }
 
     #[inline(always)]
+    fn token(&self, at: u32) -> u64 {
+        token_tcx(self.context.skb.skb, at)
+    }
+
+    #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: as above.
         unsafe { (*self.context.skb.skb).ifindex }
@@ -226,11 +253,20 @@ extern "C" fn client_tcx(context: *mut __sk_buff, at: u32) -> u64 {
     dhcp::client(&SkbFrame { context: &context }, at)
 }
 
+/// [`quic::token`] of the frame of a classifier, whose headers are pulled already.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn token_tcx(context: *mut __sk_buff, at: u32) -> u64 {
+    let context = TcContext::new(context);
+    quic::token(&SkbFrame { context: &context }, at)
+}
+
 /// `BPF_HDR_START_MAC`: offsets are those in the frame (`linux/bpf.h`).
 const FROM_MAC: u32 = 0;
 
 /// A packet at a socket, from its network header on. What lies in further pages is not read: the stack
 /// has put all headers into the first part.
+#[derive(Clone, Copy)]
 pub struct SocketPacket {
     skb: *mut __sk_buff,
 }
@@ -249,6 +285,61 @@ impl SocketPacket {
         EtherType(u16::from_be(unsafe { (*self.skb).protocol } as u16))
     }
 
+    /// What its socket keeps of what it has opened; null if that is nothing. With `create`, room for it.
+    #[inline(always)]
+    pub fn translated(&self, create: bool) -> *mut Translated {
+        let socket = self.socket();
+        if socket.is_null() {
+            return null_mut();
+        }
+        let map = (&raw const TRANSLATED).cast_mut().cast();
+        let flags = if create { BPF_SK_STORAGE_GET_F_CREATE } else { 0 };
+        // SAFETY: the kernel lends the socket for as long as the program runs.
+        unsafe { bpf_sk_storage_get(map, socket.cast(), null_mut(), flags.into()).cast() }
+    }
+
+    /// The key that it had on the wire, if the host has translated it since and its socket has opened what it
+    /// belongs to.
+    #[inline(always)]
+    pub fn on_wire(&self) -> Option<Key> {
+        let index = translation(self.skb).checked_sub(1)?;
+        // SAFETY: what a socket keeps stays as long as the program runs.
+        let kept = unsafe { self.translated(false).as_ref() }?;
+        Some(kept.at(index))
+    }
+
+    /// Its socket; null if it has none that is whole: one that closes has not.
+    #[inline(always)]
+    fn socket(&self) -> *mut bpf_sock {
+        // SAFETY: the context is the one this program was called with.
+        unsafe {
+            let socket = (*self.skb).__bindgen_anon_2.sk;
+            if socket.is_null() {
+                return socket;
+            }
+            bpf_sk_fullsock(socket)
+        }
+    }
+
+    /// The ends of its socket; `None` if it has none.
+    #[inline(always)]
+    pub fn ends(&self) -> Option<door::Ends> {
+        // SAFETY: the kernel lends the socket for as long as the program runs.
+        let socket = unsafe { self.socket().as_ref() }?;
+        let (local, remote) = if self.ether_type() == EtherType::IPV4 {
+            let [local, remote] = [word(&socket.src_ip4), word(&socket.dst_ip4)];
+            ([0, local], [0, remote])
+        } else {
+            (halves(&socket.src_ip6), halves(&socket.dst_ip6))
+        };
+        Some(door::Ends {
+            local,
+            local_port: socket.src_port as u16,
+            remote,
+            remote_port: u16::from_be(socket.dst_port),
+        })
+    }
+
     /// Inode of the network namespace of its socket; `None` if it cannot be read.
     #[inline(always)]
     pub fn namespace(&self) -> Option<u32> {
@@ -261,6 +352,36 @@ impl SocketPacket {
                 bpf_probe_read_kernel(socket.byte_add(namespace_at).cast::<*const u8>()).ok()?;
             bpf_probe_read_kernel(namespace.byte_add(inode_at).cast::<u32>()).ok()
         }
+    }
+}
+
+/// A word of an address of a socket, which is in network byte order. The kernel lends words only, so that no
+/// two may be read at once.
+#[inline(always)]
+fn word(at: &u32) -> u64 {
+    // SAFETY: a reference is readable.
+    u32::from_be(unsafe { read_volatile(at) }).into()
+}
+
+/// An IPv6 address of a socket as two words.
+#[inline(always)]
+fn halves([a, b, c, d]: &[u32; 4]) -> [u64; 2] {
+    [word(a) << 32 | word(b), word(c) << 32 | word(d)]
+}
+
+/// Where the socket of a packet keeps how the host has translated what it belongs to, from 1; 0 if it
+/// does not. A function of its own for the kernel, which verifies it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn translation(context: *mut __sk_buff) -> u32 {
+    let packet = SocketPacket::new(context);
+    // SAFETY: what a socket keeps stays as long as the program runs.
+    let Some(kept) = (unsafe { packet.translated(false).as_ref() }) else {
+        return 0;
+    };
+    match door::key(&packet, packet.ether_type(), Direction::In) {
+        Some(seen) => kept.find(&seen).map_or(0, |index| index + 1),
+        None => 0,
     }
 }
 

@@ -12,6 +12,7 @@ mod index;
 mod maps;
 mod remembered;
 mod settings;
+mod shadow;
 
 use aya_ebpf::{
     bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md},
@@ -37,18 +38,8 @@ use verdict::{
 #[inline(always)]
 pub fn manoward_xdp(context: XdpContext) -> u32 {
     let frame = XdpFrame::new(&context);
-    let outcome = match Image::enforced(|| frame.ifindex()) {
-        Some(image) => match fast::inbound(&frame, &image, &OpenFlows::beside(&image)) {
-            Ok(outcome) => outcome,
-            Err(_) => in_full(dhcp_xdp(context.ctx), || judge_xdp(context.ctx)),
-        },
-        None => Outcome::NO_POLICY,
-    };
-    let outcome = considered(outcome, || exempt_xdp(context.ctx));
-    match finish(Direction::In, outcome, frame.frame_len()) {
-        Verdict::Pass => xdp_action::XDP_PASS,
-        Verdict::Drop => xdp_action::XDP_DROP,
-    }
+    let outcome = outcome_xdp(&context, &frame);
+    xdp_code(finish(Direction::In, outcome, frame.frame_len()))
 }
 
 /// TCX or clsact ingress, for interfaces whose XDP slot is taken.
@@ -56,14 +47,7 @@ pub fn manoward_xdp(context: XdpContext) -> u32 {
 #[inline(always)]
 pub fn manoward_tcx(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
-    let outcome = match Image::enforced(|| frame.ifindex()) {
-        Some(image) => match fast::inbound(&frame, &image, &OpenFlows::beside(&image)) {
-            Ok(outcome) => outcome,
-            Err(_) => in_full(dhcp_tcx(context.skb.skb), || judge_tcx(context.skb.skb)),
-        },
-        None => Outcome::NO_POLICY,
-    };
-    let outcome = considered(outcome, || exempt_tcx(context.skb.skb));
+    let outcome = outcome_tcx(&context, &frame);
     action(finish(Direction::In, outcome, frame.frame_len()))
 }
 
@@ -72,15 +56,47 @@ pub fn manoward_tcx(context: TcContext) -> i32 {
 #[inline(always)]
 pub fn manoward_out(context: TcContext) -> i32 {
     let frame = SkbFrame::new(&context);
+    let outcome = outcome_out(&context, &frame);
+    action(finish(Direction::Out, outcome, frame.frame_len()))
+}
+
+/// What becomes of the frame of an XDP program.
+#[inline(always)]
+fn outcome_xdp(context: &XdpContext, frame: &XdpFrame<'_>) -> Outcome {
     let outcome = match Image::enforced(|| frame.ifindex()) {
-        Some(image) => match fast::outbound(&frame, &image, &OpenFlows::beside(&image)) {
+        Some(image) => match fast::inbound(frame, &image, &OpenFlows::beside(&image)) {
+            Ok(outcome) => outcome,
+            Err(_) => in_full(dhcp_xdp(context.ctx), || judge_xdp(context.ctx)),
+        },
+        None => Outcome::NO_POLICY,
+    };
+    considered(outcome, || exempt_xdp(context.ctx))
+}
+
+/// What becomes of the frame of a classifier at the ingress.
+#[inline(always)]
+fn outcome_tcx(context: &TcContext, frame: &SkbFrame<'_>) -> Outcome {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => match fast::inbound(frame, &image, &OpenFlows::beside(&image)) {
+            Ok(outcome) => outcome,
+            Err(_) => in_full(dhcp_tcx(context.skb.skb), || judge_tcx(context.skb.skb)),
+        },
+        None => Outcome::NO_POLICY,
+    };
+    considered(outcome, || exempt_tcx(context.skb.skb))
+}
+
+/// What becomes of the frame of a classifier at the egress.
+#[inline(always)]
+fn outcome_out(context: &TcContext, frame: &SkbFrame<'_>) -> Outcome {
+    let outcome = match Image::enforced(|| frame.ifindex()) {
+        Some(image) => match fast::outbound(frame, &image, &OpenFlows::beside(&image)) {
             Ok(outcome) => outcome,
             Err(_) => Outcome(judge_out(context.skb.skb)),
         },
         None => Outcome::NO_POLICY,
     };
-    let outcome = considered(outcome, || exempt_out(context.skb.skb));
-    action(finish(Direction::Out, outcome, frame.frame_len()))
+    considered(outcome, || exempt_out(context.skb.skb))
 }
 
 /// The outcome of the full path for a packet in: that of [`dhcp::answer`], or what the rest of it decides.
@@ -150,6 +166,15 @@ fn received<P: Packet>(frame: &P) -> u64 {
         None => Outcome::NO_POLICY,
     };
     outcome.0
+}
+
+/// A verdict as the code of an XDP program.
+#[inline(always)]
+const fn xdp_code(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+    }
 }
 
 /// A verdict as the code of a classifier.

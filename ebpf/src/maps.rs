@@ -5,7 +5,7 @@
 use core::ptr::from_ref;
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, PerCpuArray, SkStorage},
     helpers::bpf_map_lookup_elem,
     macros::btf_map,
 };
@@ -30,6 +30,7 @@ use verdict::{
         lease::{self, Lease},
         limit::Limit,
         served,
+        translated::Translated,
     },
 };
 
@@ -119,10 +120,10 @@ pub static EXEMPTED: Array<[Exemption; EXEMPTIONS], 1> = Array::new();
 #[btf_map]
 pub static LIMITS: Array<Limit, { WORDS as usize }> = Array::new();
 
-/// Key 0: the agent's settings of the table of flows.
+/// Key 0: the agent's settings of the table of flows, and of groups.
 ///
-/// Written by the agent; read by packets for which no flow is open. While there are flows, only the
-/// deadline in it changes. A miss, which cannot happen, adopts nothing.
+/// Written by the agent; read by packets for which no flow is open, and by those to groups. While there are
+/// flows, only the deadline in it and what is said about groups change. A miss, which cannot happen, adopts nothing.
 #[btf_map]
 pub static FLOW_CONTROL: Array<FlowControl, 1> = Array::new();
 
@@ -155,6 +156,14 @@ static DOOR: Array<DoorControl, 1> = Array::new();
 /// same key one is listed, and packets of the other are judged again.
 #[btf_map]
 static COVERED_INTERFACES: Array<u32, { COVERED as usize }> = Array::new();
+
+/// Key: a socket. Value: what it has opened and the host translates.
+///
+/// Written by the programs at the door, about what a socket of the host opens; read by them. It goes with
+/// the socket. Where the kernel has no room for it, the answers are judged as the socket sees them. A miss
+/// means that nothing is translated.
+#[btf_map]
+pub static TRANSLATED: SkStorage<Translated> = SkStorage::new();
 
 /// As `VERDICTS`, of what the inner door has judged.
 #[btf_map]

@@ -13,6 +13,7 @@ use verdict::{
 };
 
 use crate::{
+    frame::SocketPacket,
     maps::{FLOW_CONTROL, FLOWS, Image, LEASES, LIMITS, SERVED},
     settings,
 };
@@ -21,16 +22,33 @@ use crate::{
 pub struct OpenFlows<'a> {
     /// The image that tells how long flows last; `None` where nobody asks.
     image: Option<&'a Image>,
+    /// The packet at a socket that is judged.
+    at_socket: Option<SocketPacket>,
 }
 
 impl<'a> OpenFlows<'a> {
     /// Where nobody asks how long flows last.
-    const LOOKED_UP: Self = Self { image: None };
+    const LOOKED_UP: Self = Self {
+        image: None,
+        at_socket: None,
+    };
 
     /// The table for a packet that is judged by `image`.
     #[inline(always)]
     pub const fn beside(image: &'a Image) -> Self {
-        Self { image: Some(image) }
+        Self {
+            image: Some(image),
+            at_socket: None,
+        }
+    }
+
+    /// The table for a packet at a socket, which is judged by `image`.
+    #[inline(always)]
+    pub const fn of(packet: SocketPacket, image: &'a Image) -> Self {
+        Self {
+            image: Some(image),
+            at_socket: Some(packet),
+        }
     }
 
     #[inline(always)]
@@ -117,6 +135,11 @@ impl Flows for OpenFlows<'_> {
     }
 
     #[inline(always)]
+    fn shown(&self, [high, low]: [u64; 2], port: u32) -> u64 {
+        shown_enrolment(high, low, port)
+    }
+
+    #[inline(always)]
     fn enrolling(&self, hash: u64) -> u32 {
         search_enrolment(hash)
     }
@@ -143,6 +166,16 @@ impl Flows for OpenFlows<'_> {
     #[inline(always)]
     fn displace(&self, hash: u64, new: Tag, crowd: u64) -> u32 {
         displaced_flow(hash, new.0, crowd)
+    }
+
+    #[inline(always)]
+    fn groups_at_sockets(&self) -> bool {
+        Self::control().groups_at_sockets != 0
+    }
+
+    #[inline(always)]
+    fn on_wire(&self) -> Option<Key> {
+        self.at_socket?.on_wire()
     }
 
     #[inline(always)]
@@ -195,6 +228,13 @@ extern "C" fn is_noted(index: u32, hash: u64, lasts: u32) -> u32 {
 #[inline(never)]
 extern "C" fn search_enrolment(hash: u64) -> u32 {
     sessions::search(&OpenFlows::LOOKED_UP, hash)
+}
+
+/// [`sessions::shown`] for the address of these words.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn shown_enrolment(high: u64, low: u64, port: u32) -> u64 {
+    sessions::shown(&OpenFlows::LOOKED_UP, [high, low], port)
 }
 
 /// [`table::search`] for the key of these words.

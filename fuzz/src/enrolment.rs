@@ -6,15 +6,13 @@
 mod initial;
 mod server;
 
-use std::{cell::RefCell, fs, path::Path};
-
 use manoward::enrolment::{
-    Certificate, Identity, pki,
+    Certificate, Identity,
+    pki::{self, Contents},
     wire::{self, Answer, Hello, WireError},
 };
 use rustls_pki_types::CertificateDer;
 use serde::{Serialize, de::DeserializeOwned};
-use tempfile::TempDir;
 
 /// Reads `data` with the reader that its first byte selects.
 pub fn run(data: &[u8]) {
@@ -27,8 +25,8 @@ pub fn run(data: &[u8]) {
         2 => message::<Hello>(data),
         3 => message::<Answer>(data),
         4 => certificate(data),
-        5 => file(data, |path| drop(pki::revocation_lists(path))),
-        6 => file(data, |path| drop(pki::roots(path))),
+        5 => drop(pki::revocation_lists(&contents(data))),
+        6 => drop(pki::roots(&contents(data))),
         _ => identity(data),
     }
 }
@@ -89,16 +87,10 @@ fn identity(data: &[u8]) {
     assert!(!shortened.chars().any(char::is_control));
 }
 
-/// A file with `data` in it.
-fn file(data: &[u8], read: impl FnOnce(&Path)) {
-    thread_local! {
-        static DIRECTORY: RefCell<Option<TempDir>> = const { RefCell::new(None) };
+/// A file with these bytes.
+fn contents(data: &[u8]) -> Contents {
+    Contents {
+        file: "file.pem".into(),
+        bytes: data.to_vec(),
     }
-    DIRECTORY.with_borrow_mut(|directory| {
-        let directory = directory
-            .get_or_insert_with(|| tempfile::tempdir().expect("there is room for a directory"));
-        let path = directory.path().join("file.pem");
-        fs::write(&path, data).expect("there is room for a file");
-        read(&path);
-    });
 }

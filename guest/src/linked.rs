@@ -71,7 +71,7 @@ fn calls(instructions: &[bpf_insn]) -> Vec<Call> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use manoward::datapath::{Features, Program, object};
+    use manoward::datapath::{Features, Program, Role, object};
 
     use super::*;
 
@@ -85,16 +85,14 @@ mod tests {
 
     #[test]
     fn functions_follow_each_other_and_have_names() {
-        for program in [
-            Program::Xdp,
-            Program::In,
-            Program::Out,
-            Program::DoorIn,
-            Program::DoorOut,
-        ] {
-            let linked = Linked::read(&object(FEATURES), program.name()).unwrap();
+        let roles = [Role::Alone, Role::Watched, Role::Candidate];
+        let every = Program::ALL
+            .iter()
+            .flat_map(|it| roles.map(|role| it.name_as(role)));
+        for program in every {
+            let linked = Linked::read(&object(FEATURES), program).unwrap();
             let Linked { functions, names } = linked;
-            assert_eq!(names[0], program.name());
+            assert_eq!(names[0], program);
             assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
             for pair in functions.windows(2) {
                 assert_eq!(pair[0].instructions.end, pair[1].instructions.start);

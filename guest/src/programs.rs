@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use harness::Namespace;
-use manoward::datapath::{Pins, Program, check_kernel, object, statistics};
+use manoward::datapath::{Pins, Program, Role, check_kernel, object, statistics};
 use manoward_guest_report::budget::{self, Chain, Cost};
 
 use crate::calls::{Rounding, deepest};
@@ -26,7 +26,13 @@ pub fn look(report: &mut Report) -> Result<()> {
         ("inner door for packets in is accepted", Program::DoorIn),
         ("inner door for packets out is accepted", Program::DoorOut),
     ] {
-        report.row(capability, || accepted(program))?;
+        report.row(capability, || accepted(program, Role::Alone))?;
+    }
+    for program in Program::ALL {
+        for role in [Role::Watched, Role::Candidate] {
+            let capability = format!("shadow: `{}` is accepted", program.name_as(role));
+            report.row(&capability, || accepted(program, role))?;
+        }
     }
     Ok(())
 }
@@ -50,16 +56,16 @@ fn features() -> Result<Found> {
     Ok(Found::yes(told.join(", ")))
 }
 
-fn accepted(program: Program) -> Result<Found> {
+fn accepted(program: Program, role: Role) -> Result<Found> {
     let namespace = Namespace::new("programs")?;
     namespace.enter(|| {
         let pins = Pins::new(Path::new("/sys/fs/bpf/manoward"));
         let features = check_kernel()?;
-        let verified = statistics(&pins, features, FLOWS, program)?;
-        let linked = Linked::read(&object(features), program.name())?;
+        let verified = statistics(&pins, features, FLOWS, program, role)?;
+        let linked = Linked::read(&object(features), program.name_as(role))?;
         let rounding = Rounding::of(kernel()?);
         let cost = Statistics::read(&verified.log)
-            .and_then(|statistics| cost(program, &linked, &statistics, rounding));
+            .and_then(|statistics| cost(program.name_as(role), &linked, &statistics, rounding));
         match verified.refused {
             None => cost.map(Found::accepted),
             Some(error) => {
@@ -82,7 +88,7 @@ fn kernel() -> Result<(u32, u32)> {
 
 /// The cost of a program, from the verifier's log and the object.
 fn cost(
-    program: Program,
+    program: &str,
     linked: &Linked,
     statistics: &Statistics,
     rounding: Rounding,
@@ -98,7 +104,7 @@ fn cost(
     let (bytes, chain) = deepest(functions, stack, rounding);
     let every = names.iter().zip(functions).zip(stack);
     Ok(Cost {
-        program: program.name().to_owned(),
+        program: program.to_owned(),
         followed: *followed,
         deepest: Chain {
             stack: bytes,

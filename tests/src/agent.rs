@@ -5,6 +5,7 @@ pub mod log;
 pub mod operator;
 pub mod policy;
 mod process;
+pub mod soak;
 mod usage;
 
 pub use manoward::datapath::Hook;

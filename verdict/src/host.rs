@@ -67,6 +67,10 @@ pub trait Storage {
 
 /// What is remembered, as a decision by the image in `tables` uses it.
 #[derive(Clone, Copy, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Remembered<S, T> {
     /// Where it is kept.
     pub storage: S,
@@ -82,6 +86,8 @@ pub struct Remembered<S, T> {
     pub adopting: bool,
     /// Whether it is shown packets of connections that exist already.
     pub shown: bool,
+    /// Whether all that sockets of the host receive from groups is judged there.
+    pub groups_at_sockets: bool,
     /// Whether packets change it.
     pub writable: bool,
 }
@@ -119,6 +125,10 @@ impl<S: Storage, T: Tables> Flows for Remembered<S, T> {
 
     fn adopts_socket(&self) -> bool {
         self.shown
+    }
+
+    fn groups_at_sockets(&self) -> bool {
+        self.groups_at_sockets
     }
 
     fn writable(&self) -> bool {

@@ -18,7 +18,7 @@ pub const CHUNK_LINES: u32 = 1 << 14;
 /// Most sets of the table of flows: 288 MiB.
 pub const MAX_FLOW_SETS: u32 = 1 << 19;
 
-/// What the agent tells about the table of flows.
+/// What the agent tells about the table of flows, and what else is remembered with it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]
 pub struct FlowControl {
@@ -28,6 +28,8 @@ pub struct FlowControl {
     pub adopting_until: u32,
     /// Jiffies in a second by the clock of leases; 0 where they end by ticks.
     pub jiffies_per_second: u32,
+    /// Not 0 where the inner door judges all that sockets receive from groups.
+    pub groups_at_sockets: u64,
 }
 
 /// Entries of the table of covered interfaces.

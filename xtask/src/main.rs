@@ -14,6 +14,7 @@ mod packages;
 mod process;
 mod progress;
 mod setup;
+mod soak;
 mod test;
 mod toolchain;
 mod workspace;
@@ -41,6 +42,7 @@ enum Command {
     Mutants(mutants::Args),
     Demo(demo::Args),
     Kernels(kernels::Args),
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Mutants(args) => mutants::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Kernels(args) => kernels::run(&args),
+        Command::Soak(args) => soak::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -35,7 +35,7 @@ pub const SCENE: [Tool; 13] = [
 ];
 
 /// Real daemons and tools that connect through the product in tests, beyond [`SCENE`].
-pub const PROGRAMS: [Tool; 9] = [
+pub const PROGRAMS: [Tool; 11] = [
     tool("nmap", "nmap"),
     tool("dig", "bind9-dnsutils"),
     tool("dnsmasq", "dnsmasq-base"),
@@ -44,6 +44,8 @@ pub const PROGRAMS: [Tool; 9] = [
     tool("amqp-publish", "amqp-tools"),
     tool("rabbitmq-server", "rabbitmq-server"),
     tool("faketime", "faketime"),
+    tool("etcd", "etcd-server"),
+    tool("etcdctl", "etcd-client"),
     // Its programs are not on `PATH`.
     tool("/usr/lib/usrsctp/client", "libusrsctp-examples"),
 ];

@@ -113,7 +113,7 @@ fn binding(endpoint: &EndpointEntry) -> String {
         endpoint.identity.clone(),
         endpoint.mac.clone(),
         vlan,
-        endpoint.interface.clone(),
+        (!endpoint.interfaces.is_empty()).then(|| endpoint.interfaces.join(" or ")),
     ]
     .into_iter()
     .flatten()
@@ -141,7 +141,7 @@ mod tests {
             identity: None,
             mac: Some("52:54:00:aa:bb:01".into()),
             vlan: Some("100.200".into()),
-            interface: None,
+            interfaces: Vec::new(),
             received: Fates {
                 passed: Count {
                     packets: passed,
@@ -174,13 +174,13 @@ mod tests {
         assert_eq!(binding(&bound), "52:54:00:aa:bb:01, VLAN 100.200");
         bound.mac = None;
         bound.vlan = Some("untagged".into());
-        bound.interface = Some("eth0".into());
+        bound.interfaces = vec!["eth0".into()];
         assert_eq!(binding(&bound), "untagged, eth0");
         bound.identity = Some("vim.example".into());
         assert_eq!(binding(&bound), "vim.example, untagged, eth0");
         bound.identity = None;
         bound.vlan = None;
-        bound.interface = None;
+        bound.interfaces = Vec::new();
         assert_eq!(binding(&bound), "-");
     }
 

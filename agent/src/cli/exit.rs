@@ -140,6 +140,7 @@ fn of_client(error: &ClientError) -> Exit {
         ClientError::Missing { .. }
         | ClientError::Refused { .. }
         | ClientError::Connect { .. }
+        | ClientError::Crowded { .. }
         | ClientError::Silent { .. }
         | ClientError::Broken { .. } => Exit::NoAgent,
         ClientError::Unintelligible { .. } => Exit::Failed,
@@ -154,7 +155,8 @@ fn of_code(code: &str) -> Exit {
         "stale-serial" | "cuts-session" | "unproven" | "unsigned" | "not-at-console" => {
             Exit::Refused
         }
-        "not-allowed" => Exit::NotPermitted,
+        "not-allowed" | "too-large" => Exit::NotPermitted,
+        "busy" => Exit::NoAgent,
         "disagreement" => Exit::Disagreement,
         _ => Exit::Failed,
     }
@@ -189,6 +191,8 @@ mod tests {
         assert_eq!(Exit::of(&failed("unsigned")), Exit::Refused);
         assert_eq!(Exit::of(&failed("not-at-console")), Exit::Refused);
         assert_eq!(Exit::of(&failed("not-allowed")), Exit::NotPermitted);
+        assert_eq!(Exit::of(&failed("too-large")), Exit::NotPermitted);
+        assert_eq!(Exit::of(&failed("busy")), Exit::NoAgent);
         assert_eq!(Exit::of(&failed("disagreement")), Exit::Disagreement);
         assert_eq!(Exit::of(&failed("bad-request")), Exit::Failed);
         assert_eq!(Exit::of(&failed("internal")), Exit::Failed);

@@ -153,7 +153,8 @@ pub fn refusals(refused: &[RefusedCount]) -> String {
 fn origin(lease: &LeaseEntry) -> String {
     let interface = lease.interface.clone();
     let interface = interface.unwrap_or_else(|| format!("interface {}", lease.ifindex));
-    format!("{} on {interface}", lease.mac)
+    let router = if lease.routed { "router " } else { "" };
+    format!("{router}{} on {interface}", lease.mac)
 }
 
 #[cfg(test)]
@@ -182,6 +183,7 @@ mod tests {
         }));
         assert!(text.contains("vim-1"), "{text}");
         assert!(text.contains("52:54:00:aa:bb:01 on eth0"), "{text}");
+        assert!(!text.contains("router"), "{text}");
         assert!(text.contains("57 s"), "{text}");
         assert!(text.contains("refused: 3 unknown-ca"), "{text}");
     }

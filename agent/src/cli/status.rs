@@ -7,9 +7,7 @@ use std::{
 
 use clap::Args;
 use manoward::config::DEFAULT_PATH;
-use manoward_api::{
-    self as api, Attachment, Door, Failure, Health, Hook, HookMode, Mode, Outbound,
-};
+use manoward_api::{self as api, Attachment, Door, Failure, Health, Hook, HookMode, Mode};
 
 use super::{
     Context, Exit,
@@ -122,6 +120,9 @@ fn show(out: &mut impl Write, status: &api::Status) -> io::Result<()> {
     if let Some(trial) = &status.trial {
         fact(out, "on trial", &on_trial(trial))?;
     }
+    if let Some(trying) = &status.trying {
+        fact(out, "tried", &tried(trying))?;
+    }
     if let Some(policy) = &status.policy {
         fact(out, "endpoints", &extent(policy))?;
     }
@@ -193,9 +194,9 @@ fn in_seconds(time: &str) -> String {
 
 fn in_force(policy: &api::PolicyInForce) -> String {
     let meaning = match policy.outbound {
-        Outbound::Enforce => "",
-        Outbound::Audit => " (connections that no rule permits are counted, and pass)",
-        Outbound::Any => " (the host may connect to anyone)",
+        api::Outbound::Enforce => "",
+        api::Outbound::Audit => " (connections that no rule permits are counted, and pass)",
+        api::Outbound::Any => " (the host may connect to anyone)",
     };
     format!(
         "{}, serial {}, mode {}, outbound {}{meaning}",
@@ -211,6 +212,15 @@ fn on_trial(trial: &api::TrialStatus) -> String {
     format!(
         "{then} in {:.0} s, unless `manoward policy confirm` comes before",
         trial.left_seconds.ceil()
+    )
+}
+
+fn tried(trying: &api::Trying) -> String {
+    let [dropped, admitted] = [trying.newly_dropped, trying.newly_admitted].map(grouped);
+    format!(
+        "serial {} would newly drop {dropped} packets and admit {admitted}: see `manoward \
+         policy try --report`",
+        trying.serial
     )
 }
 

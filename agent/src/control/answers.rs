@@ -1,5 +1,7 @@
 //! Failures of the control API: each error with its code, and the status that goes with it.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::StatusCode,
@@ -13,7 +15,7 @@ use crate::{
     datapath::{CounterError, PinError, interface::InterfaceError},
     enforcer::{
         AnswerError, ApplyError, BreakGlassError, ConfirmError, ListError, PatchPolicyError,
-        Review, RollBackError,
+        ReportError, Review, RollBackError, TryError,
     },
     explain::PacketError,
     store::StoreError,
@@ -49,6 +51,9 @@ codes! {
     InvalidPolicy = "invalid-policy", BAD_REQUEST;
     BadRequest = "bad-request", BAD_REQUEST;
     NotAllowed = "not-allowed", FORBIDDEN;
+    TooLarge = "too-large", PAYLOAD_TOO_LARGE;
+    TooSlow = "too-slow", REQUEST_TIMEOUT;
+    Busy = "busy", SERVICE_UNAVAILABLE;
     UnknownPath = "bad-request", NOT_FOUND;
     NoSuchEndpoint = "no-such-endpoint", NOT_FOUND;
     NoSuchSerial = "no-such-serial", NOT_FOUND;
@@ -58,6 +63,7 @@ codes! {
     StaleSerial = "stale-serial", CONFLICT;
     CutsSession = "cuts-session", CONFLICT;
     NothingOnTrial = "nothing-on-trial", CONFLICT;
+    NothingTried = "nothing-tried", CONFLICT;
     Unproven = "unproven", CONFLICT;
     NotAtConsole = "not-at-console", CONFLICT;
     Uncovered = "uncovered", CONFLICT;
@@ -121,6 +127,48 @@ impl Failed {
         RollBackError::NoSuchSerial(serial).into()
     }
 
+    /// A request of more than `most` bytes.
+    #[must_use]
+    pub fn too_large(most: usize, is_root: bool) -> Self {
+        let mib = most >> 20;
+        let remedy = if is_root {
+            "No policy needs more"
+        } else {
+            "Run the command with sudo: those of root may be larger"
+        };
+        let message = format!("the request has more than {mib} MiB. {remedy}");
+        Self::new(Code::TooLarge, message)
+    }
+
+    /// A request that is not sent to its end within `time`.
+    #[must_use]
+    pub fn too_slow(time: Duration) -> Self {
+        let message = format!("the request was not complete within {} s", time.as_secs());
+        Self::new(Code::TooSlow, message)
+    }
+
+    /// A request that ended too early.
+    #[must_use]
+    pub fn unread(why: &str) -> Self {
+        Self::new(
+            Code::BadRequest,
+            format!("the request was not complete: {why}"),
+        )
+    }
+
+    /// Too many connections.
+    #[must_use]
+    pub fn busy() -> Self {
+        let message = "too many connections to the agent are open. Try again in a minute, or with sudo: root has places of its own";
+        Self::new(Code::Busy, message)
+    }
+
+    /// The failure as it is sent. It holds text only, of which JSON can always be made.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&*self.failure).unwrap_or_default()
+    }
+
     /// No such request.
     #[must_use]
     pub fn unknown_path() -> Self {
@@ -174,6 +222,26 @@ impl From<ConfirmError> for Failed {
             ConfirmError::Store(_) | ConfirmError::Publish(_) => Code::Internal,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<TryError> for Failed {
+    fn from(error: TryError) -> Self {
+        match error {
+            TryError::Apply(error) => error.into(),
+            TryError::Store(error) => error.into(),
+            TryError::NoPolicy => Self::new(Code::NoPolicy, error.to_string()),
+            TryError::NothingTried => Self::new(Code::NothingTried, error.to_string()),
+            TryError::Shadow(_) | TryError::Load(_) | TryError::Door(_) => {
+                Self::new(Code::Internal, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ReportError> for Failed {
+    fn from(error: ReportError) -> Self {
+        Self::new(Code::Internal, error.to_string())
     }
 }
 

@@ -15,11 +15,12 @@ use hyper_util::rt::TokioIo;
 use manoward_api::{
     Applied, BreakGlass, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder,
     DoorsClosed, EndpointList, Explanation, Failure, FlowList, FlowQuery, FlowsCut, History,
-    HistoryQuery, LeaseList, OpenDoor, Patch, PolicyQuery, PolicyText, Question, Report,
-    Revocation, Revoked, RollBack, Stats, Status,
+    HistoryQuery, LeaseList, OpenDoor, Patch, PolicyQuery, PolicyText, Promotion, Question, Report,
+    Revocation, Revoked, RollBack, ShadowReport, Stats, Status, StoppedTrying, Tried,
 };
 use nix::unistd::{Gid, Group};
 use serde::{Serialize, de::DeserializeOwned};
+use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
@@ -54,6 +55,14 @@ pub enum ClientError {
         socket: PathBuf,
         /// Who may, and how to become one of them.
         remedy: String,
+    },
+    /// Too many others want to connect.
+    #[error(
+        "too many others connect to {socket}, or the agent does not go on. See which: `ss -xp src {socket}`, `journalctl -u manoward`"
+    )]
+    Crowded {
+        /// The socket.
+        socket: PathBuf,
     },
     /// The socket cannot be reached for another reason.
     #[error("cannot connect to {socket}: {source}")]
@@ -210,6 +219,27 @@ impl Client {
         self.post("/v1/policy/cancel", claim).await
     }
 
+    /// What the candidate that is tried would do otherwise.
+    pub async fn trying(&self) -> Result<ShadowReport, ClientError> {
+        self.get("/v1/policy/try").await
+    }
+
+    /// Has a candidate judge beside the policy in force.
+    pub async fn try_beside(&self, candidate: &Candidate) -> Result<Tried, ClientError> {
+        self.post("/v1/policy/try", candidate).await
+    }
+
+    /// Ends the candidate.
+    pub async fn stop_trying(&self) -> Result<StoppedTrying, ClientError> {
+        self.request(Method::POST, "/v1/policy/try/stop", Bytes::new(), WORKING)
+            .await
+    }
+
+    /// Puts the candidate in force.
+    pub async fn promote(&self, wanted: &Promotion) -> Result<Applied, ClientError> {
+        self.post("/v1/policy/promote", wanted).await
+    }
+
     /// Who gets in whatever the policy says.
     pub async fn break_glass(&self) -> Result<BreakGlass, ClientError> {
         self.get("/v1/break-glass").await
@@ -273,10 +303,12 @@ impl Client {
         patience: Duration,
     ) -> Result<T, ClientError> {
         let name = format!("{method} {path}");
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| self.unreachable(source))?;
-        let exchange = exchange(stream, &name, method, path, body);
+        let socket = self.socket.clone();
+        let exchange = async {
+            let stream = connect(socket, patience).await;
+            let stream = stream.map_err(|source| self.unreachable(source))?;
+            exchange(stream, &name, method, path, body).await
+        };
         match tokio::time::timeout(patience, exchange).await {
             Ok(answer) => {
                 let (status, body) = answer?;
@@ -294,6 +326,7 @@ impl Client {
         match source.kind() {
             io::ErrorKind::NotFound => ClientError::Missing { socket },
             io::ErrorKind::ConnectionRefused => ClientError::Refused { socket },
+            io::ErrorKind::WouldBlock => ClientError::Crowded { socket },
             io::ErrorKind::PermissionDenied => {
                 let remedy = entitled(&socket);
                 ClientError::Denied { socket, remedy }
@@ -301,6 +334,18 @@ impl Client {
             _ => ClientError::Connect { socket, source },
         }
     }
+}
+
+/// Connects; where many others do, it waits for its turn, as only a socket that blocks does.
+async fn connect(path: PathBuf, patience: Duration) -> io::Result<UnixStream> {
+    let connecting = move || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_write_timeout(Some(patience))?;
+        socket.connect(&SockAddr::unix(path)?)?;
+        socket.set_nonblocking(true)?;
+        io::Result::Ok(socket.into())
+    };
+    UnixStream::from_std(tokio::task::spawn_blocking(connecting).await??)
 }
 
 /// Sends one request and reads the whole answer.

@@ -18,6 +18,10 @@
 //! | `POST /v1/policy/cancel` | [`Claim`] | [`Cancelled`] | root |
 //! | `POST /v1/policy/rollback` | [`RollBack`] | [`Applied`] | root |
 //! | `POST /v1/policy/patch` | [`Patch`] | [`Applied`] | root |
+//! | `GET /v1/policy/try` | | [`ShadowReport`] | |
+//! | `POST /v1/policy/try` | [`Candidate`] | [`Tried`] | root |
+//! | `POST /v1/policy/try/stop` | | [`StoppedTrying`] | root |
+//! | `POST /v1/policy/promote` | [`Promotion`] | [`Applied`] | root |
 //! | `GET /v1/break-glass` | | [`BreakGlass`] | |
 //! | `POST /v1/break-glass/open` | [`DoorOrder`] | [`OpenDoor`] | root |
 //! | `POST /v1/break-glass/close` | [`Claim`] | [`DoorsClosed`] | root |
@@ -34,12 +38,16 @@
 //! | 404 | `bad-request` | there is no such path |
 //! | 404 | `no-such-endpoint` | the policy has no such endpoint that shows a certificate |
 //! | 404 | `no-such-serial` | no policy with this serial is kept, or none was in force before |
+//! | 408 | `too-slow` | the request was not complete in time |
+//! | 413 | `too-large` | the request has more bytes than its sender may send: 1 MiB, root 128 MiB |
+//! | 503 | `busy` | the sender, or all readers, have too many connections |
 //! | 409 | `no-policy` | there is no policy yet |
 //! | 409 | `no-enrolment` | the agent gives no leases, or on another port than the policy says |
 //! | 409 | `unsigned` | no key that the agent trusts has signed the policy |
 //! | 409 | `stale-serial` | a policy with this serial, or a higher one, is in force |
 //! | 409 | `cuts-session` | the policy would cut the session that it is applied from |
 //! | 409 | `nothing-on-trial` | no policy waits to be confirmed |
+//! | 409 | `nothing-tried` | no candidate judges beside the policy in force |
 //! | 409 | `unproven` | the confirmation has not come through the policy that it is about |
 //! | 409 | `not-at-console` | a break-glass door is opened from the console of the host only |
 //! | 409 | `cannot-attach` | an interface does not take the programs |
@@ -48,7 +56,11 @@
 //! | 500 | `internal` | the kernel or the disk failed, or there is a defect |
 //!
 //! What is no request at all (another method, JSON that cannot be read) is answered in plain text,
-//! with 405, 400, 413, 415 or 422.
+//! with 405, 400, 415 or 422.
+//!
+//! Who may only read has 16 connections, all readers 48, and root 128 of its own. A header has to come within
+//! 5 seconds, what follows within 10; a reader's connection lasts a minute. All but `status` is answered one
+//! request after the other for each reader, and for two readers at once.
 //!
 //! [`Status`]: manoward_api::Status
 //! [`Stats`]: manoward_api::Stats
@@ -64,6 +76,9 @@
 //! [`Applied`]: manoward_api::Applied
 //! [`Confirmed`]: manoward_api::Confirmed
 //! [`Cancelled`]: manoward_api::Cancelled
+//! [`ShadowReport`]: manoward_api::ShadowReport
+//! [`Tried`]: manoward_api::Tried
+//! [`StoppedTrying`]: manoward_api::StoppedTrying
 //! [`Explanation`]: manoward_api::Explanation
 //! [`BreakGlass`]: manoward_api::BreakGlass
 //! [`OpenDoor`]: manoward_api::OpenDoor
@@ -73,24 +88,23 @@
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, Query, State, connect_info::Connected},
+    extract::{ConnectInfo, DefaultBodyLimit, Query, State},
     http::Method,
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get, post},
-    serve::IncomingStream,
 };
 use manoward_api::{
-    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, Patch, PolicyQuery, Question, Revocation,
-    RollBack,
+    Candidate, Claim, DoorOrder, FlowQuery, HistoryQuery, Patch, PolicyQuery, Promotion, Question,
+    Revocation, RollBack,
 };
 use nix::unistd::Uid;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 use super::answers::Failed;
 
-/// Longest request: a policy with two million addresses is 40 MiB.
-const MAX_BODY_BYTES: usize = 256 << 20;
+/// The path that is answered without waiting for others.
+pub const STATUS: &str = "/v1/status";
 
 /// A request of the API.
 #[derive(Clone, Debug)]
@@ -127,6 +141,14 @@ pub enum Request {
     RollBack(RollBack),
     /// `POST /v1/policy/patch`
     Patch(Patch),
+    /// `GET /v1/policy/try`
+    Trying,
+    /// `POST /v1/policy/try`
+    Try(Candidate),
+    /// `POST /v1/policy/try/stop`
+    StopTrying,
+    /// `POST /v1/policy/promote`
+    Promote(Promotion),
     /// `GET /v1/break-glass`
     BreakGlass,
     /// `POST /v1/break-glass/open`
@@ -149,22 +171,22 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Whether it may change anything.
+    /// Who is at the other end of `stream`, as the kernel tells.
     #[must_use]
-    pub fn is_root(self) -> bool {
-        self.uid == Some(Uid::from_raw(0).as_raw())
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let credentials = stream.io().peer_cred().ok();
+    pub fn of(stream: &UnixStream) -> Self {
+        let credentials = stream.peer_cred().ok();
         Self {
             uid: credentials.map(|credentials| credentials.uid()),
             pid: credentials
                 .and_then(|credentials| credentials.pid())
                 .map(i32::cast_unsigned),
         }
+    }
+
+    /// Whether it may change anything.
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        self.uid == Some(Uid::from_raw(0).as_raw())
     }
 }
 
@@ -182,7 +204,8 @@ pub fn routes<A: Agent>(agent: A) -> Router {
             router.route(path.name, path.handler)
         })
         .fallback(|| async { Failed::unknown_path().into_response() })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        // Who gives requests to the router has read them within limits.
+        .layer(DefaultBodyLimit::disable())
         .with_state(agent)
 }
 
@@ -195,9 +218,9 @@ struct Path<A> {
 }
 
 /// Every path; the table above lists them.
-fn paths<A: Agent>() -> [Path<A>; 21] {
+fn paths<A: Agent>() -> [Path<A>; 25] {
     [
-        gets("/v1/status", || Request::Status),
+        gets(STATUS, || Request::Status),
         gets("/v1/stats", || Request::Stats),
         gets("/v1/endpoints", || Request::Endpoints),
         queries("/v1/flows", Request::Flows),
@@ -213,6 +236,10 @@ fn paths<A: Agent>() -> [Path<A>; 21] {
         posts("/v1/policy/cancel", Request::Cancel),
         posts("/v1/policy/rollback", Request::RollBack),
         posts("/v1/policy/patch", Request::Patch),
+        gets("/v1/policy/try", || Request::Trying),
+        posts("/v1/policy/try", Request::Try),
+        orders("/v1/policy/try/stop", || Request::StopTrying),
+        posts("/v1/policy/promote", Request::Promote),
         gets("/v1/break-glass", || Request::BreakGlass),
         posts("/v1/break-glass/open", Request::OpenDoor),
         posts("/v1/break-glass/close", Request::CloseDoors),

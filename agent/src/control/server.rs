@@ -1,12 +1,6 @@
 //! The server of the control API.
 
-use std::{
-    fs, io,
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -15,96 +9,24 @@ use axum::{
 use manoward_api::{
     Applied, Cancelled, Candidate, Claim, Confirmed, Detached, Difference, DoorOrder, DoorsClosed,
     EndpointList, Explanation, FlowList, FlowQuery, FlowsCut, History, HistoryQuery, LeaseList,
-    OpenDoor, Patch, PolicyQuery, PolicyText, Question, Report, Revocation, Revoked, RollBack,
-    Stats,
+    OpenDoor, Patch, PolicyQuery, PolicyText, Promotion, Question, Report, Revocation, Revoked,
+    RollBack, ShadowReport, Stats, StoppedTrying, Tried,
 };
-use nix::unistd::{Group, chown};
 use serde::Serialize;
-use thiserror::Error;
 use tokio::{net::UnixListener, sync::Notify};
 use tracing::info;
 
 use super::{
     answers::{Answer, Failed},
-    requests::{Agent, Peer, Request, routes},
+    connections,
+    requests::{Agent, Peer, Request},
     wire,
 };
 use crate::{
     datapath::interface::Interfaces,
-    enforcer::{AnswerError, Enforcer, Handle, Observer, Order, Session, View},
+    enforcer::{AnswerError, Enforcer, Handle, Observer, Order, Session, TryError, View},
+    pulse::Pulse,
 };
-
-/// Owner and group may connect.
-const SOCKET_MODE: u32 = 0o660;
-
-/// Why the API cannot be served.
-#[derive(Debug, Error)]
-pub enum ServerError {
-    /// Another agent is there.
-    #[error(
-        "{path} is already served by a live agent. Stop it first (`systemctl stop manoward`), or give this one a `socket` of its own in agent.yaml"
-    )]
-    Served {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The group does not exist.
-    #[error(
-        "this host has no group `{0}`. Create it (`groupadd --system {0}`) or correct `group` in agent.yaml"
-    )]
-    NoGroup(String),
-    /// A file operation failed.
-    #[error("cannot {operation} {path}: {source}")]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-}
-
-/// Opens the socket at `path`; members of `group` may connect to it.
-pub fn listen(path: &Path, group: Option<&str>) -> Result<UnixListener, ServerError> {
-    let failed = |operation| {
-        move |source| ServerError::Io {
-            operation,
-            path: path.to_owned(),
-            source,
-        }
-    };
-    if UnixStream::connect(path).is_ok() {
-        return Err(ServerError::Served {
-            path: path.to_owned(),
-        });
-    }
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(failed("create the directory of"))?;
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("replace")(error));
-        }
-        _ => {}
-    }
-    let group = group.map(find_group).transpose()?;
-    let listener = UnixListener::bind(path).map_err(failed("listen at"))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))
-        .map_err(failed("set the mode of"))?;
-    if let Some(group) = group {
-        chown(path, None, Some(group.gid))
-            .map_err(|error| failed("set the group of")(error.into()))?;
-    }
-    Ok(listener)
-}
-
-fn find_group(name: &str) -> Result<Group, ServerError> {
-    Group::from_name(name)
-        .ok()
-        .flatten()
-        .ok_or_else(|| ServerError::NoGroup(name.to_owned()))
-}
 
 /// The agent, as its API sees it.
 #[derive(Clone)]
@@ -115,17 +37,12 @@ struct Shared {
 }
 
 /// Serves the API until `end` is notified.
-pub async fn serve(listener: UnixListener, enforcer: Handle, end: Arc<Notify>) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, enforcer: Handle, end: Arc<Notify>, pulse: Pulse) {
     let shared = Shared {
         enforcer,
         end: Arc::clone(&end),
     };
-    axum::serve(
-        listener,
-        routes(shared).into_make_service_with_connect_info::<Peer>(),
-    )
-    .with_graceful_shutdown(async move { end.notified().await })
-    .await
+    connections::serve(listener, shared, end, pulse).await;
 }
 
 impl Agent for Shared {
@@ -150,6 +67,10 @@ impl Agent for Shared {
             Request::Cancel(claim) => sent(self.cancel(peer, claim).await),
             Request::RollBack(wanted) => sent(self.roll_back(peer, wanted).await),
             Request::Patch(patch) => sent(self.patch(peer, patch).await),
+            Request::Trying => sent(self.trying().await),
+            Request::Try(candidate) => sent(self.try_beside(candidate).await),
+            Request::StopTrying => sent(self.stop_trying().await),
+            Request::Promote(wanted) => sent(self.promote(peer, wanted).await),
             Request::BreakGlass => sent(Ok(wire::break_glass(&self.enforcer.view().glass))),
             Request::OpenDoor(order) => sent(self.open_door(peer, order).await),
             Request::CloseDoors(claim) => sent(self.close_doors(peer, claim).await),
@@ -174,9 +95,12 @@ fn forbidden(peer: Peer, request: &Request) -> Option<&'static str> {
     match request {
         Request::Cut(_) => Some("cut connections"),
         Request::Revoke(_) => Some("revoke leases"),
-        Request::Apply(_) | Request::RollBack(_) | Request::Patch(_) => Some("apply a policy"),
+        Request::Apply(_) | Request::RollBack(_) | Request::Patch(_) | Request::Promote(_) => {
+            Some("apply a policy")
+        }
         Request::Confirm(_) => Some("confirm a policy"),
         Request::Cancel(_) => Some("take a policy back"),
+        Request::Try(_) | Request::StopTrying => Some("try a policy"),
         Request::OpenDoor(_) => Some("open a door"),
         Request::CloseDoors(_) => Some("close a door"),
         Request::Detach => Some("detach"),
@@ -236,8 +160,8 @@ impl Shared {
 
     async fn policy(&self, query: PolicyQuery) -> Answer<PolicyText> {
         if let Some(serial) = query.serial {
-            let kept = move |enforcer: &mut Enforcer| enforcer.kept(serial);
-            let stored = self.enforcer.change(kept).await??;
+            let kept = move |observer: &Observer, _: &View| observer.kept(serial);
+            let stored = self.enforcer.observe(kept).await??;
             let stored = stored.ok_or_else(|| Failed::no_such_serial(serial))?;
             return Ok(wire::text(&stored));
         }
@@ -247,16 +171,16 @@ impl Shared {
     }
 
     async fn history(&self, query: HistoryQuery) -> Answer<History> {
-        let look = move |enforcer: &mut Enforcer| -> Answer<History> {
-            let entries = enforcer.history()?.into_iter().map(Into::into).collect();
-            let verification = query.verify.then(|| enforcer.verify_history());
+        let look = move |observer: &Observer, view: &View| -> Answer<History> {
+            let entries = observer.history()?.into_iter().map(Into::into).collect();
+            let verification = query.verify.then(|| observer.verify_history(view));
             let verification = verification.transpose()?.map(Into::into);
             Ok(History {
                 entries,
                 verification,
             })
         };
-        self.enforcer.change(look).await?
+        self.enforcer.observe(look).await?
     }
 
     async fn check(&self, candidate: Candidate) -> Answer<Report> {
@@ -342,6 +266,55 @@ impl Shared {
         let cancel = move |enforcer: &mut Enforcer| enforcer.cancel(&reason);
         let serial = self.enforcer.change(cancel).await??;
         Ok(Cancelled { serial })
+    }
+
+    async fn trying(&self) -> Answer<ShadowReport> {
+        let report = |_: &Observer, view: &View| -> Answer<ShadowReport> {
+            let trying = view.trying.as_deref().ok_or(TryError::NothingTried)?;
+            Ok(wire::report(trying, view)?)
+        };
+        self.enforcer.observe(report).await?
+    }
+
+    async fn try_beside(&self, candidate: Candidate) -> Answer<Tried> {
+        let interfaces = Interfaces::read().await?;
+        let session = arriving(candidate.session, &interfaces).await;
+        let (text, file) = (candidate.text.clone(), candidate.file.clone());
+        let (view, host) = (self.enforcer.view(), interfaces.clone());
+        let order = Order {
+            text: candidate.text,
+            file: candidate.file,
+            signature: candidate.signature,
+            ..Order::default()
+        };
+        let begin = move |enforcer: &mut Enforcer| enforcer.try_beside(order, interfaces);
+        let trying = self.enforcer.change(begin).await??;
+        let review = view.check(&text, &file, &host, session.as_ref());
+        Ok(Tried {
+            trying: wire::trying(&trying),
+            apply_refuses: review.apply_refuses,
+        })
+    }
+
+    async fn stop_trying(&self) -> Answer<StoppedTrying> {
+        let serial = self.enforcer.change(Enforcer::stop_trying).await??;
+        Ok(StoppedTrying { serial })
+    }
+
+    async fn promote(&self, peer: Peer, wanted: Promotion) -> Answer<Applied> {
+        let interfaces = Interfaces::read().await?;
+        let (_, reason) = wire::origin(peer, wanted.by);
+        let order = Order {
+            sessions: Vec::from_iter(
+                arriving(wanted.session.filter(|_| !wanted.force), &interfaces).await,
+            ),
+            confirm_within: wanted.confirm_within_seconds.map(Duration::from_secs),
+            next_serial: wanted.next_serial,
+            reason,
+            ..Order::default()
+        };
+        let promote = move |enforcer: &mut Enforcer| enforcer.promote(order, interfaces);
+        Ok(self.enforcer.change(promote).await??.into())
     }
 
     async fn open_door(&self, peer: Peer, order: DoorOrder) -> Answer<OpenDoor> {

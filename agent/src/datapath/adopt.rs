@@ -3,6 +3,8 @@
 //! They are found among the host's sockets and in the kernel's table of connections (NAT). For each, a packet
 //! mid-stream is judged as the egress program would, in memory: no program has to be loaded for it. If the
 //! policy permits the connection, a flow is opened for it. A flow that exists is left as it is.
+//!
+//! A flow that is silent for long is kept the same way, as long as a socket has the connection.
 
 mod conntrack;
 mod sockets;
@@ -15,12 +17,13 @@ use verdict::{
     decision::full,
     frame::transport::IpProtocol,
     host::Frame,
-    reason::{Reason, Verdict},
+    reason::{Outcome, Reason, Verdict},
+    state::flow::{Key, key::CONNECTION},
 };
 
 use super::{
     LOOPBACK, Pins,
-    flows::{FlowError, Snapshot},
+    flows::{self, FlowError, OnDemand, Snapshot},
 };
 use crate::{
     frame::{ether_type, ip_header},
@@ -73,6 +76,11 @@ impl Connection {
         }
     }
 
+    /// The key of its flow.
+    fn key(self) -> Option<Key> {
+        flows::key(CONNECTION, self.protocol, self.local, self.remote)
+    }
+
     /// The same connection, seen from the other end.
     const fn reversed(self) -> Self {
         Self {
@@ -100,11 +108,7 @@ struct Connections {
 /// of others that leave with an address of this host (NAT). Connections of guests are adopted
 /// mid-stream, during `adoption_grace`.
 pub fn adopt(pins: &Pins, image: &Image) -> Result<Adopted, AdoptError> {
-    let mut connections = sockets::connections()?;
-    for translated in conntrack::translated()? {
-        connections.begun.remove(&translated.at_socket);
-        connections.begun.insert(translated.on_wire);
-    }
+    let connections = connections()?;
     let mut adopted = Adopted::default();
     if connections.begun.is_empty() && connections.served.is_empty() {
         return Ok(adopted);
@@ -116,12 +120,7 @@ pub fn adopt(pins: &Pins, image: &Image) -> Result<Adopted, AdoptError> {
         let Some(frame) = frame(connection, begun) else {
             continue;
         };
-        let frame = Frame {
-            bytes: &frame,
-            ifindex: LOOPBACK,
-            vlan: None,
-        };
-        let outcome = full::outbound(&frame, image, &flows.by(image));
+        let outcome = shown(&frame, image, &flows);
         match (outcome.reason(), outcome.verdict()) {
             (Reason::Unprotected | Reason::Reply, _) => {}
             (_, Verdict::Pass) => adopted.flows += usize::from(begun),
@@ -130,6 +129,56 @@ pub fn adopt(pins: &Pins, image: &Image) -> Result<Adopted, AdoptError> {
     }
     flows.write_back()?;
     Ok(adopted)
+}
+
+/// Keeps the flows of connections that a socket of the host still has, and that have been silent for more
+/// than half of the time that a flow lasts by `image`. How many.
+///
+/// # Errors
+///
+/// [`AdoptError`].
+pub fn keep_silent(pins: &Pins, image: &Image) -> Result<usize, AdoptError> {
+    let begun: Vec<_> = connections()?
+        .begun
+        .into_iter()
+        .filter_map(|it| Some((it, it.key()?)))
+        .collect();
+    let silent = flows::silent(pins, image, begun.iter().map(|(_, key)| *key))?;
+    let silent = begun.into_iter().zip(silent).filter(|(_, silent)| *silent);
+    let silent: Vec<_> = silent.map(|((connection, _), _)| connection).collect();
+    if silent.is_empty() {
+        return Ok(0);
+    }
+    let mut flows = Snapshot::to_be_shown(pins)?;
+    let mut kept = 0;
+    for connection in silent {
+        if let Some(frame) = frame(connection, true) {
+            let outcome = shown(&frame, image, &flows);
+            kept += usize::from(outcome.verdict() == Verdict::Pass);
+        }
+    }
+    flows.write_back()?;
+    Ok(kept)
+}
+
+/// What is decided about a packet of a connection that exists already.
+fn shown(frame: &[u8], image: &Image, flows: &Snapshot<OnDemand>) -> Outcome {
+    let frame = Frame {
+        bytes: frame,
+        ifindex: LOOPBACK,
+        vlan: None,
+    };
+    full::outbound(&frame, image, &flows.by(image))
+}
+
+/// Connections of the host's sockets, as they look on the wire.
+fn connections() -> Result<Connections, AdoptError> {
+    let mut connections = sockets::connections()?;
+    for translated in conntrack::translated()? {
+        connections.begun.remove(&translated.at_socket);
+        connections.begun.insert(translated.on_wire);
+    }
+    Ok(connections)
 }
 
 fn described(connection: Connection) -> String {

@@ -16,7 +16,7 @@ use verdict::layout::{COVERED, DoorControl, INSIDE};
 use super::{
     Datapath, LoadError, PinError, Program,
     error::map_failed,
-    load,
+    flow_control, load,
     maps::{DoorValue, name},
     pinned::array,
     refusal::Refusal,
@@ -81,7 +81,11 @@ impl Datapath {
             return Err(DoorError::NoSockets);
         }
         let root = root()?;
-        load::load_together(&mut self.ebpf, &PROGRAMS.map(|(program, _)| program))?;
+        load::load_together(
+            &mut self.ebpf,
+            &PROGRAMS.map(|(program, _)| program),
+            self.role,
+        )?;
         for (program, direction) in PROGRAMS {
             self.attach_door(&root, program, direction)
                 .map_err(|refusal| DoorError::Refused {
@@ -102,7 +106,7 @@ impl Datapath {
         let path = self.pins.door(program);
         // A BPF file system takes no dot in a name.
         let next = path.with_file_name(format!("{}-next", program.name()));
-        let door = load::door(&mut self.ebpf, program)?;
+        let door = load::door(&mut self.ebpf, program, self.role)?;
         let id = door.attach(File::open(root)?, direction, CgroupAttachMode::Single)?;
         let link = FdLink::try_from(door.take_link(id)?)?;
         if next.exists() {
@@ -122,6 +126,15 @@ impl Datapath {
     pub fn close_door(&mut self) -> Result<(), PinError> {
         self.door.clear();
         self.pins.remove_door()
+    }
+
+    /// Tells the programs at interfaces whether the door judges all that sockets receive from groups.
+    ///
+    /// # Errors
+    ///
+    /// Maps that cannot be read or written.
+    pub fn leave_groups(&mut self, to_sockets: bool) -> Result<(), LoadError> {
+        flow_control::leave_groups(&self.pins, to_sockets)
     }
 
     /// Tells the door what to do, and over which interfaces packets reach it only judged, or pass ([`INSIDE`]).

@@ -14,7 +14,7 @@ use thiserror::Error;
 use verdict::reason::Outcome;
 
 use super::{
-    LoadError, Pins, Program,
+    LoadError, Pins, Program, Role,
     kernel::Features,
     load,
     maps::name,
@@ -105,7 +105,7 @@ impl Explainer {
         let mut ebpf = loader.load(&object(features))?;
         drop(loader);
         drop(settings);
-        load::load_program(&mut ebpf, program)?;
+        load::load_program(&mut ebpf, program, Role::Alone)?;
         Ok(Self { ebpf, program })
     }
 
@@ -154,8 +154,8 @@ impl Explainer {
             ..TestRunOptions::default()
         };
         match self.program {
-            Program::Xdp => load::xdp(&mut self.ebpf)?.test_run(options),
-            program => load::classifier(&mut self.ebpf, program)?.test_run(options),
+            Program::Xdp => load::xdp(&mut self.ebpf, Role::Alone)?.test_run(options),
+            program => load::classifier(&mut self.ebpf, program, Role::Alone)?.test_run(options),
         }
         .map(|result| result.return_value)
         .map_err(refusal)

@@ -34,6 +34,7 @@ pub(super) fn read_or_new(pins: &Pins, features: Features) -> Result<FlowControl
         seed: getrandom::u64().map_err(LoadError::Seed)? | 1,
         adopting_until: 0,
         jiffies_per_second: features.jiffies_per_second.unwrap_or(0),
+        groups_at_sockets: 0,
     })
 }
 
@@ -42,6 +43,17 @@ pub(super) fn write(pins: &Pins, control: FlowControl) -> Result<(), LoadError> 
     map(pins)?
         .set(0, FlowControlValue(control), 0)
         .map_err(map_failed(name::FLOW_CONTROL))
+}
+
+/// Tells the programs whether all that sockets receive from groups is judged there.
+pub(super) fn leave_groups(pins: &Pins, to_sockets: bool) -> Result<(), LoadError> {
+    let mut control = read(pins)?;
+    let told = u64::from(to_sockets);
+    if control.groups_at_sockets != told {
+        control.groups_at_sockets = told;
+        write(pins, control)?;
+    }
+    Ok(())
 }
 
 /// Writes `control` if the table is new; keeps the record of an existing one.

@@ -26,7 +26,7 @@ use verdict::{
         lease::Lease,
         limit::Limit,
         served::{self, Served},
-        sets::WAYS,
+        sets::{self, WAYS},
     },
 };
 
@@ -369,6 +369,7 @@ impl<S: Storage> Snapshot<S> {
             clock: self.lease_now,
             adopting: self.shown || self.now < self.control.adopting_until,
             shown: self.shown,
+            groups_at_sockets: self.control.groups_at_sockets != 0,
             writable: self.writable,
         }
     }
@@ -382,6 +383,41 @@ fn read_served(pins: &Pins) -> Result<Vec<served::Set>, LoadError> {
         Ok(served::Set::from_words(&value.0))
     });
     sets.collect()
+}
+
+/// Which of the flows with these keys, in the table pinned under `pins`, have been silent for more than half
+/// of the time that their state lasts.
+///
+/// # Errors
+///
+/// A table that cannot be read.
+pub(super) fn silent<T: Tables>(
+    pins: &Pins,
+    tables: &T,
+    keys: impl Iterator<Item = Key>,
+) -> Result<Vec<bool>, FlowError> {
+    let (map, now) = (flow_map(pins)?, now()?);
+    let (seed, mask) = (flow_control::read(pins)?.seed, map.len().saturating_sub(1));
+    let is_silent = |key: Key| {
+        let hash = key.hash_under(seed);
+        for step in [0, WAYS] {
+            let there = sets::index(hash, mask, step) / WAYS;
+            let value: SetValue = map.get(&there, 0).map_err(map_failed(name::FLOWS))?;
+            let set = Set::from_words(&value.0);
+            let is_it = |&way: &u32| {
+                let flow = set.slot(way).read();
+                flow.is_some_and(|flow| flow.key.to_words() == key.to_words())
+            };
+            if let Some(way) = (0..WAYS).find(is_it) {
+                let tag = set.tag(way);
+                // An image in memory has all of its lines.
+                let lasts = table::timeout(tables, tag.state()).unwrap_or(0);
+                return Ok(tag.idle(now) > lasts / 2);
+            }
+        }
+        Ok(false)
+    };
+    keys.map(is_silent).collect()
 }
 
 /// Sets that tell enough of how full a table is.

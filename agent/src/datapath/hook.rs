@@ -49,16 +49,46 @@ pub enum Program {
     DoorOut,
 }
 
+/// What a program is there for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// It judges by the policy in force, and nothing else.
+    Alone,
+    /// It does, and hands what it has decided on to the candidate's program.
+    Watched,
+    /// It judges by a candidate, counts the difference, and returns what was handed to it.
+    Candidate,
+}
+
 impl Program {
+    /// Every program.
+    pub const ALL: [Self; 5] = [Self::Xdp, Self::In, Self::Out, Self::DoorIn, Self::DoorOut];
+
     /// Name in the kernel object.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Xdp => "manoward_xdp",
-            Self::In => "manoward_tcx",
-            Self::Out => "manoward_out",
-            Self::DoorIn => "manoward_door_in",
-            Self::DoorOut => "manoward_door_out",
+        self.name_as(Role::Alone)
+    }
+
+    /// Name in the kernel object of the one that has this `role`.
+    #[must_use]
+    pub const fn name_as(self, role: Role) -> &'static str {
+        match (self, role) {
+            (Self::Xdp, Role::Alone) => "manoward_xdp",
+            (Self::Xdp, Role::Watched) => "manoward_xdp_watched",
+            (Self::Xdp, Role::Candidate) => "manoward_xdp_candidate",
+            (Self::In, Role::Alone) => "manoward_tcx",
+            (Self::In, Role::Watched) => "manoward_tcx_watched",
+            (Self::In, Role::Candidate) => "manoward_tcx_candidate",
+            (Self::Out, Role::Alone) => "manoward_out",
+            (Self::Out, Role::Watched) => "manoward_out_watched",
+            (Self::Out, Role::Candidate) => "manoward_out_candidate",
+            (Self::DoorIn, Role::Alone) => "manoward_door_in",
+            (Self::DoorIn, Role::Watched) => "manoward_door_in_watched",
+            (Self::DoorIn, Role::Candidate) => "manoward_door_in_candidate",
+            (Self::DoorOut, Role::Alone) => "manoward_door_out",
+            (Self::DoorOut, Role::Watched) => "manoward_door_out_watched",
+            (Self::DoorOut, Role::Candidate) => "manoward_door_out_candidate",
         }
     }
 

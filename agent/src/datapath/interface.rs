@@ -9,6 +9,7 @@ mod arrival;
 mod error;
 mod home;
 mod link;
+mod segments;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,13 +17,20 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
-use netlink_packet_route::{address::AddressMessage, link::LinkMessage};
+use netlink_packet_route::{
+    AddressFamily,
+    address::AddressMessage,
+    link::{LinkExtentMask, LinkMessage},
+};
 
 pub use arrival::Arrival;
 pub use error::InterfaceError;
 pub use link::{Interface, name_of};
 
-use self::{address::Address, link::Kind};
+use self::{
+    address::Address,
+    link::{Kind, is_pattern},
+};
 use super::offload::vlan_strippers;
 use crate::{image::Facts, policy::Policy};
 
@@ -81,24 +89,44 @@ impl Interfaces {
             .try_collect()
             .await
             .map_err(netlink("addresses"))?;
+        let by_index = links.iter().map(Interface::of);
+        let mut by_index: BTreeMap<u32, Interface> =
+            by_index.map(|link| (link.index, link)).collect();
+        if by_index.values().any(|link| link.filters_vlans) {
+            let mask = vec![LinkExtentMask::Brvlan];
+            let tables = handle.link().get();
+            let tables = tables.set_filter_mask(AddressFamily::Bridge, mask);
+            let tables: Vec<LinkMessage> = tables
+                .execute()
+                .try_collect()
+                .await
+                .map_err(netlink("tables of bridges"))?;
+            for table in tables {
+                let bridge = by_index.get_mut(&table.header.index);
+                if let Some(bridge) = bridge.filter(|bridge| bridge.filters_vlans) {
+                    bridge.bridge_vlans = link::bridge_vlans(&table);
+                }
+            }
+        }
         connection.abort();
         Ok(Self {
-            by_index: links
-                .iter()
-                .map(Interface::of)
-                .map(|link| (link.index, link))
-                .collect(),
+            by_index,
             addresses: addresses.iter().filter_map(Address::of).collect(),
             vlan_strippers: vlan_strippers().await,
             held: BTreeMap::new(),
         })
     }
 
-    /// The interface called `name`, also if that is an alternative name.
+    /// The interfaces called `name`, which may be an alternative name or a pattern.
+    pub fn called(&self, name: &str) -> impl Iterator<Item = &Interface> {
+        let interfaces = self.by_index.values();
+        interfaces.filter(move |interface| interface.is_called(name))
+    }
+
+    /// Whether the host has an interface that `name` stands for.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&Interface> {
-        let mut interfaces = self.by_index.values();
-        interfaces.find(|interface| interface.is_called(name))
+    pub fn has(&self, name: &str) -> bool {
+        name == ALL || !self.meant_by(name).is_empty()
     }
 
     /// Has names stand for these interfaces, too, whatever they are called now.
@@ -118,10 +146,15 @@ impl Interfaces {
 
     /// The interfaces that `name` stands for.
     fn meant_by(&self, name: &str) -> BTreeSet<u32> {
-        let held = self.held.get(name).into_iter().flatten().copied();
-        let named = self.named(name).map(|interface| interface.index);
-        let exist = held.filter(|&index| self.get(index).is_some());
-        exist.chain(named).collect()
+        let held = self.held.get(name).into_iter().flatten();
+        let held = held.filter_map(|&index| self.get(index));
+        let meant = held.chain(self.called(name));
+        let meant = meant.map(|interface| match interface.master {
+            // A bond stands for its ports. One that is named itself is meant itself.
+            Some(master) if is_pattern(name) && !self.bond_ports(master).is_empty() => master,
+            _ => interface.index,
+        });
+        meant.collect()
     }
 
     /// The interface with `index`.
@@ -357,6 +390,7 @@ impl Interfaces {
                 .flat_map(Address::broadcasts)
                 .collect(),
             macs: self.macs(policy),
+            segments: self.segments(policy, &self.carriers_present(policy).0),
             arrivals,
             homes: self.homes(),
         }
@@ -418,16 +452,8 @@ mod tests {
 
     fn link(index: u32, kind: Kind, master: Option<u32>) -> (u32, Interface) {
         let interface = Interface {
-            index,
-            name: format!("eth{index}"),
-            alternatives: Vec::new(),
-            xdp_program: None,
-            mac: 0,
-            kind,
-            vlan: None,
             master,
-            to_guests: false,
-            up: true,
+            ..Interface::new(index, format!("eth{index}"), kind)
         };
         (index, interface)
     }

@@ -39,6 +39,8 @@ pub struct LeaseTable {
     proofs: Snapshot<OnDemand>,
     /// Beside other words, those about sessions of enrolment.
     sessions: Array<MapData, u64>,
+    /// Where a candidate has its own words about them.
+    shadow: Pins,
 }
 
 /// Who a lease is given to.
@@ -77,7 +79,34 @@ impl LeaseTable {
             clock: LeaseClock::of(&control),
             proofs: Snapshot::open(pins)?,
             sessions: array(pins, name::LIMITS)?,
+            shadow: pins.of_shadow(),
         })
+    }
+
+    /// Gives the programs a new key of the marks in the tokens of enrolment, which is returned.
+    ///
+    /// # Errors
+    ///
+    /// No random numbers, or a map that cannot be written.
+    pub fn renew_mark(&mut self) -> Result<[u64; 2], LoadError> {
+        let mut key = [0; 2];
+        for (index, word) in (sessions::KEY..).zip(&mut key) {
+            *word = getrandom::u64().map_err(LoadError::Seed)?;
+            let set = self.sessions.set(index, *word, 0);
+            set.map_err(map_failed(name::LIMITS))?;
+        }
+        Ok(key)
+    }
+
+    /// How many datagrams at the port of enrolment the programs have refused as too many, or as none that begins
+    /// a handshake, about.
+    ///
+    /// # Errors
+    ///
+    /// A map that cannot be read.
+    pub fn flooded(&self) -> Result<u64, LoadError> {
+        let refused = self.sessions.get(&sessions::REFUSED, 0);
+        refused.map_err(map_failed(name::LIMITS))
     }
 
     /// Gives `holder` a lease for `term` from now, or renews it. Returns `false` if the table has
@@ -155,16 +184,16 @@ impl LeaseTable {
             return Ok(None);
         };
         self.proofs.refresh()?;
-        let nothing = Image::empty();
-        let flows = self.proofs.by(&nothing);
-        let Some((origin, index, word)) = sessions::proven(&flows, key.hash(self.seed), silence)
-        else {
-            return Ok(None);
-        };
-        self.sessions
-            .set(index, word, 0)
-            .map_err(map_failed(name::LIMITS))?;
-        Ok(Some(origin))
+        let hash = key.hash(self.seed);
+        let proven = note_proven(&self.proofs, &mut self.sessions, hash, silence)?;
+        // A candidate may begin and end at any time, and is told as far as it is there.
+        if self.shadow.exist()
+            && let Ok(proofs) = Snapshot::open(&self.shadow)
+            && let Ok(mut words) = array(&self.shadow, name::LIMITS)
+        {
+            let _ = note_proven(&proofs, &mut words, hash, silence);
+        }
+        Ok(proven)
     }
 
     /// The indexes at which the lease may be stored, in the order in which they are tried.
@@ -186,6 +215,24 @@ impl LeaseTable {
             .set(index, value, 0)
             .map_err(map_failed(name::LEASES))
     }
+}
+
+/// Notes among `words`, which are those of `proofs`, that the session with this `hash` has proven who it is.
+/// Where its first datagram came from; `None` if there is no such session.
+fn note_proven(
+    proofs: &Snapshot<OnDemand>,
+    words: &mut Array<MapData, u64>,
+    hash: u64,
+    silence: u32,
+) -> Result<Option<Origin>, LoadError> {
+    let nothing = Image::empty();
+    let Some((origin, index, word)) = sessions::proven(&proofs.by(&nothing), hash, silence) else {
+        return Ok(None);
+    };
+    words
+        .set(index, word, 0)
+        .map_err(map_failed(name::LIMITS))?;
+    Ok(Some(origin))
 }
 
 /// The index reserved for the endpoint, and the hash that the shared indexes are derived from.

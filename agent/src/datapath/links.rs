@@ -28,12 +28,12 @@ impl Datapath {
         // Taken out of the program again, which would otherwise keep a link for each renewal.
         let link = match pin.mode.program() {
             Program::Xdp => {
-                let program = load::xdp(&mut self.ebpf)?;
+                let program = load::xdp(&mut self.ebpf, self.role)?;
                 let id = program.attach_to_link(XdpLink::try_from(link)?)?;
                 FdLink::try_from(program.take_link(id)?)?
             }
             program => {
-                let program = load::classifier(&mut self.ebpf, program)?;
+                let program = load::classifier(&mut self.ebpf, program, self.role)?;
                 let id = program.attach_to_link(SchedClassifierLink::try_from(link)?)?;
                 FdLink::try_from(program.take_link(id)?)?
             }
@@ -49,7 +49,7 @@ impl Datapath {
         mode: HookMode,
         flags: XdpMode,
     ) -> Result<(), Refusal> {
-        let program = load::xdp(&mut self.ebpf)?;
+        let program = load::xdp(&mut self.ebpf, self.role)?;
         let id = program.attach_to_if_index(carrier.index, flags)?;
         let link = FdLink::try_from(program.take_link(id)?)?;
         self.hold(carrier, mode, link)
@@ -68,7 +68,7 @@ impl Datapath {
 
     /// Attaches a TCX classifier before all others, and pins the link.
     pub(super) fn try_tcx(&mut self, carrier: &Carrier, mode: HookMode) -> Result<(), Refusal> {
-        let program = load::classifier(&mut self.ebpf, mode.program())?;
+        let program = load::classifier(&mut self.ebpf, mode.program(), self.role)?;
         let options = TcAttachOptions::TcxOrder(LinkOrder::first());
         let id = program.attach_with_options(&carrier.name, mode.direction(), options)?;
         let link = FdLink::try_from(program.take_link(id)?)?;
@@ -82,7 +82,7 @@ impl Datapath {
             ifindex: carrier.index,
         });
         let before = pinned_program(&path);
-        let program = load::classifier(&mut self.ebpf, mode.program())?;
+        let program = load::classifier(&mut self.ebpf, mode.program(), self.role)?;
         clsact::attach(program, &carrier.name, mode.direction(), before)?;
         if path.exists() {
             fs::remove_file(&path)?;

@@ -10,9 +10,9 @@ use aya::{
 use verdict::{layout::MAX_FLOW_SETS, state::sets::WAYS};
 
 use super::{
-    Features, Hook, LoadError, Program,
+    Features, Hook, LoadError, Program, Role,
     error::program_failed,
-    flow_control,
+    flow_control, host_size,
     maps::name,
     object::{for_kernel, object},
     pins::{LinkPin, PinError, Pins},
@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Maps that outlive the agent.
-pub(super) const PINNED: [&str; 14] = [
+pub(super) const PINNED: [&str; 20] = [
     name::CONTROL,
     name::FIRST,
     name::IMAGES,
@@ -37,6 +37,31 @@ pub(super) const PINNED: [&str; 14] = [
     name::DOOR,
     name::COVERED_INTERFACES,
     name::DOOR_VERDICTS,
+    name::TRANSLATED,
+    name::HANDED,
+    name::NEXT_XDP,
+    name::NEXT_TC,
+    name::NEXT_DOOR_IN,
+    name::NEXT_DOOR_OUT,
+];
+
+/// Those of a candidate.
+pub(super) const PINNED_OF_CANDIDATE: [&str; 15] = [
+    name::CONTROL,
+    name::FIRST,
+    name::IMAGES,
+    name::FLOWS,
+    name::SERVED,
+    name::FLOW_CONTROL,
+    name::LEASES,
+    name::LIMITS,
+    name::EXEMPTED,
+    name::DOOR,
+    name::COVERED_INTERFACES,
+    name::HANDED,
+    name::DIFFERENCES,
+    name::STRANGERS,
+    name::TOTALS,
 ];
 
 /// The loaded programs and their maps.
@@ -45,6 +70,8 @@ pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) pins: Pins,
     pub(super) hook: Hook,
+    /// What its programs are there for.
+    pub(super) role: Role,
     pub(super) features: Features,
     /// The links, kept open in addition to the pins: removing a pin does not detach a program.
     pub(super) links: BTreeMap<LinkPin, FdLink>,
@@ -64,19 +91,53 @@ impl Datapath {
     /// [`Self::open`].
     ///
     /// Attached programs do not change yet.
-    pub fn load(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
+    pub fn load(
+        pins: Pins,
+        hook: Hook,
+        features: Features,
+        flows: Option<u32>,
+    ) -> Result<Self, LoadError> {
         let mut datapath = Self::open(pins, hook, features, flows)?;
-        load_together(&mut datapath.ebpf, &[hook.program(), Program::Out])?;
+        load_together(
+            &mut datapath.ebpf,
+            &[hook.program(), Program::Out],
+            Role::Alone,
+        )?;
         Ok(datapath)
     }
 
     /// Opens the maps pinned under `pins`, or creates them, and loads no program yet. The flow
-    /// table is sized for `flows` flows; the flows of one with another size are moved.
-    pub fn open(pins: Pins, hook: Hook, features: Features, flows: u32) -> Result<Self, LoadError> {
+    /// table is sized for `flows` flows, where that is given, and the flows of one with another size are moved;
+    /// else it stays as it is, and a new one is sized for the host.
+    pub fn open(
+        pins: Pins,
+        hook: Hook,
+        features: Features,
+        flows: Option<u32>,
+    ) -> Result<Self, LoadError> {
+        Self::open_as(Role::Alone, pins, hook, features, flows)
+    }
+
+    /// The same for programs that have this `role`.
+    pub(super) fn open_as(
+        role: Role,
+        pins: Pins,
+        hook: Hook,
+        features: Features,
+        flows: Option<u32>,
+    ) -> Result<Self, LoadError> {
         pins.prepare()?;
-        let before = resize::take(&pins, flow_sets(flows))?;
-        let settings = Settings::new(features, Purpose::Enforce, &pins, flow_sets(flows))?;
-        let ebpf = settings.loader(&pins, &PINNED).load(&object(features))?;
+        let before = match flows {
+            Some(flows) => resize::take(&pins, flow_sets(flows))?,
+            None => None,
+        };
+        let (purpose, pinned): (_, &[_]) = match role {
+            Role::Alone | Role::Watched => (Purpose::Enforce, &PINNED),
+            Role::Candidate => (Purpose::Try, &PINNED_OF_CANDIDATE),
+        };
+        let sets = flow_sets(flows.unwrap_or_else(host_size::flows));
+        let settings = Settings::new(features, purpose, &pins, sets)?;
+        let ebpf = settings.loader(&pins, pinned).load(&object(features))?;
         flow_control::write_if_new(&pins, settings.flow_control)?;
         drop(settings);
         if let Some(before) = &before {
@@ -87,6 +148,7 @@ impl Datapath {
             ebpf,
             pins,
             hook,
+            role,
             features,
             links: BTreeMap::new(),
             door: BTreeMap::new(),
@@ -110,7 +172,7 @@ impl Datapath {
 
     /// Loads `program` into the kernel.
     pub fn load_program(&mut self, program: Program) -> Result<(), LoadError> {
-        load_program(&mut self.ebpf, program)
+        load_program(&mut self.ebpf, program, self.role)
     }
 
     /// Instructions that the verifier followed in the program that took most; its limit is a
@@ -126,7 +188,7 @@ impl Datapath {
     /// Instructions that the verifier followed in `program`, which is loaded; `None` before Linux
     /// 5.16, which does not report them.
     fn instructions_of(&self, program: Program) -> Option<u32> {
-        let info = self.ebpf.program(program.name())?.info().ok()?;
+        let info = self.ebpf.program(program.name_as(self.role))?.info().ok()?;
         info.verified_instruction_count()
     }
 
@@ -214,7 +276,7 @@ pub fn load_over(
     let object = for_kernel(object, features);
     let mut ebpf = settings.loader(pins, &PINNED).load(&object)?;
     drop(settings);
-    load_program(&mut ebpf, program)?;
+    load_program(&mut ebpf, program, Role::Alone)?;
     let name = program.name();
     let loaded = ebpf.program(name).ok_or(LoadError::Missing(name))?;
     let fd = loaded.fd().map_err(program_failed(program))?;
@@ -224,11 +286,17 @@ pub fn load_over(
 
 /// Loads `programs` into the kernel at the same time, unless they are: what takes time is the kernel's
 /// verifier, which follows each on a CPU of its own.
-pub(super) fn load_together(ebpf: &mut Ebpf, programs: &[Program]) -> Result<(), LoadError> {
+pub(super) fn load_together(
+    ebpf: &mut Ebpf,
+    programs: &[Program],
+    role: Role,
+) -> Result<(), LoadError> {
     thread::scope(|scope| {
         let mut loading = Vec::new();
         for (name, loaded) in ebpf.programs_mut() {
-            let program = programs.iter().find(|program| program.name() == name);
+            let program = programs
+                .iter()
+                .find(|program| program.name_as(role) == name);
             if let Some(&program) = program
                 && loaded.fd().is_err()
             {
@@ -257,22 +325,26 @@ fn load(loaded: &mut aya::programs::Program, program: Program) -> Result<(), Loa
 }
 
 /// Loads `program` into the kernel.
-pub(super) fn load_program(ebpf: &mut Ebpf, program: Program) -> Result<(), LoadError> {
-    let name = program.name();
+pub(super) fn load_program(ebpf: &mut Ebpf, program: Program, role: Role) -> Result<(), LoadError> {
+    let name = program.name_as(role);
     let loaded = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     load(loaded, program)
 }
 
 /// The XDP program.
-pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
-    let name = Program::Xdp.name();
+pub(super) fn xdp(ebpf: &mut Ebpf, role: Role) -> Result<&mut Xdp, LoadError> {
+    let name = Program::Xdp.name_as(role);
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(program_failed(Program::Xdp))
 }
 
 /// A program of the inner door.
-pub(super) fn door(ebpf: &mut Ebpf, program: Program) -> Result<&mut CgroupSkb, LoadError> {
-    let name = program.name();
+pub(super) fn door(
+    ebpf: &mut Ebpf,
+    program: Program,
+    role: Role,
+) -> Result<&mut CgroupSkb, LoadError> {
+    let name = program.name_as(role);
     let found = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     found.try_into().map_err(program_failed(program))
 }
@@ -281,8 +353,9 @@ pub(super) fn door(ebpf: &mut Ebpf, program: Program) -> Result<&mut CgroupSkb, 
 pub(super) fn classifier(
     ebpf: &mut Ebpf,
     program: Program,
+    role: Role,
 ) -> Result<&mut SchedClassifier, LoadError> {
-    let name = program.name();
+    let name = program.name_as(role);
     let found = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     found.try_into().map_err(program_failed(program))
 }

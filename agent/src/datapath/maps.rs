@@ -5,6 +5,7 @@
 use aya::Pod;
 use verdict::{
     counters::{Count, EndpointCount},
+    decision::shadow::{Difference, Stranger, Tally},
     image::line::Line,
     layout::{CHUNK_LINES, Control, DoorControl, FlowControl},
     state::{
@@ -44,6 +45,24 @@ pub mod name {
     pub const COVERED_INTERFACES: &str = "COVERED_INTERFACES";
     /// Verdict counters of the inner door.
     pub const DOOR_VERDICTS: &str = "DOOR_VERDICTS";
+    /// What sockets have opened and the host translates.
+    pub const TRANSLATED: &str = "TRANSLATED";
+    /// What a watched program has decided.
+    pub const HANDED: &str = "HANDED";
+    /// The candidate's XDP program.
+    pub const NEXT_XDP: &str = "NEXT_XDP";
+    /// The candidate's classifiers.
+    pub const NEXT_TC: &str = "NEXT_TC";
+    /// The candidate's program of the inner door, ingress.
+    pub const NEXT_DOOR_IN: &str = "NEXT_DOOR_IN";
+    /// The candidate's program of the inner door, egress.
+    pub const NEXT_DOOR_OUT: &str = "NEXT_DOOR_OUT";
+    /// What a candidate would do otherwise.
+    pub const DIFFERENCES: &str = "DIFFERENCES";
+    /// The same, with addresses of strangers.
+    pub const STRANGERS: &str = "STRANGERS";
+    /// How many packets there were of both.
+    pub const TOTALS: &str = "TOTALS";
     /// The last outcome of a program in a test run.
     pub const TRACE: &str = "TRACE";
 }
@@ -110,7 +129,7 @@ unsafe impl Pod for ControlValue {}
 #[repr(transparent)]
 pub struct FlowControlValue(pub FlowControl);
 
-// SAFETY: one integer of 64 and two of 32 bits: no padding.
+// SAFETY: two integers of 64 bits, and two of 32 between them: no padding.
 unsafe impl Pod for FlowControlValue {}
 
 /// The exemptions.
@@ -144,3 +163,27 @@ pub struct EndpointValue(pub EndpointCount);
 
 // SAFETY: eight 64-bit integers, 64 bytes as asserted beside the type: no padding.
 unsafe impl Pod for EndpointValue {}
+
+/// What a candidate would do otherwise.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct DifferenceKey(pub Difference);
+
+// SAFETY: three integers of 64 bits: no padding.
+unsafe impl Pod for DifferenceKey {}
+
+/// The same, with an address.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct StrangerKey(pub Stranger);
+
+// SAFETY: five integers of 64 bits, 40 bytes as asserted beside the type: no padding.
+unsafe impl Pod for StrangerKey {}
+
+/// How often it was seen.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub struct TallyValue(pub Tally);
+
+// SAFETY: four integers of 64 bits, 32 bytes as asserted beside the type: no padding.
+unsafe impl Pod for TallyValue {}

@@ -18,6 +18,7 @@ mod filters;
 pub mod flow_control;
 pub mod flows;
 mod hook;
+mod host_size;
 pub mod interface;
 mod kernel;
 pub mod leases;
@@ -33,23 +34,26 @@ mod publish;
 mod refusal;
 mod resize;
 mod settings;
+pub mod shadow;
 pub mod sockets;
 mod statistics;
 mod verify;
 
-pub use adopt::{AdoptError, Adopted, adopt};
+pub use adopt::{AdoptError, Adopted, adopt, keep_silent};
 pub use attach::Attachment;
 pub use counters::{CounterError, Counters, EndpointCounter, Place, VerdictCounter};
 pub use door::DoorError;
 pub use error::LoadError;
 pub use exemptions::{Exempted, exemptions};
 pub use explain::{ExplainError, Explainer, LOOPBACK};
-pub use hook::{Hook, HookMode, Program};
+pub use hook::{Hook, HookMode, Program, Role};
+pub use host_size::FLOWS;
 pub use kernel::{Features, KernelError, check_kernel};
 pub use load::{Datapath, flow_sets};
 pub use pins::{PinError, Pins};
 pub use publish::{Enforced, PublishError, Trial};
 pub use refusal::AttachError;
+pub use shadow::{Shadow, ShadowError};
 pub use statistics::{StatisticsError, Verified, statistics};
 
 #[doc(hidden)]

@@ -15,6 +15,8 @@ use super::{HookMode, Program, clsact, interface::name_of};
 const LAYOUT_PREFIX: &str = "layout-";
 /// Directory of the links of the inner door.
 const DOOR: &str = "door";
+/// Directory of what a candidate needs.
+const SHADOW: &str = "shadow";
 
 /// Why pins cannot be used.
 #[derive(Debug, Error)]
@@ -117,6 +119,14 @@ impl Pins {
         Ok(())
     }
 
+    /// Those of a candidate that judges beside what is pinned here.
+    #[must_use]
+    pub fn of_shadow(&self) -> Self {
+        Self {
+            root: self.root.join(SHADOW),
+        }
+    }
+
     /// Whether there are pins here.
     #[must_use]
     pub fn exist(&self) -> bool {
@@ -195,6 +205,10 @@ impl Pins {
         }
         remove_directory(&self.links())?;
         remove_directory(&self.root.join(DOOR))?;
+        let shadow = self.of_shadow();
+        if shadow.root.exists() {
+            shadow.remove()?;
+        }
         for name in entries(&self.root)? {
             if name.starts_with(LAYOUT_PREFIX) {
                 remove_directory(&self.root.join(name))?;

@@ -46,6 +46,11 @@ pub(super) fn take(pins: &Pins, flow_sets: u32) -> Result<Option<Before>, LoadEr
 }
 
 impl Before {
+    /// `table`, to move what is in it.
+    pub(super) const fn of(table: Map) -> Self {
+        Self(table)
+    }
+
     /// Moves flows to the table pinned under `pins`, as far as it does not have them, and has room.
     pub(super) fn move_to(&self, pins: &Pins) -> Result<(), LoadError> {
         let seed = flow_control::read(pins)?.seed;

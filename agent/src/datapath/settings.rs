@@ -31,6 +31,8 @@ pub(super) fn record() -> MutexGuard<'static, ()> {
 pub(super) enum Purpose {
     /// To be attached and enforce.
     Enforce,
+    /// To judge by a candidate beside what enforces.
+    Try,
     /// For test runs that change nothing.
     Explain,
     /// For test runs that open and update flows.
@@ -39,6 +41,7 @@ pub(super) enum Purpose {
 
 /// Values of the programs' global variables.
 pub(super) struct Settings {
+    purpose: Purpose,
     multi_buffer: u8,
     coarse_clock: u8,
     explain: u8,
@@ -88,9 +91,10 @@ impl Settings {
             rate => Some(rate),
         };
         Ok(Self {
+            purpose,
             multi_buffer: features.multi_buffer.into(),
             coarse_clock: features.coarse_clock.into(),
-            explain: (purpose != Purpose::Enforce).into(),
+            explain: u8::from(!matches!(purpose, Purpose::Enforce | Purpose::Try)),
             observe: (purpose == Purpose::Explain).into(),
             sockets: features.sockets.unwrap_or_default(),
             flow_sets,
@@ -120,6 +124,15 @@ impl Settings {
         loader.override_global("CONTROL", &self.control, true);
         loader.map_max_entries(name::FLOWS, self.flow_sets);
         loader.map_max_entries(name::SERVED, self.flow_sets.div_ceil(2));
+        // What the programs for this purpose do not use takes no memory.
+        let unused: &[_] = if self.purpose == Purpose::Try {
+            &[name::VERDICTS, name::ENDPOINTS, name::DOOR_VERDICTS]
+        } else {
+            &[name::DIFFERENCES, name::STRANGERS]
+        };
+        for name in unused {
+            loader.map_max_entries(name, 1);
+        }
         for name in pinned {
             loader.map_pin_path(name, pins.map(name));
         }

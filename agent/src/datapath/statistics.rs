@@ -8,7 +8,7 @@ use nix::{
 use thiserror::Error;
 
 use super::{
-    Features, LoadError, Pins, Program, flow_sets,
+    Features, LoadError, Pins, Program, Role, flow_sets,
     load::{PINNED, load_program},
     object::object,
     settings::{Purpose, Settings},
@@ -37,7 +37,7 @@ pub struct Verified {
     pub refused: Option<LoadError>,
 }
 
-/// Has the verifier check `program`, with the maps pinned under `pins`, or new ones with a flow
+/// Has the verifier check `program` in this `role`, with the maps pinned under `pins`, or new ones with a flow
 /// table for `flows` flows.
 ///
 /// aya returns the log only if loading fails. So the program is loaded while this process may open
@@ -52,6 +52,7 @@ pub fn statistics(
     features: Features,
     flows: u32,
     program: Program,
+    role: Role,
 ) -> Result<Verified, StatisticsError> {
     pins.prepare().map_err(LoadError::from)?;
     let settings = Settings::new(features, Purpose::Enforce, pins, flow_sets(flows))?;
@@ -62,7 +63,7 @@ pub fn statistics(
         .map_err(LoadError::from)?;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, 0, hard)?;
-    let loaded = load_program(&mut ebpf, program);
+    let loaded = load_program(&mut ebpf, program, role);
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
     let Err(error) = loaded else {
         return Err(StatisticsError::NoLog);

@@ -87,11 +87,13 @@ impl Datapath {
     /// Id of a program that is loaded.
     fn program_id(&mut self, program: Program) -> Option<u32> {
         let info = match program {
-            Program::Xdp => load::xdp(&mut self.ebpf).ok()?.info(),
+            Program::Xdp => load::xdp(&mut self.ebpf, self.role).ok()?.info(),
             program @ (Program::DoorIn | Program::DoorOut) => {
-                load::door(&mut self.ebpf, program).ok()?.info()
+                load::door(&mut self.ebpf, program, self.role).ok()?.info()
             }
-            program => load::classifier(&mut self.ebpf, program).ok()?.info(),
+            program => load::classifier(&mut self.ebpf, program, self.role)
+                .ok()?
+                .info(),
         };
         Some(info.ok()?.id())
     }

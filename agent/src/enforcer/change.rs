@@ -429,7 +429,7 @@ impl Enforcer {
     }
 
     /// Compiles for the names that are in force, and beside those of the policy `confirmed`.
-    fn compiler<'a>(&'a self, confirmed: Option<&'a Current>) -> Compiler<'a> {
+    pub(super) fn compiler<'a>(&'a self, confirmed: Option<&'a Current>) -> Compiler<'a> {
         Compiler {
             numbers: self.current.as_deref().map(Current::numbers),
             confirmed: confirmed.map(Current::numbers),

@@ -57,8 +57,11 @@ impl View {
             let addresses = self.interfaces.addresses_of(interface.index);
             let ingress = self.first(&carriers, |mode| !mode.is_egress());
             let egress = self.first(&carriers, HookMode::is_egress);
-            let inside = self.inside.contains(&interface.name);
-            let exposed = self.exposure(&carriers).filter(|_| !inside);
+            let inside = self.inside.iter().any(|name| interface.is_called(name));
+            let beside = self.interfaces.is_beside(interface.index, current.policy());
+            let beside = beside.then(|| "`vlans` in the policy leaves its VLAN out".to_owned());
+            let exposed = beside.or_else(|| self.exposure(&carriers));
+            let exposed = exposed.filter(|_| !inside);
             let leads_inside = self.interfaces.seems_to_lead_to_guests(interface);
             let seems_inside = exposed.is_some() && leads_inside;
             let at_door = self.door_open

@@ -5,8 +5,11 @@ use std::{fs, path::Path};
 use tracing::{info, warn};
 use verdict::layout::{DoorControl, INSIDE};
 
-use super::{Enforcer, coverage::lacking, problem::Kind};
-use crate::config::DoorMode;
+use super::{Enforcer, Trial, coverage::lacking, problem::Kind};
+use crate::{
+    config::DoorMode,
+    files::{self, Owner},
+};
 
 /// What the door does: what agent.yaml says, else what was chosen when the agent first ran here. A host
 /// that had an agent without a door begins with an audit, so that nothing is cut by surprise.
@@ -15,7 +18,7 @@ pub(super) fn mode(configured: Option<DoorMode>, state: &Path, has_policy: bool)
         return mode;
     }
     let path = state.join("door");
-    let chosen = fs::read_to_string(&path).ok();
+    let chosen = files::read_text(&path, files::SETTINGS, Owner::Trusted).ok();
     match chosen.as_deref().map(str::trim) {
         Some("enforce") => DoorMode::Enforce,
         Some("audit") => DoorMode::Audit,
@@ -40,6 +43,7 @@ impl Enforcer {
         self.door_problem = None;
         if self.door == DoorMode::Off {
             self.door_open = false;
+            self.leave_groups(false);
             if let Err(error) = self.datapath.close_door() {
                 self.door_problem = Some(Kind::Door.problem(error.to_string()));
             }
@@ -65,6 +69,8 @@ impl Enforcer {
             self.datapath.open_door()
         });
         self.door_open = opened.is_ok();
+        let enforces = self.door_open && self.door == DoorMode::Enforce;
+        self.leave_groups(enforces);
         if let Err(error) = opened {
             let message = format!(
                 "there is no inner door, so what reaches sockets another way is not judged: {error}. \
@@ -75,10 +81,18 @@ impl Enforcer {
         }
     }
 
+    /// Leaves what is sent to groups to the sockets that receive it, or to the programs at interfaces.
+    fn leave_groups(&mut self, to_sockets: bool) {
+        if let Err(error) = self.datapath.leave_groups(to_sockets) {
+            let message = format!("cannot tell where groups are judged: {error}");
+            self.door_problem = Some(Kind::Door.problem(message));
+        }
+    }
+
     /// Indexes of the interfaces that agent.yaml says lead to the host's own guests, marked.
     fn interfaces_inside(&self) -> Vec<u32> {
         let names = self.config.inside.iter();
-        let inside = names.filter_map(|name| self.interfaces.named(name));
+        let inside = names.flat_map(|name| self.interfaces.called(name));
         inside.map(|interface| interface.index | INSIDE).collect()
     }
 
@@ -86,8 +100,11 @@ impl Enforcer {
     /// judged.
     fn covered_interfaces(&self) -> Vec<u32> {
         let entrances = self.interfaces.entrances();
-        let covered = entrances.filter(|(_, carriers)| {
-            !carriers.is_empty() && lacking(&self.attachments, carriers).is_none()
+        let covered = entrances.filter(|(interface, carriers)| {
+            let confirmed = self.trial.as_deref().and_then(Trial::confirmed);
+            let mut policies = self.current.as_deref().into_iter().chain(confirmed);
+            let beside = policies.any(|it| self.interfaces.is_beside(interface.index, it.policy()));
+            !carriers.is_empty() && !beside && lacking(&self.attachments, carriers).is_none()
         });
         covered.map(|(interface, _)| interface.index).collect()
     }

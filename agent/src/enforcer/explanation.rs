@@ -14,7 +14,7 @@ use verdict::{
     frame::transport::IpProtocol,
     host::Frame,
     image::line::Tables,
-    reason::{Outcome, Verdict},
+    reason::{Outcome, Reason, Verdict},
     state::flow::{Flows, State, key::CONNECTION, table::find},
 };
 
@@ -28,7 +28,7 @@ use crate::{
     },
     explain::{
         PacketError, Question, Subject, addresses, because, covering, endpoint, rule, to_hex,
-        vlan_of,
+        untouched, vlan_of,
     },
     image::RuleName,
     policy::protocol::Mac,
@@ -194,10 +194,21 @@ impl Explainers {
             Err(error) => return Err(error),
         };
         let interface = name_of(&view.interfaces, ifindex);
+        let mut why = None;
+        if host.reason() == Reason::Unprotected && direction == Direction::In {
+            let frame = Frame {
+                bytes: &bytes,
+                ifindex,
+                vlan: None,
+            };
+            why = untouched(&current.facts, &frame, local, flows.groups_at_sockets);
+        }
+        let explained = explanation(host, question, bytes, current);
         Ok(Explanation {
             interface,
             kernel,
-            ..explanation(host, question, bytes, current)
+            because: why.unwrap_or(explained.because),
+            ..explained
         })
     }
 

@@ -6,7 +6,8 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::{
-    AnswerError, Board, Enforcer, Explainers, Explanation, Observer, StartError, View, session,
+    AnswerError, Board, Enforcer, Explainers, Explanation, Observer, StartError, View, idle::Idle,
+    session,
 };
 use crate::{
     config::Config,
@@ -22,6 +23,7 @@ pub struct Handle {
     explainers: Arc<Worker<Explainers>>,
     observer: Arc<Observer>,
     board: Board,
+    pub(super) idle: Idle,
 }
 
 impl Handle {
@@ -36,10 +38,11 @@ impl Handle {
         let enforcer = Worker::start("enforcer", start)
             .await
             .map_err(StartError::Thread)??;
-        let (board, observer, explainers) = enforcer
+        let (board, observer, explainers, idle) = enforcer
             .run(|enforcer| {
                 let explainers = enforcer.explainers();
-                (enforcer.board(), enforcer.observer(), explainers)
+                let (board, observer) = (enforcer.board(), enforcer.observer());
+                (board, observer, explainers, enforcer.idle())
             })
             .await?;
         let explainers = move || Ok::<_, Infallible>(explainers);
@@ -51,6 +54,7 @@ impl Handle {
             explainers: Arc::new(explainers),
             observer: Arc::new(observer?),
             board,
+            idle,
         })
     }
 

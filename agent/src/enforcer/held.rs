@@ -12,7 +12,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::{datapath::interface::Interfaces, policy::Policy};
+use crate::{
+    datapath::interface::Interfaces,
+    files::{self, Owner},
+    policy::Policy,
+};
 
 /// The interfaces that are held.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ impl Held {
     pub(super) fn open(state: &Path) -> Self {
         let path = state.join("interfaces.json");
         let place = place().unwrap_or_default();
-        let read = fs::read(&path).ok();
+        let read = files::read(&path, files::SETTINGS, Owner::Trusted).ok();
         let sheet = read.and_then(|text| serde_json::from_slice::<Sheet>(&text).ok());
         let sheet = sheet.filter(|sheet| !place.is_empty() && sheet.place == place);
         let sheet = sheet.unwrap_or(Sheet {
@@ -60,10 +64,10 @@ impl Held {
     pub(super) fn hold(&mut self, policy: &Policy, interfaces: &Interfaces) {
         let before = self.sheet.interfaces.clone();
         let bound = policy.endpoints.values();
-        let bound = bound.filter_map(|endpoint| endpoint.binding.interface.as_ref());
+        let bound = bound.flat_map(|endpoint| &endpoint.binding.interfaces);
         for name in policy.interfaces.iter().chain(bound) {
             let indexes = self.sheet.interfaces.entry(name.clone()).or_default();
-            indexes.extend(interfaces.named(name).map(|interface| interface.index));
+            indexes.extend(interfaces.called(name).map(|interface| interface.index));
         }
         for indexes in self.sheet.interfaces.values_mut() {
             indexes.retain(|&index| interfaces.get(index).is_some());

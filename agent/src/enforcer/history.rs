@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::{Applied, ApplyError, Enforcer, Order};
+use super::{Applied, ApplyError, Enforcer, Observer, Order, View};
 use crate::{
     datapath::interface::Interfaces,
     store::{StoreError, Stored, history::Entry},
@@ -38,7 +38,8 @@ pub struct Verification {
     pub flaws: Vec<String>,
 }
 
-impl Enforcer {
+/// Reads files only, beside every change.
+impl Observer {
     /// Every line of the history.
     ///
     /// # Errors
@@ -62,7 +63,7 @@ impl Enforcer {
     /// # Errors
     ///
     /// A history that cannot be read.
-    pub fn verify_history(&mut self) -> Result<Verification, StoreError> {
+    pub fn verify_history(&self, view: &View) -> Result<Verification, StoreError> {
         let history = self.store.history();
         let (lines, head, mut flaws) = match history.verify()? {
             Ok((lines, head)) => (lines, Some(head), Vec::new()),
@@ -73,7 +74,7 @@ impl Enforcer {
             }
         };
         flaws.extend(self.store.damages()?);
-        if let Some(current) = &self.current {
+        if let Some(current) = &view.current {
             let entries = history.entries()?;
             let last = entries.iter().rfind(|entry| !entry.event.ends_trial());
             if !last.is_some_and(|entry| entry.is_about(current.stored.identity)) {
@@ -88,7 +89,9 @@ impl Enforcer {
         }
         Ok(Verification { lines, head, flaws })
     }
+}
 
+impl Enforcer {
     /// Enforces the text of the policy `serial`, or of the one in force before, under a serial of its
     /// own; all else as `order` says.
     ///
@@ -103,7 +106,8 @@ impl Enforcer {
     ) -> Result<Applied, RollBackError> {
         let stored = match serial {
             Some(serial) => self
-                .kept(serial)?
+                .store
+                .with_serial(serial)?
                 .ok_or(RollBackError::NoSuchSerial(serial))?,
             None => self.before()?.ok_or(RollBackError::NothingBefore)?,
         };
@@ -120,7 +124,7 @@ impl Enforcer {
     /// The policy that was in force for good before the one that is now.
     fn before(&self) -> Result<Option<Stored>, StoreError> {
         let current = self.current.as_ref().map(|it| it.stored.identity);
-        let entries = self.history()?;
+        let entries = self.store.history().entries()?;
         let mut seen = BTreeSet::new();
         for entry in entries.iter().rev() {
             let lasting = entry.event.lasts();

@@ -8,9 +8,11 @@ use crate::{
 /// Collects the facts.
 #[must_use]
 pub fn host_facts(interfaces: &Interfaces, policy: &Policy) -> HostFacts {
+    let named = policy.interfaces.iter().chain(policy.places());
+    let there = named.filter(|name| interfaces.has(name));
     HostFacts {
         addresses: interfaces.addresses().collect(),
-        interfaces: interfaces.names().map(str::to_owned).collect(),
+        interfaces: there.cloned().collect(),
         unenforced: interfaces.unenforced(policy),
     }
 }

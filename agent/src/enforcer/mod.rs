@@ -26,12 +26,14 @@ mod handle;
 mod held;
 mod history;
 mod host;
+mod idle;
 mod observer;
 mod patch;
 mod pressure;
 mod problem;
 pub mod rescue;
 mod session;
+mod shadow;
 mod start;
 mod trial;
 mod view;
@@ -51,6 +53,7 @@ pub use observer::Observer;
 pub use patch::PatchPolicyError;
 pub use problem::Problem;
 pub use session::Session;
+pub use shadow::{ReportError, ShadowReport, ShadowRow, TryError, Trying};
 pub use start::StartError;
 pub use trial::{ConfirmError, Place, Trial};
 pub use view::{Board, Current, View};
@@ -73,7 +76,9 @@ use crate::{
 };
 use break_glass::Emergency;
 use held::Held;
+use idle::Idle;
 use problem::Kind;
+use shadow::Beside;
 use view::Poster;
 use watch::Watch;
 
@@ -90,6 +95,8 @@ struct Problems {
     sockets_missed: bool,
     /// With how full the table of flows is.
     pressure: Option<String>,
+    /// With the candidate that is tried.
+    shadow: Option<Problem>,
 }
 
 /// The agent's hold on the kernel: all that changes with the policy and with the host.
@@ -102,6 +109,8 @@ pub struct Enforcer {
     current: Option<Arc<Current>>,
     /// Set while the policy in force is on trial.
     trial: Option<Arc<Trial>>,
+    /// The candidate that judges beside it.
+    shadow: Option<Beside>,
     attachments: Vec<Attachment>,
     interfaces: Arc<Interfaces>,
     held: Held,
@@ -129,6 +138,7 @@ impl Enforcer {
         }
         self.follow_door();
         self.follow_break_glass();
+        self.follow_shadow();
         self.post();
         done
     }
@@ -140,6 +150,7 @@ impl Enforcer {
             flows,
             sockets_missed: _,
             pressure,
+            shadow,
         } = &self.problems;
         let found = Kind::Policy
             .problems(policy)
@@ -148,7 +159,8 @@ impl Enforcer {
             .chain(Kind::FlowTable.problems(pressure.as_slice()))
             .chain(self.watch.problems())
             .chain(self.door_problem.clone())
-            .chain(self.emergency.problems.iter().cloned());
+            .chain(self.emergency.problems.iter().cloned())
+            .chain(shadow.clone());
         let found = found.collect();
         self.poster.post(View {
             hook: self.config.hook,
@@ -156,6 +168,7 @@ impl Enforcer {
             enrolment: self.config.enrolment.as_ref().map(|proofs| proofs.port),
             current: self.current.clone(),
             trial: self.trial.clone(),
+            trying: self.shadow.as_ref().map(|it| Arc::clone(&it.trying)),
             attachments: self.attachments.clone(),
             interfaces: Arc::clone(&self.interfaces),
             registry: self.registry.clone(),
@@ -180,7 +193,7 @@ impl Enforcer {
     ///
     /// Counters that are not there.
     pub fn observer(&self) -> Result<Observer, CounterError> {
-        Observer::open(self.datapath.pins())
+        Observer::open(self.datapath.pins(), self.store.clone())
     }
 
     /// Explains what the programs do.
@@ -188,6 +201,11 @@ impl Enforcer {
     pub fn explainers(&self) -> Explainers {
         let pins = self.datapath.pins().clone();
         Explainers::new(pins, self.config.hook, self.features)
+    }
+
+    /// Looks after silent connections.
+    fn idle(&self) -> Idle {
+        Idle::new(self.datapath.pins().clone())
     }
 
     /// Has the leases of `registry` follow the policy.
@@ -228,6 +246,7 @@ impl Enforcer {
         self.follow_door();
         self.watch_flows();
         self.post();
+        self.keep_shadow();
     }
 
     /// Detaches from every interface and removes all pins; nothing is enforced any more. The
@@ -239,6 +258,7 @@ impl Enforcer {
     pub fn detach(&mut self) -> Result<Vec<String>, PinError> {
         self.changing(|enforcer| {
             enforcer.datapath.remove_pins()?;
+            enforcer.forget_trying();
             enforcer.forget_doors();
             let current = enforcer.current.take();
             if let (Some(trial), Some(tried)) = (enforcer.trial.take(), current) {

@@ -1,30 +1,33 @@
 //! Observation: what the kernel has counted, and which flows it knows.
 //!
-//! Reads maps of the kernel by handles of its own, so that it goes on beside every change.
+//! Reads maps of the kernel by handles of its own, and files, so that it goes on beside every change.
 
 use verdict::counters::EndpointCount;
 
 use crate::{
     datapath::{CounterError, Counters, Pins, VerdictCounter},
     image::Numbers,
+    store::Store,
 };
 
 /// Reads what the programs keep.
 pub struct Observer {
     counters: Counters,
     pub(super) pins: Pins,
+    pub(super) store: Store,
 }
 
 impl Observer {
-    /// Opens what is pinned under `pins`.
+    /// Opens what is pinned under `pins`, and the policies in `store`.
     ///
     /// # Errors
     ///
     /// Counters that are not there.
-    pub fn open(pins: &Pins) -> Result<Self, CounterError> {
+    pub fn open(pins: &Pins, store: Store) -> Result<Self, CounterError> {
         Ok(Self {
             counters: Counters::open(pins)?,
             pins: pins.clone(),
+            store,
         })
     }
 

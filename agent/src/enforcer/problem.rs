@@ -44,6 +44,8 @@ kinds! {
     BreakGlass = "break-glass";
     /// There is no inner door.
     Door = "door";
+    /// A candidate cannot be tried.
+    Shadow = "shadow";
     /// Endpoints cannot prove who they are, or not all.
     Enrolment = "enrolment";
     /// XDP runs behind the driver.

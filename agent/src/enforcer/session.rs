@@ -161,13 +161,17 @@ impl Judged<'_> {
         let mut packet = packet(session.peer, session.local);
         let found = covering(self.policy, packet.from);
         let binding = found.as_ref().map(|found| &found.endpoint.binding);
-        let bound = binding.and_then(|binding| binding.interface.as_ref());
-        let mut ifindexes = bound.and_then(|interface| self.facts.arrivals.get(interface));
-        ifindexes = ifindexes.or_else(|| self.facts.homes.get(&packet.to));
+        let bound = binding.into_iter().flat_map(|binding| &binding.interfaces);
+        let bound = bound.filter_map(|interface| self.facts.arrivals.get(interface));
+        let mut ifindexes: Vec<u32> = bound.flatten().copied().collect();
+        if ifindexes.is_empty() {
+            let homes = self.facts.homes.get(&packet.to);
+            ifindexes = homes.cloned().unwrap_or_else(|| vec![0]);
+        }
         if let Some(arrival) = arrival {
             packet.mac = arrival.mac;
             packet.vlan = Some(arrival.vlan);
-            ifindexes = Some(&arrival.ifindexes);
+            ifindexes.clone_from(&arrival.ifindexes);
         }
         // Mixed families are no connection.
         let bytes = packet.frame(binding).ok()?;
@@ -177,9 +181,8 @@ impl Judged<'_> {
                 .is_some_and(|registry| registry.holds(identity, packet.from)),
             _ => false,
         };
-        let ifindexes = ifindexes.map_or(&[0][..], Vec::as_slice).iter();
         let mut blocked = None;
-        for &ifindex in ifindexes {
+        for ifindex in ifindexes {
             let frame = Frame {
                 bytes: &bytes,
                 ifindex,

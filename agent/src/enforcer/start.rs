@@ -27,6 +27,7 @@ use crate::{
         CounterError, Counters, Datapath, Enforced, Features, KernelError, LoadError, Pins,
         PublishError, check_kernel, flows::FlowError, interface::Interfaces,
     },
+    files::Owner,
     image::{Facts, Image},
     policy::{
         self,
@@ -150,6 +151,7 @@ impl Enforcer {
             enrolment: None,
             current: None,
             trial: None,
+            trying: None,
             attachments: Vec::new(),
             interfaces: Arc::clone(&interfaces),
             registry: None,
@@ -168,6 +170,7 @@ impl Enforcer {
             counters,
             current: None,
             trial: None,
+            shadow: None,
             attachments: Vec::new(),
             interfaces,
             held,
@@ -183,6 +186,7 @@ impl Enforcer {
         };
         enforcer.changing(|enforcer| enforcer.begin(in_kernel, open))?;
         enforcer.datapath.settle_flows()?;
+        enforcer.changing(Self::resume_shadow);
         Ok(enforcer)
     }
 
@@ -357,7 +361,7 @@ impl Enforcer {
     /// The configured policy file, if its serial is higher than that of `stored`.
     fn newer_file(&mut self, stored: Option<&Stored>) -> Result<Option<Candidate>, StartError> {
         let path = self.config.policy.display().to_string();
-        let Composed { text, sources } = match compose(&self.config.policy) {
+        let Composed { text, sources } = match compose(&self.config.policy, Owner::Trusted) {
             Ok(composed) => composed,
             Err(ComposeError::Read { path, source })
                 if source.kind() == io::ErrorKind::NotFound && path == self.config.policy =>
@@ -407,7 +411,7 @@ impl Enforcer {
             return Ok(None);
         }
         let newer = stored.is_none_or(|stored| stored.identity.serial < serial);
-        let signature = signature::read(&signature::beside(&self.config.policy));
+        let signature = signature::read(&signature::beside(&self.config.policy), Owner::Trusted);
         Ok(newer.then_some(Candidate {
             text,
             signature: signature.map_err(ApplyError::from)?,

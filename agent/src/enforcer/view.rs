@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Glass, Trial,
+    Glass, Trial, Trying,
     adopt::protected,
     problem::{Kind, Problem},
 };
@@ -80,6 +80,8 @@ pub struct View {
     pub current: Option<Arc<Current>>,
     /// Set while the policy in force is on trial.
     pub trial: Option<Arc<Trial>>,
+    /// The candidate that judges beside it, and only counts.
+    pub trying: Option<Arc<Trying>>,
     /// Where the programs are attached.
     pub attachments: Vec<Attachment>,
     /// The host's interfaces, as they were followed last.

@@ -25,7 +25,7 @@ use super::{
     sessions::Session,
     shared::Shared,
     trust::Trust,
-    wire::{self, Answer, Hello, WireError},
+    wire::{self, Answer, Hello, Place, WireError},
 };
 
 /// Accepts connections until the endpoint is closed.
@@ -182,11 +182,18 @@ async fn claim(
             return refuse(&connection, &mut send, &refusal).await;
         }
     };
+    let stated = match stated(&hello) {
+        Ok(stated) => stated,
+        Err(refusal) => {
+            refused(shared, from, to, Known::of(Some(&leaf)), &refusal);
+            return refuse(&connection, &mut send, &refusal).await;
+        }
+    };
     let (id, close) = shared.sessions.reserve(Arc::clone(&chain), until);
-    // If files were read again since the handshake began, verify this session with them, too.
+    // If files were read again since the handshake began, this session was not there to be verified then.
     let now = shared.trust();
     if !Arc::ptr_eq(&trust, &now) {
-        shared.sessions.verify(&now);
+        shared.sessions.verify_one(id, &now);
     }
     let claim = Claim {
         session: id,
@@ -197,12 +204,13 @@ async fn claim(
         chain,
         until,
         program: wire::shortened(&hello.program),
+        stated,
     };
     let Admitted {
         grant,
         permit,
         alone,
-    } = match admit(&claim, &hello, shared) {
+    } = match admit(&claim, shared) {
         Ok(admitted) => admitted,
         Err(refusal) => {
             shared.sessions.remove(id);
@@ -234,8 +242,8 @@ struct Admitted {
     alone: bool,
 }
 
-/// Has the registrar decide, if another session may be open.
-fn admit(claim: &Claim, hello: &Hello, shared: &Shared) -> Result<Admitted, Refusal> {
+/// Where the endpoint says that it sends from, if it speaks this version of the protocol.
+fn stated(hello: &Hello) -> Result<Place, Refusal> {
     if hello.version != wire::VERSION {
         let sentence = format!(
             "the endpoint uses protocol version {}, this host version {}",
@@ -244,6 +252,17 @@ fn admit(claim: &Claim, hello: &Hello, shared: &Shared) -> Result<Admitted, Refu
         );
         return Err(Refusal::new(Reason::Protocol, sentence));
     }
+    let silent = || {
+        Refusal::new(
+            Reason::Protocol,
+            "the endpoint does not say where it sends from",
+        )
+    };
+    hello.place.ok_or_else(silent)
+}
+
+/// Has the registrar decide, if another session may be open.
+fn admit(claim: &Claim, shared: &Shared) -> Result<Admitted, Refusal> {
     let permit = Arc::clone(&shared.session_permits)
         .try_acquire_owned()
         .map_err(|_| {

@@ -9,7 +9,7 @@ use std::{
 use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 
 use super::{
-    ServerError, sockets,
+    MarkKey, ServerError, sockets,
     trust::{Files, Trust},
     wire,
 };
@@ -29,6 +29,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Certificates and key.
     pub files: Files,
+    /// Key of the marks in tokens; the datapath has the same, where there is one.
+    pub mark: MarkKey,
     /// Interval of keepalives in each session.
     pub keepalive: Duration,
     /// Time without packets from the peer after which a session ends; at least two keepalive
@@ -49,6 +51,7 @@ impl Config {
         Self {
             listen: Vec::new(),
             files,
+            mark: [0; 2],
             keepalive: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(15),
             max_sessions: 4096,
@@ -62,7 +65,7 @@ impl Config {
     pub fn quic(&self) -> Result<(EndpointConfig, ServerConfig), ServerError> {
         let trust = Trust::read(&self.files)?;
         let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), wire::PORT);
-        sockets::settings(&trust, &self.transport()?, address)
+        sockets::settings(&trust, &self.transport()?, self.mark, address)
     }
 
     /// The QUIC transport settings: small buffers, one stream, no datagrams.

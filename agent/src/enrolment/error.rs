@@ -33,6 +33,9 @@ pub enum ServerError {
         /// The idle timeout.
         idle_timeout: Duration,
     },
+    /// The system gives no random numbers.
+    #[error("cannot make a key: {0}")]
+    Random(getrandom::Error),
     /// TLS refuses the settings.
     #[error("cannot set up TLS: {0}")]
     Tls(String),

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::{facts::Certificate, lists::RevocationList};
-use crate::files;
+use crate::files::{self, Owner};
 
 /// Largest file, in bytes; the CRL of a large authority has a few megabytes.
 const LARGEST: u64 = 64 << 20;
@@ -82,6 +82,40 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
+/// A file's name, and what was in it.
+#[derive(Clone)]
+pub struct Contents {
+    /// The file.
+    pub file: PathBuf,
+    /// What was in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Contents {
+    /// Reads the file, which is to be the `owner`'s.
+    ///
+    /// # Errors
+    ///
+    /// [`PkiError::Read`].
+    pub fn read(file: &Path, owner: Owner) -> Result<Self, PkiError> {
+        let bytes = files::read(file, LARGEST, owner).map_err(|source| PkiError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            file: file.to_owned(),
+            bytes,
+        })
+    }
+}
+
+/// A private key may be in it.
+impl fmt::Debug for Contents {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.file.fmt(formatter)
+    }
+}
+
 /// A certificate chain with the key of its first certificate.
 #[derive(Clone, Debug)]
 pub struct KeyPair {
@@ -112,10 +146,10 @@ impl fmt::Debug for Seed {
 }
 
 /// Reads a chain and its key, and checks that they belong together.
-pub fn key_pair(certificate: &Path, key: &Path) -> Result<KeyPair, PkiError> {
+pub fn key_pair(certificate: &Contents, key: &Contents) -> Result<KeyPair, PkiError> {
     let chain = certificates(certificate)?;
     let leaf = Certificate::read(&chain[0]).map_err(|reason| PkiError::Damaged {
-        file: certificate.to_owned(),
+        file: certificate.file.clone(),
         reason,
     })?;
     let private = private_key(key)?;
@@ -123,11 +157,11 @@ pub fn key_pair(certificate: &Path, key: &Path) -> Result<KeyPair, PkiError> {
     let certified = CertifiedKey::from_der(chain, private, &provider());
     let certified = certified.map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => PkiError::Mismatch {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
+            certificate: certificate.file.clone(),
+            key: key.file.clone(),
         },
         error => PkiError::Unusable {
-            file: key.to_owned(),
+            file: key.file.clone(),
             reason: format!("{error}. Keys are RSA, ECDSA on P-256 or P-384, or Ed25519"),
         },
     })?;
@@ -139,12 +173,12 @@ pub fn key_pair(certificate: &Path, key: &Path) -> Result<KeyPair, PkiError> {
 }
 
 /// Reads the certificates of authorities; the store has them in the same order.
-pub fn roots(file: &Path) -> Result<(RootCertStore, Vec<Certificate>), PkiError> {
+pub fn roots(file: &Contents) -> Result<(RootCertStore, Vec<Certificate>), PkiError> {
     let mut store = RootCertStore::empty();
     let mut read = Vec::new();
     for certificate in certificates(file)? {
         let damaged = |reason| PkiError::Damaged {
-            file: file.to_owned(),
+            file: file.file.clone(),
             reason,
         };
         read.push(Certificate::read(&certificate).map_err(damaged)?);
@@ -154,21 +188,20 @@ pub fn roots(file: &Path) -> Result<(RootCertStore, Vec<Certificate>), PkiError>
 }
 
 /// Reads the revocation lists of a file, PEM or DER.
-pub fn revocation_lists(file: &Path) -> Result<Vec<RevocationList>, PkiError> {
-    let bytes = bytes(file)?;
+pub fn revocation_lists(contents: &Contents) -> Result<Vec<RevocationList>, PkiError> {
+    let Contents { file, bytes } = contents;
     let lists: Vec<CertificateRevocationListDer<'static>> = if bytes.first() == Some(&0x30) {
-        vec![bytes.into()]
+        vec![bytes.clone().into()]
     } else {
         sections(
-            &bytes,
-            file,
+            contents,
             "revocation list",
             ". Give a CRL in PEM or DER form",
         )?
     };
     let read = |der: CertificateRevocationListDer<'static>| {
         RevocationList::read(file, &der).map_err(|reason| PkiError::Damaged {
-            file: file.to_owned(),
+            file: file.clone(),
             reason,
         })
     };
@@ -176,30 +209,29 @@ pub fn revocation_lists(file: &Path) -> Result<Vec<RevocationList>, PkiError> {
 }
 
 /// Reads the certificates of a file, at least one.
-pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PkiError> {
+pub fn certificates(contents: &Contents) -> Result<Vec<CertificateDer<'static>>, PkiError> {
     sections(
-        &bytes(file)?,
-        file,
+        contents,
         "certificate",
         ". Look for -----BEGIN CERTIFICATE-----",
     )
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, PkiError> {
-    let bytes = bytes(file)?;
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
-        pem::Error::NoItemsFound if is_encrypted(&bytes) => PkiError::Missing {
-            file: file.to_owned(),
+fn private_key(contents: &Contents) -> Result<PrivateKeyDer<'static>, PkiError> {
+    let Contents { file, bytes } = contents;
+    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
+        pem::Error::NoItemsFound if is_encrypted(bytes) => PkiError::Missing {
+            file: file.clone(),
             what: "private key without a passphrase",
             hint: ". Remove the passphrase with `openssl pkey`, and let only the program read the file",
         },
         pem::Error::NoItemsFound => PkiError::Missing {
-            file: file.to_owned(),
+            file: file.clone(),
             what: "private key",
             hint: ". Look for -----BEGIN PRIVATE KEY-----",
         },
         error => PkiError::Damaged {
-            file: file.to_owned(),
+            file: file.clone(),
             reason: error.to_string(),
         },
     })
@@ -211,29 +243,20 @@ fn is_encrypted(bytes: &[u8]) -> bool {
 }
 
 fn sections<T: PemObject>(
-    bytes: &[u8],
-    file: &Path,
+    Contents { file, bytes }: &Contents,
     what: &'static str,
     hint: &'static str,
 ) -> Result<Vec<T>, PkiError> {
     let found: Result<Vec<T>, _> = T::pem_slice_iter(bytes).collect();
     let found = found.map_err(|error| PkiError::Damaged {
-        file: file.to_owned(),
+        file: file.clone(),
         reason: error.to_string(),
     })?;
     if found.is_empty() {
-        let file = file.to_owned();
+        let file = file.clone();
         return Err(PkiError::Missing { file, what, hint });
     }
     Ok(found)
-}
-
-fn bytes(file: &Path) -> Result<Vec<u8>, PkiError> {
-    let failed = |source| PkiError::Read {
-        file: file.to_owned(),
-        source,
-    };
-    files::read(file, LARGEST).map_err(failed)
 }
 
 /// Detects changes of files.

@@ -34,6 +34,10 @@ pub enum Reason {
     WrongAddress,
     /// The endpoint has another MAC address, VLAN or interface.
     WrongPlace,
+    /// Its frames come from another MAC address than it sends from: somebody relays them.
+    Relayed,
+    /// Its datagrams come from another address than it sends from: something translates them.
+    Translated,
     /// The limit of open sessions is reached.
     TooManySessions,
     /// A limit of handshakes in progress is reached.
@@ -48,7 +52,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownCa,
         Self::Expired,
         Self::NotYetValid,
@@ -61,6 +65,8 @@ impl Reason {
         Self::NoMatchingIdentity,
         Self::WrongAddress,
         Self::WrongPlace,
+        Self::Relayed,
+        Self::Translated,
         Self::TooManySessions,
         Self::RateLimited,
         Self::Protocol,
@@ -84,6 +90,8 @@ impl Reason {
             Self::NoMatchingIdentity => "no-matching-identity",
             Self::WrongAddress => "wrong-address",
             Self::WrongPlace => "wrong-place",
+            Self::Relayed => "relayed",
+            Self::Translated => "translated",
             Self::TooManySessions => "too-many-sessions",
             Self::RateLimited => "rate-limited",
             Self::Protocol => "protocol",

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 
-use super::{Facts, Identity, Refusal};
+use super::{Facts, Identity, Refusal, wire::Place};
 
 /// A session of this agent; never used twice while the agent runs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -41,6 +41,8 @@ pub struct Claim {
     pub until: Timestamp,
     /// Name and version of the endpoint's program, as it states them.
     pub program: String,
+    /// Where it sends from, as it states.
+    pub stated: Place,
 }
 
 /// A granted claim.

@@ -52,7 +52,7 @@ impl Server {
         let transport = config.transport()?;
         let endpoints = sockets
             .into_iter()
-            .map(|socket| sockets::endpoint(socket, &trust, &transport))
+            .map(|socket| sockets::endpoint(socket, &trust, &transport, config.mark))
             .collect::<Result<Vec<_>, _>>()?;
         let shared = Shared::new(config, registrar, transport, trust, endpoints.clone());
         let shared = Arc::new(shared);

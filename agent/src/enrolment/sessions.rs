@@ -155,16 +155,32 @@ impl Sessions {
             .iter()
             .map(|(&id, known)| (id, Arc::clone(&known.chain)))
             .collect();
-        let is_closed = |(id, chain): &(SessionId, Arc<[_]>)| match trust.verify(chain) {
+        let mut closed = 0;
+        for (id, chain) in chains {
+            closed += usize::from(self.is_closed_by(trust, id, &chain));
+        }
+        closed
+    }
+
+    /// Closes the session if `trust` refuses its certificate.
+    pub(super) fn verify_one(&self, id: SessionId, trust: &Trust) {
+        let chain = self.known().get(&id).map(|known| Arc::clone(&known.chain));
+        if let Some(chain) = chain {
+            self.is_closed_by(trust, id, &chain);
+        }
+    }
+
+    /// Whether the session had to be closed, as `trust` refuses its `chain`.
+    fn is_closed_by(&self, trust: &Trust, id: SessionId, chain: &[CertificateDer<'_>]) -> bool {
+        match trust.verify(chain) {
             Ok(until) => {
-                if let Some(known) = self.known().get_mut(id) {
+                if let Some(known) = self.known().get_mut(&id) {
                     known.until = until;
                 }
                 false
             }
-            Err(refusal) => self.close(*id, why(refusal)),
-        };
-        chains.iter().filter(|session| is_closed(session)).count()
+            Err(refusal) => self.close(id, why(refusal)),
+        }
     }
 
     /// The open sessions, oldest first.

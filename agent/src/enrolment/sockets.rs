@@ -13,7 +13,7 @@ use quinn_proto::HashedConnectionIdGenerator;
 use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{ServerError, pki::Seed, trust::Trust};
+use super::{MarkKey, ServerError, pki::Seed, token::TokenKey, trust::Trust};
 
 /// Most connections that wait to be accepted.
 const WAITING: usize = 1024;
@@ -37,9 +37,10 @@ pub(super) fn endpoint(
     socket: UdpSocket,
     trust: &Trust,
     transport: &Arc<TransportConfig>,
+    mark: MarkKey,
 ) -> Result<Endpoint, ServerError> {
     let address = socket.local_addr().map_err(ServerError::Socket)?;
-    let (settings, config) = settings(trust, transport, address)?;
+    let (settings, config) = settings(trust, transport, mark, address)?;
     socket.set_nonblocking(true).map_err(ServerError::Socket)?;
     Endpoint::new(settings, Some(config), socket, Arc::new(TokioRuntime))
         .map_err(ServerError::Socket)
@@ -49,11 +50,15 @@ pub(super) fn endpoint(
 pub(super) fn settings(
     trust: &Trust,
     transport: &Arc<TransportConfig>,
+    mark: MarkKey,
     address: SocketAddr,
 ) -> Result<(EndpointConfig, quinn::ServerConfig), ServerError> {
     let (quic, _) = trust.handshake().map_err(ServerError::Tls)?;
     let mut config = configured(quic, transport);
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(ServerError::Random)?;
     config
+        .token_key(Arc::new(TokenKey::new(&secret, mark)))
         .max_incoming(WAITING)
         .incoming_buffer_size(WAITING_BYTES_EACH)
         .incoming_buffer_size_total(WAITING_BYTES);

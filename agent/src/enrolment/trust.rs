@@ -18,10 +18,11 @@ use super::{
     client::ClientWitness,
     facts::Certificate,
     lists::RevocationList,
-    pki::{self, KeyPair, PkiError, Seed},
+    pki::{self, Contents, KeyPair, PkiError, Seed},
     refusal::Reason,
     wire,
 };
+use crate::files::Owner;
 
 /// How long before its expiry a certificate is reported.
 const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -63,6 +64,34 @@ impl Files {
             .chain(&self.crls)
             .map(PathBuf::as_path)
     }
+
+    /// Reads all of them.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot be read, or that others may write to.
+    pub fn read(&self) -> Result<FileContents, PkiError> {
+        let read = |file: &PathBuf| Contents::read(file, Owner::Trusted);
+        Ok(FileContents {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+            ca: read(&self.ca)?,
+            crls: self.crls.iter().map(read).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// What was in the [`Files`] at one time.
+#[derive(Clone, Debug)]
+pub struct FileContents {
+    /// The host's certificate.
+    pub certificate: Contents,
+    /// Its key.
+    pub key: Contents,
+    /// The authorities.
+    pub ca: Contents,
+    /// The revocation lists.
+    pub crls: Vec<Contents>,
 }
 
 /// A file whose content expires soon, or has expired.
@@ -114,12 +143,17 @@ pub(super) struct Trust {
 impl Trust {
     /// Reads all files.
     pub(super) fn read(files: &Files) -> Result<Self, PkiError> {
-        let pair = pki::key_pair(&files.certificate, &files.key)?;
-        let (roots, authorities) = pki::roots(&files.ca)?;
-        let certificates = pki::certificates(&files.ca)?;
+        Self::of(files, &files.read()?)
+    }
+
+    /// What `contents` say, which were read from `files`.
+    pub(super) fn of(files: &Files, contents: &FileContents) -> Result<Self, PkiError> {
+        let pair = pki::key_pair(&contents.certificate, &contents.key)?;
+        let (roots, authorities) = pki::roots(&contents.ca)?;
+        let certificates = pki::certificates(&contents.ca)?;
         let mut lists = Vec::new();
-        for file in &files.crls {
-            lists.extend(pki::revocation_lists(file)?);
+        for contents in &contents.crls {
+            lists.extend(pki::revocation_lists(contents)?);
         }
         let verifier = Verifier::new(roots, certificates, lists, files.stale_crl);
         let verifier = verifier.map_err(|reason| PkiError::Damaged {

@@ -4,7 +4,7 @@
 //! The endpoint opens one stream and sends [`Hello`]; the host answers [`Answer::Granted`] or
 //! [`Answer::Refused`]. It may send [`Answer::Ended`] before it closes a session.
 
-use std::io;
+use std::{io, net::IpAddr};
 
 use quinn::{RecvStream, SendStream, VarInt};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -15,7 +15,7 @@ pub const ALPN: &[u8] = b"manoward/1";
 /// UDP port on which hosts listen.
 pub const PORT: u16 = 7443;
 /// Version of the messages.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longest message, in bytes.
 pub const LIMIT: usize = 4096;
@@ -38,6 +38,18 @@ pub struct Hello {
     pub program: String,
     /// Keepalive interval that the endpoint would like, in seconds; the host decides.
     pub keepalive_seconds: u64,
+    /// Where it sends from, as its own machine tells. Without it no claim is granted.
+    #[serde(default)]
+    pub place: Option<Place>,
+}
+
+/// Where an endpoint sends from. VLAN tags differ from link to link, so they are not in it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Place {
+    /// Its address.
+    pub address: IpAddr,
+    /// MAC address of the interface, in the order of the wire; `None` if it has none.
+    pub mac: Option<[u8; 6]>,
 }
 
 /// A message of the host.
@@ -182,9 +194,13 @@ mod tests {
             version: VERSION,
             program: "manoward 0.1.0".into(),
             keepalive_seconds: 5,
+            place: Some(Place {
+                address: [192, 0, 2, 10].into(),
+                mac: Some([0x52, 0x54, 0, 0xaa, 0xbb, 1]),
+            }),
         };
         let frame = frame(&hello).unwrap();
-        let text = r#"{"version":1,"program":"manoward 0.1.0","keepalive_seconds":5}"#;
+        let text = r#"{"version":2,"program":"manoward 0.1.0","keepalive_seconds":5,"place":{"address":"192.0.2.10","mac":[82,84,0,170,187,1]}}"#;
         assert_eq!(frame[..4], (text.len() as u32).to_be_bytes());
         assert_eq!(str::from_utf8(&frame[4..]), Ok(text));
         let refused = Answer::Refused {
@@ -203,6 +219,7 @@ mod tests {
             version: VERSION,
             program: "x".repeat(LIMIT),
             keepalive_seconds: 5,
+            place: None,
         };
         assert!(matches!(frame(&hello), Err(WireError::TooLong(_))));
         assert_eq!(shortened(&"ä".repeat(2 * LIMIT)).chars().count(), 400);

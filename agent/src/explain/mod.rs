@@ -7,6 +7,7 @@ pub mod capture;
 mod packet;
 mod question;
 mod reasons;
+mod untouched;
 
 use std::net::IpAddr;
 
@@ -16,6 +17,7 @@ pub use packet::{
 };
 pub use question::{Question, Subject};
 pub use reasons::because;
+pub use untouched::untouched;
 
 use crate::{
     image::{Numbers, RuleName},

@@ -44,7 +44,7 @@ impl Question {
                     Direction::Out => None,
                 };
                 let binding = sender.map(|found| &found.endpoint.binding);
-                let bound = || binding.and_then(|binding| binding.interface.clone());
+                let bound = || binding.and_then(|binding| binding.interfaces.first().cloned());
                 Ok((packet.frame(binding)?, interface.or_else(bound)))
             }
         }

@@ -1,7 +1,7 @@
 //! Compiles protected addresses and endpoints' prefixes into the image's lookup tables.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -16,6 +16,7 @@ use verdict::{
         line::PER_LINE_64,
         protected::{Direct, PROTECTED_BROADCAST, PROTECTED_GUEST, PROTECTED_UNICAST},
         region::Region,
+        segments::{self, SETS},
     },
     layout::LAYOUT_VERSION,
 };
@@ -43,6 +44,7 @@ pub fn write(
     protected: &Protected,
     roles: &Roles<'_>,
     numbers: &Numbers,
+    knows_segments: bool,
 ) -> Result<(), CompileError> {
     for (&address, &value) in protected {
         direct(lines, address, value);
@@ -57,7 +59,11 @@ pub fn write(
         lengths::<Ipv4>(lines, &peers4),
         lengths::<Ipv6>(lines, &peers6),
     ];
-    let flags = Flags::new(LAYOUT_VERSION, modes(policy), counts, longest);
+    let mut modes = modes(policy);
+    if knows_segments {
+        modes = modes.with(Modes::SEGMENTS);
+    }
+    let flags = Flags::new(LAYOUT_VERSION, modes, counts, longest);
     lines.header()[word::FLAGS] = flags.0;
     Ok(())
 }
@@ -95,6 +101,23 @@ pub fn macs(lines: &mut Lines, facts: &Facts) {
     for (word, &mac) in line.iter_mut().zip(&facts.macs) {
         *word = mac;
     }
+}
+
+/// Writes which VLANs carry the host's traffic, where that is known; whether it is anywhere.
+pub fn segments(lines: &mut Lines, facts: &Facts) -> bool {
+    let mut taken = BTreeSet::new();
+    for (&ifindex, ids) in &facts.segments {
+        // Of two interfaces with one place, one has it.
+        if !taken.insert(ifindex % SETS) {
+            continue;
+        }
+        lines.set32(segments::owner(ifindex), ifindex);
+        for &id in ids {
+            let (word, bit) = segments::bit(ifindex, id);
+            lines.set32(word, 1 << bit);
+        }
+    }
+    !taken.is_empty()
 }
 
 /// Writes a protected address to its direct entry, unless that is taken.

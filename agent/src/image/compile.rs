@@ -39,7 +39,15 @@ pub fn compile(policy: &Policy, facts: &Facts, numbers: &Numbers) -> Result<Imag
     lines.header()[word::RECORDS] = (u64::from(first_rule) << 32) | u64::from(first_record);
     lines.header()[word::PLACES] = (u64::from(first_place) << 32) | u64::from(choice_lines);
     lines.header()[word::ROLES] = roles.known_mask(policy);
-    addresses::write(&mut lines, policy, &protected, &roles, numbers)?;
+    let knows_segments = addresses::segments(&mut lines, facts);
+    addresses::write(
+        &mut lines,
+        policy,
+        &protected,
+        &roles,
+        numbers,
+        knows_segments,
+    )?;
     if lines.len() > MAX_LINES as usize {
         return Err(CompileError::TooLarge { lines: lines.len() });
     }

@@ -1,7 +1,7 @@
 //! Facts about the host that a policy is compiled for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -15,6 +15,9 @@ pub struct Facts {
     /// MAC addresses of the interfaces that management traffic arrives on, and of those upon them, first
     /// byte highest.
     pub macs: Vec<u64>,
+    /// For each index of an interface that frames may arrive on, the VLANs that carry the host's traffic there,
+    /// if that is known; on others, any may.
+    pub segments: BTreeMap<u32, BTreeSet<u16>>,
     /// For each interface name that an endpoint is bound to, the indexes of the interfaces that
     /// packets may arrive on.
     pub arrivals: BTreeMap<String, Vec<u32>>,

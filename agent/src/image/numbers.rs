@@ -30,6 +30,22 @@ pub struct Numbers {
 }
 
 impl Numbers {
+    /// Checks numbers that were read from somewhere: each indexes a table of the kernel, and no two names may
+    /// share one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let rules = self.rules.values().map(|&number| u32::from(number));
+        distinct("rule", rules, counters::RULES)?;
+        distinct(
+            "endpoint",
+            self.endpoints.values().copied(),
+            counters::ENDPOINTS,
+        )
+    }
+
     /// Numbers for `policy`; names that are in `self` keep their numbers. `None` if there are not
     /// enough numbers.
     #[must_use]
@@ -117,4 +133,17 @@ where
             Some((name, number))
         })
         .collect()
+}
+/// Checks that `numbers` are different ones, from 1 to less than `end`.
+fn distinct(kind: &str, numbers: impl Iterator<Item = u32>, end: u32) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for number in numbers {
+        if number == 0 || number >= end {
+            return Err(format!("no {kind} can have the number {number}"));
+        }
+        if !seen.insert(number) {
+            return Err(format!("two of the {kind}s have the number {number}"));
+        }
+    }
+    Ok(())
 }

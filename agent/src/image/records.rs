@@ -1,6 +1,6 @@
 //! Endpoint records: the bindings of each endpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use verdict::{
     frame::ethernet::{VlanTags, mac_word},
@@ -23,14 +23,14 @@ pub fn write(
     let base = lines.append((highest / PER_LINE + 1) as usize);
     let mut sets = BTreeMap::new();
     for (name, endpoint) in &policy.endpoints {
-        let interfaces = match &endpoint.binding.interface {
-            None => 0,
-            Some(interface) => {
-                if let Some(&set) = sets.get(interface) {
+        let interfaces = match &endpoint.binding.interfaces[..] {
+            [] => 0,
+            names => {
+                if let Some(&set) = sets.get(names) {
                     set
                 } else {
-                    let set = interface_set(lines, name, interface, facts)?;
-                    sets.insert(interface, set);
+                    let set = interface_set(lines, name, names, facts)?;
+                    sets.insert(names, set);
                     set
                 }
             }
@@ -43,31 +43,30 @@ pub fn write(
     Ok(base)
 }
 
-/// Writes the set of interfaces that packets on `interface` arrive on, and returns its line.
+/// Writes the set of interfaces that packets on any of `names` arrive on, and returns its line. Those that
+/// the host does not have, but for all of them, count for nothing.
 fn interface_set(
     lines: &mut Lines,
     endpoint: &str,
-    interface: &str,
+    names: &[String],
     facts: &Facts,
 ) -> Result<u32, CompileError> {
-    let arrivals = facts
-        .arrivals
-        .get(interface)
-        .filter(|arrivals| !arrivals.is_empty());
-    let Some(arrivals) = arrivals else {
+    let arrivals = names.iter().filter_map(|name| facts.arrivals.get(name));
+    let arrivals: BTreeSet<u32> = arrivals.flatten().copied().collect();
+    if arrivals.is_empty() {
         return Err(CompileError::NoSuchInterface {
             endpoint: endpoint.to_owned(),
-            interface: interface.to_owned(),
+            interface: names.join(", "),
         });
-    };
+    }
     if arrivals.len() > INTERFACES_PER_SET {
         return Err(CompileError::TooManyArrivals {
-            interface: interface.to_owned(),
+            interface: names.join(", "),
             count: arrivals.len(),
         });
     }
     let set = lines.append(1);
-    for (at, &ifindex) in arrivals.iter().enumerate() {
+    for (at, ifindex) in arrivals.into_iter().enumerate() {
         lines.line(set)[at / 2] |= u64::from(ifindex) << (32 * (at % 2));
     }
     Ok(set)

@@ -6,9 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{Credentials, Files, failure::seconds};
-use crate::enrolment::{
-    Certificate,
-    pki::{self, PkiError},
+use crate::{
+    enrolment::{
+        Certificate,
+        pki::{self, Contents, PkiError},
+    },
+    files::Owner,
 };
 
 /// How long before its expiry a certificate is reported.
@@ -57,7 +60,8 @@ impl Finding {
 #[must_use]
 pub fn files(files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
-    match pki::certificates(&files.certificate) {
+    let read = |file: &Path| Contents::read(file, Owner::Anyone);
+    match read(&files.certificate).and_then(|it| pki::certificates(&it)) {
         Ok(chain) => match Certificate::read(&chain[0]) {
             Ok(leaf) => certificate(&leaf, &files.certificate, Timestamp::now(), &mut findings),
             Err(reason) => findings.push(Finding::error(
@@ -67,7 +71,7 @@ pub fn files(files: &Files) -> Vec<Finding> {
         },
         Err(error) => findings.push(Finding::error("certificate-unusable", error.to_string())),
     }
-    match pki::roots(&files.ca) {
+    match read(&files.ca).and_then(|it| pki::roots(&it)) {
         Ok((_, authorities)) => {
             let now = Timestamp::now();
             for authority in authorities.iter().filter(|a| a.facts.not_after < now) {

@@ -13,10 +13,10 @@ use quinn::{
 };
 use tokio::time::timeout;
 
-use super::{Credentials, Failure, Host};
+use super::{Credentials, Failure, Host, place};
 use crate::enrolment::{
     sockets,
-    wire::{self, Answer, Hello, WireError},
+    wire::{self, Answer, Hello, Place, WireError},
 };
 
 /// Time limit of a handshake with one address.
@@ -235,7 +235,15 @@ async fn at(
         }
     };
     // The host verifies this endpoint's certificate only after the handshake has ended here.
-    match timeout(ANSWER, ask(&connection)).await {
+    let bound = endpoint.local_addr().map(|bound| bound.ip());
+    let bound = bound.unwrap_or_else(|_| Ipv4Addr::UNSPECIFIED.into());
+    let place = place::towards(address.ip(), bound).await.map_err(|error| {
+        connection.close(wire::PROTOCOL, b"no place");
+        protocol(format!(
+            "this machine does not tell where it sends from: {error}"
+        ))
+    })?;
+    match timeout(ANSWER, ask(&connection, place)).await {
         Ok(Ok((send, receive, answer))) => {
             let enrolled = |granted| Enrolled {
                 granted,
@@ -259,12 +267,16 @@ async fn at(
 }
 
 /// Sends the first message, and reads the answer.
-async fn ask(connection: &Connection) -> Result<(SendStream, RecvStream, Answer), WireError> {
+async fn ask(
+    connection: &Connection,
+    place: Place,
+) -> Result<(SendStream, RecvStream, Answer), WireError> {
     let (mut send, mut receive) = connection.open_bi().await.map_err(WireError::Connection)?;
     let hello = Hello {
         version: wire::VERSION,
         program: concat!("manoward ", env!("CARGO_PKG_VERSION")).to_owned(),
         keepalive_seconds: KEEPALIVE_SECONDS,
+        place: Some(place),
     };
     let said = wire::write(&mut send, &hello).await;
     // A host that closes early has left its reason in the connection.

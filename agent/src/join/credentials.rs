@@ -12,11 +12,14 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::enrolment::{
-    Certificate,
-    pki::{self, KeyPair, PkiError},
-    wire,
-    witness::Witness,
+use crate::{
+    enrolment::{
+        Certificate,
+        pki::{self, Contents, KeyPair, PkiError},
+        wire,
+        witness::Witness,
+    },
+    files::Owner,
 };
 
 /// The files of an endpoint.
@@ -54,8 +57,9 @@ pub struct Credentials {
 impl Credentials {
     /// Reads the files, and checks that certificate and key belong together.
     pub fn read(files: &Files) -> Result<Self, PkiError> {
-        let pair = pki::key_pair(&files.certificate, &files.key)?;
-        let (roots, _) = pki::roots(&files.ca)?;
+        let read = |file: &Path| Contents::read(file, Owner::Anyone);
+        let pair = pki::key_pair(&read(&files.certificate)?, &read(&files.key)?)?;
+        let (roots, _) = pki::roots(&read(&files.ca)?)?;
         let verifier =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), pki::provider())
                 .build()

@@ -1,7 +1,7 @@
 //! The hosts to enrol at.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     net::{IpAddr, Ipv6Addr},
     path::{Path, PathBuf},
     str::FromStr,
@@ -9,7 +9,10 @@ use std::{
 
 use thiserror::Error;
 
-use crate::enrolment::wire::PORT;
+use crate::{
+    enrolment::wire::PORT,
+    files::{self, Owner},
+};
 
 /// Why the hosts cannot be read.
 #[derive(Debug, Error)]
@@ -118,10 +121,11 @@ fn parse(text: &str) -> Option<Host> {
 
 /// Reads a file with one host per line; `#` begins a comment.
 pub fn read(file: &Path) -> Result<Vec<Host>, HostsError> {
-    let text = fs::read_to_string(file).map_err(|source| HostsError::Read {
-        file: file.to_owned(),
-        source,
-    })?;
+    let text =
+        files::read_text(file, files::STATE, Owner::Anyone).map_err(|source| HostsError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
     let mut hosts = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();

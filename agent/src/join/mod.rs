@@ -14,6 +14,7 @@ mod failure;
 mod follow;
 pub mod hosts;
 mod once;
+mod place;
 pub mod service;
 
 use std::{

@@ -3,6 +3,7 @@
 //! A session renews its lease as long as its endpoint answers. The programs in the kernel end a
 //! lease by themselves when its time is over, whatever becomes of the agent.
 
+mod flood;
 mod registrar;
 mod state;
 
@@ -10,7 +11,7 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -41,6 +42,8 @@ pub struct Lease {
     pub address: IpAddr,
     /// MAC address, interface and VLAN that it has proven it from.
     pub origin: Origin,
+    /// Whether that MAC address is a router's, by the policy.
+    pub routed: bool,
     /// How long the lease lasts if it is not renewed.
     pub left: Duration,
     /// When it was granted.
@@ -150,11 +153,13 @@ impl Registry {
         let gone = state.sessions(|state, held| {
             let mut peers = state.known_as(&held.peer.identity);
             !peers.any(|peer| {
-                peer.number == held.holder.id && covers(&peer.addresses, held.holder.address)
+                peer.number == held.holder.id
+                    && covers(&peer.addresses, held.holder.address)
+                    && peer.accepts(&held.claim, held.holder.origin).is_ok()
             })
         });
         for session in gone {
-            let why = "the policy no longer has this endpoint, identity or address";
+            let why = "the policy no longer has this endpoint, identity, address or router";
             self.withdraw(&mut state, session, End::Withdrawn(why.to_owned()));
         }
         state.follow_roles();
@@ -280,7 +285,18 @@ impl Registry {
         let unrecorded = state.unrecorded.iter().map(|error| {
             format!("leases cannot be recorded, and end when the agent is restarted: {error}")
         });
-        state.problems.iter().cloned().chain(unrecorded).collect()
+        let flood = state.flood.problem(Instant::now(), self.port);
+        let problems = state.problems.iter().cloned();
+        problems.chain(unrecorded).chain(flood).collect()
+    }
+
+    /// Looks whether the port is flooded; to be called every few seconds.
+    pub fn watch(&self) {
+        let mut state = self.state();
+        match state.table.flooded() {
+            Ok(refused) => state.flood.look(Instant::now(), refused),
+            Err(error) => error!(%error, "what was refused at the port cannot be read"),
+        }
     }
 
     /// Ends the lease of `session` and asks for the session to be closed.
@@ -294,7 +310,12 @@ impl Registry {
 /// Who may prove which identity.
 fn peers(policy: &Policy, numbers: &Numbers) -> BTreeMap<Identity, Peer> {
     let proving = policy.endpoints.iter().filter_map(|(name, endpoint)| {
-        let Authenticate::Certificate { identity, sessions } = &endpoint.authenticate else {
+        let Authenticate::Certificate {
+            identity,
+            sessions,
+            routed,
+        } = &endpoint.authenticate
+        else {
             return None;
         };
         let peer = Peer {
@@ -304,6 +325,7 @@ fn peers(policy: &Policy, numbers: &Numbers) -> BTreeMap<Identity, Peer> {
             identity: identity.clone(),
             addresses: endpoint.addresses.clone(),
             sessions: *sessions,
+            routed: *routed,
             silence: policy.flow_timeouts.seconds(FlowState::Enrolment),
         };
         Some((identity.clone(), peer))

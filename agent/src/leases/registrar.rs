@@ -27,6 +27,7 @@ impl Registrar for Registry {
         let mut state = self.state();
         let peer = peer(&state, claim, address)?;
         let origin = self.origin(&mut state, claim, peer.silence)?;
+        peer.accepts(claim, origin)?;
         self.make_room(&mut state, &peer, address)?;
         let holder = Holder {
             id: peer.number,

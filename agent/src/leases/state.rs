@@ -14,14 +14,14 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tracing::error;
 use verdict::frame::origin::Origin;
 
-use super::Lease;
+use super::{Lease, flood::Flood};
 use crate::{
     datapath::{
         flows::FlowError,
         leases::{Found, Holder, LeaseTable},
     },
-    enrolment::{Certificate, Claim, Facts, Identity, Reason, SessionId},
-    policy::Sessions,
+    enrolment::{Certificate, Claim, Facts, Identity, Reason, Refusal, SessionId},
+    policy::{Sessions, protocol::Mac},
     store::{
         StoreError,
         leases::{Bar, LeaseRecord, LeaseStore},
@@ -50,6 +50,7 @@ pub(super) struct State {
     pub(super) links: BTreeMap<u32, Vec<u32>>,
     pub(super) refused: BTreeMap<Reason, u64>,
     pub(super) problems: Vec<String>,
+    pub(super) flood: Flood,
 }
 
 /// An endpoint of the policy that has to show a certificate.
@@ -61,6 +62,8 @@ pub(super) struct Peer {
     pub(super) identity: Identity,
     pub(super) addresses: Vec<IpNet>,
     pub(super) sessions: Sessions,
+    /// Whether a router lies between.
+    pub(super) routed: bool,
     /// Seconds of silence that the programs remember a session for.
     pub(super) silence: u32,
 }
@@ -92,6 +95,40 @@ pub(super) struct Inherited {
     pub(super) verified: bool,
 }
 
+impl Peer {
+    /// Whether what `claim` states of the endpoint's place agrees with the `origin` of its datagrams.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Translated`] and [`Reason::Relayed`].
+    pub(super) fn accepts(&self, claim: &Claim, origin: Origin) -> Result<(), Refusal> {
+        let (from, stated) = (claim.remote.ip().to_canonical(), claim.stated);
+        if stated.address.to_canonical() != from {
+            let sentence = format!(
+                "the endpoint sends from {}, and its datagrams come from {from}: something between \
+                 translates addresses. Let it reach the host without",
+                stated.address
+            );
+            return Err(Refusal::new(Reason::Translated, sentence));
+        }
+        let seen = Mac::from_word(origin.mac);
+        match stated.mac.map(Mac) {
+            _ if self.routed => Ok(()),
+            Some(mac) if mac.0 == seen.0 => Ok(()),
+            stated => {
+                let stated =
+                    stated.map_or_else(|| "no MAC address".to_owned(), |it| it.to_string());
+                let sentence = format!(
+                    "the endpoint sends from {stated}, and its frames come from {seen}: somebody \
+                     relays them. If that is a router, write `routed: true` at endpoint {}",
+                    self.endpoint
+                );
+                Err(Refusal::new(Reason::Relayed, sentence))
+            }
+        }
+    }
+}
+
 impl State {
     pub(super) fn new(table: LeaseTable, store: LeaseStore) -> Self {
         Self {
@@ -107,6 +144,7 @@ impl State {
             links: BTreeMap::new(),
             refused: BTreeMap::new(),
             problems: Vec::new(),
+            flood: Flood::default(),
         }
     }
 
@@ -310,6 +348,7 @@ impl Held {
             identity: self.peer.identity.clone(),
             address: self.holder.address,
             origin: self.holder.origin,
+            routed: self.peer.routed,
             left: self.ends.saturating_duration_since(now),
             since: self.since,
             certificate: self.claim.certificate.clone(),
@@ -369,6 +408,7 @@ impl Inherited {
             identity: self.identity.clone(),
             address: self.address,
             origin: self.origin,
+            routed: peer.routed,
             left: self.ends.saturating_duration_since(now),
             since: self.since,
             certificate: self.certificate.clone(),

@@ -22,6 +22,7 @@ use super::{
     positions::At,
     yaml,
 };
+use crate::files::{self, Owner};
 
 /// Name of the file of host facts.
 const FACTS: &str = "facts.yaml";
@@ -78,13 +79,13 @@ struct From {
     at: At,
 }
 
-/// Puts the policy at `path` together.
+/// Puts the policy at `path` together, from files of the `owner`.
 ///
 /// # Errors
 ///
 /// [`ComposeError`] with the mistakes of all files.
-pub fn compose(path: &Path) -> Result<Composed, ComposeError> {
-    let text = read(path)?;
+pub fn compose(path: &Path, owner: Owner) -> Result<Composed, ComposeError> {
+    let text = read(path, owner)?;
     let drop_ins = drop_ins(path)?;
     if drop_ins.is_empty() && !text.contains("$(") {
         let sources = Sources {
@@ -95,11 +96,11 @@ pub fn compose(path: &Path) -> Result<Composed, ComposeError> {
     }
     let mut texts = vec![(path.to_owned(), text)];
     for path in drop_ins {
-        let text = read(&path)?;
+        let text = read(&path, owner)?;
         texts.push((path, text));
     }
     let facts = path.with_file_name(FACTS);
-    let facts = match fs::read_to_string(&facts) {
+    let facts = match files::read_text(&facts, files::SETTINGS, owner) {
         Ok(text) => Some((facts, text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(source) => {
@@ -139,11 +140,12 @@ fn drop_ins(path: &Path) -> Result<Vec<PathBuf>, ComposeError> {
     Ok(files)
 }
 
-fn read(path: &Path) -> Result<String, ComposeError> {
-    let text = fs::read_to_string(path).map_err(|source| ComposeError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+fn read(path: &Path, owner: Owner) -> Result<String, ComposeError> {
+    let text =
+        files::read_text(path, files::POLICY, owner).map_err(|source| ComposeError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
     Ok(text
         .strip_prefix('\u{feff}')
         .map_or(text.clone(), str::to_owned))

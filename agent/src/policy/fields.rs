@@ -37,6 +37,7 @@ impl fmt::Display for Owner<'_> {
 /// Kinds of scalar that a field takes.
 pub(super) const TEXT: &[Kind] = &[Kind::Text];
 pub(super) const NUMBER: &[Kind] = &[Kind::Integer];
+pub(super) const BOOLEAN: &[Kind] = &[Kind::Boolean];
 pub(super) const TEXT_OR_NUMBER: &[Kind] = &[Kind::Text, Kind::Integer];
 
 /// The fields of one mapping that have not been taken yet.
@@ -108,6 +109,25 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Takes a field that is a scalar of an accepted kind, or a list of such.
+    pub(super) fn one_or_more(
+        &mut self,
+        field: &str,
+        accepted: &[Kind],
+        mistakes: &mut Mistakes,
+    ) -> Option<Texts> {
+        let node = self.take(field)?;
+        if !matches!(node.value, Value::Scalar { .. }) {
+            return self.list(field, node, accepted, mistakes);
+        }
+        let at = node.at;
+        let item = self.item(field, node, accepted, mistakes)?;
+        Some(Located {
+            what: vec![item],
+            at,
+        })
+    }
+
     /// Takes a field that is a list of scalars of an accepted kind.
     pub(super) fn scalars(
         &mut self,
@@ -116,6 +136,16 @@ impl<'a> Fields<'a> {
         mistakes: &mut Mistakes,
     ) -> Option<Texts> {
         let node = self.take(field)?;
+        self.list(field, node, accepted, mistakes)
+    }
+
+    fn list(
+        &self,
+        field: &str,
+        node: Node,
+        accepted: &[Kind],
+        mistakes: &mut Mistakes,
+    ) -> Option<Texts> {
         let (at, kind) = (node.at, node.kind());
         let items = match node.value {
             Value::List(items) => items,

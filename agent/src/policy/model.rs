@@ -3,7 +3,11 @@
 //! These types carry no positions and no text; what a person wrote is
 //! [`raw`](super::raw), and what the kernel reads is an image compiled from these.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -50,8 +54,10 @@ pub struct Policy {
     pub outbound: Outbound,
     /// Idle timeouts of flows.
     pub flow_timeouts: FlowTimeouts,
-    /// Interface names as written; they may be bonds, bridges or VLAN devices.
+    /// Names and patterns of interfaces as written; they may be bonds, bridges or VLAN devices.
     pub interfaces: Vec<String>,
+    /// Ids of the VLANs that carry the host's traffic on these interfaces; `None` if the host's devices tell.
+    pub vlans: Option<BTreeSet<u16>>,
     /// Addresses whose management traffic is enforced.
     pub protect: Vec<Protect>,
     /// Peers, by name.
@@ -65,10 +71,16 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Outer VLANs that endpoints are bound to.
+    pub fn bound_vlans(&self) -> impl Iterator<Item = u16> {
+        let bound = self.endpoints.values();
+        bound.filter_map(|endpoint| endpoint.binding.vlan?.outer())
+    }
+
     /// Names of the interfaces that endpoints are bound to, and that reference points apply at.
     pub fn places(&self) -> impl Iterator<Item = &String> {
         let bound = self.endpoints.values();
-        let bound = bound.filter_map(|endpoint| endpoint.binding.interface.as_ref());
+        let bound = bound.flat_map(|endpoint| &endpoint.binding.interfaces);
         let at = self.reference_points.iter().flat_map(|point| &point.at);
         bound.chain(at.filter_map(|place| match place {
             Place::Interface(name) => Some(name),
@@ -157,6 +169,8 @@ pub enum Authenticate {
         identity: Identity,
         /// Whether it may be used from several addresses.
         sessions: Sessions,
+        /// Whether a router lies between it and the host: frames then come from the router.
+        routed: bool,
     },
 }
 
@@ -198,8 +212,8 @@ pub struct Binding {
     pub mac: Option<[u8; 6]>,
     /// VLAN tags.
     pub vlan: Option<Vlan>,
-    /// Name of an interface; packets must arrive there.
-    pub interface: Option<String>,
+    /// Names of interfaces; packets must arrive on one of them.
+    pub interfaces: Vec<String>,
 }
 
 /// The VLAN tags that a bound endpoint's frames carry (IEEE 802.1Q, 802.1ad); ids 1 to 4094.
@@ -216,6 +230,17 @@ pub enum Vlan {
         /// The tag nearest to the payload (C-tag).
         inner: u16,
     },
+}
+
+impl Vlan {
+    /// Id of the outer tag.
+    #[must_use]
+    pub const fn outer(self) -> Option<u16> {
+        match self {
+            Self::Untagged => None,
+            Self::Tagged(id) | Self::Stacked { outer: id, .. } => Some(id),
+        }
+    }
 }
 
 /// Roles and the services they may use, under one name.

@@ -49,9 +49,14 @@ pub struct RawPolicy {
     /// Number of the change; a policy with a lower one is never applied over a higher one.
     #[schemars(required, schema_with = "schema::serial")]
     pub serial: Option<Text>,
-    /// Interfaces on which traffic is admitted: NICs, bonds, bridges or VLAN devices.
+    /// Interfaces on which packets are judged, by name or pattern (`eth*`): NICs, bonds, bridges or VLAN
+    /// devices; `all` for every one that can carry traffic from outside.
     #[schemars(required, schema_with = "schema::interfaces")]
     pub interfaces: Option<Texts>,
+    /// Ids of the VLANs that carry the host's traffic on these interfaces, beside what is `untagged`; those of
+    /// the host's VLAN devices and bridges if not given.
+    #[schemars(default, schema_with = "schema::vlans")]
+    pub vlans: Option<Texts>,
     /// Addresses whose traffic is enforced: IP addresses, or `interface-addresses` for every
     /// address of this host.
     #[schemars(required, schema_with = "schema::protect")]
@@ -94,7 +99,7 @@ pub struct RawPolicy {
 #[schemars(
     rename = "Endpoint",
     deny_unknown_fields,
-    extend("dependentRequired" = { "identity": ["authenticate"], "sessions": ["authenticate"] }),
+    extend("dependentRequired" = { "identity": ["authenticate"], "sessions": ["authenticate"], "routed": ["authenticate"] }),
     extend("oneOf" = [{ "required": ["role"] }, { "required": ["roles"] }])
 )]
 pub struct RawEndpoint {
@@ -120,15 +125,19 @@ pub struct RawEndpoint {
     /// many addresses hold one.
     #[schemars(default, schema_with = "schema::sessions")]
     pub sessions: Option<Text>,
+    /// Whether a router lies between the peer and the host, with a certificate: `true` accepts that its frames
+    /// come from another MAC address than it sends from.
+    #[schemars(default, schema_with = "schema::routed")]
+    pub routed: Option<Text>,
     /// Source MAC address that its packets must have.
     #[schemars(default, schema_with = "schema::mac")]
     pub mac: Option<Text>,
     /// VLAN tags that its packets must have: an id, `untagged`, or `OUTER.INNER` in quotes.
     #[schemars(default, schema_with = "schema::vlan")]
     pub vlan: Option<Text>,
-    /// Interface on which its packets must arrive.
-    #[schemars(default, schema_with = "schema::interface")]
-    pub interface: Option<Text>,
+    /// Interface, or interfaces, on which its packets must arrive.
+    #[schemars(default, schema_with = "schema::interfaces")]
+    pub interface: Option<Texts>,
 }
 
 /// Who gets in whatever the policy says.
@@ -212,6 +221,7 @@ impl RawPolicy {
         "name",
         "serial",
         "interfaces",
+        "vlans",
         "protect",
         "mode",
         "outbound",
@@ -233,6 +243,7 @@ impl RawEndpoint {
         "authenticate",
         "identity",
         "sessions",
+        "routed",
         "mac",
         "vlan",
         "interface",

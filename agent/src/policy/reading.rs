@@ -1,7 +1,7 @@
 //! Turns the YAML tree of a file into the types of [`raw`](super::raw).
 
 use super::{
-    fields::{self, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
+    fields::{self, BOOLEAN, Fields, NUMBER, Owner, TEXT, TEXT_OR_NUMBER},
     mistake::Mistakes,
     positions::At,
     raw::{
@@ -28,7 +28,8 @@ pub(super) fn policy(root: Node, mistakes: &mut Mistakes) -> Option<RawPolicy> {
         api_version: fields.scalar("apiVersion", TEXT, mistakes),
         name: fields.scalar("name", TEXT, mistakes),
         serial: fields.scalar("serial", NUMBER, mistakes),
-        interfaces: fields.scalars("interfaces", TEXT, mistakes),
+        vlans: fields.one_or_more("vlans", TEXT_OR_NUMBER, mistakes),
+        interfaces: fields.one_or_more("interfaces", TEXT, mistakes),
         protect: fields.scalars("protect", TEXT, mistakes),
         mode: fields.scalar("mode", TEXT, mistakes),
         outbound: fields.scalar("outbound", TEXT, mistakes),
@@ -136,9 +137,10 @@ fn endpoint(name: &Text, node: Node, mistakes: &mut Mistakes) -> RawEndpoint {
         authenticate: fields.scalar("authenticate", TEXT, mistakes),
         identity: fields.scalar("identity", TEXT, mistakes),
         sessions: fields.scalar("sessions", TEXT_OR_NUMBER, mistakes),
+        routed: fields.scalar("routed", BOOLEAN, mistakes),
         mac: fields.scalar("mac", TEXT, mistakes),
         vlan: fields.scalar("vlan", TEXT_OR_NUMBER, mistakes),
-        interface: fields.scalar("interface", TEXT, mistakes),
+        interface: fields.one_or_more("interface", TEXT, mistakes),
     };
     fields.close(mistakes);
     raw

@@ -51,7 +51,7 @@ pub(super) fn serial(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn interface(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
-        "pattern": "^[A-Za-z0-9._-]+$",
+        "pattern": "^[A-Za-z0-9._*-]+$",
         "minLength": 1,
         "maxLength": limits::INTERFACE_NAME_BYTES,
     })
@@ -59,11 +59,28 @@ pub(super) fn interface(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn interfaces(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "array",
-        "items": interface(generator),
-        "minItems": 1,
-        "maxItems": limits::INTERFACES,
-        "uniqueItems": true,
+        "anyOf": [
+            interface(generator),
+            {
+                "type": "array",
+                "items": interface(generator),
+                "minItems": 1,
+                "maxItems": limits::INTERFACES,
+                "uniqueItems": true,
+            },
+        ],
+    })
+}
+
+pub(super) fn vlans(_: &mut SchemaGenerator) -> Schema {
+    let vlan = json_schema!({
+        "anyOf": [
+            { "const": "untagged" },
+            { "type": "integer", "minimum": 1, "maximum": 4094 },
+        ],
+    });
+    json_schema!({
+        "anyOf": [vlan, { "type": "array", "items": vlan, "minItems": 1, "uniqueItems": true }],
     })
 }
 
@@ -139,6 +156,10 @@ pub(super) fn sessions(_: &mut SchemaGenerator) -> Schema {
         ],
         "default": "replace",
     })
+}
+
+pub(super) fn routed(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "boolean", "default": false })
 }
 
 pub(super) fn mac(_: &mut SchemaGenerator) -> Schema {

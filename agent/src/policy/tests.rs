@@ -84,10 +84,7 @@ fn a_valid_policy_means_what_it_says() {
         })
     );
     assert_eq!(vim.addresses[0], "192.0.2.10/32".parse().unwrap());
-    assert_eq!(
-        policy.endpoints["bastion"].binding.interface.as_deref(),
-        Some("eth0")
-    );
+    assert_eq!(policy.endpoints["bastion"].binding.interfaces, ["eth0"]);
     let modes: Vec<_> = policy
         .reference_points
         .iter()

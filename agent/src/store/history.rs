@@ -4,8 +4,8 @@
 //! changed, moved or taken out shows. A line counts once it is ended; one that is torn is cut off.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    fs::OpenOptions,
+    io::{self, Seek as _, SeekFrom, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Identity, StoreError, failed};
+use crate::files::{self, Owner};
 
 /// What became of a policy.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -238,15 +239,11 @@ impl History {
 
     /// The text without a line that was not written to its end.
     fn whole_lines(&self) -> Result<String, StoreError> {
-        let mut bytes = Vec::new();
-        match File::open(&self.path) {
-            Ok(mut file) => {
-                file.read_to_end(&mut bytes)
-                    .map_err(failed("read", &self.path))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        let mut bytes = match files::read(&self.path, files::STATE, Owner::Trusted) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(failed("read", &self.path)(source)),
-        }
+        };
         let whole = bytes.iter().rposition(|&byte| byte == b'\n');
         bytes.truncate(whole.map_or(0, |last| last + 1));
         String::from_utf8(bytes).map_err(|_| StoreError::Damaged {

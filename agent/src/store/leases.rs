@@ -18,13 +18,11 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::{StoreError, failed};
-use crate::files;
+use crate::files::{self, Owner};
 
 const RECORDS: &str = "leases.jsonl";
 const BARS: &str = "bars.json";
 
-/// Largest file that is read, in bytes.
-const LARGEST: u64 = 256 << 20;
 /// Records that are written before those of leases that have ended are left out.
 const SPARE: usize = 1024;
 
@@ -37,7 +35,7 @@ pub struct LeaseRecord {
     pub address: IpAddr,
     /// MAC address that the proof came from, as [`Origin`](verdict::frame::origin::Origin) has it.
     pub mac: u64,
-    /// VLAN tags and interface, likewise.
+    /// VLAN tags and interface, as the kernel knows them.
     pub link: u64,
     /// What was proven.
     pub identity: String,
@@ -167,7 +165,7 @@ impl LeaseStore {
 
 /// The file's contents; `None` if there is none.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    match files::read(path, LARGEST) {
+    match files::read(path, files::STATE, Owner::Trusted) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(failed("read", path)(source)),

@@ -7,6 +7,7 @@
 pub mod break_glass;
 pub mod history;
 pub mod leases;
+pub mod shadow;
 mod trial;
 
 use std::{
@@ -21,7 +22,10 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use crate::image::{Numbers, RuleName};
+use crate::{
+    files::{self, Owner},
+    image::{Numbers, RuleName},
+};
 use history::History;
 pub use trial::TrialRecord;
 
@@ -195,7 +199,7 @@ impl Store {
     /// The current policy; `None` before the first.
     pub fn current(&self) -> Result<Option<Stored>, StoreError> {
         let path = self.directory.join(CURRENT);
-        let name = match fs::read_to_string(&path) {
+        let name = match files::read_text(&path, files::SETTINGS, Owner::Trusted) {
             Ok(name) => name,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed("read", &path)(source)),
@@ -251,20 +255,25 @@ impl Store {
         if !yaml.exists() || !json.exists() {
             return Ok(None);
         }
-        let text = fs::read_to_string(&yaml).map_err(failed("read", &yaml))?;
+        let text = files::read_text(&yaml, files::POLICY, Owner::Trusted);
+        let text = text.map_err(failed("read", &yaml))?;
         if digest(&text) != identity.digest {
             let reason = "its text is not the one that was applied".to_owned();
             return Err(StoreError::Damaged { path: yaml, reason });
         }
-        let sheet = fs::read(&json).map_err(failed("read", &json))?;
-        let sheet: Sheet = serde_json::from_slice(&sheet).map_err(|error| StoreError::Damaged {
-            path: json,
-            reason: error.to_string(),
-        })?;
+        let sheet = files::read(&json, files::STATE, Owner::Trusted);
+        let sheet = sheet.map_err(failed("read", &json))?;
+        let damaged = |reason: String| StoreError::Damaged {
+            path: json.clone(),
+            reason,
+        };
+        let sheet: Sheet =
+            serde_json::from_slice(&sheet).map_err(|error| damaged(error.to_string()))?;
         let numbers = Numbers {
             rules: sheet.rules.into_iter().collect(),
             endpoints: sheet.endpoints,
         };
+        numbers.check().map_err(damaged)?;
         Ok(Some(Stored {
             identity,
             file: sheet.file,

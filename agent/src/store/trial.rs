@@ -5,9 +5,15 @@ use std::{collections::BTreeSet, fs, io, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, Store, StoreError, failed, name, parse_name};
-use crate::caller::Connection;
+use crate::{
+    caller::Connection,
+    files::{self, Owner},
+};
 
 const FILE: &str = "trial.json";
+
+/// Longest trial, in seconds.
+pub const LONGEST: u64 = 24 * 60 * 60;
 
 /// A policy on trial.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,7 +37,7 @@ impl Store {
     /// The policy on trial; `None` if there is none.
     pub fn trial(&self) -> Result<Option<TrialRecord>, StoreError> {
         let path = self.trial_path();
-        let bytes = match fs::read(&path) {
+        let bytes = match files::read(&path, files::STATE, Owner::Trusted) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed("read", &path)(source)),
@@ -44,6 +50,9 @@ impl Store {
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         let identity = parse_name(&sheet.policy)
             .ok_or_else(|| damaged(format!("`{}` names no policy", sheet.policy)))?;
+        if sheet.within > LONGEST {
+            return Err(damaged(format!("no trial takes {} s", sheet.within)));
+        }
         Ok(Some(TrialRecord {
             identity,
             within: sheet.within,
@@ -105,7 +114,10 @@ mod tests {
         let [local, peer] = ends;
         trial.connections = Some(BTreeSet::from([Connection { local, peer }]));
         store.begin_trial(&trial).expect("write");
-        assert_eq!(store.trial().expect("read"), Some(trial));
+        assert_eq!(store.trial().expect("read").as_ref(), Some(&trial));
+        trial.within = u64::MAX;
+        store.begin_trial(&trial).expect("write");
+        assert!(matches!(store.trial(), Err(StoreError::Damaged { .. })));
         store.end_trial().expect("remove");
         store.end_trial().expect("nothing to remove");
         assert_eq!(store.trial().expect("read"), None);

@@ -45,6 +45,10 @@ pub enum Kind {
     WrongRole,
     /// From a source that is bound to another MAC address.
     WrongBinding,
+    /// As `Allowed`, while a candidate is tried that does the same.
+    Tried,
+    /// As `WrongRole`, while a candidate is tried that would admit it.
+    TriedOther,
     /// To the protected address, in a connection that it opened.
     Established,
     /// A later fragment from an allowed source.
@@ -72,6 +76,8 @@ impl Kind {
             Self::Proven => "by lease",
             Self::WrongRole => "wrong role",
             Self::WrongBinding => "wrong MAC address",
+            Self::Tried => "allowed, with a candidate",
+            Self::TriedOther => "wrong role, but for a candidate",
             Self::Established => "established flow",
             Self::Fragment => "fragment",
             Self::Neighbour => "ARP, ND",
@@ -84,7 +90,7 @@ impl Kind {
     /// What a program has to decide.
     pub const fn expected(self) -> Code {
         match self {
-            Self::Unknown | Self::WrongRole | Self::WrongBinding => Code::Drop,
+            Self::Unknown | Self::WrongRole | Self::WrongBinding | Self::TriedOther => Code::Drop,
             _ => Code::Pass,
         }
     }
@@ -171,7 +177,8 @@ impl Packets {
     /// Packets of a kind where `count` sources are allowed.
     pub fn new(family: Family, kind: Kind, sources: Sources, count: u32) -> Self {
         let (field, different) = match (kind, sources) {
-            (Kind::Opening | Kind::Sent, _) => (family.local_port(PEER_PORT), OPENED),
+            (Kind::Opening, _) => (family.local_port(PEER_PORT), OPENED),
+            (Kind::Sent, _) => (family.local_port(PEER_PORT), count.min(OPENED)),
             (Kind::Reply, _) => (family.destination(), count),
             (Kind::Neighbour, _) => (family.solicitor(), count),
             (Kind::Established, _) => (family.source(true), count.min(FLOWS_PER_FAMILY)),
@@ -182,7 +189,7 @@ impl Packets {
         let frame = match (kind, sources) {
             (Kind::Unprotected, _) => family.frame(false, PORT),
             (Kind::Request, _) => family.request(PORT),
-            (Kind::WrongRole, _) => family.frame(true, OTHER_PORT),
+            (Kind::WrongRole | Kind::TriedOther, _) => family.frame(true, OTHER_PORT),
             (Kind::WrongBinding, _) => family.frame_with_other_mac(PORT),
             (Kind::Established, _) => family.answer(PEER_PORT),
             (Kind::Fragment, _) => family.fragment(),
@@ -206,7 +213,7 @@ impl Packets {
     /// Packets of a run: where each opens a connection, as many as there are local ports.
     pub fn per_run(&self) -> u32 {
         match self.kind {
-            Kind::Opening | Kind::Sent => self.different,
+            Kind::Opening => self.different,
             _ => Driver::PACKETS,
         }
     }

@@ -23,6 +23,7 @@ const PEER_SERVICE: &str = "amqps";
 /// A role with a service of its own, and no endpoint.
 const OTHER_ROLE: &str = "bastion";
 const OTHER_SERVICE: &str = "ssh";
+const OTHER_POINT: &str = "operations";
 
 /// Most endpoints that have one address each.
 pub const ENDPOINTS: u32 = 10_000;
@@ -43,25 +44,28 @@ pub enum Known {
     Macs,
     /// Each by an address and a lease.
     Leases,
+    /// By their addresses, while a candidate is tried.
+    Tried,
     /// By their addresses, for a host that opens connections to them.
     Peers,
 }
 
 impl Known {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Addresses,
         Self::Prefixes,
         Self::Singles,
         Self::Macs,
         Self::Leases,
+        Self::Tried,
         Self::Peers,
     ];
 
     /// Whether it is measured with `count` addresses.
     pub const fn is_measured(self, count: u32) -> bool {
         match self {
-            Self::Addresses | Self::Prefixes => true,
+            Self::Addresses | Self::Prefixes | Self::Tried => true,
             Self::Singles | Self::Macs | Self::Leases => count <= ENDPOINTS,
             Self::Peers => count == PEERS,
         }
@@ -75,6 +79,7 @@ impl Known {
             Self::Singles => "singles",
             Self::Macs => "macs",
             Self::Leases => "leases",
+            Self::Tried => "tried",
             Self::Peers => "peers",
         }
     }
@@ -101,6 +106,10 @@ impl Known {
                 (Kind::WrongBinding, Sources::Changing),
             ],
             Self::Leases => &[(Kind::Proven, Sources::Changing)],
+            Self::Tried => &[
+                (Kind::Tried, Sources::Changing),
+                (Kind::TriedOther, Sources::Changing),
+            ],
             Self::Peers => &[
                 (Kind::Opening, Sources::Changing),
                 (Kind::Sent, Sources::Changing),
@@ -131,11 +140,13 @@ pub fn policy(known: Known, count: u32) -> Result<Policy> {
         mode: Mode::Enforce,
     };
     Ok(Policy {
+        vlans: None,
         name: "bench".to_owned(),
         serial: 1,
         mode: Mode::Enforce,
         outbound: Outbound::default(),
         flow_timeouts: FlowTimeouts::default(),
+        break_glass: None,
         interfaces: Vec::new(),
         protect: Family::ALL
             .map(|family| Protect::Address(family.protected()))
@@ -143,7 +154,7 @@ pub fn policy(known: Known, count: u32) -> Result<Policy> {
         endpoints: (1..).map(name).zip(endpoints).collect(),
         reference_points: vec![
             reference_point("Nf-Vi", Direction::Inbound, ROLE, SERVICE),
-            reference_point("operations", Direction::Inbound, OTHER_ROLE, OTHER_SERVICE),
+            reference_point(OTHER_POINT, Direction::Inbound, OTHER_ROLE, OTHER_SERVICE),
             reference_point("Nf-Vi-out", Direction::Outbound, ROLE, PEER_SERVICE),
         ],
         services: BTreeMap::from([
@@ -154,12 +165,25 @@ pub fn policy(known: Known, count: u32) -> Result<Policy> {
     })
 }
 
+/// A candidate beside `policy`, which lets everybody use the service of another role, too.
+pub fn candidate(policy: &Policy) -> Policy {
+    let mut candidate = policy.clone();
+    for point in &mut candidate.reference_points {
+        if point.name == OTHER_POINT {
+            point.roles = vec![ROLE.to_owned()];
+        }
+    }
+    candidate
+}
+
 /// The endpoints of a policy.
 fn endpoints(known: Known, count: u32) -> Result<Vec<Endpoint>> {
     let shared = scale::endpoints(count);
     let each = (0..count).map(|number| number..number + 1);
     match known {
-        Known::Addresses | Known::Peers => Ok(shared.map(|numbers| addressed(&numbers)).collect()),
+        Known::Addresses | Known::Tried | Known::Peers => {
+            Ok(shared.map(|numbers| addressed(&numbers)).collect())
+        }
         Known::Prefixes => shared.map(|numbers| prefixed(&numbers)).collect(),
         Known::Singles => Ok(each.map(|numbers| addressed(&numbers)).collect()),
         Known::Macs => Ok(each.map(bound).collect()),
@@ -191,6 +215,7 @@ fn proving(numbers: Range<u32>) -> Result<Endpoint> {
         authenticate: Authenticate::Certificate {
             identity,
             sessions: Sessions::default(),
+            routed: false,
         },
         ..addressed(&numbers)
     })

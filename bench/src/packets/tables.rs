@@ -9,7 +9,7 @@ use aya::programs::ProgramFd;
 use harness::net::packet::Ethernet;
 use manoward::datapath::leases::{Holder, LeaseTable};
 use manoward::datapath::{
-    self, Counters, Datapath, Explainer, Features, Hook, Pins, Program, load_over,
+    self, Counters, Datapath, Explainer, Features, Hook, Pins, Program, Shadow, load_over,
 };
 use manoward::image::{self, Facts, Numbers};
 use verdict::counters;
@@ -21,7 +21,7 @@ use verdict::state::flow::entry::SET_WORDS;
 use crate::machine::BPF_FILE_SYSTEM;
 use crate::packets::case::{FLOWS_PER_FAMILY, Kind, PEER_PORT};
 use crate::packets::family::Family;
-use crate::packets::policy::{Known, name, policy};
+use crate::packets::policy::{Known, candidate, name, policy};
 use crate::packets::subject::Tally;
 
 /// Smallest size of the flow table: the agent's default.
@@ -42,6 +42,8 @@ pub struct Tables {
     counters: Counters,
     numbers: Numbers,
     pins: Pins,
+    /// The program that hands on to that of a candidate, which goes as long as this is kept.
+    watched: Option<(ProgramFd, Shadow)>,
     _datapath: Datapath,
 }
 
@@ -57,9 +59,18 @@ impl Tables {
         let pins = Pins::new(&PathBuf::from(BPF_FILE_SYSTEM).join(folder));
         let features = datapath::check_kernel()?;
         let flows = FLOWS.max(2 * count.min(FLOWS_PER_FAMILY));
-        let mut datapath = Datapath::open(pins.clone(), Hook::Xdp, features, flows)?;
+        let mut datapath = Datapath::open(pins.clone(), Hook::Xdp, features, Some(flows))?;
         datapath.publish(&image)?;
+        let mut watched = None;
         match known {
+            Known::Tried => {
+                let candidate = candidate(&policy);
+                let image = image::compile(&candidate, &Facts::default(), &numbers)?;
+                let mut shadow = Shadow::load(&mut datapath, &image, false, false)?;
+                datapath.watch(&mut shadow)?;
+                let program = datapath.program(Program::Xdp)?;
+                watched = Some((program.context("the program is not loaded")?, shadow));
+            }
             Known::Addresses => open_flows(&pins, features, count)?,
             Known::Leases => give_leases(&pins, &numbers, count)?,
             _ => {}
@@ -71,12 +82,16 @@ impl Tables {
             counters: Counters::open(&pins)?,
             numbers,
             pins,
+            watched,
             _datapath: datapath,
         })
     }
 
     /// Loads this build's program that judges such packets.
     pub fn load(&self, kind: Kind) -> Result<ProgramFd> {
+        if let (Some((watched, _)), false) = (&self.watched, kind.is_out()) {
+            return Ok(watched.try_clone()?);
+        }
         self.load_from(&datapath::object(self.features), kind)
     }
 

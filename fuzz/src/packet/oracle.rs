@@ -132,9 +132,12 @@ fn bound(policy: &Policy, frame: &Frame<'_>, source: IpAddr) {
     if let Some(mac) = binding.mac {
         assert_eq!(frame.bytes.get(6..12), Some(&mac[..]), "MAC address");
     }
-    if let Some(name) = &binding.interface {
-        assert!(facts().arrivals[name].contains(&frame.ifindex), "{name}");
-    }
+    let names = &binding.interfaces;
+    let may_arrive = |name: &String| facts().arrivals[name].contains(&frame.ifindex);
+    assert!(
+        names.is_empty() || names.iter().any(may_arrive),
+        "{names:?}"
+    );
 }
 
 /// What another parser reads from `frame`.

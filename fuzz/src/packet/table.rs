@@ -92,6 +92,8 @@ pub fn empty(image: &Image, adopting: bool) -> Table<'_> {
         now,
         clock: now.into(),
         adopting,
+        shown: false,
+        groups_at_sockets: false,
         writable: true,
     }
 }

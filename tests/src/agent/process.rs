@@ -65,8 +65,14 @@ impl<'a> Agent<'a> {
         let folder = Scratch::new("agent")?;
         let pins = PathBuf::from(format!("/sys/fs/bpf/mw-{}-{number}", std::process::id()));
         folder.write("policy.yaml", policy)?;
+        // The usual size takes longer to read than tests have to wait.
+        let flows = if more.contains("flows:") {
+            ""
+        } else {
+            "flows: 65536\n"
+        };
         let config = format!(
-            "policy: {}\nstate: {}\nsocket: {}\npins: {}\nhook: {}\n{more}",
+            "policy: {}\nstate: {}\nsocket: {}\npins: {}\nhook: {}\n{flows}{more}",
             folder.join("policy.yaml").display(),
             folder.join("state").display(),
             folder.join("control.sock").display(),
@@ -99,6 +105,11 @@ impl<'a> Agent<'a> {
     /// Runs one of the agent's commands against this agent, however it ends.
     pub fn cli(&self, words: &[&str]) -> Result<Output> {
         self.namespace.output(&self.command(words)?)
+    }
+
+    /// Begins one of the agent's commands against this agent.
+    pub fn begin(&self, words: &[&str]) -> Result<Process> {
+        self.namespace.spawn(&self.command(words)?)
     }
 
     /// One of the agent's commands, yet to be run.

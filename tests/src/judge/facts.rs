@@ -30,6 +30,7 @@ pub const LENGTHS: RangeInclusive<usize> = 14..=3520;
 #[must_use]
 pub fn facts() -> Facts {
     Facts {
+        segments: BTreeMap::new(),
         addresses: [HOST, HOST_OPERATIONS]
             .iter()
             .flat_map(|host| [host.v4.into(), host.v6.into()])

@@ -78,7 +78,7 @@ impl Judges {
         let pins = Pins::new(Path::new(PINS));
         let features = check_kernel()?;
         let (datapath, [xdp, tcx, out], flows) = namespace.enter(|| -> Result<_> {
-            let datapath = Datapath::open(pins.clone(), Hook::Xdp, features, FLOWS)?;
+            let datapath = Datapath::open(pins.clone(), Hook::Xdp, features, Some(FLOWS))?;
             let twin = |program| Explainer::rehearsing(&pins, program, features);
             let twins = [twin(Program::Xdp)?, twin(Program::In)?, twin(Program::Out)?];
             Ok((datapath, twins, no_flows(&pins)?))

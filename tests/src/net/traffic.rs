@@ -69,30 +69,46 @@ impl Drop for Work {
 
 /// Sends the same frames over and over.
 #[derive(Debug)]
-pub struct Flood(Work);
+pub struct Flood {
+    work: Work,
+    /// Frames of a step.
+    burst: u64,
+}
 
 impl Flood {
     /// Begins.
     #[must_use]
-    pub fn start(mut wire: Wire, frames: Vec<Vec<u8>>) -> Self {
+    pub fn start(wire: Wire, frames: Vec<Vec<u8>>) -> Self {
+        Self::in_bursts(wire, frames, 1, GAP)
+    }
+
+    /// Begins, and sends so many frames at once, and then none for a `pause`.
+    #[must_use]
+    pub fn in_bursts(mut wire: Wire, frames: Vec<Vec<u8>>, burst: usize, pause: Duration) -> Self {
         let mut next = 0;
-        Self(Work::start(move || {
-            wire.send(&frames[next % frames.len()])?;
-            next += 1;
-            thread::sleep(GAP);
+        let step = move || {
+            for _ in 0..burst {
+                wire.send(&frames[next % frames.len()])?;
+                next += 1;
+            }
+            thread::sleep(pause);
             Ok(())
-        }))
+        };
+        Self {
+            work: Work::start(step),
+            burst: burst as u64,
+        }
     }
 
     /// Frames sent so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.0.done()
+        self.work.done() * self.burst
     }
 
     /// Ends, and returns how many frames were sent.
     pub fn stop(mut self) -> Result<u64> {
-        self.0.stop()
+        Ok(self.work.stop()? * self.burst)
     }
 }
 

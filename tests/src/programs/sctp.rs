@@ -67,3 +67,12 @@ pub fn send(from: &Namespace, to: IpAddr, lines: &str, patience: Duration) -> Re
     ensure!(output.status.success(), "{}", output.stderr);
     Ok(output.stdout.contains("SCTP_COMM_UP") && output.stdout.contains("SCTP_SHUTDOWN_COMP"))
 }
+
+/// Sets an association up, and sends a line again and again, with this time between two, until the process is
+/// dropped.
+pub fn speak(from: &Namespace, to: IpAddr, line: &str, every: Duration) -> Result<Process> {
+    let every = every.as_secs_f32();
+    let script =
+        format!("while echo '{line}'; do sleep {every}; done | exec {CLIENT} {to} {PORT} 0");
+    from.spawn(&argv(&["sh", "-c", &script])?)
+}

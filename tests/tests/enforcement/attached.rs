@@ -1,12 +1,14 @@
 //! What is attached stays attached: interfaces are renamed, or come late, and others take programs off
 //! or have filters of their own.
 
+use std::net::SocketAddrV6;
 use std::time::Duration;
 
 use anyhow::Result;
 use harness::agent::Hook;
 use harness::machine::wait;
-use harness::net::station::{HOST, NIC};
+use harness::net::link::{self, Port};
+use harness::net::station::{HOST, Mac, NIC};
 use harness::programs::openssh;
 use harness::{Agent, Namespace, Outcome, Policy, Topology};
 
@@ -186,5 +188,57 @@ fn a_start_without_an_interface_enforces_on_the_others_and_on_it_when_it_comes()
     change(&scene.host, "link add late type veth peer name wire")?;
     wait::until(&Vec::<String>::new(), PATIENCE, || agent.problems())?;
     assert_eq!(agent.ingress()?.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_pattern_and_a_list_stand_for_several_interfaces_also_those_that_come_later() -> Result<()> {
+    let scene = Topology::new()?;
+    let host = &scene.host;
+    let _ssh = host.tcp_listener(("::".parse::<std::net::IpAddr>()?, openssh::PORT))?;
+    // Routers without addresses of their own, on two links (BGP unnumbered).
+    let policy = Policy {
+        interfaces: "\"eth*\"",
+        endpoints: "{ router: { role: router, addresses: [\"fe80::/64\"], interface: [eth0, eth1] } }",
+        reference_points: "{ fabric: { from: [router], services: [ssh] } }",
+        more: "outbound: any",
+        ..Policy::default()
+    };
+    let agent = Agent::start(host, &policy.to_string())?;
+    assert_eq!(agent.ingress()?.len(), 1);
+
+    let router = Namespace::new("router")?;
+    let stranger = Namespace::new("stranger")?;
+    for (name, number, far) in [("eth1", 1_u8, &router), ("eth2", 2, &stranger)] {
+        let near = Port {
+            namespace: host,
+            name,
+            mac: Mac::station(0x70 + number),
+            addresses: &["fe80::17/64"],
+        };
+        let far = Port {
+            namespace: far,
+            name: NIC,
+            mac: Mac::station(0x80 + number),
+            addresses: &["fe80::1/64"],
+        };
+        link::veth(&near, &far)?;
+    }
+    wait::until(&3, PATIENCE, || Ok(agent.ingress()?.len()))?;
+    let connect = |from: &Namespace, patience| {
+        let index = from.enter(|| nix::net::if_::if_nametoindex(NIC))??;
+        let to = SocketAddrV6::new("fe80::17".parse()?, openssh::PORT, 0, index);
+        from.tcp_connect(to, patience)
+    };
+    change(host, &format!("address add fe80::17/64 dev {NIC} nodad"))?;
+    change(
+        &scene.vim,
+        &format!("address add fe80::1/64 dev {NIC} nodad"),
+    )?;
+    std::thread::sleep(FOLLOWED);
+    assert_eq!(connect(&scene.vim, PATIENCE)?, Outcome::Connected, "eth0");
+    assert_eq!(connect(&router, PATIENCE)?, Outcome::Connected, "eth1");
+    assert_eq!(connect(&stranger, SHORT)?, Outcome::TimedOut, "eth2");
+    assert!(agent.counters()?.packets("fabric", "wrong-interface") > 0);
     Ok(())
 }

@@ -115,6 +115,7 @@ fn an_endpoint_is_let_in_with_its_vlan_tags_only() -> Result<()> {
                           vim-200: { role: vim, addresses: [\"2001:db8:0:200::10\"], vlan: 200 },
                           twice: { role: vim, addresses: [192.0.2.20], vlan: \"200.100\" } }",
             reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] } }",
+            more: "vlans: [untagged, 100, 200]",
             ..Policy::default()
         };
         let agent = Agent::start_with(&host, &policy.to_string(), hook, "")?;

@@ -7,3 +7,5 @@ mod door;
 mod following;
 mod hooks;
 mod oracle;
+mod tenants;
+mod translated;

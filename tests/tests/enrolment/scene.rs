@@ -5,6 +5,7 @@ mod floods;
 mod inherited;
 mod intruders;
 mod log;
+mod relayed;
 mod sessions;
 mod stalled;
 

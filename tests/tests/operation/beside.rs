@@ -10,9 +10,10 @@ use harness::net::station::{HOST, INTRUDER, NIC, VIM};
 use harness::programs::openssh;
 use harness::{Namespace, Policy};
 use manoward::config::{Config, DoorMode};
-use manoward::control::{client::Client, server};
+use manoward::control::{client::Client, listen, server};
 use manoward::datapath::interface::Interfaces;
 use manoward::enforcer::Handle;
+use manoward::pulse::Pulses;
 use manoward_api::{Fate, FlowQuery, Question, Way};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -62,11 +63,16 @@ fn nothing_waits_for_an_explanation_that_is_under_way() -> Result<()> {
 }
 
 async fn explain_slowly(host: &Namespace, config: Config) -> Result<()> {
-    let listener = server::listen(&config.socket, None)?;
+    let listener = listen::open(&config.socket, None)?;
     let client = Client::new(&config.socket);
     let enforcer = Handle::start(config, Interfaces::read().await?).await?;
     let end = Arc::new(Notify::new());
-    let served = tokio::spawn(server::serve(listener, enforcer.clone(), Arc::clone(&end)));
+    let served = tokio::spawn(server::serve(
+        listener,
+        enforcer.clone(),
+        Arc::clone(&end),
+        Pulses::default().part("api"),
+    ));
 
     let (finish, is_to_finish) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel::<()>();
@@ -105,6 +111,6 @@ async fn explain_slowly(host: &Namespace, config: Config) -> Result<()> {
     assert_eq!(explanation.fate, Fate::Dropped);
 
     client.detach().await?;
-    timeout(PATIENCE, served).await???;
+    timeout(PATIENCE, served).await??;
     Ok(())
 }

@@ -2,9 +2,11 @@
 //! it; rows that are not tested here name the test that they rest on.
 
 mod clock;
+mod files;
 mod interfaces;
 mod kernel;
 mod processes;
+mod readers;
 mod resources;
 mod storage;
 

@@ -5,5 +5,6 @@ mod endurance;
 mod faults;
 mod permissions;
 mod refused_agents;
+mod soak;
 mod truth;
 mod without_policy;

@@ -171,3 +171,15 @@ fn pins_that_cannot_be_used_are_refused() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_file_where_the_socket_is_to_be_stays_what_it_is() -> Result<()> {
+    let host = Namespace::new("host")?;
+    let site = Site::new(&host)?;
+    let precious = site.folder.write("precious", "contents")?;
+    let output = site.start(&[("socket", &precious)])?;
+    let path = precious.display().to_string();
+    refused(&output, 1, &[&path, "is no socket", "under `socket`"]);
+    assert_eq!(fs::read_to_string(&precious)?, "contents");
+    Ok(())
+}

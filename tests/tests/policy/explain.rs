@@ -26,7 +26,7 @@ const BOUND: Policy<'_> = Policy {
     reference_points: "{ Nf-Vi: { from: [vim], services: [ssh] },
                          trial: { from: [vim], services: [libvirt-tls], mode: audit } }",
     services: "{}",
-    more: "",
+    more: "vlans: [untagged, 7, 200]",
 };
 
 fn host() -> Result<Namespace> {
@@ -41,6 +41,43 @@ fn explain(agent: &Agent<'_>, words: &[&str]) -> Result<(Option<i32>, Explanatio
     let explanation = serde_json::from_str(&output.stdout)
         .with_context(|| format!("{words:?}: {}{}", output.stdout, output.stderr))?;
     Ok((output.status.code(), explanation))
+}
+
+#[test]
+fn a_packet_that_nobody_judges_is_said_to_go_where_it_goes() -> Result<()> {
+    let host = host()?;
+    host.run(&["ip", "address", "add", "192.0.2.18/24", "dev", "eth0"])?;
+    let policy = Policy {
+        endpoints: "{ vim-1: { role: vim, addresses: [192.0.2.10] } }",
+        ..BOUND
+    };
+    let agent = Agent::start(&host, &policy.to_string())?;
+    let because = |words: &[&str]| -> Result<String> {
+        let (code, explanation) = explain(&agent, words)?;
+        assert_eq!((code, &*explanation.reason), (PASSES, "unprotected"));
+        Ok(explanation.because)
+    };
+    let unlisted = ["--from", "192.0.2.66", "--to", "192.0.2.18", "--port", "22"];
+    let said = because(&unlisted)?;
+    assert!(said.contains("which `protect` does not list"), "{said}");
+    let tagged = Packet::new()
+        .with(Ethernet::default())
+        .with(Vlan::new(300))
+        .with(Ipv4::between(INTRUDER.v4, HOST.v4))
+        .with(Tcp::syn(22))
+        .build();
+    let said = because(&["--frame", &to_hex(&tagged), "--interface", "eth0"])?;
+    assert!(said.contains("VLAN 300 carries none"), "{said}");
+    let applied = agent.apply(Policy {
+        serial: 2,
+        protect: "[interface-addresses]",
+        ..policy
+    })?;
+    assert!(applied.status.success(), "{}", applied.stderr);
+    let group = ["--from", "192.0.2.66", "--to", "239.1.1.1", "--port", "22"];
+    let said = because(&[&group[..], &["--interface", "eth0"]].concat())?;
+    assert!(said.contains("judged at the sockets"), "{said}");
+    Ok(())
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod mistakes;
 mod patch;
 mod refused_policies;
 mod scale;
+mod shadow;
 mod signed;
 mod storage;
 mod trial;

@@ -333,9 +333,9 @@ fn make(
         let probes = probing.join().expect("probing does not panic");
         happened.and(probes)
     })?;
-    let failed = probes.iter().filter(|probe| !probe.all());
+    let mut failed = probes.iter().filter(|probe| !probe.all());
     let last = failed
-        .last()
+        .next_back()
         .map(|probe| probe.begun.duration_since(applied));
     ensure!(
         last.is_none_or(|last| last <= TERM + SLACK),

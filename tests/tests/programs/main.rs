@@ -3,6 +3,7 @@
 
 mod amqp;
 mod asymmetric;
+mod changes;
 mod dhcp;
 mod dns;
 mod flood;

@@ -68,8 +68,16 @@ fn another_size_of_the_table_interrupts_nothing() -> Result<()> {
     let mut open = connections(&scene, &scene.vim, VIM)?;
     let settings = agent.folder().join("agent.yaml");
     let before = std::fs::read_to_string(&settings)?;
-    for flows in [1024, 131_072] {
-        std::fs::write(&settings, format!("{before}flows: {flows}\n"))?;
+    let sized = |flows: &str| before.replace("flows: 65536\n", flows);
+    let at_first = agent.ask_json(&["flows"])?["capacity"].clone();
+    assert_eq!(at_first, 65_536);
+    for (text, flows) in [
+        ("flows: 1024\n", 1024),
+        // It stays as it is.
+        ("", 1024),
+        ("flows: 131072\n", 131_072),
+    ] {
+        std::fs::write(&settings, sized(text))?;
         agent.kill9();
         agent.restart()?;
         let list = agent.ask_json(&["flows"])?;

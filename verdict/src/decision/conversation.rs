@@ -155,6 +155,16 @@ impl<A: Network> Conversation<A> {
         }
     }
 
+    /// The conversation with one host that has this key.
+    #[inline(always)]
+    #[must_use]
+    pub fn keyed(key: &Key) -> Self {
+        let protocol = IpProtocol(key.protocol());
+        let ends = Ends::of(protocol, key.ports().rotate_left(16).to_be_bytes());
+        let (local, remote) = (A::from_words(key.local()), A::from_words(key.remote()));
+        Self::received(UNICAST, local, remote, protocol.0, ends)
+    }
+
     /// This conversation, with the transport header at offset `transport` of the frame, and `len` bytes
     /// from there on.
     #[inline(always)]

@@ -19,8 +19,8 @@ use crate::{
         header::{Header, Modes},
         lookup::{Destination, Lookup, destination},
     },
-    reason::{Outcome, Reason},
-    state::flow::Flows,
+    reason::{Outcome, Reason, Verdict},
+    state::flow::{Flows, Key, key::CONNECTION},
 };
 
 /// Whether the program at a covered interface has judged, or will judge, a packet that takes this way: of
@@ -49,6 +49,72 @@ fn is_protected<A: Ip, P: Packet, T: Lookup>(packet: &P, tables: &T, direction: 
         Direction::Out => A::source(header),
     };
     destination(tables, local) == Ok(Destination::Protected)
+}
+
+/// The ends of a packet as a key: of one that has ports, and neither options nor extensions.
+#[inline(always)]
+pub fn key<P: Packet>(packet: &P, ether_type: EtherType, direction: Direction) -> Option<Key> {
+    match ether_type {
+        EtherType::IPV4 => key_of::<Ipv4, P>(packet, direction),
+        EtherType::IPV6 => key_of::<Ipv6, P>(packet, direction),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn key_of<A: Ip, P: Packet>(packet: &P, direction: Direction) -> Option<Key> {
+    let (header, ports) = A::header_and_ports(packet, 0)?;
+    let protocol = A::plain(header)?;
+    protocol.port_table()?;
+    let (source, destination) = (A::source(header), A::destination(header));
+    let ports = u32::from_be_bytes(*ports);
+    Some(match direction {
+        Direction::In => {
+            let ports = ports.rotate_left(16);
+            Key::new(CONNECTION, destination, source, protocol.0, ports)
+        }
+        Direction::Out => Key::new(CONNECTION, source, destination, protocol.0, ports),
+    })
+}
+
+/// The ends of a socket, as it knows them itself. Addresses are two words, IPv4 in the second.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// Its own address; zeros if it is bound to none.
+    pub local: [u64; 2],
+    /// Its own port.
+    pub local_port: u16,
+    /// Its peer's address, if it is connected.
+    pub remote: [u64; 2],
+    /// Its peer's port; 0 if it is not connected.
+    pub remote_port: u16,
+}
+
+impl Ends {
+    /// How a socket with these ends sees what it has sent and what has the key `wire` on the wire; `None`
+    /// if that is the same. Of a socket that is bound to no address it is not known, and it may be.
+    #[inline(always)]
+    #[must_use]
+    pub fn see(&self, wire: &Key) -> Option<Key> {
+        let ports = u32::from(self.local_port) << 16;
+        let seen = if self.remote_port == 0 {
+            let ports = ports | u32::from(wire.remote_port());
+            wire.with_ends(self.local, wire.remote(), ports)
+        } else {
+            let ports = ports | u32::from(self.remote_port);
+            wire.with_ends(self.local, self.remote, ports)
+        };
+        (seen != *wire).then_some(seen)
+    }
+}
+
+/// Whether a socket that has sent a packet with this outcome keeps how the host has translated it: it has
+/// opened something, or the packet left from an address of the host that is not protected.
+#[inline(always)]
+#[must_use]
+pub fn opens(outcome: Outcome) -> bool {
+    let opens = matches!(outcome.reason(), Reason::Outbound | Reason::Unprotected);
+    opens && matches!(outcome.verdict(), Verdict::Pass)
 }
 
 /// Decides about `packet`, which has arrived at a socket.
@@ -81,7 +147,11 @@ fn receive<A: Ip, P: Packet, T: Lookup, F: Flows>(
     };
     let policy = Header::of(tables)?;
     let local = A::destination(header);
-    if !concerns(tables, policy, local)? {
+    let on_wire = || match flows.on_wire() {
+        Some(wire) => A::from_words(wire.local()),
+        None => local,
+    };
+    if !concerns(tables, policy, on_wire)? {
         return Ok(pass(Reason::Unprotected, 0));
     }
     let frame = &BARE.opaque();
@@ -129,7 +199,7 @@ fn send<A: Ip, P: Packet, T: Lookup, F: Flows>(
     let policy = Header::of(tables)?;
     let local = A::source(header);
     let unnamed = local.is_unspecified();
-    if !unnamed && !concerns(tables, policy, local)? {
+    if !unnamed && !concerns(tables, policy, || local)? {
         return Ok(pass(Reason::Unprotected, 0));
     }
     let outbound = Outbound::<_, _, _, FullPath> {
@@ -151,9 +221,13 @@ fn send<A: Ip, P: Packet, T: Lookup, F: Flows>(
 /// Whether the policy says who may talk with `local`, an address of the host or a group: groups it leaves
 /// to the programs at interfaces unless it protects every address.
 #[inline(always)]
-fn concerns<A: Ip, T: Lookup>(tables: &T, policy: Header<'_>, local: A) -> Result<bool, Reason> {
+fn concerns<A: Ip, T: Lookup>(
+    tables: &T,
+    policy: Header<'_>,
+    local: impl FnOnce() -> A,
+) -> Result<bool, Reason> {
     Ok(policy.flags().modes().has(Modes::EVERY_ADDRESS)
-        || destination(tables, local)? == Destination::Protected)
+        || destination(tables, local())? == Destination::Protected)
 }
 
 /// What stands for the Ethernet header, which a packet at a socket does not have any more.

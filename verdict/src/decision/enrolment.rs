@@ -4,11 +4,13 @@
 //! many pass as a proof takes. A session is the datagrams between two addresses and ports; all of them
 //! have to come from the origin (MAC address, VLAN, interface) of the first, which begins a handshake.
 //!
-//! Sessions lie in a table of their own, so that they take no place from the host's connections. One
-//! that has proven nothing yet lasts as long as a handshake may take, and only such make room for others.
+//! Sessions lie in a table of their own, so that they take no place from the host's connections. A source
+//! has shown that it receives at its address once an Initial packet of it carries a token of the agent's
+//! Retry: at the front of these lies a mark that only the agent and these programs can make. Until then a
+//! session lasts a second, and only such make room for others.
 
 use crate::{
-    frame::{origin::Origin, packet::Packet},
+    frame::{origin::Origin, packet::Packet, quic},
     reason::Reason,
     state::{
         flow::Flows,
@@ -40,19 +42,15 @@ const SOURCES_MASK: u32 = (1 << 12) - 1;
 /// Limits in all, with the words about sessions.
 pub const LIMITS: u32 = SOURCES + SOURCES_MASK + 1;
 
-/// Smallest UDP payload that begins a handshake (RFC 9000, 14.1), and the bytes of the UDP header before
-/// it.
-const INITIAL: u32 = 1200;
+/// Bytes of the UDP header before a packet of QUIC.
 const UDP: u32 = 8;
-/// What the first byte of an Initial packet is in its upper half, and the version after it (RFC 9000,
-/// 17.2.2).
-const INITIAL_TYPE: u8 = 0xc0;
-const VERSION: [u8; 4] = [0, 0, 0, 1];
 
 /// A session that a datagram belongs to.
 pub struct Session<A> {
-    /// The address that it comes from.
+    /// The address that it comes from, and the port.
     pub source: A,
+    /// Its UDP port.
+    pub port: u32,
     /// Hash of its addresses and ports.
     pub hash: u64,
     /// Where it comes from.
@@ -61,27 +59,37 @@ pub struct Session<A> {
     pub proven: bool,
 }
 
-/// Whether the datagram with its UDP header at `transport` and of `len` bytes from there on begins a
-/// handshake of QUIC version 1.
-#[inline(always)]
-pub fn is_initial<P: Packet>(packet: &P, transport: u16, len: u32) -> bool {
-    let payload = usize::from(transport) + UDP as usize;
-    let Some(&[first, version @ ..]) = packet.view::<5>(payload) else {
-        return false;
-    };
-    len >= UDP + INITIAL && first & 0xf0 == INITIAL_TYPE && version == VERSION
-}
-
-/// Decides about a datagram of `session`; `is_initial` is asked where it is the first.
+/// Decides about a datagram of `session`, whose UDP header lies at `transport` and which has `len` bytes from
+/// there on.
 ///
 /// # Errors
 ///
 /// [`Reason::NotInitial`], [`Reason::RateLimited`], and those of [`Origin::check`].
 #[inline(always)]
-pub fn admit<A: Ip, F: Flows>(
+pub fn admit<A: Ip, F: Flows, P: Packet>(
     flows: &F,
     session: &Session<A>,
-    is_initial: impl FnOnce() -> bool,
+    packet: &P,
+    transport: u16,
+    len: u32,
+) -> Result<(), Reason> {
+    let admitted = decide(flows, session, packet, transport, len);
+    if let Err(Reason::NotInitial | Reason::RateLimited) = admitted
+        && flows.writable()
+        && let Some(refused) = flows.limit(sessions::REFUSED)
+    {
+        refused.set(refused.get().wrapping_add(1));
+    }
+    admitted
+}
+
+#[inline(always)]
+fn decide<A: Ip, F: Flows, P: Packet>(
+    flows: &F,
+    session: &Session<A>,
+    packet: &P,
+    transport: u16,
+    len: u32,
 ) -> Result<(), Reason> {
     let now = flows.now();
     let limited = |index: u32, most: u32| {
@@ -90,10 +98,16 @@ pub fn admit<A: Ip, F: Flows>(
     };
     let origin = session.origin;
     let Some(entry) = Entry::at(flows, flows.enrolling(session.hash)) else {
-        // All places of its set are those of others that have proven who they are.
+        // All places of its set are those of others that have shown where they receive.
         return Err(Reason::RateLimited);
     };
-    if entry.is(session.hash, now) {
+    let begun = entry.is(session.hash, now);
+    let lasts = begun && entry.lasts();
+    let payload = u32::from(transport) + UDP;
+    let initial = !lasts && quic::is_initial(packet, payload, len.wrapping_sub(UDP));
+    let mark = if initial { packet.token(payload) } else { 0 };
+    let shown = mark != 0 && mark == flows.shown(session.source.to_words(), session.port);
+    if begun && !shown {
         entry.origin().check(origin)?;
         if !entry
             .sent
@@ -102,17 +116,18 @@ pub fn admit<A: Ip, F: Flows>(
             return Err(Reason::RateLimited);
         }
     } else {
-        if !is_initial() {
+        if !initial {
             return Err(Reason::NotInitial);
         }
         let place = origin.mac ^ origin.link.rotate_left(24);
         let source = lease::hash(session.source, flows.seed() ^ place);
         let source = SOURCES + ((source >> 40) as u32 & SOURCES_MASK);
-        if !limited(source, NEW_OF_SOURCE) || !limited(SESSIONS, NEW_IN_ALL) {
+        // One that has begun was counted then.
+        if !begun && (!limited(source, NEW_OF_SOURCE) || !limited(SESSIONS, NEW_IN_ALL)) {
             return Err(Reason::RateLimited);
         }
         if flows.writable() {
-            entry.put(session.hash, origin, now);
+            entry.put(session.hash, origin, shown, now);
         }
     }
     if !session.proven && !limited(DATAGRAMS, DATAGRAMS_IN_ALL) {

@@ -11,7 +11,7 @@ use super::{
     Ip, Judge,
     conversation::{Conversation, Ends, TO_GROUP, UNICAST},
     inbound::Inbound,
-    judge,
+    is_foreign, is_left_to_sockets, judge,
     outbound::Outbound,
     pass,
     path::{FastPath, Undecided},
@@ -65,6 +65,9 @@ fn decide<J: Judge<Stop = Undecided>, P: Packet, T: Lookup, F: Flows>(
     flows: &F,
 ) -> Result<Outcome, Undecided> {
     let frame = ethernet::parse(packet)?;
+    if is_foreign(packet, tables, frame.segment())? {
+        return Ok(pass(Reason::Unprotected, 0));
+    }
     match frame.untagged() {
         Some(frame) => judge::<J, P, T, F>(packet, tables, flows, &frame),
         None => judge::<J, P, T, F>(packet, tables, flows, &frame.opaque()),
@@ -107,6 +110,10 @@ impl Judge for Ingress {
         match destination {
             Destination::Unprotected => return Ok(pass(Reason::Unprotected, 0)),
             Destination::Loopback => return Err(Undecided),
+            Destination::Group if is_left_to_sockets(Header::of(tables)?, flows) => {
+                plain::<A>(header, ports)?;
+                return Ok(pass(Reason::Unprotected, 0));
+            }
             Destination::Protected | Destination::Group => {}
         }
         let (protocol, ends, len) = plain::<A>(header, ports)?;

@@ -11,7 +11,7 @@ use super::{
     conversation::{Conversation, Ends, TO_GROUP, UNICAST},
     dhcp, discovery,
     inbound::Inbound,
-    judge,
+    is_foreign, is_left_to_sockets, judge,
     outbound::Outbound,
     pass,
     path::FullPath,
@@ -29,13 +29,16 @@ use crate::{
         header::{Header, Modes},
         lookup::{Destination, Lookup, destination},
     },
-    reason::{Outcome, Reason},
+    reason::{Outcome, Reason, Verdict},
     state::flow::Flows,
 };
 
 /// Decides about `packet`, which came in, by the policy in `tables` and the `flows` that are open.
 #[inline(always)]
 pub fn inbound<P: Packet, T: Lookup, F: Flows>(packet: &P, tables: &T, flows: &F) -> Outcome {
+    if let Ok(true) = is_foreign(packet, tables, ethernet::segment(packet)) {
+        return pass(Reason::Unprotected, 0);
+    }
     match dhcp::answer(packet, tables, flows) {
         dhcp::UNCONCERNED => inbound_but_dhcp(packet, tables, flows),
         outcome => outcome,
@@ -65,6 +68,10 @@ fn decide<J: Judge<Stop = Reason>, P: Packet, T: Lookup, F: Flows>(
     flows: &F,
     audit: Modes,
 ) -> Outcome {
+    // Tenants may stack as many tags as they like.
+    if let Ok(true) = is_foreign(packet, tables, ethernet::segment(packet)) {
+        return pass(Reason::Unprotected, 0);
+    }
     let decided = ethernet::parse(packet)
         .and_then(|frame| judge::<J, P, T, F>(packet, tables, flows, &frame));
     match decided {
@@ -105,8 +112,34 @@ impl Judge for Ingress {
             frame,
             path: PhantomData,
         };
-        inbound.judge::<A, false>(header, local, destination)
+        let decided = match inbound.judge::<A, false>(header, local, destination) {
+            Ok(outcome) => outcome.opaque(),
+            Err(reason) => inbound.ungoverned(reason, 0).opaque(),
+        };
+        if destination == Destination::Group && is_left_to_sockets(policy, flows) {
+            return Ok(left_to_sockets(decided));
+        }
+        Ok(decided)
     }
+}
+
+/// What becomes at an interface of a packet to a group that was `decided` about, where the sockets judge it
+/// again: it passes, but for what the kernel itself would take in before.
+#[inline(always)]
+fn left_to_sockets(decided: Outcome) -> Outcome {
+    let stays = matches!(
+        decided.reason(),
+        Reason::NoPolicy
+            | Reason::FragmentUnpermitted
+            | Reason::ExtensionDepth
+            | Reason::IcmpRedirect
+            | Reason::DiscoveryFragmented
+    );
+    let passes = matches!(decided.verdict(), Verdict::Pass) && !decided.audited();
+    if stays || passes {
+        return decided;
+    }
+    pass(Reason::Unprotected, 0)
 }
 
 impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
@@ -146,7 +179,9 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         }
         if destination != Destination::Group {
             self.note_first_fragment(local, &datagram, outcome);
-        } else if outcome.reason() == Reason::Unprotected {
+        } else if outcome.reason() == Reason::Unprotected
+            || is_left_to_sockets(self.policy, self.flows)
+        {
             return self.fragment_to_group(local, datagram.source);
         }
         Ok(outcome)
@@ -192,7 +227,11 @@ impl<P: Packet, T: Lookup, F: Flows> Inbound<'_, P, T, F, FullPath> {
         } else {
             UNICAST
         };
-        let about = Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
+        let mut about =
+            Conversation::received(kind, local, datagram.source, datagram.protocol, ends);
+        if let Some(wire) = self.flows.on_wire() {
+            about = Conversation::keyed(&wire);
+        }
         let len = datagram.transport_len as u32;
         let about = about.at(datagram.transport, len).opaque();
         let outcome = self.decide(&about)?.opaque();

@@ -271,13 +271,13 @@ impl<P: Packet, T: Lookup, F: Flows, S: Path> Inbound<'_, P, T, F, S> {
         let proven = lease::check(self.flows, id, about.remote, packet, frame).is_ok();
         let session = enrolment::Session {
             source: about.remote,
+            port: about.ports & 0xffff,
             hash: about.key(CONNECTION).hash(self.flows.seed()),
             origin: Origin::of(packet, frame),
             proven,
         };
-        enrolment::admit(self.flows, &session, || {
-            enrolment::is_initial(packet, about.transport, about.transport_len)
-        })
+        let (at, len) = (about.transport, about.transport_len);
+        enrolment::admit(self.flows, &session, packet, at, len)
     }
 
     /// The endpoint at `address`, if there is one.

@@ -4,7 +4,7 @@
 //! [paths](path): the [`fast`] one for the common packets, and the [`full`] one for every packet.
 //! What only the full path meets lies beside them: [`fragment`], [`quotation`], [`discovery`],
 //! [`enrolment`], [`dhcp`], [`unasked`]. The [`door`] is for what arrives at a socket, and [`exempt`] for what
-//! passes whatever the policy says.
+//! passes whatever the policy says. A [`shadow`] compares what two policies decide.
 
 pub mod conversation;
 pub mod dhcp;
@@ -20,6 +20,7 @@ pub mod outbound;
 pub mod path;
 mod permission;
 pub mod quotation;
+pub mod shadow;
 pub mod unasked;
 
 use crate::{
@@ -31,8 +32,9 @@ use crate::{
     },
     image::{
         header::{Header, Modes},
-        line::Tables,
+        line::{Missing, Tables},
         lookup::{Listed, Lookup},
+        segments,
     },
     reason::{Outcome, Reason, Verdict},
     state::{flow::Flows, lease::Leased},
@@ -74,6 +76,27 @@ fn judge<J: Judge, P: Packet, T: Lookup, F: Flows>(
         EtherType::IPV6 => J::network::<Ipv6, P, T, F>(packet, tables, flows, frame),
         _ => Ok(pass(Reason::NotIp, 0)),
     }
+}
+
+/// Whether a frame on the interface of `packet`, with this outer VLAN, cannot be for the host.
+#[inline(always)]
+fn is_foreign<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    segment: Option<u16>,
+) -> Result<bool, Missing> {
+    let Some(id) = segment else {
+        return Ok(false);
+    };
+    let modes = Header::of(tables)?.flags().modes();
+    Ok(modes.has(Modes::SEGMENTS) && !segments::is_own(tables, packet.ifindex(), id)?)
+}
+
+/// Whether what is sent to a group is judged at the sockets that receive it, and at interfaces only where
+/// that is too late.
+#[inline(always)]
+fn is_left_to_sockets<F: Flows>(policy: Header<'_>, flows: &F) -> bool {
+    policy.flags().modes().has(Modes::EVERY_ADDRESS) && flows.groups_at_sockets()
 }
 
 /// A family as decisions use it: its packets are read, its addresses are listed and hold leases.

@@ -14,6 +14,10 @@ pub trait Family: Copy + Eq {
     #[must_use]
     fn to_words(self) -> [u64; 2];
 
+    /// The address that [`Family::to_words`] gave.
+    #[must_use]
+    fn from_words(words: [u64; 2]) -> Self;
+
     /// Whether this is the unspecified address, which a host has before it has another.
     #[inline(always)]
     fn is_unspecified(self) -> bool {
@@ -70,6 +74,11 @@ impl Family for Ipv4 {
     }
 
     #[inline(always)]
+    fn from_words([_, address]: [u64; 2]) -> Self {
+        Self(address as u32)
+    }
+
+    #[inline(always)]
     fn is_link_local(self) -> bool {
         self.0 >> 16 == 0xa9fe
     }
@@ -118,6 +127,11 @@ impl Family for Ipv6 {
     #[inline(always)]
     fn to_words(self) -> [u64; 2] {
         [self.high, self.low]
+    }
+
+    #[inline(always)]
+    fn from_words([high, low]: [u64; 2]) -> Self {
+        Self { high, low }
     }
 
     #[inline(always)]

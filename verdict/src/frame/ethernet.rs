@@ -94,6 +94,18 @@ impl Frame {
         }
     }
 
+    /// Id of its outer VLAN tag; `None` if it has no tag but a priority tag.
+    #[inline(always)]
+    #[must_use]
+    pub const fn segment(&self) -> Option<u16> {
+        let tags = self.tags.0;
+        if tags == 0 {
+            return None;
+        }
+        let outer = if tags >> 16 == 0 { tags } else { tags >> 16 };
+        Some(outer as u16 & 0xfff)
+    }
+
     /// This frame, with its values' origin hidden from the kernel's verifier: otherwise it would follow
     /// what comes next once for every number of tags.
     #[inline(always)]
@@ -122,6 +134,21 @@ pub const fn mac_word(bytes: [u8; 6]) -> u64 {
     u64::from_be_bytes([
         0, 0, bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5],
     ])
+}
+
+/// Id of the outer VLAN tag of a frame, however many it has; `None` if it has none, or first a priority tag.
+#[inline(always)]
+pub fn segment<P: Packet>(packet: &P) -> Option<u16> {
+    let tci = if let Some(tci) = packet.offloaded_vlan() {
+        tci
+    } else {
+        let &[a, b, c, d] = packet.view::<TAG_LEN>(HEADER_LEN - 2)?;
+        if !EtherType(u16::from_be_bytes([a, b])).is_tag() {
+            return None;
+        }
+        u16::from_be_bytes([c, d])
+    };
+    Some(tci & 0xfff).filter(|&id| id != 0)
 }
 
 /// Reads the Ethernet header and up to two VLAN tags.

@@ -12,4 +12,5 @@ pub mod ipv6;
 pub mod network;
 pub mod origin;
 pub mod packet;
+pub mod quic;
 pub mod transport;

@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use super::{dhcp, ethernet, ipv4, ipv6};
+use super::{dhcp, ethernet, ipv4, ipv6, quic};
 
 /// A frame, starting at its destination MAC address; at a socket, a packet that starts at its network
 /// header.
@@ -64,6 +64,14 @@ pub trait Packet {
         Self: Sized,
     {
         dhcp::client(self, at)
+    }
+
+    /// [`quic::token`]; the kernel verifies it once, as a function of its own.
+    fn token(&self, at: u32) -> u64
+    where
+        Self: Sized,
+    {
+        quic::token(self, at)
     }
 
     /// Index of the interface that the frame arrived on.

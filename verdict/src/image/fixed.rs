@@ -2,6 +2,7 @@
 
 use super::{
     line::{PER_LINE_32, PER_LINE_64},
+    segments,
     service::ICMP_WORDS,
 };
 
@@ -24,8 +25,10 @@ pub const SERVICES: u32 = MACS + 1;
 pub const SERVICE_WORDS: u32 = 3 * 65_536 + 256 + 2 * ICMP_WORDS + 1;
 /// Lines of services.
 pub const SERVICE_LINES: u32 = SERVICE_WORDS.div_ceil(PER_LINE_32);
+/// First line of the VLANs that carry the host's traffic ([`segments`]).
+pub const SEGMENTS: u32 = SERVICES + SERVICE_LINES;
 /// First line behind the fixed part.
-pub const FIXED_LINES: u32 = SERVICES + SERVICE_LINES;
+pub const FIXED_LINES: u32 = SEGMENTS + segments::LINES;
 
 /// First word of the line of MAC addresses where there are more than fit: any may be the host's.
 pub const ANY_MAC: u64 = u64::MAX;

@@ -26,7 +26,7 @@ pub mod word {
 
 /// The first word of the header.
 ///
-/// Bits 0 to 3: [`Modes`]. Bits 8 to 15: longest IPv4 prefix length; 16 to 23: of IPv6. Bits 24 to
+/// Bits 0 to 7: [`Modes`]. Bits 8 to 15: longest IPv4 prefix length; 16 to 23: of IPv6. Bits 24 to
 /// 31: number of IPv4 prefix lengths; 32 to 39: of IPv6. Bits 40 to 47: the slot that the image lies
 /// in. Bits 48 to 63: layout version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,6 +96,8 @@ impl Modes {
     /// The policy protects every address of the host: at sockets, groups and addresses that are not
     /// listed are judged, too.
     pub const EVERY_ADDRESS: Self = Self(16);
+    /// The image tells which VLANs carry the host's traffic ([`segments`](super::segments)); without, any may.
+    pub const SEGMENTS: Self = Self(32);
 
     /// Both sets.
     #[must_use]

@@ -10,6 +10,7 @@
 //! | then | how long each state of a flow lasts, 16 x 32 bits ([ticks](crate::state::clock::ticks)) |
 //! | then | MAC addresses of the host, a word each |
 //! | then | service of each TCP, UDP, SCTP port, IP protocol, ICMP type and code: 32 bits ([`service`]) |
+//! | then | VLANs that carry the host's traffic, a bit each ([`segments`]) |
 //!
 //! Behind it lie, where the header says: rules of services (four lines each), and once more as much for
 //! each further choice that a place leaves ([`place`]), the places, endpoint records
@@ -27,4 +28,5 @@ pub mod lookup;
 pub mod place;
 pub mod protected;
 pub mod region;
+pub mod segments;
 pub mod service;

@@ -341,7 +341,7 @@ pub const GOVERNING: u8 = 0;
 mod tests {
     use super::*;
     use crate::frame::address::{Ipv4, Ipv6};
-    use crate::image::fixed::FIXED_LINES;
+    use crate::image::fixed::SEGMENTS;
     use crate::tests::sample::{GRE, NTP, OUTBOUND, SSH, WATCHED, image, served};
 
     #[test]
@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(ServiceKey::icmp::<Ipv6>(u8::MAX, u8::MAX), highest);
         let line = |key: ServiceKey| key.word() / PER_LINE_32;
         assert_eq!(line(ServiceKey::port(0, 0)), SERVICES);
-        assert_eq!(line(ServiceKey::NONE), FIXED_LINES - 1);
+        assert_eq!(line(ServiceKey::NONE), SEGMENTS - 1);
     }
 
     #[test]

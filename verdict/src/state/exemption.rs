@@ -9,9 +9,9 @@ pub const EXEMPTIONS: usize = 32;
 /// The time of an exemption that does not end by itself.
 pub const FOR_GOOD: u64 = u64::MAX;
 
-/// What an exemption has in `family`.
+/// [`Exemption::family`] of IPv4.
 pub const IPV4: u32 = 4;
-/// The same.
+/// [`Exemption::family`] of IPv6.
 pub const IPV6: u32 = 6;
 
 /// Peers that get in to ports of one transport protocol.

@@ -11,3 +11,5 @@ pub mod note;
 pub mod served;
 pub mod sessions;
 pub mod sets;
+pub mod tag;
+pub mod translated;

@@ -1,8 +1,9 @@
 //! Sessions of enrolment: where the datagrams between two addresses and ports came from first.
 //!
 //! They lie among the words that strangers may change ([`Flows::limit`]), first of all, in sets of
-//! [`WAYS`]. One that has proven nothing yet lasts as long as a handshake may take, and only such make room
-//! for others.
+//! [`WAYS`]. One lasts a second until its source has shown that it receives at its address, and only such make
+//! room for others; then as long as a handshake may take; and once the agent has verified the certificate, as
+//! long as the agent says.
 
 use crate::{
     frame::origin::Origin,
@@ -11,6 +12,7 @@ use crate::{
         flow::Flows,
         limit::Limit,
         sets::{NOWHERE, WAYS},
+        tag::tag,
     },
 };
 
@@ -18,23 +20,33 @@ use crate::{
 const MASK: u32 = (1 << 11) - 1;
 
 /// Words about a session: its hash, 0 where there is none; MAC address, and from [`SILENCE_SHIFT`] on the
-/// ticks of silence that it outlives once its endpoint has proven who it is; VLAN tags and interface; how much it has sent in the tick of its last datagram.
+/// ticks of silence that it outlives once its source has shown where it receives; VLAN tags and interface; how much it has sent in the tick of its last datagram.
 const SESSION: u32 = 4;
 const MAC: u32 = 1;
 const LINK: u32 = 2;
 const SENT: u32 = 3;
 
 /// Words about all sessions, of which there are 16,384.
-pub const WORDS: u32 = (MASK + 1) * WAYS * SESSION;
+const SESSIONS: u32 = (MASK + 1) * WAYS * SESSION;
 
-/// Where the ticks of silence lie, 0 for a session that has proven nothing; and most of them.
+/// The key of the marks in the agent's tokens, which only the agent writes: two words, 0 where there is none.
+pub const KEY: u32 = SESSIONS;
+/// How many datagrams were refused because there were too many, or because they began no handshake, about:
+/// several CPUs count without a lock.
+pub const REFUSED: u32 = KEY + 2;
+
+/// Words about all sessions, with those beside them.
+pub const WORDS: u32 = REFUSED + 1;
+
+/// Where the ticks of silence lie, 0 for a session whose source has shown nothing; and most of them.
 const SILENCE_SHIFT: u32 = 48;
 const MOST_SILENCE: u32 = (1 << 16) - 1;
 const MAC_BITS: u64 = (1 << SILENCE_SHIFT) - 1;
 
-/// Ticks of silence after which a session is over that has proven nothing: a handshake takes 5 seconds at
-/// most.
-pub const UNPROVEN_TICKS: u32 = ticks(5);
+/// Ticks of silence after which a session is over whose source has not shown that it receives at its address.
+pub const BEGUN_TICKS: u32 = ticks(1);
+/// The same for one whose source has: a handshake takes 5 seconds at most.
+pub const SHOWN_TICKS: u32 = ticks(5);
 
 /// The words about one session.
 pub struct Entry<'a> {
@@ -67,16 +79,18 @@ impl<'a> Entry<'a> {
 
     #[inline(always)]
     fn lives(&self, now: u32) -> bool {
-        let most = if self.is_proven() {
+        let most = if self.lasts() {
             (self.mac.get() >> SILENCE_SHIFT) as u32
         } else {
-            UNPROVEN_TICKS
+            BEGUN_TICKS
         };
         self.id.get() != 0 && self.silence(now) <= most
     }
 
+    /// Whether its source has shown that it receives at its address.
     #[inline(always)]
-    fn is_proven(&self) -> bool {
+    #[must_use]
+    pub fn lasts(&self) -> bool {
         self.mac.get() >> SILENCE_SHIFT != 0
     }
 
@@ -96,19 +110,35 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Replaces it by the session with this `hash`, whose first datagram comes from `origin`.
+    /// Replaces it by the session with this `hash`, whose first datagram comes from `origin`, and that lasts if
+    /// that has `shown` where its source receives.
     #[inline(always)]
-    pub fn put(&self, hash: u64, origin: Origin, now: u32) {
+    pub fn put(&self, hash: u64, origin: Origin, shown: bool, now: u32) {
         self.id.set(0);
-        self.mac.set(origin.mac);
+        let silence = u64::from(shown) * u64::from(SHOWN_TICKS);
+        self.mac.set(origin.mac | silence << SILENCE_SHIFT);
         self.link.set(origin.link);
         self.sent.set(1 << 32 | u64::from(now));
         self.id.set(hash | 1);
     }
 }
 
+/// The mark in the token of a Retry to this source, which nobody else can make; 0 if there is no key.
+///
+/// It says that the source receives at its address: the agent sends it nowhere else. A token is good for 15
+/// seconds, which the agent looks at; the mark is until the agent's next start.
+#[inline(always)]
+pub fn shown<F: Flows>(flows: &F, address: [u64; 2], port: u32) -> u64 {
+    let word = |index: u32| flows.limit(index).map_or(0, Limit::get);
+    let key = [word(KEY), word(KEY + 1)];
+    if key == [0; 2] {
+        return 0;
+    }
+    tag(key, [address[0], address[1], u64::from(port)])
+}
+
 /// The index of the session with this `hash`, or of the place that it would take: a free one, or that of the
-/// session that has proven nothing and been silent longest. [`NOWHERE`] if all have proven who they are.
+/// session that has shown nothing and been silent longest. [`NOWHERE`] if all have shown where they receive.
 #[inline(always)]
 pub fn search<F: Flows>(flows: &F, hash: u64) -> u32 {
     let now = flows.now();
@@ -125,7 +155,7 @@ pub fn search<F: Flows>(flows: &F, hash: u64) -> u32 {
         }
         let silence = if !entry.lives(now) {
             u32::MAX
-        } else if entry.is_proven() {
+        } else if entry.lasts() {
             0
         } else {
             entry.silence(now) + 1

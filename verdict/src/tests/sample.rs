@@ -224,6 +224,8 @@ impl Table {
             now: 1000,
             clock: 1000,
             adopting: false,
+            shown: false,
+            groups_at_sockets: false,
             writable: true,
         }
     }

@@ -48,7 +48,7 @@ pub fn terminal(columns: &[Column]) -> String {
         let _ = writeln!(text, "\n{}", style(&column.release).bold());
         let _ = writeln!(
             text,
-            "{:14} {:>6} {:>6} {:>9} {:>6} {:>6} {:>6}  deepest calls",
+            "{:27} {:>6} {:>6} {:>9} {:>6} {:>6} {:>6}  deepest calls",
             "program", "own", "all", "followed", "budget", "stack", "budget"
         );
         for cost in costs(column) {
@@ -56,7 +56,7 @@ pub fn terminal(columns: &[Column]) -> String {
             let stack = colour(cost.deepest.stack <= STACK);
             let _ = writeln!(
                 text,
-                "{:14} {:>6} {:>6} {:>9} {} {:>6} {}  {}",
+                "{:27} {:>6} {:>6} {:>9} {} {:>6} {}  {}",
                 cost.program,
                 cost.functions.first().map_or(0, |it| it.instructions),
                 cost.instructions(),

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use manoward::{
+    files::Owner,
     policy::{
         PolicyError,
         compose::{ComposeError, Composed, Sources, compose},
@@ -41,10 +42,10 @@ pub fn read(path: &Path) -> anyhow::Result<Given> {
         return Ok(candidate(text, STDIN_NAME).into());
     }
     let name = path.display().to_string();
-    match compose(path) {
+    match compose(path, Owner::Anyone) {
         Ok(Composed { text, sources }) => Ok(Given {
             candidate: Candidate {
-                signature: signature::read(&signature::beside(path))?,
+                signature: signature::read(&signature::beside(path), Owner::Anyone)?,
                 ..candidate(text, &name)
             },
             sources,

@@ -15,6 +15,7 @@ mod report;
 pub mod rollback;
 pub mod show;
 pub mod sign;
+pub mod try_out;
 
 use clap::{Args, Subcommand};
 
@@ -22,12 +23,14 @@ use clap::{Args, Subcommand};
 ///
 /// A policy is a YAML file. `check` it where it is written, `diff` it against what is in force,
 /// and `apply` it; until the new policy is complete in the kernel, the old one is in force. With
-/// `--confirm-within`, the old one returns by itself unless you `confirm` the new one.
+/// `--confirm-within`, the old one returns by itself unless you `confirm` the new one. `try` shows
+/// beforehand, on the traffic that there is, what would newly be dropped and admitted.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   manoward policy check policy.yaml
   manoward policy diff policy.yaml
+  sudo manoward policy try policy.yaml
   sudo manoward policy apply --confirm-within 5m policy.yaml
   sudo manoward policy confirm")]
 pub struct Policy {
@@ -45,6 +48,8 @@ pub enum Command {
     Patch(patch::Patch),
     Confirm(confirm::Confirm),
     Cancel(confirm::Cancel),
+    Try(try_out::Try),
+    Promote(try_out::Promote),
     Rollback(rollback::Rollback),
     History(history::List),
     Show(show::Show),

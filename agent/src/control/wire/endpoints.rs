@@ -44,7 +44,7 @@ fn entry(name: &str, endpoint: &Endpoint, count: EndpointCount) -> EndpointEntry
         },
         mac: endpoint.binding.mac.map(|mac| Mac(mac).to_string()),
         vlan: endpoint.binding.vlan.map(|vlan| vlan.to_string()),
-        interface: endpoint.binding.interface.clone(),
+        interfaces: endpoint.binding.interfaces.clone(),
         received: fates(count.received),
         sent: fates(count.sent),
     }

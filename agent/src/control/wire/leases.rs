@@ -54,6 +54,7 @@ fn entry(lease: Lease, interfaces: &Interfaces) -> LeaseEntry {
         identity: lease.identity.to_string(),
         address: lease.address,
         mac: Mac::from_word(lease.origin.mac).to_string(),
+        routed: lease.routed,
         ifindex,
         interface: interfaces.get(ifindex).map(|found| found.name.clone()),
         since: lease.lives.then(|| lease.since.to_string()),

@@ -9,6 +9,7 @@ mod history;
 mod leases;
 mod origin;
 mod policy;
+mod shadow;
 mod stats;
 mod status;
 
@@ -21,5 +22,6 @@ pub(super) use flows::{cut, list as flows};
 pub(super) use leases::list as leases;
 pub(super) use origin::origin;
 pub(super) use policy::{patch, text};
+pub(super) use shadow::{report, trying};
 pub(super) use stats::stats;
 pub(super) use status::status;

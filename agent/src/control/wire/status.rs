@@ -5,7 +5,7 @@ use manoward_api::{
     TrialStatus,
 };
 
-use super::leases::refused;
+use super::{leases::refused, trying};
 use crate::{
     config::DoorMode,
     datapath,
@@ -26,6 +26,7 @@ pub fn status(view: &View) -> Status {
             left_seconds: trial.left().as_secs_f64(),
             goes_back_to: trial.confirmed().map(|it| it.stored.identity.serial),
         }),
+        trying: view.trying.as_deref().map(trying),
         attachments: view.attachments.iter().cloned().map(Into::into).collect(),
         protected: current.map_or_else(Vec::new, |current| Vec::from_iter(current.protected())),
         enrolment: view.registry.as_deref().map(enrolment),

@@ -45,6 +45,11 @@ impl Arrival {
 }
 
 impl Interfaces {
+    /// The id of the outer tag of what is sent and received over the interface with this index.
+    pub(super) fn outer_vlan(&self, index: u32) -> Option<u16> {
+        self.vlan_of(index).outer()
+    }
+
     /// The VLAN of what is sent and received over the interface with this index.
     fn vlan_of(&self, index: u32) -> Vlan {
         let mut tags = Vec::new();

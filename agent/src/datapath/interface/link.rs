@@ -1,7 +1,10 @@
 //! One interface, as the kernel describes it.
 
+use std::{collections::BTreeSet, iter};
+
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, Prop,
+    AfSpecBridge, InfoBridge, InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage, LinkXdp, Prop,
 };
 use nix::net::if_::if_indextoname;
 use verdict::frame::ethernet::mac_word;
@@ -32,6 +35,10 @@ pub fn name_of(index: u32) -> Option<String> {
 
 /// An interface.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "an interface has any combination of them"
+)]
 pub struct Interface {
     /// Index.
     pub index: u32,
@@ -48,6 +55,12 @@ pub struct Interface {
     pub(super) vlan: Option<u16>,
     /// Index of the bond or bridge that it is part of.
     pub(super) master: Option<u32>,
+    /// Whether it is a bridge that tells VLANs apart.
+    pub(super) filters_vlans: bool,
+    /// The VLANs that such a bridge hands to the host; `None` if they cannot be read.
+    pub(super) bridge_vlans: Option<BTreeSet<u16>>,
+    /// Whether it is a VRF, which leaves frames as they are.
+    pub(super) is_vrf: bool,
     /// Whether it is of a kind that guests and containers are joined by.
     pub(super) to_guests: bool,
     /// Whether it is up.
@@ -55,26 +68,36 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// Whether this is one of its names.
+    /// Whether this is one of its names, or a pattern that one of them fits.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.alternatives.iter().any(|other| other == name)
+        let mut names = iter::once(&self.name).chain(&self.alternatives);
+        names.any(|own| fits(own, name))
+    }
+
+    /// One that is up, and nothing else.
+    pub(super) const fn new(index: u32, name: String, kind: Kind) -> Self {
+        Self {
+            index,
+            name,
+            alternatives: Vec::new(),
+            xdp_program: None,
+            mac: 0,
+            kind,
+            vlan: None,
+            master: None,
+            filters_vlans: false,
+            bridge_vlans: None,
+            is_vrf: false,
+            to_guests: false,
+            up: true,
+        }
     }
 
     /// From the kernel's message.
     pub(super) fn of(message: &LinkMessage) -> Self {
-        let mut interface = Self {
-            index: message.header.index,
-            name: String::new(),
-            alternatives: Vec::new(),
-            xdp_program: None,
-            mac: 0,
-            kind: Kind::Carrier,
-            vlan: None,
-            master: None,
-            to_guests: false,
-            up: message.header.flags.contains(LinkFlags::Up),
-        };
+        let mut interface = Self::new(message.header.index, String::new(), Kind::Carrier);
+        interface.up = message.header.flags.contains(LinkFlags::Up);
         let mut lower = None;
         let mut kind = None;
         for attribute in &message.attributes {
@@ -96,6 +119,7 @@ impl Interface {
                 LinkAttribute::Link(index) => lower = Some(*index),
                 LinkAttribute::LinkInfo(info) => {
                     interface.vlan = info.iter().find_map(vlan_id);
+                    interface.filters_vlans = info.iter().any(filters_vlans);
                     kind = info.iter().find_map(|info| match info {
                         LinkInfo::Kind(kind) => Some(kind.clone()),
                         _ => None,
@@ -113,6 +137,7 @@ impl Interface {
             }
         }
         let loopback = message.header.flags.contains(LinkFlags::Loopback);
+        interface.is_vrf = matches!(kind, Some(InfoKind::Vrf));
         interface.to_guests = matches!(kind, Some(InfoKind::Veth | InfoKind::Tun));
         interface.kind = match (kind, lower) {
             (Some(InfoKind::Dummy), _) => Kind::Inner,
@@ -131,6 +156,51 @@ impl Interface {
     }
 }
 
+fn filters_vlans(info: &LinkInfo) -> bool {
+    let LinkInfo::Data(InfoData::Bridge(attributes)) = info else {
+        return false;
+    };
+    attributes.contains(&InfoBridge::VlanFiltering(true))
+}
+
+/// The VLANs in a bridge's own table, in the kernel's message about it; `None` if that has none.
+pub(super) fn bridge_vlans(message: &LinkMessage) -> Option<BTreeSet<u16>> {
+    message.attributes.iter().find_map(|attribute| {
+        let LinkAttribute::AfSpecBridge(table) = attribute else {
+            return None;
+        };
+        let ids = table.iter().filter_map(|entry| match entry {
+            AfSpecBridge::VlanInfo(info) => Some(info.vid),
+            _ => None,
+        });
+        Some(ids.collect())
+    })
+}
+
+/// Whether a name is a pattern, which may stand for several interfaces.
+pub(super) fn is_pattern(name: &str) -> bool {
+    name.contains('*')
+}
+
+/// Whether `name` is what `pattern` says, where `*` stands for any characters, or none.
+fn fits(name: &str, pattern: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return name == pattern;
+    };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let left = name.strip_prefix(first);
+    let Some(mut left) = left.and_then(|left| left.strip_suffix(last)) else {
+        return false;
+    };
+    for part in middle.split('*') {
+        match left.split_once(part) {
+            Some((_, behind)) => left = behind,
+            None => return false,
+        }
+    }
+    true
+}
+
 fn vlan_id(info: &LinkInfo) -> Option<u16> {
     let LinkInfo::Data(InfoData::Vlan(attributes)) = info else {
         return None;
@@ -139,4 +209,34 @@ fn vlan_id(info: &LinkInfo) -> Option<u16> {
         InfoVlan::Id(id) => Some(*id),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_the_names_that_it_fits() {
+        for (name, pattern) in [
+            ("eth0", "eth0"),
+            ("eth0", "eth*"),
+            ("eth", "eth*"),
+            ("enp3s0f1np1", "enp*f*np*"),
+            ("bond0", "*"),
+            ("mgmt-a", "*-a"),
+            ("aba", "a*a"),
+        ] {
+            assert!(fits(name, pattern), "{name} {pattern}");
+        }
+        for (name, pattern) in [
+            ("eth0", "eth"),
+            ("eth0", "eth1*"),
+            ("veth0", "eth*"),
+            ("enp3s0", "enp*f*"),
+            ("a", "a*a"),
+            ("ab", "*b*b"),
+        ] {
+            assert!(!fits(name, pattern), "{name} {pattern}");
+        }
+    }
 }

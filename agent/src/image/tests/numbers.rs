@@ -128,3 +128,26 @@ fn outbound_reference_points_have_rules_too() {
     let numbers = Numbers::default().carried_to(&policy).expect("few names");
     assert_eq!(numbers.rules.len(), 1);
 }
+
+#[test]
+fn numbers_that_no_table_has_and_those_of_two_names_are_refused() {
+    let sound = carried(&Numbers::default(), &["a", "b"], &["ssh", "ping"]);
+    assert_eq!(sound.check(), Ok(()));
+    let rule = |numbers: &mut Numbers, number| {
+        *numbers.rules.values_mut().next().expect("a rule") = number;
+    };
+    let endpoint = |numbers: &mut Numbers, number| {
+        numbers.endpoints.insert("a".into(), number);
+    };
+    let of_other = sound.rules.values().nth(1).copied().expect("two rules");
+    for number in [0, RULES as u16, u16::MAX, of_other] {
+        let mut damaged = sound.clone();
+        rule(&mut damaged, number);
+        assert!(damaged.check().is_err(), "rule {number}");
+    }
+    for number in [0, 1 << 16, u32::MAX, sound.endpoints["b"]] {
+        let mut damaged = sound.clone();
+        endpoint(&mut damaged, number);
+        assert!(damaged.check().is_err(), "endpoint {number}");
+    }
+}

@@ -50,7 +50,7 @@ fn files_are_merged_by_name_and_facts_put_in() {
         ("policy.d/notes.txt", "{"),
         ("facts.yaml", FACTS),
     ]);
-    let composed = compose(&folder.path().join("policy.yaml")).unwrap();
+    let composed = compose(&folder.path().join("policy.yaml"), Owner::Anyone).unwrap();
     let policy = read(&composed.text, "f").unwrap().policy;
     assert_eq!((&*policy.name, policy.serial), ("compute-17", 8));
     assert_eq!(policy.protect.len(), 3);
@@ -67,7 +67,7 @@ fn files_are_merged_by_name_and_facts_put_in() {
 #[test]
 fn one_file_is_its_own_effective_policy() {
     let folder = folder(&[("policy.yaml", "name: x # as it is\n"), ("facts.yaml", "{")]);
-    let composed = compose(&folder.path().join("policy.yaml")).unwrap();
+    let composed = compose(&folder.path().join("policy.yaml"), Owner::Anyone).unwrap();
     assert_eq!(composed.text, "name: x # as it is\n");
     assert!(!composed.sources.are_several());
 }
@@ -83,7 +83,7 @@ fn every_mistake_points_at_its_file() {
         ("policy.d/10-site.yaml", &mistaken),
         ("facts.yaml", &facts),
     ]);
-    let composed = compose(&folder.path().join("policy.yaml")).unwrap();
+    let composed = compose(&folder.path().join("policy.yaml"), Owner::Anyone).unwrap();
     let error = read(&composed.text, "policy.yaml").unwrap_err();
     let name = |path: PathBuf| path.display().to_string();
     let lines = composed.sources.lines(&error);
@@ -117,7 +117,7 @@ fn what_cannot_be_put_together_is_reported_in_each_file() {
         ("policy.d/b.yaml", "x: a$(list)\n"),
         ("facts.yaml", "name: x\nlist: [a]\nmap: { a: b }\n"),
     ]);
-    let error = compose(&folder.path().join("policy.yaml")).unwrap_err();
+    let error = compose(&folder.path().join("policy.yaml"), Owner::Anyone).unwrap_err();
     let text = error.to_string();
     for part in [
         "policy.yaml:1:7: there is no fact `nam`. Did you mean `name`?",

@@ -93,19 +93,29 @@ fn counted(nets: &[IpNet]) -> String {
 }
 
 /// The identity and the bindings of `endpoint`, by field.
-fn bindings(endpoint: &Endpoint) -> [(&'static str, Option<String>); 5] {
+fn bindings(endpoint: &Endpoint) -> [(&'static str, Option<String>); 6] {
     let binding = &endpoint.binding;
-    let (identity, sessions) = match &endpoint.authenticate {
-        Authenticate::Address => (None, None),
-        Authenticate::Certificate { identity, sessions } => {
-            (Some(identity.to_string()), Some(sessions.to_string()))
-        }
+    let (identity, sessions, routed) = match &endpoint.authenticate {
+        Authenticate::Address => (None, None, None),
+        Authenticate::Certificate {
+            identity,
+            sessions,
+            routed,
+        } => (
+            Some(identity.to_string()),
+            Some(sessions.to_string()),
+            Some(routed.to_string()),
+        ),
     };
     [
         ("identity", identity),
         ("sessions", sessions),
+        ("routed", routed),
         ("mac", binding.mac.map(|mac| Mac(mac).to_string())),
         ("vlan", binding.vlan.map(|vlan| vlan.to_string())),
-        ("interface", binding.interface.clone()),
+        (
+            "interface",
+            (!binding.interfaces.is_empty()).then(|| binding.interfaces.join(" or ")),
+        ),
     ]
 }

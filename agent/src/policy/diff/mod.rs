@@ -11,7 +11,7 @@ mod tests;
 
 pub use access::{Access, access};
 
-use std::fmt;
+use std::{fmt, iter};
 
 use serde::Serialize;
 
@@ -113,8 +113,19 @@ fn whole(old: Option<&Policy>, new: &Policy, changes: &mut Vec<Change>) {
     turned(&mut details, "serial", &old.serial, &new.serial);
     turned(&mut details, "mode", &old.mode, &new.mode);
     turned(&mut details, "outbound", &old.outbound, &new.outbound);
+    turned(&mut details, "vlans", &vlans(old), &vlans(new));
     timeouts(&mut details, &old.flow_timeouts, &new.flow_timeouts);
     changes.extend(Change::changed(Object::Policy, &new.name, &details));
+}
+
+/// The VLANs that carry the host's traffic, as they are written.
+fn vlans(policy: &Policy) -> String {
+    let Some(ids) = &policy.vlans else {
+        return "those of the host's devices".to_owned();
+    };
+    let ids = ids.iter().map(u16::to_string);
+    let all: Vec<String> = iter::once("untagged".to_owned()).chain(ids).collect();
+    all.join(", ")
 }
 
 /// Timeouts of flows that differ, by state.

@@ -90,11 +90,11 @@ fn absent_interfaces(policy: &Policy, host: &HostFacts, lints: &mut Vec<Lint>) {
         }
     }
     for (name, endpoint) in &policy.endpoints {
-        if let Some(interface) = endpoint.binding.interface.as_ref().filter(absent) {
+        for interface in endpoint.binding.interfaces.iter().filter(absent) {
             let message = format!(
                 "endpoint `{name}` is bound to the interface `{interface}`, which the host \
                  does not have: none of its \
-                 packets will be admitted"
+                 packets will be admitted there"
             );
             let subject = (Object::Endpoint, &**name);
             lints.push(Lint::new(

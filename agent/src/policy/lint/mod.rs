@@ -61,6 +61,8 @@ pub enum Code {
     NoSsh,
     /// A protected address is on an interface where nothing is enforced.
     UnenforcedInterface,
+    /// A router lies between the host and an endpoint that shows a certificate.
+    RoutedLease,
     /// A remark is accepted that is not made.
     NeedlessAcceptance,
 }
@@ -106,6 +108,7 @@ impl Code {
         Self::UnusualDirection,
         Self::NoSsh,
         Self::UnenforcedInterface,
+        Self::RoutedLease,
         Self::NeedlessAcceptance,
     ];
 
@@ -141,6 +144,7 @@ impl Code {
             Self::UnusualDirection => "unusual-direction",
             Self::NoSsh => "no-ssh",
             Self::UnenforcedInterface => "unenforced-interface",
+            Self::RoutedLease => "routed-lease",
             Self::NeedlessAcceptance => "needless-acceptance",
         }
     }
@@ -184,7 +188,7 @@ impl fmt::Display for Lint {
 pub struct HostFacts {
     /// All addresses of the host.
     pub addresses: Vec<IpAddr>,
-    /// Names of all interfaces.
+    /// Names of interfaces in the policy for which there is one.
     pub interfaces: Vec<String>,
     /// Addresses on interfaces where the policy is not enforced, with the interface.
     pub unenforced: Vec<(String, IpAddr)>,
@@ -203,6 +207,7 @@ pub fn lint(policy: &Policy, host: Option<&HostFacts>) -> Vec<Lint> {
     usage::directions(policy, &mut lints);
     coverage::shared_addresses(policy, &mut lints);
     coverage::wide_endpoints(policy, &mut lints);
+    usage::routed(policy, &mut lints);
     if let Some(host) = host {
         host::compare(policy, host, &mut lints);
     }

@@ -376,3 +376,21 @@ fn accepted_remarks_are_not_made() {
         );
     }
 }
+
+#[test]
+fn a_router_before_an_endpoint_that_shows_a_certificate() {
+    let proving = |routed| {
+        format!(
+            "vim-1: {{ role: vim, addresses: [192.0.2.10], authenticate: certificate, identity: \
+             vim.example, routed: {routed} }}"
+        )
+    };
+    let points = format!("{SSH}, in: {{ from: [vim], services: [enrolment] }}");
+    let about = |routed| {
+        let mut lints = remarks(&proving(routed), &points, "");
+        lints.retain(|lint| lint.code == Code::RoutedLease);
+        lints
+    };
+    assert!(about("false").is_empty());
+    assert_eq!(only(about("true")).subject, "vim-1");
+}

@@ -6,12 +6,30 @@ use verdict::frame::transport::IpProtocol;
 
 use super::{Code, Lint};
 use crate::policy::{
-    ANYONE, Direction, ENROLMENT, Encryption, Mode, Object, Policy, Positions,
+    ANYONE, Authenticate, Direction, ENROLMENT, Encryption, Mode, Object, Policy, Positions,
     catalogue::{self, Usual},
 };
 
 /// Port of SSH (RFC 4253).
 const SSH: u16 = 22;
+
+/// A lease at a router's MAC address proves less than one at the endpoint's own.
+pub(super) fn routed(policy: &Policy, lints: &mut Vec<Lint>) {
+    for (name, endpoint) in &policy.endpoints {
+        if !matches!(endpoint.authenticate, Authenticate::Certificate { routed, .. } if routed) {
+            continue;
+        }
+        let message = format!(
+            "a router lies between the host and endpoint `{name}`: its lease is bound to the \
+             router's MAC address, so while its session lives, whoever sends from its address \
+             through that router, or relays its packets, is taken for it"
+        );
+        let subject = (Object::Endpoint, &**name);
+        let remedy = "Have the routers refuse its address from elsewhere, and let it use encrypted \
+            services only; remove `routed` if it shares a link with the host.";
+        lints.push(Lint::new(Code::RoutedLease, subject, message, remedy));
+    }
+}
 
 pub(super) fn modes(policy: &Policy, lints: &mut Vec<Lint>) {
     const REMEDY: &str = "Write `mode: enforce` once the reports show nothing legitimate.";

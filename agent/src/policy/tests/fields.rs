@@ -58,11 +58,11 @@ fn fields_are_known_and_complete() {
 #[test]
 fn kinds_of_value_are_checked() {
     assert_mistake(
-        "[bond0]",
-        "bond0",
-        (4, "bond0"),
+        "[interface-addresses",
+        "interface-addresses #",
+        (5, "interface-addresses"),
         "must be a list, not text",
-        "Write `interfaces: [bond0]`.",
+        "Write `protect: [interface-addresses]`.",
     );
     assert_mistake("[bond0]", "[]", (4, "["), "is empty", "interfaces: [eth0]");
     assert_mistake(

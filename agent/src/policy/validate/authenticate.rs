@@ -1,4 +1,4 @@
-//! Validates `authenticate`, `identity` and `sessions` of endpoints.
+//! Validates `authenticate`, `identity`, `sessions` and `routed` of endpoints.
 
 use super::{names, names::Choices};
 use crate::{
@@ -21,6 +21,7 @@ pub(super) fn validate(raw: &RawEndpoint, name: &Text, mistakes: &mut Mistakes) 
     if !by_certificate {
         unused(raw.identity.as_ref(), "identity", mistakes);
         unused(raw.sessions.as_ref(), "sessions", mistakes);
+        unused(raw.routed.as_ref(), "routed", mistakes);
         return Authenticate::Address;
     }
     let sessions = sessions(raw.sessions.as_ref(), mistakes);
@@ -41,7 +42,14 @@ pub(super) fn validate(raw: &RawEndpoint, name: &Text, mistakes: &mut Mistakes) 
         });
         return Authenticate::Address;
     };
-    Authenticate::Certificate { identity, sessions }
+    // What is neither was refused where it was read.
+    let routed = raw.routed.as_ref();
+    let routed = routed.is_some_and(|text| text.what.eq_ignore_ascii_case("true"));
+    Authenticate::Certificate {
+        identity,
+        sessions,
+        routed,
+    }
 }
 
 /// Reports a field that has no meaning without a certificate.

@@ -1,26 +1,32 @@
 //! What an endpoint is bound to: MAC address, VLAN tags, interface.
 
+use std::collections::BTreeSet;
+
 use super::names;
 use crate::policy::{
     mistake::Mistakes,
     model::{Binding, Vlan},
-    raw::Text,
+    raw::{Text, Texts},
 };
 
 /// Validates the three parts of a binding; each is optional.
 pub(super) fn validate(
     mac: Option<&Text>,
     vlan: Option<&Text>,
-    interface: Option<Text>,
+    interfaces: Option<Texts>,
     mistakes: &mut Mistakes,
 ) -> Binding {
-    if let Some(interface) = &interface {
+    let interfaces = interfaces.map(|texts| texts.what).unwrap_or_default();
+    for interface in &interfaces {
         names::check_interface(interface, mistakes);
     }
     Binding {
         mac: mac.and_then(|text| validate_mac(text, mistakes)),
         vlan: vlan.and_then(|text| validate_vlan(text, mistakes)),
-        interface: interface.map(|text| text.what.into()),
+        interfaces: interfaces
+            .into_iter()
+            .map(|text| text.what.into())
+            .collect(),
     }
 }
 
@@ -67,6 +73,25 @@ fn validate_vlan(text: &Text, mistakes: &mut Mistakes) -> Option<Vlan> {
         });
     }
     vlan
+}
+
+/// The VLANs that carry the host's traffic.
+pub(super) fn segments(texts: &Texts, mistakes: &mut Mistakes) -> BTreeSet<u16> {
+    let mut ids = BTreeSet::new();
+    for text in &texts.what {
+        match parse_vlan(&text.what) {
+            Some(Vlan::Untagged) => {}
+            Some(Vlan::Tagged(id)) => {
+                ids.insert(id);
+            }
+            _ => mistakes.add(text.at, || {
+                let message = format!("`{}` is not the id of a VLAN", text.what);
+                let remedy = "Write ids from 1 to 4094, of outer tags, or `untagged`.";
+                (message, remedy.to_owned())
+            }),
+        }
+    }
+    ids
 }
 
 fn parse_vlan(text: &str) -> Option<Vlan> {

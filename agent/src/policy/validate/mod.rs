@@ -56,6 +56,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
     let raw_timeouts = raw.flow_timeouts.unwrap_or_default();
     let flow_timeouts = timeouts::validate(raw_timeouts, &mut positions, mistakes);
     let interfaces = interfaces(raw.interfaces, &mut positions, mistakes);
+    let vlans = raw.vlans.map(|texts| bindings::segments(&texts, mistakes));
     let protect = protect(raw.protect, &mut positions, mistakes);
 
     let peers = endpoints::validate(raw.endpoints, &mut positions, mistakes);
@@ -88,6 +89,7 @@ pub(super) fn policy(raw: RawPolicy, mistakes: &mut Mistakes) -> Validated {
         }),
         flow_timeouts,
         interfaces,
+        vlans,
         protect,
         endpoints: peers.endpoints,
         break_glass,

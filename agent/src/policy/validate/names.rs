@@ -33,16 +33,18 @@ pub(super) fn check(text: &Text, what: &str, mistakes: &mut Mistakes) {
     }
 }
 
-/// Reports what Linux does not accept as the name of an interface.
+/// Reports what Linux does not accept as the name of an interface, but for `*`, which stands for any part of
+/// one.
 pub(super) fn check_interface(text: &Text, mistakes: &mut Mistakes) {
     let name = &*text.what;
     let fits = name.len() <= limits::INTERFACE_NAME_BYTES;
-    if !fits || !is_plain(name) || matches!(name, "." | "..") {
+    let plain = is_plain(&name.replace('*', "x"));
+    if !fits || !plain || matches!(name, "." | "..") {
         mistakes.add(text.at, || {
             let message = format!("`{name}` cannot be the name of an interface");
             let remedy = format!(
                 "Linux takes at most {} bytes; use letters and digits of ASCII, `.`, `_` and \
-                 `-`.",
+                 `-`, and `*` for any part of a name.",
                 limits::INTERFACE_NAME_BYTES
             );
             (message, remedy)

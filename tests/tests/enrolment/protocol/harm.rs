@@ -15,7 +15,7 @@ use rustls::{sign::SingleCertAndKey, version::TLS13};
 
 use super::{
     authority::Issued,
-    testbed::{Testbed, until},
+    testbed::{Testbed, contents, until},
 };
 
 /// Connects with settings that `manoward join` does not use.
@@ -24,14 +24,15 @@ async fn connect(
     issued: Option<&Issued>,
     protocol: &[u8],
 ) -> Result<(Endpoint, Connection), ConnectionError> {
-    let (roots, _) = pki::roots(&bed.authority.file).unwrap();
+    let (roots, _) = pki::roots(&contents(&bed.authority.file)).unwrap();
     let tls = rustls::ClientConfig::builder_with_provider(pki::provider())
         .with_protocol_versions(&[&TLS13])
         .unwrap()
         .with_root_certificates(roots);
     let mut tls = match issued {
         Some(issued) => {
-            let pair = pki::key_pair(&issued.certificate, &issued.key).unwrap();
+            let pair =
+                pki::key_pair(&contents(&issued.certificate), &contents(&issued.key)).unwrap();
             tls.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair.certified)))
         }
         None => tls.with_no_client_auth(),

@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -10,8 +10,9 @@ use std::{
 use manoward::{
     enrolment::{
         Claim, Config, End, Files, Grant, Identity, Reason, Refusal, Registrar, Server, SessionId,
-        Timestamp,
+        Timestamp, pki::Contents,
     },
+    files::Owner,
     join::{self, Host, HostStatus, Join, Options, Source, State},
 };
 use tempfile::TempDir;
@@ -20,6 +21,11 @@ use super::authority::{Authority, Issued, Profile};
 
 /// The identity that the registrar knows.
 pub const VIM: &str = "spiffe://operator.example/vim/1";
+
+/// What is in the file at `path`.
+pub fn contents(path: &Path) -> Contents {
+    Contents::read(path, Owner::Trusted).unwrap()
+}
 
 /// A call of the registrar.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,12 +1,12 @@
 //! What strangers say is shown in a way that cannot be taken for anything else.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use manoward::{
     enrolment::{
         End,
         pki::{self, provider},
-        wire::{self, Hello},
+        wire::{self, Hello, Place},
     },
     join::State,
 };
@@ -15,7 +15,7 @@ use rcgen::{DnType, SanType};
 
 use super::{
     authority::{Authority, Issued, Profile},
-    testbed::{Testbed, VIM, once, until},
+    testbed::{Testbed, VIM, contents, once, until},
 };
 
 /// A line of its own, colours, text that runs backwards, and a lot of it.
@@ -34,8 +34,8 @@ fn assert_harmless(text: &str) {
 
 /// The client of an endpoint with this certificate that says what it wants to.
 async fn connect(bed: &Testbed, issued: &Issued) -> (quinn::Endpoint, quinn::Connection) {
-    let (roots, _) = pki::roots(&bed.authority.file).unwrap();
-    let pair = pki::key_pair(&issued.certificate, &issued.key).unwrap();
+    let (roots, _) = pki::roots(&contents(&bed.authority.file)).unwrap();
+    let pair = pki::key_pair(&contents(&issued.certificate), &contents(&issued.key)).unwrap();
     let resolver = rustls::sign::SingleCertAndKey::from(pair.certified);
     let mut tls = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -56,6 +56,10 @@ fn hello(program: &str) -> Hello {
         version: wire::VERSION,
         program: program.into(),
         keepalive_seconds: 5,
+        place: Some(Place {
+            address: Ipv4Addr::LOCALHOST.into(),
+            mac: Some([0; 6]),
+        }),
     }
 }
 
@@ -107,7 +111,7 @@ async fn the_names_in_a_certificate() {
         it.distinguished_name.push(DnType::OrganizationName, evil());
     });
     let vim = stranger.issue("vim", &Profile::endpoint(VIM));
-    let chain = pki::certificates(&vim.certificate).unwrap();
+    let chain = pki::certificates(&contents(&vim.certificate)).unwrap();
     let read = manoward::enrolment::Certificate::read(&chain[0]).unwrap();
     assert_harmless(&read.facts.issuer);
     assert_harmless(&read.facts.subject);
@@ -126,7 +130,7 @@ async fn what_a_host_answers() {
         "evil",
         &Profile::host().sans(&[SanType::IpAddress([127, 0, 0, 1].into())]),
     );
-    let pair = pki::key_pair(&host.certificate, &host.key).unwrap();
+    let pair = pki::key_pair(&contents(&host.certificate), &contents(&host.key)).unwrap();
     for closing in [false, true] {
         let mut tls = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])

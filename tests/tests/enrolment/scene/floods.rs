@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use harness::agent::Hook;
 use harness::agent::operator::{Operator, policy};
+use harness::machine::wait;
 use harness::net::packet::{Ethernet, Ipv4, Packet, Udp};
 use harness::net::station::{HOST, INTRUDER, NIC, VIM};
 use harness::net::wire::Wire;
@@ -137,9 +138,13 @@ fn a_flood_of_beginnings_takes_no_place_of_connections() -> Result<()> {
         let opened = (0..20)
             .map(|_| scene.host.tcp_connect((VIM.v6, PORT), PATIENCE))
             .collect::<Result<Vec<_>>>();
+        let told = wait::until(&true, PATIENCE, || {
+            Ok(agent.problems()?.join(" ").contains("7443 is flooded"))
+        });
         stop.store(true, Ordering::Relaxed);
         let sent = flooding.join().expect("the flood")?;
         assert!(sent > 6000, "{sent} is no flood");
+        told?;
         assert_eq!(opened?, vec![Outcome::Connected; 20]);
         anyhow::Ok(())
     })?;

@@ -1,7 +1,7 @@
 //! Stalled handshakes occupy slots for a few seconds, and keep nobody out.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,10 +12,12 @@ use bytes::BytesMut;
 use harness::agent::operator::{Operator, policy};
 use harness::machine::process::Process;
 use harness::machine::wait;
-use harness::net::station::{HOST, NIC};
+use harness::net::station::{HOST, NIC, VIM};
 use harness::net::traffic::Stream;
 use harness::{Agent, Namespace, Policy, Topology};
-use manoward::enrolment::{pki, wire};
+use manoward::enrolment::pki::{self, Contents};
+use manoward::enrolment::wire;
+use manoward::files::Owner;
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, Connection, DatagramEvent, Endpoint, EndpointConfig};
 
@@ -43,7 +45,7 @@ const ENDPOINTS: &str = "{
 
 /// A QUIC client without a certificate; its handshakes stall before they need one.
 fn client(operator: &Operator) -> Result<ClientConfig> {
-    let (roots, _) = pki::roots(operator.authority.bundle())?;
+    let (roots, _) = pki::roots(&Contents::read(operator.authority.bundle(), Owner::Anyone)?)?;
     let mut tls = rustls::ClientConfig::builder_with_provider(pki::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
@@ -54,9 +56,9 @@ fn client(operator: &Operator) -> Result<ClientConfig> {
     )?)))
 }
 
-/// Begins a handshake, validates the address, and sends nothing more. `false` if there was no
+/// Begins a handshake, validates the address, and sends nothing more. The socket; `None` if there was no
 /// answer.
-fn stall(from: &Namespace, address: Ipv4Addr, client: &ClientConfig) -> Result<bool> {
+fn stall(from: &Namespace, address: Ipv4Addr, client: &ClientConfig) -> Result<Option<UdpSocket>> {
     let host = SocketAddr::from((HOST.v4, wire::PORT));
     let socket = from.udp((address, 0), ANSWER)?;
     socket.connect(host)?;
@@ -75,7 +77,7 @@ fn stall(from: &Namespace, address: Ipv4Addr, client: &ClientConfig) -> Result<b
     let length = match socket.recv(&mut retry) {
         Ok(length) => length,
         Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
-            return Ok(false);
+            return Ok(None);
         }
         Err(error) => return Err(error).context("waiting for a Retry"),
     };
@@ -86,7 +88,7 @@ fn stall(from: &Namespace, address: Ipv4Addr, client: &ClientConfig) -> Result<b
     };
     connection.handle_event(event);
     send(&mut connection)?;
-    Ok(true)
+    Ok(Some(socket))
 }
 
 /// Begins handshakes from these addresses until `ended`, and finishes none; returns their number.
@@ -101,7 +103,7 @@ fn attack(
         if ended.load(Ordering::Relaxed) {
             break;
         }
-        stalled += u64::from(stall(from, address, client)?);
+        stalled += u64::from(stall(from, address, client)?.is_some());
     }
     Ok(stalled)
 }
@@ -180,4 +182,29 @@ fn while_all_slots_are_taken(
     }
     thread::sleep(SETTLED.saturating_sub(joined.elapsed()));
     Ok(())
+}
+
+/// The programs remember for as long as a handshake takes who has answered a Retry, and others for a second.
+#[test]
+fn only_who_has_shown_where_it_receives_is_remembered() -> Result<()> {
+    let operator = Operator::new()?;
+    let scene = Topology::new()?;
+    let agent = operator.agent(&scene.host, &policy())?;
+    let client = client(&operator)?;
+    let shown = stall(&scene.vim, VIM.v4, &client)?.context("no Retry")?;
+    let begun = scene.vim.udp((VIM.v4, 0), ANSWER)?;
+    begun.connect((HOST.v4, wire::PORT))?;
+    let mut initial = vec![0; 1200];
+    initial[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
+    begun.send(&initial)?;
+    thread::sleep(Duration::from_secs(2));
+    let refused = || Ok(agent.counters()?.packets("enrolment", "not-initial"));
+    assert_eq!(refused()?, 0);
+    for socket in [&shown, &begun] {
+        socket.send(&[0x40; 40])?;
+    }
+    wait::until(&1, PATIENCE, refused)?;
+    shown.send(&[0x40; 40])?;
+    begun.send(&[0x40; 40])?;
+    wait::until(&2, PATIENCE, refused)
 }

@@ -1,5 +1,6 @@
 //! Agents that are ended while they apply a policy, and two agents at once.
 
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -106,4 +107,34 @@ fn of_two_agents_that_are_started_at_once_one_runs() -> Result<()> {
         watch.check()?;
     }
     watch.end()
+}
+
+#[test]
+fn the_service_manager_hears_from_an_agent_that_goes_on_and_not_from_one_that_does_not()
+-> Result<()> {
+    /// What the service manager waits for; the agent tells it three times in that.
+    const WATCHDOG: Duration = Duration::from_millis(4500);
+
+    let scene = Topology::new()?;
+    let mut agent = Agent::start(&scene.host, &Policy::default().to_string())?;
+    let path = agent.folder().join("notify.sock");
+    let manager = UnixDatagram::bind(&path)?;
+    agent.set("NOTIFY_SOCKET", &path);
+    agent.set("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
+    agent.restart()?;
+    manager.set_read_timeout(Some(WATCHDOG))?;
+    let told = || -> Result<String> {
+        let mut text = [0; 256];
+        let length = manager.recv(&mut text).context("nothing is told")?;
+        Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+    };
+    let mut alive = 0;
+    while alive < 3 {
+        alive += u32::from(told()?.contains("WATCHDOG=1"));
+    }
+    agent.signal(Signal::SIGSTOP)?;
+    while told().is_ok() {}
+    agent.signal(Signal::SIGCONT)?;
+    ensure!(told()?.contains("WATCHDOG=1"));
+    Ok(())
 }

@@ -15,7 +15,8 @@ use crate::{
     state::{
         clock::ticks,
         flow::key::{CONNECTION, Key},
-        sessions::{self, UNPROVEN_TICKS},
+        sessions::{self, BEGUN_TICKS, SHOWN_TICKS},
+        tag::tag,
     },
     tests::sample::{
         Bytes, ENROLMENT, HOST, Image, MAC, OTHER, PROVER, STRANGER, Table, VIM, ethernet, image,
@@ -40,6 +41,26 @@ fn beginning(source: Ipv4, port: u16, mac: [u8; 6], first: [u8; 5], len: usize) 
 /// One that begins a handshake.
 fn datagram(source: Ipv4, port: u16, mac: [u8; 6]) -> Vec<u8> {
     beginning(source, port, mac, [0xc3, 0, 0, 0, 1], 1200)
+}
+
+const KEY: [u64; 2] = [3, 4];
+
+/// Gives the table a key, as the agent does.
+fn with_key(table: Table) -> Table {
+    for (word, value) in (sessions::KEY..).zip(KEY) {
+        table.storage.limits[word as usize].set(value);
+    }
+    table
+}
+
+/// The Initial that answers a Retry to this address and port.
+fn answering(to: Ipv4, to_port: u16, source: Ipv4, port: u16, mac: [u8; 6]) -> Vec<u8> {
+    let mark = tag(KEY, [0, to.0.into(), to_port.into()]);
+    let mut payload = udp(port, ENROLMENT);
+    payload.extend([0xc3, 0, 0, 0, 1, 2, 0xaa, 0xbb, 0, 0x40, 82]);
+    payload.extend(mark.to_be_bytes());
+    payload.resize(8 + 1200, 0);
+    ethernet(mac, 0x0800, &ipv4(source, HOST, 17, &payload))
 }
 
 /// Seconds of silence that a session outlives in these tests.
@@ -235,27 +256,76 @@ fn an_address_taken_elsewhere_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn a_session_that_has_proven_nothing_lasts_as_long_as_a_handshake() {
-    let mut table = table();
-    let elsewhere = datagram(PROVER, 1000, ELSEWHERE);
+fn a_session_lasts_a_second_then_as_long_as_a_handshake_then_as_long_as_the_agent_says() {
+    let mut table = with_key(table());
+    let elsewhere = |port| datagram(PROVER, port, ELSEWHERE);
+    let ends_after = |table: &mut Table, port, ticks| {
+        table.now += ticks;
+        assert_eq!(sent(table, &elsewhere(port)).reason(), Reason::WrongMac);
+        table.now += 1;
+        assert_eq!(sent(table, &elsewhere(port)).reason(), Reason::Permitted);
+    };
     assert_eq!(reason(&table, PROVER, 1000), Reason::Permitted);
-    table.now += UNPROVEN_TICKS;
-    assert_eq!(sent(&table, &elsewhere).reason(), Reason::WrongMac);
-    table.now += 1;
-    assert_eq!(sent(&table, &elsewhere).reason(), Reason::Permitted);
+    ends_after(&mut table, 1000, BEGUN_TICKS);
 
-    assert_eq!(reason(&table, PROVER, 2000), Reason::Permitted);
-    prove(&table, 2000);
-    let elsewhere = datagram(PROVER, 2000, ELSEWHERE);
-    table.now += ticks(SILENCE);
-    assert_eq!(sent(&table, &elsewhere).reason(), Reason::WrongMac);
-    table.now += 1;
-    assert_eq!(sent(&table, &elsewhere).reason(), Reason::Permitted);
+    for already_begun in [true, false] {
+        let port = 2000 + u16::from(already_begun);
+        if already_begun {
+            assert_eq!(reason(&table, PROVER, port), Reason::Permitted);
+        }
+        let answer = answering(PROVER, port, PROVER, port, MAC);
+        assert_eq!(sent(&table, &answer).reason(), Reason::Permitted);
+        ends_after(&mut table, port, SHOWN_TICKS);
+    }
+
+    assert_eq!(reason(&table, PROVER, 3000), Reason::Permitted);
+    prove(&table, 3000);
+    ends_after(&mut table, 3000, ticks(SILENCE));
+}
+
+/// Whoever begins a session in another's name does not keep it out: the Retry goes to the other.
+#[test]
+fn who_has_shown_where_it_receives_displaces_who_has_not() {
+    let table = with_key(table());
+    let stolen = datagram(PROVER, 1000, ELSEWHERE);
+    assert_eq!(sent(&table, &stolen).reason(), Reason::Permitted);
+    assert_eq!(reason(&table, PROVER, 1000), Reason::WrongMac);
+    let answer = answering(PROVER, 1000, PROVER, 1000, MAC);
+    assert_eq!(sent(&table, &answer).reason(), Reason::Permitted);
+    assert_eq!(sent(&table, &stolen).reason(), Reason::WrongMac);
+    assert_eq!(reason(&table, PROVER, 1000), Reason::Permitted);
+}
+
+#[test]
+fn a_mark_is_good_for_one_address_and_port_and_with_the_key() {
+    let lasts = |table: &mut Table, answer: &[u8]| {
+        assert_eq!(sent(table, answer).reason(), Reason::Permitted);
+        table.now += BEGUN_TICKS + 1;
+        sent(table, &datagram(PROVER, 1000, ELSEWHERE)).reason() == Reason::WrongMac
+    };
+    let sound = answering(PROVER, 1000, PROVER, 1000, MAC);
+    assert!(lasts(&mut with_key(table()), &sound));
+    assert!(!lasts(&mut table(), &sound), "there is no key");
+    let of_other = answering(VIM, 1000, PROVER, 1000, MAC);
+    assert!(!lasts(&mut with_key(table()), &of_other));
+    let of_other_port = answering(PROVER, 1001, PROVER, 1000, MAC);
+    assert!(!lasts(&mut with_key(table()), &of_other_port));
+}
+
+#[test]
+fn what_is_refused_is_counted() {
+    let table = table();
+    for port in 0..10 + NEW_OF_SOURCE as u16 {
+        let _ = reason(&table, PROVER, 1000 + port);
+    }
+    let _ = sent(&table, &beginning(PROVER, 9, MAC, [0; 5], 20));
+    let refused = table.storage.limits[sessions::REFUSED as usize].get();
+    assert_eq!(refused, 11);
 }
 
 /// More sessions than there are places for, within the time that each lasts.
 #[test]
-fn what_has_proven_nothing_makes_room_and_what_has_does_not() {
+fn what_has_shown_nothing_makes_room_and_what_has_does_not() {
     let mut table = Table::new(4096, many()).enrolling();
     assert_eq!(reason(&table, PROVER, 1000), Reason::Permitted);
     assert_eq!(reason(&table, PROVER, 2000), Reason::Permitted);

@@ -5,10 +5,11 @@ use crate::{
     frame::address::{Ipv4, Ipv6},
     image::{
         fixed::{
-            DIRECT_ENTRIES, DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, LENGTHS, MACS, SERVICE_LINES,
-            SERVICES, TIMEOUTS,
+            DIRECT_ENTRIES, DIRECT_IPV4, DIRECT_IPV6, FIXED_LINES, LENGTHS, MACS, SEGMENTS,
+            SERVICE_LINES, SERVICES, TIMEOUTS,
         },
         line::PER_LINE_64,
+        segments,
     },
     tests::sample::Image,
 };
@@ -66,6 +67,7 @@ fn the_fixed_part_does_not_overlap() {
         (TIMEOUTS, 1),
         (MACS, 1),
         (SERVICES, SERVICE_LINES),
+        (SEGMENTS, segments::LINES),
     ];
     let mut end = 0;
     for (first, count) in parts {

@@ -227,8 +227,11 @@ pub fn send<F: Flows>(
     bytes: u64,
     now: u32,
 ) -> bool {
-    // What is shown of a socket tells less than its flow does.
+    // What is shown of a socket tells less than its flow does: only that the connection is open.
     if flows.adopts_socket() {
+        if flows.writable() {
+            slot.note(now, slot.sent(), slot.received());
+        }
         return true;
     }
     if opens_anew(slot, protocol, segment) {

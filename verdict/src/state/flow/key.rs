@@ -69,6 +69,17 @@ impl Key {
         }
     }
 
+    /// This key with other ends; `ports` as in [`Key::new`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_ends(self, local: [u64; 2], remote: [u64; 2], ports: u32) -> Self {
+        Self {
+            local,
+            remote,
+            tail: self.tail & !0xffff_ffff | ports as u64,
+        }
+    }
+
     /// This key without a remote address: any peer may answer what was sent to a group.
     #[inline(always)]
     #[must_use]
@@ -106,6 +117,21 @@ impl Key {
             remote: [0; 2],
             ..self
         }
+    }
+
+    /// Who is on the remote side: its address, and the key's last word without the local port.
+    #[inline(always)]
+    #[must_use]
+    pub const fn peer(&self) -> [u64; 3] {
+        let [high, low] = self.remote;
+        [high, low, self.tail & !0xffff_0000]
+    }
+
+    /// Local port in the upper, remote port in the lower half.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ports(&self) -> u32 {
+        self.tail as u32
     }
 
     /// A hash under `seed`; bits 20 to 63 are well mixed.

@@ -36,6 +36,19 @@ pub trait Flows: Leases {
     /// The tick of now.
     fn now(&self) -> u32;
 
+    /// Whether all that sockets of the host receive from groups is judged there.
+    #[inline(always)]
+    fn groups_at_sockets(&self) -> bool {
+        false
+    }
+
+    /// The key on the wire of the packet that is judged, if it is one to a socket that has opened what it
+    /// belongs to, and the host has translated its addresses in between.
+    #[inline(always)]
+    fn on_wire(&self) -> Option<Key> {
+        None
+    }
+
     /// Whether TCP connections of guests may be taken over mid-stream.
     fn adopting(&self) -> bool;
 
@@ -79,6 +92,14 @@ pub trait Flows: Leases {
         Self: Sized,
     {
         sessions::search(self, hash)
+    }
+
+    /// [`sessions::shown`]; the kernel verifies it once, as a function of its own.
+    fn shown(&self, address: [u64; 2], port: u32) -> u64
+    where
+        Self: Sized,
+    {
+        sessions::shown(self, address, port)
     }
 
     /// [`search`]; the kernel verifies it once, as a function of its own.
