@@ -63,9 +63,11 @@ fn packets_lead_to_every_reason() {
             seen.insert(outcome.code());
         });
     }
-    // A policy is always loaded, few frames neither fill a table nor exceed a rate, and frames have a link.
+    // A policy is always loaded, nobody has broken the glass, few frames neither fill a table nor exceed a
+    // rate, and frames have a link.
     let never = [
         Reason::NoPolicy,
+        Reason::BreakGlass,
         Reason::FlowTableFull,
         Reason::RateLimited,
         Reason::BindingUnseen,

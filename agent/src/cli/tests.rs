@@ -18,7 +18,7 @@ fn every_command_says_what_it_does_with_an_example() {
         assert!(!about.ends_with('.') && about.len() < 90, "{path}: {about}");
         for sub in command
             .get_subcommands()
-            .filter(|sub| sub.get_name() != "help")
+            .filter(|sub| sub.get_name() != "help" && !sub.is_hide_set())
         {
             let path = format!("{path} {}", sub.get_name());
             let long = sub.get_long_about().map(ToString::to_string);

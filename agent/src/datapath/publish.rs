@@ -1,7 +1,7 @@
 //! Publishes an image: writes it into a slot that no program reads, then switches to that slot by
 //! writing one word.
 
-use std::{collections::BTreeMap, fmt, panic, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, fmt, os::fd::AsFd, panic, sync::Arc, thread, time::Duration};
 
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError};
 use sha2::{Digest as _, Sha256};
@@ -21,7 +21,6 @@ use super::{
     flow_control,
     flows::{self, FlowError},
     maps::{Chunk, ControlValue, name},
-    pinned::pinned_map,
     settings,
 };
 use crate::image::Image;
@@ -283,16 +282,19 @@ impl Datapath {
                 .iter()
                 .try_for_each(|(index, _, chunk)| self.set_chunk(*index, chunk));
         }
-        let pins = &self.pins;
+        let images = match self.map(name::IMAGES)? {
+            Map::ArrayOfMaps(images) => images.fd().as_fd(),
+            _ => return Err(LoadError::Missing(name::IMAGES).into()),
+        };
         let share = chunks.len().div_ceil(PUTTING);
         thread::scope(|scope| {
             let threads = chunks.chunks(share).map(|share| {
                 scope.spawn(move || {
-                    let images = pinned_map(pins, name::IMAGES)?;
-                    let mut images: ArrayOfMaps<MapData, Array<MapData, Chunk>> =
-                        Map::ArrayOfMaps(images)
-                            .try_into()
-                            .map_err(failed("open the images"))?;
+                    let images = images.try_clone_to_owned().map_err(MapError::from);
+                    let images = images.and_then(MapData::from_fd).map(Map::ArrayOfMaps);
+                    let mut images: ArrayOfMaps<MapData, Array<MapData, Chunk>> = images
+                        .and_then(TryInto::try_into)
+                        .map_err(failed("open the images"))?;
                     for (index, _, chunk) in share {
                         images
                             .set(*index, &**chunk, 0)
