@@ -71,7 +71,7 @@ pub enum SignatureError {
         "this agent takes only policies that are signed, and so cannot give one another serial. Sign the text under a higher serial, and apply that"
     )]
     Renumbered,
-    /// The same, of a patch.
+    /// A patch would have to change what is signed.
     #[error(
         "this agent takes only policies that are signed, and so cannot change one. Change the file, sign it, and apply that"
     )]

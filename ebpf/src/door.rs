@@ -67,7 +67,7 @@ fn judging(packet: &SocketPacket, direction: Direction) -> Option<DoorControl> {
     of_host(packet)
 }
 
-/// The same, wherever it is judged, with what is known of the interface.
+/// What the agent says about the door, whoever judges `packet`, and what is known of the interface.
 #[inline(always)]
 pub fn concerned(packet: &SocketPacket) -> Option<(DoorControl, u32)> {
     let known = maps::interface_at_door(packet.ifindex());

@@ -59,7 +59,7 @@ pub mod name {
     pub const NEXT_DOOR_OUT: &str = "NEXT_DOOR_OUT";
     /// What a candidate would do otherwise.
     pub const DIFFERENCES: &str = "DIFFERENCES";
-    /// The same, with addresses of strangers.
+    /// What a candidate would do otherwise with strangers, by their addresses.
     pub const STRANGERS: &str = "STRANGERS";
     /// How many packets there were of both.
     pub const TOTALS: &str = "TOTALS";
@@ -172,7 +172,7 @@ pub struct DifferenceKey(pub Difference);
 // SAFETY: three integers of 64 bits: no padding.
 unsafe impl Pod for DifferenceKey {}
 
-/// The same, with an address.
+/// What a packet of a stranger is counted by.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct StrangerKey(pub Stranger);
