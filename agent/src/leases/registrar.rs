@@ -35,6 +35,11 @@ impl Registrar for Registry {
         let Some(held) = held.get_mut(&session) else {
             return;
         };
+        // Who looks at proofs may be mistaken about the time.
+        if until <= Timestamp::now() {
+            self.withdraw(&mut state, session, End::Expired);
+            return;
+        }
         // A bond gets and loses ports while a session lives.
         held.holder.beside = beside(links, held.holder.origin);
         let endpoint = held.peer.endpoint.clone();
@@ -114,6 +119,12 @@ impl Registry {
         let address = claim.remote.ip().to_canonical();
         let mut state = self.state();
         let peer = peer(&state, claim, address)?;
+        if claim.until <= Timestamp::now() {
+            return Err(Refusal::new(
+                Reason::Expired,
+                "the certificate, or one above it, is no longer valid",
+            ));
+        }
         let origin = self.origin(&mut state, claim, peer.silence)?;
         peer.accepts(claim, origin)?;
         self.make_room(&mut state, &peer, address)?;
