@@ -106,7 +106,6 @@ fn of_host(packet: &SocketPacket) -> Option<DoorControl> {
     (!is_foreign).then_some(control)
 }
 
-
 /// Has the socket of the packet, which it has sent, keep how the host has translated that; always 0.
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -293,7 +293,11 @@ impl SocketPacket {
             return null_mut();
         }
         let map = (&raw const TRANSLATED).cast_mut().cast();
-        let flags = if create { BPF_SK_STORAGE_GET_F_CREATE } else { 0 };
+        let flags = if create {
+            BPF_SK_STORAGE_GET_F_CREATE
+        } else {
+            0
+        };
         // SAFETY: the kernel lends the socket for as long as the program runs.
         unsafe { bpf_sk_storage_get(map, socket.cast(), null_mut(), flags.into()).cast() }
     }

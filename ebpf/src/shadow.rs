@@ -371,7 +371,7 @@ fn record<K, const N: usize>(map: &HashMap<K, Tally, N>, key: &K, bytes: u64, no
         first: now,
         last: now,
     };
-    if map.insert(key, &first, BPF_NOEXIST.into()).is_ok() {
+    if map.insert(key, first, BPF_NOEXIST.into()).is_ok() {
         return true;
     }
     // Another CPU may have been faster.
