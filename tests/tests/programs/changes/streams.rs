@@ -1,7 +1,7 @@
 //! Connections in each direction, over which one side speaks all the time.
 
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -162,17 +162,8 @@ fn tcp(name: String, ends: Ends<'_>, speaker: Speaker, done: &Arc<AtomicBool>) -
         Speaker::Server => (far, near),
     };
     listens.set_read_timeout(Some(EVERY))?;
-    let speaking = {
-        let done = Arc::clone(done);
-        move || -> Result<()> {
-            while !done.load(Ordering::Relaxed) {
-                speaks.write_all(b"word")?;
-                thread::sleep(EVERY);
-            }
-            Ok(())
-        }
-    };
-    Ok(stream(name, done, speaking, move || {
+    let speak = move || speaks.write_all(b"word");
+    Ok(stream(name, done, speak, move || {
         let heard = listens.read(&mut [0; 4096])?;
         if heard == 0 {
             return Err(ErrorKind::ConnectionAborted.into());
@@ -199,17 +190,8 @@ fn udp(name: String, ends: Ends<'_>, speaker: Speaker, done: &Arc<AtomicBool>) -
         Speaker::Server => (far, near),
     };
     listens.set_read_timeout(Some(EVERY))?;
-    let speaking = {
-        let done = Arc::clone(done);
-        move || -> Result<()> {
-            while !done.load(Ordering::Relaxed) {
-                speaks.send(b"word")?;
-                thread::sleep(EVERY);
-            }
-            Ok(())
-        }
-    };
-    Ok(stream(name, done, speaking, move || {
+    let speak = move || speaks.send(b"word").map(|_| ());
+    Ok(stream(name, done, speak, move || {
         listens.recv(&mut [0; 16]).map(|_| ())
     }))
 }
@@ -217,10 +199,20 @@ fn udp(name: String, ends: Ends<'_>, speaker: Speaker, done: &Arc<AtomicBool>) -
 fn stream(
     name: String,
     done: &Arc<AtomicBool>,
-    speaking: impl FnOnce() -> Result<()> + Send + 'static,
-    mut hear: impl FnMut() -> std::io::Result<()> + Send + 'static,
+    mut speak: impl FnMut() -> io::Result<()> + Send + 'static,
+    mut hear: impl FnMut() -> io::Result<()> + Send + 'static,
 ) -> Stream {
     let heard = Heard::new();
+    let speaking = {
+        let done = Arc::clone(done);
+        move || -> Result<()> {
+            while !done.load(Ordering::Relaxed) {
+                speak()?;
+                thread::sleep(EVERY);
+            }
+            Ok(())
+        }
+    };
     let hearing = {
         let (heard, done) = (Arc::clone(&heard), Arc::clone(done));
         move || -> Result<()> {
