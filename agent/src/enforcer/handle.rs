@@ -6,8 +6,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::{
-    AnswerError, Board, Enforcer, Explainers, Explanation, Observer, StartError, View, idle::Idle,
-    session,
+    AnswerError, Board, Enforcer, Explainers, Explanation, Observer, StartError, View, session,
 };
 use crate::{
     config::Config,
@@ -23,7 +22,6 @@ pub struct Handle {
     explainers: Arc<Worker<Explainers>>,
     observer: Arc<Observer>,
     board: Board,
-    pub(super) idle: Idle,
 }
 
 impl Handle {
@@ -38,11 +36,10 @@ impl Handle {
         let enforcer = Worker::start("enforcer", start)
             .await
             .map_err(StartError::Thread)??;
-        let (board, observer, explainers, idle) = enforcer
+        let (board, observer, explainers) = enforcer
             .run(|enforcer| {
                 let explainers = enforcer.explainers();
-                let (board, observer) = (enforcer.board(), enforcer.observer());
-                (board, observer, explainers, enforcer.idle())
+                (enforcer.board(), enforcer.observer(), explainers)
             })
             .await?;
         let explainers = move || Ok::<_, Infallible>(explainers);
@@ -54,7 +51,6 @@ impl Handle {
             explainers: Arc::new(explainers),
             observer: Arc::new(observer?),
             board,
-            idle,
         })
     }
 

@@ -6,11 +6,8 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 use verdict::state::flow::State;
 
-use super::{Current, Handle};
-use crate::{
-    datapath::{Pins, keep_silent},
-    policy::Policy,
-};
+use super::Handle;
+use crate::{datapath::keep_silent, policy::Policy};
 
 /// States of connections of sockets that may be silent.
 const SILENT: [State; 3] = [
@@ -21,25 +18,6 @@ const SILENT: [State; 3] = [
 
 /// Shortest time between two looks at all sockets.
 const SHORTEST: Duration = Duration::from_secs(2);
-
-/// Who looks at the sockets.
-#[derive(Clone, Debug)]
-pub(super) struct Idle {
-    pins: Pins,
-}
-
-impl Idle {
-    pub(super) const fn new(pins: Pins) -> Self {
-        Self { pins }
-    }
-
-    /// Keeps the flows of silent connections.
-    fn keep(&self, current: &Current) {
-        if let Err(error) = keep_silent(&self.pins, &current.image) {
-            warn!(%error, "flows of silent connections may end before their sockets");
-        }
-    }
-}
 
 impl Handle {
     /// Keeps the flows of silent connections, for as long as the agent runs.
@@ -53,10 +31,15 @@ impl Handle {
             if looked.elapsed() < interval(current.policy()) {
                 continue;
             }
-            let idle = self.idle.clone();
-            let keeping = tokio::task::spawn_blocking(move || idle.keep(&current));
-            if let Err(error) = keeping.await {
-                warn!(%error, "silent connections were not looked at");
+            let keeping = self
+                .observe(move |observer, _| keep_silent(&observer.pins, &current.image))
+                .await;
+            match keeping {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    warn!(%error, "flows of silent connections may end before their sockets");
+                }
+                Err(error) => warn!(%error, "silent connections were not looked at"),
             }
             looked = Instant::now();
         }

@@ -76,7 +76,6 @@ use crate::{
 };
 use break_glass::Emergency;
 use held::Held;
-use idle::Idle;
 use problem::Kind;
 use shadow::Beside;
 use view::Poster;
@@ -201,11 +200,6 @@ impl Enforcer {
     pub fn explainers(&self) -> Explainers {
         let pins = self.datapath.pins().clone();
         Explainers::new(pins, self.config.hook, self.features)
-    }
-
-    /// Looks after silent connections.
-    fn idle(&self) -> Idle {
-        Idle::new(self.datapath.pins().clone())
     }
 
     /// Has the leases of `registry` follow the policy.
